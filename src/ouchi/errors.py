@@ -1,0 +1,92 @@
+"""One exception tree and the finding that every part of ouchi speaks.
+
+A *finding* is a claim about a machine, a file or a run with its evidence and the way on. Errors carry
+findings, so a stage reports everything it knows at once and the terminal and ``--json`` show the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters: ``error`` stops the stage, ``warning`` and ``info`` do not."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is so, where it was seen, what was found and expected, and what to do next."""
+
+    severity: Severity
+    claim: str
+    where: str = ""
+    found: str = ""
+    expected: str = ""
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """The finding as a flat JSON object; empty members are left out."""
+        return {key: str(value) for key, value in asdict(self).items() if value}
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        lines = [f"{self.severity}: {place}{self.claim}"]
+        for label, text in (("found", self.found), ("expected", self.expected), ("next", self.remedy)):
+            if text:
+                lines.append(f"  {label + ':':<10}{text}")
+        return "\n".join(lines)
+
+
+def error(claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "") -> Finding:
+    """A finding that stops the stage."""
+    return Finding(Severity.ERROR, claim, where, found, expected, remedy)
+
+
+def warning(claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "") -> Finding:
+    """A finding that the user should read but that stops nothing."""
+    return Finding(Severity.WARNING, claim, where, found, expected, remedy)
+
+
+def info(claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "") -> Finding:
+    """A finding worth knowing."""
+    return Finding(Severity.INFO, claim, where, found, expected, remedy)
+
+
+class OuchiError(Exception):
+    """An error for the user: one or more findings and the exit status they mean."""
+
+    status = 3
+
+    def __init__(self, findings: Finding | Iterable[Finding]) -> None:
+        self.findings = (findings,) if isinstance(findings, Finding) else tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class Unhealthy(OuchiError):
+    """The host runs, but not as planned (exit 1)."""
+
+    status = 1
+
+
+class BadInput(OuchiError):
+    """The user's file, option or machine cannot be used as it is (exit 2); nothing was changed."""
+
+    status = 2
+
+
+class Failed(OuchiError):
+    """Something that should have worked did not (exit 3)."""
+
+    status = 3
+
+
+class Interrupted(OuchiError):
+    """The user stopped it (exit 130)."""
+
+    status = 130

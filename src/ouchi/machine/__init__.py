@@ -1,0 +1,95 @@
+"""The only code that touches a computer.
+
+Everything else asks a :class:`Machine`: to run a program, to read, write and remove files. A snapshot of
+another computer answers the reading half, so whatever only reads works offline too. A lint rule keeps
+``subprocess`` and file access out of the rest of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Protocol
+
+from ouchi.errors import Failed, error
+
+Path = str | PurePath
+"""Paths at the door are absolute and may be text or pure paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program left: its argument vector, exit status (negative: the signal) and output."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """True when the program ended with status 0."""
+        return self.status == 0
+
+
+class CommandFailed(Failed):
+    """A program ended with a status other than 0, or did not end in time."""
+
+    def __init__(self, result: Result, reason: str = "") -> None:
+        self.result = result
+        said = (result.stderr.strip() or result.stdout.strip()).splitlines()[-6:]
+        super().__init__(
+            error(
+                f"{result.argv[0]} failed",
+                where=" ".join(result.argv)[:300],
+                found=reason or f"exit status {result.status}" + (": " + " | ".join(said) if said else ""),
+                expected="exit status 0",
+            )
+        )
+
+
+class Reader(Protocol):
+    """The reading half of a machine: what facts are collected through."""
+
+    def read(self, path: Path) -> str:
+        """The text of a file (undecodable bytes replaced). Raises :class:`OSError`."""
+
+    def exists(self, path: Path) -> bool:
+        """True when the path leads to something."""
+
+    def entries(self, path: Path) -> list[str]:
+        """The sorted names in a folder; empty when there is no such folder."""
+
+    def link(self, path: Path) -> str:
+        """The last component of what a symbolic link points to; empty when it is none."""
+
+
+class Machine(Reader, Protocol):
+    """A computer that can be changed."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 60.0,
+        check: bool = True,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Result:
+        """Run a program to its end and return what it said.
+
+        ``timeout`` is in seconds. ``env`` is added to the environment.
+        Raises :class:`CommandFailed` on another status than 0 unless ``check`` is false, and always when the
+        program is missing or did not end in time.
+        """
+
+    def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
+        """Replace a file at once (never half-written); its folder must exist."""
+
+    def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
+        """Make a folder and those above it; True when it was not there."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, link or whole folder; nothing there is fine."""

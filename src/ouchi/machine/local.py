@@ -1,0 +1,124 @@
+"""This computer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path as RealPath
+
+from ouchi.machine import CommandFailed, Path, Result
+
+
+class LocalMachine:
+    """The computer ouchi runs on, as seen from the namespaces this process is in."""
+
+    def read(self, path: Path) -> str:
+        return RealPath(path).read_text(encoding="utf-8", errors="replace")
+
+    def read_bytes(self, path: Path) -> bytes:
+        """The bytes of a file. Raises :class:`OSError`."""
+        return RealPath(path).read_bytes()
+
+    def exists(self, path: Path) -> bool:
+        return RealPath(path).exists()
+
+    def entries(self, path: Path) -> list[str]:
+        try:
+            return sorted(os.listdir(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def link(self, path: Path) -> str:
+        try:
+            return os.path.basename(os.readlink(path))
+        except OSError:
+            return ""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 60.0,
+        check: bool = True,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Result:
+        argv = tuple(str(word) for word in argv)
+        try:
+            # A session of its own: Ctrl-C reaches ouchi alone, which then ends the whole group.
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError as reason:
+            raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
+        try:
+            out, err = child.communicate(input.encode() if input is not None else None, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _end(child)
+            out, err = child.communicate()
+            result = Result(argv, -signal.SIGKILL, _text(out), _text(err))
+            raise CommandFailed(result, f"did not end within {timeout:g} s: {_text(err)[-300:]}") from None
+        except BaseException:
+            _end(child)
+            raise
+        result = Result(argv, child.returncode, _text(out), _text(err))
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
+
+    def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        handle, temporary = tempfile.mkstemp(dir=RealPath(path).parent, prefix=".ouchi-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            if owner:
+                shutil.chown(temporary, owner, owner)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+    def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
+        folder = RealPath(path)
+        created = not folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        if stat.S_IMODE(folder.stat().st_mode) != mode:
+            folder.chmod(mode)
+        if owner and folder.owner() != owner:
+            shutil.chown(folder, owner, owner)
+        return created
+
+    def remove(self, path: Path) -> None:
+        target = RealPath(path)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8", errors="replace")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a program and everything it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
