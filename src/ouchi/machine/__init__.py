@@ -93,3 +93,9 @@ class Machine(Reader, Protocol):
 
     def remove(self, path: Path) -> None:
         """Remove a file, link or whole folder; nothing there is fine."""
+
+    def poke(self, path: Path, text: str) -> None:
+        """Write into a file of the kernel (``/proc``, ``/sys``), which cannot be replaced. Raises :class:`OSError`."""
+
+    def mode(self, path: Path) -> int:
+        """The permission bits of a file. Raises :class:`OSError`."""

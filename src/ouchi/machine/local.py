@@ -12,11 +12,26 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path as RealPath
 
+from ouchi.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result
 
 
 class LocalMachine:
     """The computer ouchi runs on, as seen from the namespaces this process is in."""
+
+    def __init__(self) -> None:
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """End every program that runs for us, and let no other start: the user wants to stop."""
+        self._interrupted = True
+        for child in tuple(self._children):
+            _end(child)
+
+    def absolute(self, path: Path) -> str:
+        """The path from the root, with the current folder before a relative one."""
+        return str(RealPath(path).absolute())
 
     def read(self, path: Path) -> str:
         return RealPath(path).read_text(encoding="utf-8", errors="replace")
@@ -51,6 +66,8 @@ class LocalMachine:
         cwd: Path | None = None,
     ) -> Result:
         argv = tuple(str(word) for word in argv)
+        if self._interrupted:
+            raise Interrupted(error("interrupted"))
         try:
             # A session of its own: Ctrl-C reaches ouchi alone, which then ends the whole group.
             child = subprocess.Popen(
@@ -64,6 +81,7 @@ class LocalMachine:
             )
         except OSError as reason:
             raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
+        self._children.add(child)
         try:
             out, err = child.communicate(input.encode() if input is not None else None, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -74,6 +92,8 @@ class LocalMachine:
         except BaseException:
             _end(child)
             raise
+        finally:
+            self._children.discard(child)
         result = Result(argv, child.returncode, _text(out), _text(err))
         if check and not result.ok:
             raise CommandFailed(result)
@@ -95,6 +115,13 @@ class LocalMachine:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+    def poke(self, path: Path, text: str) -> None:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+
+    def mode(self, path: Path) -> int:
+        return stat.S_IMODE(os.stat(path).st_mode)
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
         folder = RealPath(path)

@@ -6,10 +6,16 @@ a log file of its own and carries ouchi's mark in its environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from ouchi.errors import Failed, Finding, error
+from ouchi.instance import Instance
+from ouchi.machine import Reader
+from ouchi.machine.processes import SERVICE_MARK
 
 
 class Status(StrEnum):
@@ -74,3 +80,47 @@ class Supervisor(Protocol):
 
     def log(self, name: str) -> str:
         """The path of a service's log file."""
+
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where services find programs: the caller's own environment never reaches them."""
+
+
+def environment_of(service: Service, instance: Instance) -> dict[str, str]:
+    """What a service's process is given: a plain base, the service's own, and both marks, which nothing overrides."""
+    base = {"PATH": PATH, "LANG": "C.UTF-8"}
+    return {**base, **service.environment, **instance.environment, SERVICE_MARK: service.name}
+
+
+def check(machine: Reader, services: Sequence[Service]) -> None:
+    """Refuse definitions that no supervisor can run, all of them at once. Raises :class:`Failed`."""
+    users = {line.partition(":")[0] for line in machine.read("/etc/passwd").splitlines()}
+    names = [service.name for service in services]
+    findings: list[Finding] = []
+    for service in services:
+        where = f"service {service.name!r}"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]*", service.name) or service.name == "supervisord":
+            findings.append(error("a service cannot have this name", where=where, expected="letters, digits, _ . @ -"))
+        if names.count(service.name) > 1:
+            findings.append(error("two services have one name", where=where))
+        if not service.argv or not service.argv[0].startswith("/") or not machine.exists(service.argv[0]):
+            program = service.argv[0] if service.argv else "nothing"
+            findings.append(error("the program is not there", where=where, found=program, expected="an absolute path"))
+        if service.user not in users:
+            findings.append(error("the user does not exist", where=where, found=service.user))
+        if service.stop_seconds < 1:
+            findings.append(error("no time to stop", where=where, expected="stop_seconds of at least 1"))
+        findings += [
+            error("an environment variable cannot have this name", where=where, found=name)
+            for name in service.environment
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+        ]
+        # The text itself may be secret, so it is not shown.
+        texts = {f"argument {n}": text for n, text in enumerate(service.argv)} | dict(service.environment)
+        findings += [
+            error("a line break or NUL cannot be passed on", where=f"{where}, {name}")
+            for name, text in texts.items()
+            if re.search(r"[\n\r\0]", text)
+        ]
+    if findings:
+        raise Failed(findings)

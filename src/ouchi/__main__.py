@@ -1,0 +1,5 @@
+"""``python -m ouchi``."""
+
+from ouchi.cli import main
+
+raise SystemExit(main())

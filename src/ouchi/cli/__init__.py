@@ -1,0 +1,128 @@
+"""The command line: which commands there are, and how every one of them ends.
+
+Each command is a file of its own, ``ouchi.cli.NAME`` with a click command called ``command``. Commands raise
+:class:`~ouchi.errors.OuchiError` for what the user should read and call ``ctx.exit(status)`` for another
+status than 0; what is printed then and which status the shell sees is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from ouchi import __version__
+from ouchi.cli.lazy import LazyGroup
+from ouchi.errors import Finding, OuchiError, Severity
+
+EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
+ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,
+130 interrupted."""
+
+_commands = LazyGroup(
+    name="ouchi",
+    package="ouchi.cli",
+    sections={
+        "The host": {
+            "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
+            "down": "Stop everything and put the machine back as it was.",
+            "status": "Each part's live state, and what differs from the plan.",
+        },
+        "Before it": {
+            "inspect": "What this machine is: CPUs, memory, NICs, kernel.",
+            "plan": "What it should become, and why.",
+        },
+        "On it": {
+            "logs": "What a part says.",
+            "openstack": "The OpenStack client, against this cloud.",
+            "console": "A server's serial console.",
+            "env": "Shell variables for OpenStack clients of your own.",
+        },
+        "The shell": {
+            "completion": "A script that completes ouchi's commands in bash, zsh or fish.",
+        },
+    },
+    help="Turn ordinary hardware into an NFV host that can prove itself.",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+click.version_option(__version__, prog_name="ouchi", message="%(prog)s %(version)s")(_commands)
+
+
+def main() -> int:
+    """Run the command line in ``sys.argv`` and return its exit status, having said why it is not 0."""
+    try:
+        status = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as mistake:
+        mistake.show()
+        return mistake.exit_code
+    except OuchiError as reason:
+        show(*reason.findings)
+        return reason.status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\ninterrupted; run the same command again to go on", err=True)
+        return 130
+    except BrokenPipeError as reason:
+        return _stop_writing() if _unheard() else _report_bug(reason)
+    except Exception as bug:  # noqa: BLE001  # the last resort: no traceback for the user
+        return _report_bug(bug)
+    return status
+
+
+def show(*findings: Finding) -> None:
+    """Print findings for a person on the standard error, in colour where that is a terminal that likes it."""
+    colours = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+    plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    for finding in findings:
+        severity, rest = str(finding).split(":", 1)
+        if not plain:
+            severity = click.style(severity, fg=colours[finding.severity], bold=True)
+        click.echo(f"{severity}:{rest}", err=True, color=not plain)
+
+
+def _run(words: list[str]) -> int:
+    # Not click's own main(): it would turn a broken pipe into status 1, which means "not as planned" here.
+    if instruction := os.environ.get("_OUCHI_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(_commands, {}, "ouchi", "_OUCHI_COMPLETE", instruction)
+    with _commands.make_context("ouchi", words) as context:
+        _commands.invoke(context)
+    return 0
+
+
+def _unheard() -> bool:
+    """True when nobody reads our output any more; a pipe that broke elsewhere is no such matter."""
+    from ouchi.machine.streams import reader_gone
+
+    return reader_gone(sys.stdout) or reader_gone(sys.stderr)
+
+
+def _stop_writing() -> int:
+    """Let the interpreter's last flush meet nothing; the status of a program that SIGPIPE ended."""
+    from ouchi.machine.streams import discard
+
+    discard(sys.stdout)
+    return 141
+
+
+def _report_bug(bug: Exception) -> int:
+    from traceback import format_exception
+
+    text = "".join(format_exception(bug))
+    if os.environ.get("OUCHI_DEBUG"):
+        click.echo(text, err=True, nl=False)
+        return 3
+    from ouchi.machine.crash import record
+
+    summary = f"{type(bug).__name__}: {bug}".splitlines()[0][:200]
+    try:
+        where = f"traceback in {record(text)}"
+    except OSError:
+        where = "OUCHI_DEBUG=1 shows the traceback"
+    click.echo(f"ouchi: this is a bug in ouchi ({summary}); {where}", err=True)
+    return 3

@@ -1,0 +1,29 @@
+"""``ouchi console``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("server")
+def command(server: str) -> None:
+    """A server's serial console; leave it with Ctrl-]."""
+    from ouchi.machine.privilege import need_root
+
+    need_root()
+    from ouchi.errors import BadInput, Unhealthy, error
+    from ouchi.instance import Instance
+    from ouchi.machine.local import LocalMachine
+    from ouchi.machine.replace import replace_with
+    from ouchi.verify.guests import read_domains
+
+    machine, instance = LocalMachine(), Instance()
+    if not machine.exists(instance.libvirt_socket):
+        raise Unhealthy(error("no server runs: ouchi is not up", where=instance.libvirt_socket, remedy="ouchi up"))
+    domains = {domain.name: domain.domain for domain in read_domains(machine, instance)}
+    if server not in domains:
+        raise BadInput(
+            error("no such server runs", found=server, expected=", ".join(domains) or "none runs", remedy="ouchi status")
+        )
+    replace_with(("/usr/bin/virsh", "-c", instance.libvirt_uri, "console", "--force", domains[server]), {})

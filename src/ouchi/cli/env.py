@@ -1,0 +1,27 @@
+"""``ouchi env``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def command() -> None:
+    """Shell variables for tools of your own: eval "$(ouchi env)".
+
+    With them ovs-vsctl, ovs-appctl, ovn-nbctl, virsh and openstack talk to what ouchi runs.
+    """
+    from ouchi.cloud import CLOUD
+    from ouchi.instance import Instance
+
+    instance = Instance()
+    variables = {
+        "OS_CLOUD": CLOUD,
+        "OVS_RUNDIR": instance.ovs,
+        "OVN_RUNDIR": f"{instance.run}/ovn",
+        "OVN_NB_DB": f"unix:{instance.ovn_socket}",
+        "OVN_SB_DB": f"unix:{instance.ovn_socket}",
+        "LIBVIRT_DEFAULT_URI": instance.libvirt_uri,
+    }
+    for name, value in variables.items():
+        click.echo(f"export {name}='{value}'")

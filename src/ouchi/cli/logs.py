@@ -1,0 +1,38 @@
+"""``ouchi logs``."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from ouchi.instance import Instance
+    from ouchi.machine.local import LocalMachine
+
+    names = [name.removesuffix(".log") for name in LocalMachine().entries(Instance().logs) if name.endswith(".log")]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("part", shell_complete=_parts)
+@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="How many of the last lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as it writes; leave with Ctrl-C.")
+def command(part: str, lines: int, follow: bool) -> None:
+    """What PART says: a service's log by its name in ouchi status."""
+    from ouchi.machine.privilege import need_root
+
+    need_root()
+    from ouchi.errors import BadInput, error
+    from ouchi.instance import Instance
+    from ouchi.machine.local import LocalMachine
+    from ouchi.machine.replace import replace_with
+
+    machine, instance = LocalMachine(), Instance()
+    known = [name.removesuffix(".log") for name in machine.entries(instance.logs) if name.endswith(".log")]
+    if part not in known:
+        raise BadInput(
+            error("no such part has written anything", found=part, expected=", ".join(known) or "none has", remedy="ouchi status")
+        )
+    tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{instance.logs}/{part}.log")
+    replace_with(tail, {})

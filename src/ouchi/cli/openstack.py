@@ -1,0 +1,22 @@
+"""``ouchi openstack``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def command(words: tuple[str, ...]) -> None:
+    """The OpenStack client, against this cloud."""
+    from ouchi.machine.privilege import need_root
+
+    need_root()
+    from ouchi.cloud import CLOUD
+    from ouchi.errors import Unhealthy, error
+    from ouchi.instance import Instance
+    from ouchi.machine.replace import replace_with
+
+    client = f"{Instance().openstack}/bin/openstack"
+    if not replace_with((client, *words), {"OS_CLOUD": CLOUD}):
+        raise Unhealthy(error("there is no OpenStack here yet", where=client, remedy="ouchi up"))

@@ -1,0 +1,69 @@
+"""Running the long commands with their progress on the terminal or as JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+
+from ouchi.down import down
+from ouchi.events import Event, Kind, Timeline
+from ouchi.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.machine.lock import only_one
+from ouchi.report.summary import summary_json, summary_text
+from ouchi.report.terminal import Progress
+from ouchi.runner import run_tasks
+from ouchi.up import Up
+
+LOCK = "/run/lock/ouchi.lock"
+
+
+def _json_line(event: Event) -> None:
+    print(json.dumps(asdict(event)), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _timeline(*, as_json: bool) -> Iterator[Timeline]:
+    if as_json:
+        yield Timeline(_json_line)
+    else:
+        with Progress(Console(stderr=False, highlight=False)) as progress:
+            yield Timeline(progress)
+
+
+def run_up(site_file: str, until: str, *, as_json: bool) -> int:
+    """``up``: lock, tasks, summary. Returns the exit status."""
+    machine, instance = LocalMachine(), Instance()
+    with only_one(LOCK, "up"), _timeline(as_json=as_json) as timeline:
+        up = Up(machine, instance, machine.absolute(site_file), timeline)
+        run_tasks(up.tasks(until), timeline, machine.interrupt)
+    seconds = timeline.now()
+    if as_json:
+        timings = [
+            {"stage": event.stage, "task": event.task, "kind": event.kind, "text": event.text,
+             "begin": round(event.at - event.seconds, 3), "seconds": round(event.seconds, 3)}
+            for event in timeline.events
+            if event.kind in (Kind.CHANGED, Kind.NOTHING)
+        ]  # fmt: skip
+        click.echo(json.dumps(summary_json(up.site, up.plan, up.verdict, timings, seconds), indent=2))
+    elif up.verdict:
+        click.echo(summary_text(up.site, up.plan, up.verdict, instance, seconds))
+    else:
+        click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
+    return 0
+
+
+def run_down(*, purge: bool, as_json: bool) -> int:
+    """``down``. Returns the exit status."""
+    machine, instance = LocalMachine(), Instance()
+    with only_one(LOCK, "down"), _timeline(as_json=as_json) as timeline:
+        anything = down(machine, instance, timeline, purge=purge)
+    if not as_json:
+        click.echo("the machine is as before" if anything else "nothing to do: ouchi is not up")
+    return 0

@@ -1,0 +1,35 @@
+"""``ouchi up``."""
+
+from __future__ import annotations
+
+import click
+
+from ouchi.cli.site import site_option
+
+STAGE_NAMES = ("prepare", "inspect", "plan", "host", "dataplane", "cloud", "network", "image", "flavor", "servers", "verify")
+
+
+@click.command()
+@site_option
+@click.option("--until", type=click.Choice(STAGE_NAMES), default="verify", help="Stop after this stage.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and what would be done; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the summary as JSON on stdout.")
+def command(site_file: str, until: str, dry_run: bool, as_json: bool) -> None:
+    """Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.
+
+    Run again to go on after an interruption, or to check that all is as planned: what is done is left alone.
+    """
+    from ouchi.machine.privilege import need_root
+
+    if dry_run:
+        from ouchi.preview import preview
+
+        preview(site_file, until, as_json=as_json)
+        return
+    need_root()
+    from ouchi.cli.running import run_up
+
+    status = run_up(site_file, until, as_json=as_json)
+    click.get_current_context().exit(status)
+
+

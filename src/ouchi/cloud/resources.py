@@ -1,0 +1,218 @@
+"""The site in OpenStack: networks, image, flavors, servers. Everything is found by name before it is made."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ouchi.errors import Failed, error
+from ouchi.events import Say
+from ouchi.machine import Machine
+from ouchi.plan import GuestPlan, Plan
+from ouchi.site import Network, Server, Site
+from ouchi.steps import Outcome, changed, nothing
+from ouchi.vnf.image import Image
+from ouchi.waiting import NotYet, wait_for
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+MARK = "made by ouchi"
+
+
+def ensure_networks(cloud: Connection, site: Site) -> Outcome:
+    """VLAN provider networks, their subnets, and the ports of every server.
+
+    No security groups on them: they are data-plane networks, and connection tracking would be measured too.
+    """
+    networks = {network.name: network for network in cloud.network.networks()}
+    subnets = {subnet.name: subnet for subnet in cloud.network.subnets()}
+    ports = {port.name: port for port in cloud.network.ports()}
+    made = []
+    for wanted in site.networks:
+        network = networks.get(wanted.name)
+        if network is None:
+            made.append(wanted.name)
+            network = cloud.network.create_network(
+                name=wanted.name,
+                description=MARK,
+                provider_network_type="vlan",
+                provider_physical_network=wanted.physnet,
+                provider_segmentation_id=wanted.vlan,
+                is_shared=True,
+                port_security_enabled=False,
+            )
+            networks[wanted.name] = network
+        if wanted.name not in subnets:
+            subnets[wanted.name] = cloud.network.create_subnet(**_subnet(wanted, network.id))
+    for server in site.servers:
+        for number, port in enumerate(server.ports):
+            name = port_name(server, number)
+            if name not in ports:
+                fixed: dict[str, str] = {"subnet_id": subnets[port.network].id}
+                if port.address:
+                    fixed["ip_address"] = str(port.address)
+                made.append(name)
+                cloud.network.create_port(
+                    name=name, description=MARK, network_id=networks[port.network].id, fixed_ips=[fixed]
+                )
+    return changed(f"made: {', '.join(made)}") if made else nothing(f"{len(site.networks)} networks are there")
+
+
+def port_name(server: Server, number: int) -> str:
+    """The name of a server's port in neutron."""
+    return f"{server.name}-{number}"
+
+
+def _subnet(wanted: Network, network: str) -> dict[str, Any]:
+    """A subnet; the host's own endpoint stays out of what neutron hands out."""
+    subnet: dict[str, Any] = {
+        "name": wanted.name,
+        "description": MARK,
+        "network_id": network,
+        "ip_version": 4,
+        "cidr": str(wanted.subnet),
+        # Without a gateway OVN sends no DHCP options at all.
+        "gateway_ip": str(wanted.gateway) if wanted.gateway else str(next(iter(wanted.subnet.hosts()))),
+    }
+    if wanted.endpoint:
+        hosts = [int(address) for address in (wanted.subnet[1], wanted.subnet[-2])]
+        subnet["allocation_pools"] = _around(hosts[0], hosts[1], {int(wanted.endpoint), int(_address(subnet["gateway_ip"]))})
+    return subnet
+
+
+def _address(text: str) -> Any:
+    import ipaddress
+
+    return ipaddress.IPv4Address(text)
+
+
+def _around(first: int, last: int, holes: set[int]) -> list[dict[str, str]]:
+    """Ranges from ``first`` to ``last`` without ``holes``."""
+    ranges, start = [], first
+    for hole in sorted(holes | {last + 1}):
+        if hole > start:
+            ranges.append({"start": str(_address(start)), "end": str(_address(hole - 1))})  # type: ignore[arg-type]
+        start = hole + 1
+    return ranges
+
+
+def ensure_image(cloud: Connection, machine: Machine, image: Image, say: Say) -> Outcome:
+    """Upload the guest image under its key; one that is only half there is replaced."""
+    name = f"ouchi-guest-{image.key[:12]}"
+    for known in cloud.image.images(name=name):
+        if known.status == "active":
+            return nothing(f"{name} is there")
+        cloud.image.delete_image(known)
+    say(f"uploading {image.size / 2**20:.0f} MiB")
+    cloud.image.create_image(
+        name=name,
+        filename=image.path,
+        disk_format="raw",
+        container_format="bare",
+        visibility="public",
+        wait=True,
+        timeout=120,
+        hw_vif_model="virtio",
+        hw_disk_bus="virtio",
+        hw_cdrom_bus="virtio",
+        hw_rng_model="virtio",
+        description=MARK,
+    )
+    return changed(f"{name} uploaded")
+
+
+def flavor_name(guest: GuestPlan) -> str:
+    """A flavor says what it is."""
+    return f"ouchi.{'pinned' if guest.pinned else 'shared'}.{guest.vcpus}c.{guest.memory_mib}m"
+
+
+def ensure_flavors(cloud: Connection, plan: Plan) -> Outcome:
+    """A flavor for each shape of guest in the plan."""
+    known = {flavor.name for flavor in cloud.compute.flavors()}
+    made = []
+    for guest in plan.guests:
+        name = flavor_name(guest)
+        if name in known:
+            continue
+        known.add(name)
+        made.append(name)
+        flavor = cloud.compute.create_flavor(name=name, vcpus=guest.vcpus, ram=guest.memory_mib, disk=1, description=MARK)
+        specs = {"hw:mem_page_size": "large"}
+        if guest.pinned:
+            specs |= {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"}
+        cloud.compute.create_flavor_extra_specs(flavor, specs)
+    return changed(f"made: {', '.join(made)}") if made else nothing(f"{len(plan.guests)} flavors are there")
+
+
+def wait_for_compute(cloud: Connection, host: str) -> None:
+    """Wait until nova's scheduler can place a server on this node."""
+
+    def probe() -> None:
+        services = list(cloud.compute.services(binary="nova-compute"))
+        if not any(service.host == host and service.state == "up" for service in services):
+            raise NotYet("nova-compute has not reported")
+        if not list(cloud.compute.hypervisors()):
+            raise NotYet("the node is not mapped to its cell")
+
+    wait_for("nova-compute", probe, seconds=180, every=0.5, remedy="ouchi logs nova-compute")
+
+
+def ensure_servers(cloud: Connection, site: Site, plan: Plan, image: Image, say: Say) -> Outcome:
+    """Create the servers that are missing, replace those in error, start those that are off; wait for ACTIVE."""
+    existing: dict[str, Any] = {}
+    for server in cloud.compute.servers():
+        existing.setdefault(server.name, server)
+    ports = {port.name: port.id for port in cloud.network.ports()}
+    flavors = {flavor.name: flavor.id for flavor in cloud.compute.flavors()}
+    guests = {guest.name: guest for guest in plan.guests}
+    images = [known.id for known in cloud.image.images(name=f"ouchi-guest-{image.key[:12]}")]
+    touched = []
+    for server in site.servers:
+        known = existing.get(server.name)
+        if known is not None and known.status == "ERROR":
+            say(f"{server.name} is in error: replacing it")
+            _delete(cloud, known)
+            known = None
+        if known is None:
+            touched.append(server.name)
+            existing[server.name] = cloud.compute.create_server(
+                name=server.name,
+                image_id=images[0],
+                flavor_id=flavors[flavor_name(guests[server.name])],
+                networks=[{"port": ports[port_name(server, number)]} for number in range(len(server.ports))],
+                metadata={"ouchi": MARK, "ouchi_forwards": str(server.forwards).lower()},
+                config_drive=True,
+            )
+        elif known.status == "SHUTOFF" and not known.task_state:
+            touched.append(server.name)
+            cloud.compute.start_server(known)
+    for server in site.servers:
+        _wait_until_active(cloud, existing[server.name].id, server.name, say)
+    return changed(f"started: {', '.join(touched)}") if touched else nothing(f"{len(site.servers)} servers are ACTIVE")
+
+
+def _delete(cloud: Connection, server: Any) -> None:
+    cloud.compute.delete_server(server)
+    cloud.compute.wait_for_delete(server, wait=60)
+
+
+def _wait_until_active(cloud: Connection, identifier: str, name: str, say: Say) -> None:
+    begin, last = time.monotonic(), ""
+
+    def probe() -> None:
+        nonlocal last
+        server = cloud.compute.get_server(identifier)
+        if server.status == "ERROR":
+            fault = (server.fault or {}).get("message", "no message")
+            raise Failed(
+                error(f"server {name} is in error", found=fault, expected="ACTIVE", remedy="ouchi logs nova-compute")
+            )
+        state = f"{server.status.lower()} {server.task_state or ''}".strip()
+        if state != last:
+            last = state
+            say(f"{name}: {state} ({time.monotonic() - begin:.0f} s)")
+        if server.status != "ACTIVE" or server.task_state:
+            raise NotYet(state)
+
+    wait_for(f"server {name} to be ACTIVE", probe, seconds=240, every=0.5, remedy="ouchi logs nova-compute")

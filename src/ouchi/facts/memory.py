@@ -1,0 +1,96 @@
+"""Memory and hugepages of each NUMA node, from sysfs and ``/proc/meminfo``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
+from ouchi.machine import Reader
+
+NODES = "/sys/devices/system/node"
+POOLS = "/sys/kernel/mm/hugepages"
+
+_NODE = re.compile(r"node([0-9]{1,4})")
+_POOL = re.compile(r"hugepages-([0-9]{1,9})kB")
+
+
+@dataclass(frozen=True, slots=True)
+class HugepagePool:
+    """The hugepages of one size on one node: ``size_kib`` each, ``total`` and ``free`` in pages."""
+
+    size_kib: int
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNode:
+    """The memory of one NUMA node in KiB, and its hugepages by size.
+
+    ``free_kib`` is what can be handed out without swapping: free pages and the page cache that can be
+    dropped (MemAvailable where the host has one node).
+    """
+
+    node: int
+    total_kib: int
+    free_kib: int
+    hugepages: tuple[HugepagePool, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The node as a JSON object."""
+        return dict(plain(self))
+
+    def pool(self, size_kib: int) -> HugepagePool | None:
+        """The pool of pages of a size, if the kernel has one."""
+        return next((pool for pool in self.hugepages if pool.size_kib == size_kib), None)
+
+
+def read_memory(reader: Reader) -> tuple[MemoryNode, ...]:
+    """The nodes that have memory, by number; one node 0 where the kernel shows none."""
+    whole_host = pairs(text_of(reader, "/proc/meminfo"), ":")
+    numbers = sorted(int(match[1]) for name in names_in(reader, NODES) if (match := _NODE.fullmatch(name)))
+    nodes = tuple(node for number in numbers if (node := _node(reader, number)).total_kib)
+    if len(nodes) > 1:
+        return nodes
+    # With one node /proc/meminfo is the better witness: a node's own file lags behind on machines that
+    # bring their memory up late, and does not say what is available.
+    number = nodes[0].node if nodes else 0
+    pools = nodes[0].hugepages if nodes else _pools(reader, POOLS)
+    return (MemoryNode(number, _kib(whole_host, "MemTotal"), available_kib(whole_host), pools),)
+
+
+def available_kib(meminfo: dict[str, str]) -> int:
+    """MemAvailable of ``/proc/meminfo``, or free memory and page cache on kernels before 3.14."""
+    return _kib(meminfo, "MemAvailable") or _kib(meminfo, "MemFree") + _kib(meminfo, "Cached")
+
+
+def _node(reader: Reader, number: int) -> MemoryNode:
+    folder = f"{NODES}/node{number}"
+    prefix = f"Node {number} "
+    lines = pairs(text_of(reader, f"{folder}/meminfo").replace(prefix, ""), ":")
+    droppable = max(0, _kib(lines, "FilePages") - _kib(lines, "Shmem"))
+    return MemoryNode(
+        node=number,
+        total_kib=_kib(lines, "MemTotal"),
+        free_kib=_kib(lines, "MemFree") + droppable,
+        hugepages=_pools(reader, f"{folder}/hugepages"),
+    )
+
+
+def _pools(reader: Reader, folder: str) -> tuple[HugepagePool, ...]:
+    sizes = sorted(int(match[1]) for name in names_in(reader, folder) if (match := _POOL.fullmatch(name)))
+    return tuple(
+        HugepagePool(
+            size,
+            total=max(0, whole(text_of(reader, f"{folder}/hugepages-{size}kB/nr_hugepages"), 0)),
+            free=max(0, whole(text_of(reader, f"{folder}/hugepages-{size}kB/free_hugepages"), 0)),
+        )
+        for size in sizes
+        if size
+    )
+
+
+def _kib(lines: dict[str, str], key: str) -> int:
+    return max(0, whole(lines.get(key, "").removesuffix("kB"), 0))

@@ -1,0 +1,161 @@
+"""Network interfaces: what they are, what they carry, and which of them must not be touched."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ouchi.facts.addresses import interface_addresses
+from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
+from ouchi.machine import Reader
+
+CLASS = "/sys/class/net"
+_UP = 0x1  # IFF_UP in <linux/if.h>
+_ROUTE_UP = 0x1  # RTF_UP in <linux/route.h>
+_ROUTE_REJECT = 0x200  # RTF_REJECT: the kernel's own "no route" entries
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """One network interface.
+
+    ``address`` is its PCI address, empty for what is not on a PCI bus. ``node`` is its NUMA node, 0 when
+    ``node_known`` is false (the firmware says -1, or there is no bus to say it). ``up``: it can carry packets
+    now. ``default_route`` and ``session`` are also true for the interfaces underneath the one that has the
+    route or the address: the ports of a bridge, the links of a bond, the parent of a VLAN. ``addresses`` are
+    written ``192.0.2.2/24``; IPv6 link-local ones, which every link that is up has, are left out. ``master`` is
+    the bridge or bond above it. ``physical``: a device stands behind it, be it a virtual machine's.
+    """
+
+    name: str
+    address: str
+    driver: str
+    node: int
+    node_known: bool
+    mac: str
+    up: bool
+    default_route: bool
+    addresses: tuple[str, ...]
+    master: str
+    session: bool
+    physical: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The interface as a JSON object."""
+        return dict(plain(self))
+
+
+def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
+    """Every interface but the loopback, by name.
+
+    ``session_address`` is the local address that the user's session came in on (the third word of
+    ``SSH_CONNECTION``), if any: interfaces that carry it are marked.
+    """
+    names = [name for name in names_in(reader, CLASS) if name != "lo" and reader.exists(f"{CLASS}/{name}/address")]
+    defaults = default_interfaces(text_of(reader, "/proc/net/route"), text_of(reader, "/proc/net/ipv6_route"))
+    addresses = interface_addresses(
+        text_of(reader, "/proc/net/fib_trie"),
+        text_of(reader, "/proc/net/route"),
+        text_of(reader, "/proc/net/if_inet6"),
+    )
+    nics = {name: _nic(reader, name, _global(addresses.get(name, ())), name in defaults) for name in names}
+    wanted = _bare(session_address)
+    for name, nic in nics.items():
+        nics[name] = replace(nic, session=bool(wanted) and wanted in map(_bare, addresses.get(name, ())))
+    below = {name: _lower(reader, nics, name) for name in nics}
+    _spread(nics, below, lambda nic: nic.default_route, lambda nic: replace(nic, default_route=True))
+    _spread(nics, below, lambda nic: nic.session, lambda nic: replace(nic, session=True))
+    return tuple(nics[name] for name in sorted(nics))
+
+
+def default_interfaces(route: str, ipv6_route: str) -> frozenset[str]:
+    """The interfaces of the default routes in ``/proc/net/route`` and ``/proc/net/ipv6_route``."""
+    found = set()
+    for line in route.splitlines()[1:]:
+        words = line.split()
+        if len(words) >= 8 and words[1] == words[7] == "00000000" and _usable(words[3]):
+            found.add(words[0])
+    for line in ipv6_route.splitlines():
+        words = line.split()
+        if len(words) >= 10 and words[1] == "00" and set(words[0]) == {"0"} and _usable(words[8]):
+            found.add(words[9])
+    return frozenset(found - {"lo"})
+
+
+def _usable(flags: str) -> bool:
+    try:
+        number = int(flags, 16)
+    except ValueError:
+        return False
+    return bool(number & _ROUTE_UP) and not number & _ROUTE_REJECT
+
+
+def _nic(reader: Reader, name: str, addresses: tuple[str, ...], default_route: bool) -> Nic:
+    folder = f"{CLASS}/{name}"
+    device = f"{folder}/device"
+    # A virtio interface hangs below its PCI function, one folder up; a plain PCI one is the function itself.
+    places = (device, f"{device}/..") if reader.exists(device) else ()
+    events = [pairs(text_of(reader, f"{place}/uevent"), "=") for place in places]
+    nodes = [whole(text_of(reader, f"{place}/numa_node"), -1) for place in places]
+    node = max(nodes, default=-1)
+    return Nic(
+        name=name,
+        address=next((event["PCI_SLOT_NAME"] for event in events if "PCI_SLOT_NAME" in event), ""),
+        driver=reader.link(f"{device}/driver") or (events[0].get("DRIVER", "") if events else ""),
+        node=max(0, node),
+        node_known=node >= 0,
+        mac=text_of(reader, f"{folder}/address"),
+        up=_is_up(text_of(reader, f"{folder}/operstate"), text_of(reader, f"{folder}/flags")),
+        default_route=default_route,
+        addresses=addresses,
+        master=reader.link(f"{folder}/master"),
+        session=False,
+        physical=bool(places),
+    )
+
+
+def _is_up(operstate: str, flags: str) -> bool:
+    if operstate != "unknown":
+        return operstate == "up"
+    try:  # drivers that do not report a link (tun, loopback) are judged by the administrator's switch
+        return bool(int(flags, 16) & _UP)
+    except ValueError:
+        return False
+
+
+def _lower(reader: Reader, nics: dict[str, Nic], name: str) -> tuple[str, ...]:
+    """The interfaces directly underneath one: sysfs links them as ``lower_<name>``; ports name their master."""
+    linked = {entry.removeprefix("lower_") for entry in names_in(reader, f"{CLASS}/{name}") if entry.startswith("lower_")}
+    ports = {other for other, nic in nics.items() if nic.master == name}
+    return tuple(sorted((linked | ports) & nics.keys()))
+
+
+def _spread(
+    nics: dict[str, Nic],
+    below: dict[str, tuple[str, ...]],
+    has: Callable[[Nic], bool],
+    give: Callable[[Nic], Nic],
+) -> None:
+    """Give what an interface has to everything underneath it."""
+    open_names = [name for name, nic in nics.items() if has(nic)]
+    while open_names:
+        for name in below[open_names.pop()]:
+            if not has(nics[name]):
+                nics[name] = give(nics[name])
+                open_names.append(name)
+
+
+def _global(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(address for address in addresses if not address.startswith("fe80:"))
+
+
+def _bare(address: str) -> str:
+    """An address in its one canonical form, without prefix, zone, or IPv4-in-IPv6 wrapping; empty if it is none."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("/")[0].partition("%")[0].strip())
+    except ValueError:
+        return ""
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return str(mapped or parsed)

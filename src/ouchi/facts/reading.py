@@ -1,0 +1,62 @@
+"""Reading small files that may be missing, empty or odd: facts never crash on them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from ouchi.cpulist import parse_cpus
+from ouchi.machine import Reader
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+
+
+def text_of(reader: Reader, path: str) -> str:
+    """A file's text without the white space around it; empty when it cannot be read."""
+    try:
+        return reader.read(path).strip()
+    except OSError:  # sysfs also answers so when a value does not apply, such as the carrier of a link that is down
+        return ""
+
+
+def names_in(reader: Reader, folder: str) -> list[str]:
+    """The names in a folder; none when it cannot be listed (a container that masks it)."""
+    try:
+        return reader.entries(folder)
+    except OSError:
+        return []
+
+
+def whole(text: str, default: int) -> int:
+    """A decimal number, or the default when it is none."""
+    return int(text) if _WHOLE.fullmatch(text.strip()) else default
+
+
+def cpus_of(text: str) -> tuple[int, ...]:
+    """The kernel's CPU list (``0-3,8``); empty when it is none."""
+    try:
+        return parse_cpus(text)
+    except ValueError:
+        return ()
+
+
+def pairs(text: str, separator: str) -> dict[str, str]:
+    """``key<separator>value`` lines, stripped of white space and quotes; other lines are passed over."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        key, middle, value = line.partition(separator)
+        if middle:
+            found.setdefault(key.strip(), value.strip().strip("\"'"))
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Frozen values as plain JSON: dataclasses as objects, tuples as lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value

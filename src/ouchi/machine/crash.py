@@ -1,0 +1,14 @@
+"""Where the traceback of a bug goes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+
+def record(text: str) -> str:
+    """Write it to a new file in the temporary folder that only its owner can read; its path. Raises :class:`OSError`."""
+    handle, path = tempfile.mkstemp(prefix="ouchi-bug-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    return path

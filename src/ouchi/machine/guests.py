@@ -1,0 +1,37 @@
+"""QEMU processes of ours, found and ended without libvirt's help."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path as RealPath
+
+from ouchi.instance import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A QEMU process with a disk in the instance's own folder."""
+
+    pid: int
+
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def guests_of(instance: Instance) -> list[Guest]:
+    """Every QEMU that uses a guest disk of this instance; libvirt gives it no environment to carry our mark in."""
+    disks = f"{instance.state}/nova/instances/".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                words = RealPath(f"/proc/{name}/cmdline").read_bytes()
+                program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
+                if program.startswith("qemu-system-") and disks in words:
+                    found.append(Guest(int(name)))
+    return found

@@ -1,0 +1,40 @@
+"""One change of an instance at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path as RealPath
+
+from ouchi.errors import BadInput, error
+
+
+@contextmanager
+def only_one(path: str, doing: str) -> Iterator[None]:
+    """Hold the lock file ``path`` while doing something; the kernel lets go of it when we die, however.
+
+    Raises :class:`~ouchi.errors.BadInput` at once when another process holds it, saying which and what it does.
+    """
+    RealPath(path).parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
+            raise BadInput(
+                error(
+                    "another ouchi is changing this machine",
+                    where=path,
+                    found=holder or "a process that has not said who it is",
+                    expected="one at a time",
+                    remedy="wait until it has ended, or interrupt it with Ctrl-C where it runs",
+                )
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"ouchi {doing}, process {os.getpid()}".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,48 @@
+"""Root's rights, asked for through sudo where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Final
+
+from ouchi.errors import BadInput, error
+
+KEPT: Final = ("OUCHI_", "PIP_", "UV_")
+KEPT_WHOLE: Final = frozenset(
+    {"NO_COLOR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    | {name for proxy in ("http_proxy", "https_proxy", "no_proxy", "all_proxy") for name in (proxy, proxy.upper())}
+)
+
+
+def need_root() -> None:
+    """Return as root; otherwise start the same command line again through sudo, which does not return.
+
+    The user's settings for ouchi, colours, proxies and package indexes come along.
+    Raises :class:`~ouchi.errors.BadInput` where there is no sudo.
+    """
+    if os.geteuid() == 0:
+        return
+    sudo = shutil.which("sudo")
+    if sudo is None:
+        raise BadInput(
+            error(
+                "root is needed",
+                found=f"user id {os.geteuid()}, and no sudo on this machine",
+                expected="root",
+                remedy="run the same command in a root shell (su -)",
+            )
+        )
+    sys.stdout.flush()
+    os.execv(sudo, sudo_command(sudo))
+
+
+def sudo_command(sudo: str) -> list[str]:
+    """The running command line, to be run by root.
+
+    Without bytecode: root's files in folders of the user's checkout would be in the user's way.
+    """
+    kept = sorted(name for name in os.environ if name in KEPT_WHOLE or name.startswith(KEPT))
+    keep = [f"--preserve-env={','.join(kept)}"] if kept else []
+    return [sudo, "--user=root", *keep, "--", sys.executable, "-B", *sys.orig_argv[1:]]

@@ -1,0 +1,114 @@
+"""Processes that carry ouchi's marks: finding them and ending them.
+
+A supervised process carries two marks in its environment: the instance and the service it belongs to. Its
+children inherit both; a guest started by libvirtd does not, because libvirt gives QEMU an environment of its own.
+Only a process that carries both marks is ever signalled, and through a handle on that very process, so a
+process number that the kernel has given to somebody else meanwhile is safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path as RealPath
+
+from ouchi.instance import MARK
+
+SERVICE_MARK = "OUCHI_SERVICE"
+"""The environment variable that says which service a process belongs to."""
+
+KILL_SECONDS = 5.0
+"""How long a process may take to disappear after SIGKILL, in seconds."""
+
+ROUNDS = 5
+"""How often processes are looked for again that were started while others were being ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of ours: its number, the service whose mark it carries and its first argument."""
+
+    pid: int
+    service: str
+    argv0: str
+
+
+def parse_environ(data: bytes) -> dict[str, str]:
+    """The variables in the text of ``/proc/PID/environ``; the first of two equal names counts, as in ``getenv``."""
+    variables: dict[str, str] = {}
+    for entry in data.split(b"\0"):
+        name, equals, value = entry.partition(b"=")
+        if equals:
+            variables.setdefault(os.fsdecode(name), os.fsdecode(value))
+    return variables
+
+
+def marked(instance: str) -> list[Process]:
+    """Every process that carries this instance's mark and a service's, by number; never the caller itself."""
+    found = (_process(int(name), instance) for name in os.listdir("/proc") if name.isdigit())
+    return sorted((process for process in found if process), key=lambda process: process.pid)
+
+
+def end(instance: str, services: Collection[str] | None = None, *, polite_seconds: float) -> list[Process]:
+    """End all processes of these services (of every service when None): SIGTERM, ``polite_seconds``, SIGKILL.
+
+    They end side by side; what they started meanwhile is looked for again. Returns those that are still there.
+    """
+    found: list[Process] = []
+    for _ in range(ROUNDS):
+        found = [process for process in marked(instance) if services is None or process.service in services]
+        if not found:
+            break
+        _end(instance, found, polite_seconds)
+    return found
+
+
+def _end(instance: str, processes: Sequence[Process], polite_seconds: float) -> None:
+    with contextlib.ExitStack() as opened:
+        handles: set[int] = set()
+        for process in processes:
+            with contextlib.suppress(OSError):
+                handle = os.pidfd_open(process.pid)
+                opened.callback(os.close, handle)
+                # Looked at again with the handle open: from here on it cannot mean another process.
+                now = _process(process.pid, instance)
+                if now and now.service == process.service:
+                    handles.add(handle)
+        if polite_seconds:
+            handles = _signal(handles, signal.SIGTERM, polite_seconds)
+        _signal(handles, signal.SIGKILL, KILL_SECONDS)
+
+
+def _signal(handles: set[int], number: signal.Signals, seconds: float) -> set[int]:
+    """Send a signal; the handles whose processes have not ended within ``seconds``."""
+    poller = select.poll()
+    for handle in handles:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, number)
+        poller.register(handle, select.POLLIN)
+    deadline = time.monotonic() + seconds
+    remaining = set(handles)
+    while remaining and (left := deadline - time.monotonic()) > 0:
+        for handle, _ in poller.poll(left * 1000):
+            poller.unregister(handle)
+            remaining.discard(handle)
+    return remaining
+
+
+def _process(pid: int, instance: str) -> Process | None:
+    """The process when it carries both marks; a zombie has no environment and so none."""
+    if pid == os.getpid():
+        return None
+    try:
+        variables = parse_environ(RealPath(f"/proc/{pid}/environ").read_bytes())
+        if variables.get(MARK) != instance or not variables.get(SERVICE_MARK):
+            return None
+        argv0 = RealPath(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return None
+    return Process(pid, variables[SERVICE_MARK], os.fsdecode(argv0))

@@ -1,0 +1,1 @@
+"""Plans and settings as configuration text: pure functions, no machine in sight."""

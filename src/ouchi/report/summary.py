@@ -1,0 +1,63 @@
+"""The end of ``up``: what runs now, the figures measured through it, and what to try next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ouchi.instance import Instance
+from ouchi.plan import Plan
+from ouchi.report.plan import pools_line
+from ouchi.site import Site
+from ouchi.verify import Verdict
+from ouchi.verify.traffic import Measurement
+
+
+def summary_text(site: Site, plan: Plan, verdict: Verdict, instance: Instance, seconds: float) -> str:
+    """The summary for people."""
+    servers = ", ".join(f"{guest.name} ({'pinned' if guest.pinned else 'shared CPUs'})" for guest in plan.guests)
+    lines = [
+        "",
+        f"{site.name} is an NFV host ({seconds:.0f} s)",
+        f"  pools     {pools_line(plan)}",
+        f"  servers   {servers}",
+        f"  verified  {len(verdict.checks)} checks against live state hold",
+    ]
+    for measurement in verdict.measurements:
+        lines += [f"  measured  {line}" for line in _measured(measurement)]
+    lines += [f"  label     {label}" for label in verdict.labels]
+    first = site.servers[0].name if site.servers else "SERVER"
+    lines += [
+        "",
+        "next",
+        "  ouchi status                    every part's live state",
+        f"  ouchi console {first:<18}a server's console",
+        "  ouchi openstack server list     the OpenStack client, or: export OS_CLOUD=ouchi",
+        '  eval "$(ouchi env)"             for ovs-vsctl, ovs-appctl, virsh and openstack of your own',
+        "  ouchi down                      stop everything and put the machine back",
+    ]
+    return "\n".join(lines)
+
+
+def _measured(measurement: Measurement) -> list[str]:
+    lost = measurement.udp_lost / max(1, measurement.udp_sent)
+    return [
+        measurement.path,
+        f"iperf3 TCP {measurement.tcp_bps / 1e6:.1f} Mbit/s received over {measurement.seconds:g} s",
+        f"iperf3 UDP {measurement.udp_received_bps / 1e6:.1f} Mbit/s received of {measurement.udp_offered_bps / 1e6:.0f} "
+        f"offered; {measurement.udp_lost} of {measurement.udp_sent} datagrams of {measurement.udp_payload_bytes} B "
+        f"lost ({lost:.2%})",
+    ]
+
+
+def summary_json(
+    site: Site, plan: Plan, verdict: Verdict | None, timings: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "schema": 1,
+        "site": site.name,
+        "seconds": round(seconds, 2),
+        "plan": plan.to_json(),
+        "verified": verdict.to_json() if verdict else None,
+        "tasks": timings,
+    }

@@ -1,0 +1,85 @@
+"""A site against the machine it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ouchi.cpulist import format_cpus
+from ouchi.errors import Finding, error
+from ouchi.facts import Facts
+from ouchi.facts.nics import Nic
+from ouchi.site.models import Cpus, Site
+from ouchi.site.words import did_you_mean, one_of, quoted
+
+
+def check_against(site: Site, facts: Facts) -> list[Finding]:
+    """What keeps `site` from this machine: CPUs that are not online, NICs that are missing or in use."""
+    return [*_cpus(site, facts), *_nics(site, facts)]
+
+
+def _cpus(site: Site, facts: Facts) -> Iterator[Finding]:
+    online = {cpu.id for cpu in facts.cpus if cpu.online}
+    for pool in Cpus.model_fields:
+        absent = set(getattr(site.cpus, pool) or ()) - online
+        if absent:
+            yield error(
+                f"the pool {pool} has CPUs that are not online on this machine",
+                where=site.where("cpus", pool),
+                found=f"CPU {format_cpus(absent)}",
+                expected=f"CPUs out of {format_cpus(online)}",
+            )
+
+
+def _nics(site: Site, facts: Facts) -> Iterator[Finding]:
+    taken: dict[str, str] = {}
+    for index, wanted in enumerate(site.nics):
+        where = site.where("nics", index, "nic")
+        nic = next((nic for nic in facts.nics if wanted.nic in (nic.name, nic.address)), None)
+        if nic is None:
+            yield _no_such_nic(wanted.nic, where, facts)
+            continue
+        uses = list(_uses(nic))
+        if uses:
+            yield error(
+                f"the NIC {wanted.nic} is in use and would cut this machine off",
+                where=where,
+                found=f"{nic.name} " + " and ".join(uses),
+                expected="a NIC that nothing depends on",
+                remedy=_others(facts),
+            )
+        if nic.name in taken:
+            yield error(
+                f"the NIC {nic.name} is there twice",
+                where=where,
+                found=f"{wanted.nic} and {taken[nic.name]}",
+                expected="each NIC once",
+            )
+        taken.setdefault(nic.name, wanted.nic)
+
+
+def _no_such_nic(name: str, where: str, facts: Facts) -> Finding:
+    names = [nic.name for nic in facts.nics if nic.physical]
+    near = did_you_mean(name, [*names, *(nic.address for nic in facts.nics if nic.address)])
+    return error(
+        f"this machine has no NIC {name}",
+        where=where,
+        found=quoted(name),
+        expected=one_of(names),
+        remedy=near or _others(facts),
+    )
+
+
+def _uses(nic: Nic) -> Iterator[str]:
+    if nic.session:
+        yield "carries your session"
+    if nic.default_route:
+        yield "carries the default route"
+    if nic.addresses:
+        yield f"has the address {', '.join(nic.addresses)}"
+    if nic.master:
+        yield f"is part of {nic.master}"
+
+
+def _others(facts: Facts) -> str:
+    free = [nic.name for nic in facts.nics if nic.address and not any(_uses(nic))]
+    return f"free: {', '.join(free)}" if free else "leave nics out; the networks then stay within this machine"

@@ -1,0 +1,167 @@
+"""What two values of a site may not say together.
+
+Works on the values that are right by themselves, keyed by their path in the file, so that a site with a
+wrong value elsewhere still has every conflict reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, NamedTuple
+
+from ouchi.cpulist import format_cpus
+from ouchi.site.source import Path
+from ouchi.site.words import did_you_mean, dotted, one_of, quoted
+
+Values = Mapping[Path, Any]
+
+_APART = (("pmd", "host"), ("dedicated", "host"), ("dedicated", "pmd"), ("shared", "pmd"), ("shared", "dedicated"))
+
+
+class Conflict(NamedTuple):
+    """A value that cannot stand because of another."""
+
+    path: Path
+    claim: str
+    found: str
+    expected: str
+    remedy: str = ""
+
+
+def conflicts(values: Values) -> Iterator[Conflict]:
+    """Every conflict among the valid `values` of a site, defaults included."""
+    yield from _pools(values)
+    for part, key in (("nics", "nic"), ("nics", "physnet"), ("networks", "name"), ("servers", "name")):
+        yield from _twice(values, part, key)
+    yield from _vlans(values)
+    yield from _subnets(values)
+    yield from _own_addresses(values)
+    yield from _references(values)
+    yield from _addresses(values)
+    yield from _forwarders(values)
+
+
+def _pools(values: Values) -> Iterator[Conflict]:
+    for pool, other in _APART:
+        path = ("cpus", pool)
+        common = set(values.get(path) or ()) & set(values.get(("cpus", other)) or ())
+        if common:
+            yield Conflict(
+                path,
+                f"the pools {pool} and {other} overlap",
+                f"CPU {format_cpus(common)} in both",
+                f"no CPU in both {pool} and {other}",
+            )
+
+
+def _twice(values: Values, part: str, key: str) -> Iterator[Conflict]:
+    seen: dict[str, Path] = {}
+    for path, value in _column(values, part, key):
+        if value in seen:
+            claim = f"the {key} {quoted(value)} is there twice"
+            yield Conflict(path, claim, f"also {dotted(seen[value])}", f"each {key} once in {part}")
+        seen.setdefault(value, path)
+
+
+def _vlans(values: Values) -> Iterator[Conflict]:
+    seen: dict[tuple[str, int], Path] = {}
+    for path, vlan in _column(values, "networks", "vlan"):
+        physnet = values.get((*path[:-1], "physnet"))
+        if physnet is None:
+            continue
+        if (physnet, vlan) in seen:
+            claim = f"VLAN {vlan} is there twice on {physnet}"
+            yield Conflict(path, claim, f"also {dotted(seen[physnet, vlan])}", f"each VLAN once on {physnet}")
+        seen.setdefault((physnet, vlan), path)
+
+
+def _subnets(values: Values) -> Iterator[Conflict]:
+    """Networks are nested or apart, so in address order only the ones still open can overlap the next."""
+    open_: list[tuple[IPv4Network, Path]] = []
+    for path, subnet in sorted(_column(values, "networks", "subnet"), key=lambda item: (item[1], item[0])):
+        while open_ and not subnet.subnet_of(open_[-1][0]):
+            open_.pop()
+        if open_:
+            _, other_path = open_[-1]
+            later, first = max(path, other_path), min(path, other_path)
+            found = f"{values[later]} and {values[first]} of {dotted(first[:-1])}"
+            yield Conflict(later, "two subnets overlap", found, "subnets without a common address")
+        open_.append((subnet, path))
+
+
+def _own_addresses(values: Values) -> Iterator[Conflict]:
+    for key in ("gateway", "endpoint"):
+        for path, address in _column(values, "networks", key):
+            yield from _in_subnet(path, address, values.get((*path[:-1], "subnet")))
+    for path, endpoint in _column(values, "networks", "endpoint"):
+        if endpoint == values.get((*path[:-1], "gateway")):
+            yield Conflict(path, "the endpoint has the gateway's address", str(endpoint), "an address of its own")
+
+
+def _references(values: Values) -> Iterator[Conflict]:
+    names = {name for _, name in _column(values, "networks", "name")}
+    for path, name in _ports(values, "network"):
+        if name not in names:
+            claim = f"there is no network {quoted(name)}"
+            yield Conflict(path, claim, quoted(name), one_of(names), did_you_mean(name, names))
+
+
+def _addresses(values: Values) -> Iterator[Conflict]:
+    networks = {name: path[:-1] for path, name in reversed(list(_column(values, "networks", "name")))}
+    seen: dict[tuple[Any, IPv4Address], Path] = {}
+    for path, address in _ports(values, "address"):
+        name = values.get((*path[:-1], "network"))
+        if name not in networks:
+            continue
+        network = networks[name]
+        yield from _in_subnet(path, address, values.get((*network, "subnet")))
+        if address == values.get((*network, "endpoint")):
+            claim = "the port has the address of the network's endpoint"
+            yield Conflict(path, claim, f"{address}, also {dotted(network)}.endpoint", "an address of its own")
+        if address == values.get((*network, "gateway")) and values.get((*path[:2], "forwards")) is False:
+            yield Conflict(
+                path,
+                "the port has the address of the network's gateway, but the server does not forward",
+                f"{address}, also {dotted(network)}.gateway",
+                "an address of its own, or a server with forwards: true",
+            )
+        if (name, address) in seen:
+            found = f"{address}, also {dotted(seen[name, address])}"
+            yield Conflict(path, f"the address is there twice on {name}", found, "an address of its own")
+        seen.setdefault((name, address), path)
+
+
+def _forwarders(values: Values) -> Iterator[Conflict]:
+    ports: dict[Path, set[Path]] = {}
+    for path in values:
+        if path[0] == "servers" and len(path) == 5 and path[2] == "ports":
+            ports.setdefault(path[:2], set()).add(path[:4])
+    for path, forwards in _column(values, "servers", "forwards"):
+        # No valid port at all: there is an error about the ports already.
+        if forwards and len(ports.get(path[:2], ())) == 1:
+            claim = "a server that forwards has one port only"
+            yield Conflict(path, claim, "1 port", "at least 2 ports", "add a port, or take forwards away")
+
+
+def _in_subnet(path: Path, address: IPv4Address, subnet: IPv4Network | None) -> Iterator[Conflict]:
+    if subnet is None:
+        return
+    first, last = subnet.network_address + 1, subnet.broadcast_address - 1
+    if not first <= address <= last:
+        what = "is not in the network's subnet" if address not in subnet else "is not one that a host can have"
+        claim = f"the address of {dotted(path)} {what}"
+        yield Conflict(path, claim, str(address), f"an address from {first} to {last}")
+
+
+def _column(values: Values, part: str, key: str) -> Iterator[tuple[Path, Any]]:
+    """The values of `key` in every item of `part`, in the order of the file; what is left out is not there."""
+    for path, value in values.items():
+        if len(path) == 3 and path[0] == part and path[2] == key and value is not None:
+            yield path, value
+
+
+def _ports(values: Values, key: str) -> Iterator[tuple[Path, Any]]:
+    for path, value in values.items():
+        if len(path) == 5 and path[0] == "servers" and path[2] == "ports" and path[4] == key and value is not None:
+            yield path, value

@@ -1,0 +1,186 @@
+"""The site as frozen models.
+
+A field's ``title`` says what it is and its ``description`` what may stand there: editors show both from the
+JSON Schema, and every error about the field quotes the description as what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from ouchi.site.source import Path, Position, Source
+from ouchi.site.values import Address, CpuList, Memory, Subnet, parse_memory
+
+_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_LABEL_TEXT = "characters a-z, 0-9 and -, the first and last a letter or digit"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Cpus(_Part):
+    """Which CPUs each pool has; ``None``: ouchi chooses. CPU numbers are Linux's."""
+
+    host: CpuList | None = Field(
+        default=None, title="CPUs of Linux, ouchi and OpenStack", description='CPUs as text: "0,2-5"'
+    )
+    pmd: CpuList | None = Field(
+        default=None, title="CPUs that OVS-DPDK keeps busy polling", description='CPUs as text, in no other pool: "1"'
+    )
+    dedicated: CpuList | None = Field(
+        default=None, title="CPUs for pinned vCPUs, one each", description='CPUs as text, in no other pool: "2-5"'
+    )
+    shared: CpuList | None = Field(
+        default=None,
+        title="CPUs for vCPUs that are not pinned and for emulator threads",
+        description='CPUs as text, in no other pool but host: "0"',
+    )
+
+
+class Nic(_Part):
+    """A network card that OVS-DPDK takes over, and the physical network behind it."""
+
+    nic: str = Field(
+        title="The card",
+        description="a kernel name (enp3s0) or a PCI address (0000:03:00.0)",
+        pattern=r"^([a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$",
+    )
+    physnet: str = Field(
+        title="The physical network it is plugged into",
+        description=f"1 to 32 {_LABEL_TEXT}",
+        pattern=_LABEL,
+        max_length=32,
+    )
+
+
+class Network(_Part):
+    """A VLAN with one IPv4 subnet."""
+
+    name: str = Field(title="The network's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
+    physnet: str = Field(
+        default="physnet1",
+        title="The physical network that carries it",
+        description=f"1 to 32 {_LABEL_TEXT}",
+        pattern=_LABEL,
+        max_length=32,
+    )
+    vlan: int = Field(title="The VLAN ID", description="a whole number from 1 to 4094", ge=1, le=4094)
+    subnet: Subnet = Field(
+        title="The addresses on it", description="an IPv4 network from /8 to /29, such as 10.101.0.0/24"
+    )
+    gateway: Address | None = Field(
+        default=None, title="The router that servers are told of", description="an IPv4 address in the subnet"
+    )
+    endpoint: Address | None = Field(
+        default=None,
+        title="This host's own address on the VLAN, in a network namespace of its own, to measure against",
+        description="an IPv4 address in the subnet, other than the gateway",
+    )
+
+
+class Port(_Part):
+    """A server's connection to a network, by vhost-user."""
+
+    network: str = Field(
+        title="The network it is on", description="the name of a network of this file", pattern=_LABEL, max_length=32
+    )
+    address: Address | None = Field(
+        default=None,
+        title="Its address; OpenStack chooses one where this is left out",
+        description="an IPv4 address in the network's subnet that nothing else has",
+    )
+
+
+class Server(_Part):
+    """A virtual machine."""
+
+    name: str = Field(
+        title="The server's name, also its host name",
+        description=f"1 to 63 {_LABEL_TEXT}",
+        pattern=_LABEL,
+        max_length=63,
+    )
+    vcpus: int = Field(title="Its CPUs", description="a whole number from 1 to 64", ge=1, le=64)
+    memory: Memory = Field(
+        title="Its memory, from hugepages of 2 MiB",
+        description="a size such as 256 MiB or 4 GiB: an even number of MiB, 64 MiB to 1 TiB",
+    )
+    pinned: Literal[True, False, "auto"] = Field(
+        default="auto",
+        title="Whether each vCPU has a CPU of its own; auto: as far as the dedicated CPUs last",
+        description="true, false or auto",
+    )
+    forwards: bool = Field(
+        default=False,
+        title="Whether it passes packets on between its ports (port security is then off)",
+        description="true or false",
+    )
+    ports: tuple[Port, ...] = Field(
+        title="Its ports, in the order the guest sees them",
+        description="a list of at least one port, each with a network",
+        min_length=1,
+        strict=False,
+    )
+
+    @property
+    def memory_mib(self) -> int:
+        """Its memory in MiB."""
+        return parse_memory(self.memory)
+
+
+class Site(_Part):
+    """One host: its CPUs, cards, networks and servers."""
+
+    name: str = Field(title="The host's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
+    cpus: Cpus = Field(
+        default=Cpus(),
+        title="The CPU pools",
+        description="any of host, pmd, dedicated and shared, each with a CPU list",
+    )
+    nics: tuple[Nic, ...] = Field(
+        default=(),
+        title="Cards that OVS-DPDK takes over",
+        description="a list of cards, each with nic and physnet",
+        strict=False,
+    )
+    networks: tuple[Network, ...] = Field(
+        title="VLAN networks", description="a list of networks, each with name, vlan and subnet", strict=False
+    )
+    servers: tuple[Server, ...] = Field(
+        title="Virtual machines", description="a list of servers, each with name, vcpus, memory and ports", strict=False
+    )
+
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    def model_post_init(self, context: object) -> None:
+        """Keep the source that the loader validates with."""
+        if isinstance(context, Source):
+            self._source = context
+
+    @property
+    def file(self) -> str:
+        """The file it was read from; empty when it was not."""
+        return self._source.file
+
+    @property
+    def positions(self) -> Mapping[Path, Position]:
+        """Line and column, from 1, of every value in the file: ``("networks", 0, "vlan")`` → ``(5, 11)``."""
+        return self._source.positions
+
+    def where(self, *path: str | int) -> str:
+        """``FILE:LINE:COLUMN`` of a value, or of the nearest thing around it that the file has."""
+        return self._source.where(path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The site as plain JSON types; what is left out of the file and has no default is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def site_schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors."""
+    schema = Site.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ouchi site"}

@@ -1,0 +1,320 @@
+"""YAML text → plain data and the position of every value in it.
+
+Built from the parser's events instead of its trees: nothing recurses, nothing is expanded, and what a
+site never needs (aliases, tags, several documents, depth) is refused as soon as it is met.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+)
+
+from ouchi.errors import BadInput, Finding, error
+from ouchi.site.words import clip, quoted
+
+Path = tuple[str | int, ...]
+Position = tuple[int, int]
+Placed = tuple[Position, Finding]
+
+LARGEST = 1024 * 1024  # bytes
+LONGEST_LINE = 4096  # characters; the scanner's time grows with the square of some words
+DEEPEST = 16  # a site is 5 deep
+MOST_NODES = 20_000  # about a second of parsing
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffc\U00010000-\U0010ffff]")
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,4})?")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Where a site came from: its file, where in it each value and key stands (from 1), keys that are there twice."""
+
+    file: str = ""
+    data: object = None
+    positions: Mapping[Path, Position] = field(default_factory=dict)
+    keys: Mapping[Path, Position] = field(default_factory=dict)
+    twice: tuple[Placed, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Always, among sources: where a site came from is no part of what it says."""
+        return isinstance(other, Source)
+
+    def __hash__(self) -> int:
+        return 0
+
+    def position(self, path: Path) -> Position:
+        """Of the value at `path`, or of the nearest thing around it."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.positions:
+                return self.positions[path[:length]]
+        return 1, 1
+
+    def where(self, path: Path) -> str:
+        """``FILE:LINE:COLUMN`` of `position`; the empty text when there is no file."""
+        return _at(self.file, self.position(path)) if self.file else ""
+
+    def where_key(self, path: Path) -> str:
+        """``FILE:LINE:COLUMN`` of the key, not the value, at `path`."""
+        return _at(self.file, self.keys[path])
+
+
+def parse(text: bytes, file: str) -> Source:
+    """The one document in `text`. Raises BadInput when it is not one plain YAML document."""
+    decoded = _decode(text, file)
+    builder = _Builder(file)
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        # Not yaml.parse(), which forgets where it was when the scanner gives up.
+        _, parser = yaml.get_constructor_parser(decoded)
+        while parser.check_event():
+            builder.take(parser.get_event())
+    except _TooMuch:
+        pass
+    except MarkedYAMLError as reason:
+        builder.fatal.append(_syntax_error(reason, decoded, file))
+    except (ValueError, OverflowError):
+        # The scanner does not check the range of escapes such as \UFFFFFFFF.
+        position = yaml.reader.line + 1, yaml.reader.column + 1
+        builder.fatal.append(
+            error(
+                "this is not valid YAML: an escape is out of range",
+                where=_at(file, position),
+                found=_line(decoded, position),
+                expected="no escape above \\U0010FFFF",
+            )
+        )
+    if builder.fatal:
+        raise BadInput([*(finding for _, finding in builder.twice), *builder.fatal])
+    if () not in builder.positions:
+        builder.positions[()] = (1, 1)
+    return Source(file, builder.data, builder.positions, builder.keys, tuple(builder.twice))
+
+
+def scalar(text: str) -> bool | int | float | str | None:
+    """A plain scalar by the rules of YAML 1.2 JSON: null, true, false, decimal numbers, else text."""
+    if text in ("", "~", "null", "Null", "NULL"):
+        return None
+    if text in ("true", "True", "TRUE"):
+        return True
+    if text in ("false", "False", "FALSE"):
+        return False
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+class _TooMuch(Exception):
+    """Enough is known to refuse the file."""
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A list or mapping being filled. ``path`` is None inside a value that a duplicate key threw away."""
+
+    path: Path | None
+    items: list[object] | dict[str, object]
+    key: str | None = None
+    discard: bool = False
+
+
+class _Builder:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.data: object = None
+        self.positions: dict[Path, Position] = {}
+        self.keys: dict[Path, Position] = {}
+        self.twice: list[Placed] = []
+        self.fatal: list[Finding] = []
+        self._open: list[_Frame] = []
+        self._nodes = 0
+        self._documents = 0
+
+    def take(self, event: Event) -> None:
+        """One event of the parser."""
+        if isinstance(event, DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                self._refuse(event, "a second document starts here", found="---", expected="one document in the file")
+        elif isinstance(event, NodeEvent):
+            self._node(event)
+        elif isinstance(event, CollectionEndEvent):
+            self._open.pop()
+
+    def _node(self, event: NodeEvent) -> None:
+        self._count(event)
+        self._plain_only(event)
+        frame = self._open[-1] if self._open else None
+        if frame and isinstance(frame.items, dict) and frame.key is None:
+            self._key(frame, event)
+            return
+        path = self._place(frame)
+        if path is not None:
+            self.positions[path] = _position(event)
+        value = _value(event)
+        if frame is None:
+            self.data = value
+        elif isinstance(frame.items, list):
+            frame.items.append(value)
+        elif frame.key is not None:
+            if not frame.discard:
+                frame.items[frame.key] = value
+            frame.key, frame.discard = None, False
+        if isinstance(value, list | dict):
+            if len(self._open) == DEEPEST:
+                self._refuse(
+                    event,
+                    f"the file is nested more than {DEEPEST} levels deep",
+                    found=f"level {DEEPEST + 1}",
+                    expected="at most 5 levels",
+                )
+            self._open.append(_Frame(path, value))
+
+    def _place(self, frame: _Frame | None) -> Path | None:
+        if frame is None:
+            return ()
+        if frame.path is None or frame.discard:
+            return None
+        return (*frame.path, len(frame.items) if isinstance(frame.items, list) else frame.key or "")
+
+    def _key(self, frame: _Frame, event: NodeEvent) -> None:
+        if not isinstance(event, ScalarEvent):
+            found = "a mapping" if isinstance(event, MappingStartEvent) else "a list"
+            self._refuse(event, f"{found} stands where a key must be", found=found, expected="a key: plain text")
+        frame.key = event.value
+        frame.discard = frame.key in frame.items
+        if frame.path is None:
+            return
+        path = (*frame.path, frame.key)
+        if frame.discard:
+            finding = error(
+                f"the key {quoted(frame.key)} is there twice",
+                where=_at(self.file, _position(event)),
+                found=f"first in line {self.keys[path][0]}, again here",
+                expected="every key once",
+            )
+            self.twice.append((_position(event), finding))
+        else:
+            self.keys[path] = _position(event)
+
+    def _count(self, event: NodeEvent) -> None:
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            self._refuse(
+                event,
+                "the file is too long for a site",
+                found="still more keys and values",
+                expected=f"at most {MOST_NODES} of them",
+            )
+
+    def _plain_only(self, event: NodeEvent) -> None:
+        if isinstance(event, AliasEvent) or event.anchor is not None:
+            self._refuse(
+                event,
+                "anchors and aliases are not read",
+                found=("*" if isinstance(event, AliasEvent) else "&") + clip(str(event.anchor)),
+                expected="every value written out",
+            )
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag not in (None, "!"):
+            self._refuse(event, "tags are not read", found=clip(str(event.tag)), expected="values without a tag")
+
+    def _refuse(self, event: Event, claim: str, *, found: str, expected: str) -> NoReturn:
+        self.fatal.append(error(claim, where=_at(self.file, _position(event)), found=found, expected=expected))
+        raise _TooMuch
+
+
+def _value(event: NodeEvent) -> object:
+    if isinstance(event, CollectionStartEvent):
+        return {} if isinstance(event, MappingStartEvent) else []
+    if isinstance(event, ScalarEvent) and event.style in (None, ""):
+        return scalar(event.value)
+    return str(event.value) if isinstance(event, ScalarEvent) else None
+
+
+def _decode(text: bytes, file: str) -> str:
+    if len(text) > LARGEST:
+        raise BadInput(
+            error(
+                "the file is too large for a site",
+                where=_at(file, (1, 1)),
+                found=f"{len(text)} bytes",
+                expected=f"at most {LARGEST} bytes (1 MiB)",
+            )
+        )
+    decoded = text.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    odd = _UNPRINTABLE.search(decoded)
+    if odd is not None:
+        code = ord(odd[0])
+        raise BadInput(
+            error(
+                "this is not a text file",
+                where=_at(file, _position_of(decoded, odd.start())),
+                found="bytes that are not UTF-8" if code == 0xFFFD else f"the control character U+{code:04X}",
+                expected="YAML in UTF-8",
+            )
+        )
+    _check_lines(decoded, file)
+    return decoded
+
+
+def _check_lines(text: str, file: str) -> None:
+    for number, line in enumerate(_BREAK.split(text), 1):
+        if len(line) > LONGEST_LINE:
+            claim, column = "the line is too long for a site", LONGEST_LINE + 1
+            found, expected = f"{len(line)} characters", f"at most {LONGEST_LINE} characters"
+        elif line.startswith("%"):
+            claim, column = "directives are not read", 1
+            found, expected = clip(line), "no line that starts with %"
+        else:
+            continue
+        raise BadInput(error(claim, where=_at(file, (number, column)), found=found, expected=expected))
+
+
+def _syntax_error(reason: MarkedYAMLError, text: str, file: str) -> Finding:
+    mark = reason.problem_mark or reason.context_mark
+    position = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    said = " ".join(part for part in (reason.context, reason.problem) if part)
+    return error(
+        f"this is not valid YAML: {clip(said, 160)}",
+        where=_at(file, position),
+        found=_line(text, position),
+        expected="lines of `key: value` and `- item`, indented by spaces",
+    )
+
+
+def _line(text: str, position: Position) -> str:
+    lines = _BREAK.split(text)
+    number = position[0]
+    line = lines[number - 1].strip() if number <= len(lines) else ""
+    return clip(line) if line else "the end of the file" if number >= len(lines) else "an empty line"
+
+
+def _position(event: Event) -> Position:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _position_of(text: str, offset: int) -> Position:
+    breaks = list(_BREAK.finditer(text, 0, offset))
+    return len(breaks) + 1, offset - (breaks[-1].end() if breaks else 0) + 1
+
+
+def _at(file: str, position: Position) -> str:
+    return f"{file}:{position[0]}:{position[1]}"

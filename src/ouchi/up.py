@@ -1,0 +1,314 @@
+"""``ouchi up``: the stages as a table of tasks, each started as soon as what it needs is done."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt, messaging, ovn, resources
+from ouchi.cloud import services as openstack
+from ouchi.cloud.client import connect
+from ouchi.dataplane import ovs
+from ouchi.errors import BadInput, Severity
+from ouchi.events import Kind, Say, Timeline
+from ouchi.facts import Facts, collect
+from ouchi.instance import Instance
+from ouchi.journal import Journal
+from ouchi.machine.local import LocalMachine
+from ouchi.plan import Plan, make_plan
+from ouchi.preflight import check_disk, check_others
+from ouchi.render.openstack import openstack_files
+from ouchi.report.plan import plan_text
+from ouchi.runner import Task
+from ouchi.secrets import load_secrets
+from ouchi.site import Site, check_against, default_site, read_site
+from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
+from ouchi.supervise import Service, Supervisor
+from ouchi.supervise.choose import choose_supervisor
+from ouchi.verify import Verdict, verify
+from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+STAGES = (
+    "prepare inspect plan host dataplane cloud network image flavor servers verify"
+).split()
+
+PACKAGES = (
+    "openvswitch-switch-dpdk",
+    "ovn-central",
+    "ovn-host",
+    "mariadb-server",
+    "rabbitmq-server",
+    "libvirt-daemon-system",
+    "libvirt-clients",
+    "libvirt-daemon-driver-qemu",
+    "python3-libvirt",
+    "qemu-system-x86",
+    "qemu-utils",
+    "genisoimage",
+    "iproute2",
+    "iputils-ping",
+    "ethtool",
+    "iperf3",
+)
+"""What the host needs; the guest image's own tools come on top."""
+
+
+@dataclass
+class Up:
+    """One run of ``up``: what the tasks learn and hand on to each other."""
+
+    machine: LocalMachine
+    instance: Instance
+    site_file: str
+    timeline: Timeline
+    journal: Journal = field(init=False)
+    supervisor: Supervisor = field(init=False)
+    site: Site = field(init=False)
+    facts: Facts = field(init=False)
+    plan: Plan = field(init=False)
+    settings: Settings = field(init=False)
+    image: Image = field(init=False)
+    verdict: Verdict | None = None
+    _clouds: threading.local = field(default_factory=threading.local)
+
+    def __post_init__(self) -> None:
+        for folder, mode in ((self.instance.state, 0o755), (self.instance.logs, 0o750), (self.instance.etc, 0o711)):
+            self.machine.make_folder(folder, mode=mode)
+        self.journal = Journal(self.machine, self.instance.state)
+        self.supervisor = choose_supervisor(self.machine, self.instance)
+
+    @property
+    def cloud(self) -> Connection:
+        """A connection for the calling thread: openstacksdk's are not made for sharing."""
+        if not hasattr(self._clouds, "connection"):
+            self._clouds.connection = connect(self.settings)
+        connection: Connection = self._clouds.connection
+        return connection
+
+    @property
+    def bridges(self) -> dict[str, str]:
+        """Each physnet's bridge."""
+        names = sorted({network.physnet for network in self.site.networks} | {nic.physnet for nic in self.site.nics})
+        return {name: f"br-{name}"[:15] for name in names}
+
+    def tasks(self, until: str = STAGES[-1]) -> list[Task]:
+        """The table. Stage by stage as the user thinks of them; ``needs`` says what really waits for what."""
+        table = [
+            Task("prepare", "packages", self.packages),
+            Task("prepare", "openstack", self.openstack),
+            Task("prepare", "libvirt binding", self.libvirt_binding, ("packages", "openstack")),
+            Task("inspect", "facts", self.inspect, ("packages",)),
+            Task("plan", "pools and memory", self.make_plan, ("facts",)),
+            Task("host", "hugepages", self.hugepages, ("pools and memory",)),
+            Task("host", "hugetlbfs", self.hugetlbfs, ("hugepages",)),
+            Task("dataplane", "ovs-vswitchd", self.switch, ("hugetlbfs",)),
+            Task("dataplane", "bridges", self.make_bridges, ("ovs-vswitchd",)),
+            Task("dataplane", "endpoints", self.endpoints, ("bridges",)),
+            Task("cloud", "kvm", self.settle, ("pools and memory",)),
+            Task("cloud", "mariadb", self.mariadb, ("kvm",)),
+            Task("cloud", "rabbitmq", self.rabbitmq, ("kvm",)),
+            Task("cloud", "ovn", self.ovn, ("kvm", "bridges")),
+            Task("cloud", "libvirtd", self.libvirtd, ("kvm", "hugetlbfs")),
+            Task("cloud", "keystone", self.keystone, ("mariadb", "openstack")),
+            Task("cloud", "apis", self.apis, ("keystone", "ovn", "rabbitmq")),
+            Task("cloud", "users", self.users, ("keystone",)),
+            Task("cloud", "nova", self.nova, ("users", "apis", "libvirtd", "libvirt binding")),
+            Task("network", "networks", self.networks, ("users", "apis")),
+            Task("image", "guest image", self.build_image, ("packages",)),
+            Task("image", "upload", self.upload, ("guest image", "users", "apis")),
+            Task("flavor", "flavors", self.flavors, ("users", "apis")),
+            Task("servers", "servers", self.servers, ("nova", "networks", "upload", "flavors", "endpoints")),
+            Task("verify", "verify", self.verify, ("servers",)),
+        ]
+        return [task for task in table if STAGES.index(task.stage) <= STAGES.index(until)]
+
+    # prepare
+
+    def packages(self, say: Say) -> Outcome:
+        check_disk(self.machine, self.instance.state)
+        return packages.install(self.machine, self.journal, (*PACKAGES, *BUILD_PACKAGES), say)
+
+    def openstack(self, say: Say) -> Outcome:
+        return environment.install(self.machine, self.instance, say)
+
+    def libvirt_binding(self, _say: Say) -> Outcome:
+        return environment.link_libvirt(self.machine, self.instance)
+
+    # inspect, plan
+
+    def inspect(self, _say: Say) -> Outcome:
+        self.facts = collect(self.machine)
+        cores = len({(cpu.package, cpu.core) for cpu in self.facts.cpus if cpu.online})
+        memory = sum(node.total_kib for node in self.facts.memory) / 2**20
+        return nothing(f"{cores} cores, {memory:.0f} GiB, {self.facts.system.distribution.pretty}")
+
+    def make_plan(self, _say: Say) -> Outcome:
+        if not self.machine.exists(self.site_file):
+            memory = sum(node.total_kib for node in self.facts.memory) // 1024
+            text = default_site(self.facts.system.hostname, len(self.facts.cpus), memory)
+            self.machine.write(self.site_file, text)
+            self.timeline.emit(Kind.NOTE, "plan", "site", f"{self.site_file} written for this machine: yours to change")
+        self.site = read_site(self.machine, self.site_file)
+        findings = check_against(self.site, self.facts)
+        if any(finding.severity is Severity.ERROR for finding in findings):
+            raise BadInput(findings)
+        check_others(self.machine, self.supervisor, (ovs.INTEGRATION, *self.bridges.values()))
+        self.plan = make_plan(self.site, self.facts, ovs_version(self.machine))
+        self.timeline.emit(Kind.NOTE, "plan", "plan", plan_text(self.plan))
+        return nothing("made from the site and the facts")
+
+    # host
+
+    def hugepages(self, _say: Say) -> Outcome:
+        done = [
+            hugepages.reserve(self.machine, self.journal, need.node, need.size_kib, need.count)
+            for need in self.plan.hugepages
+        ]
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+    def hugetlbfs(self, _say: Say) -> Outcome:
+        self.machine.make_folder(self.instance.run)
+        return mount.mount_hugetlbfs(self.machine, self.instance.hugepages, self.plan.hugepages[0].size_kib)
+
+    # dataplane
+
+    def switch(self, _say: Say) -> Outcome:
+        database, switch = ovs.services(self.instance)
+        ovs.create_database(self.machine, self.instance)
+        started = self.supervisor.start([database])
+        ovs.wait_for_database(self.machine, self.instance)
+        identifiers = ovn.chassis(self.instance, self.facts.system.hostname, self.bridges)
+        ovs.configure(self.machine, self.instance, self.plan.ovs_other_config, identifiers)
+        started += self.supervisor.start([switch])
+        ovs.wait_for_switch(self.machine, self.instance)
+        return _started(started, "OVS-DPDK runs")
+
+    def make_bridges(self, _say: Say) -> Outcome:
+        ovs.create_bridges(self.machine, self.instance, self.bridges)
+        return nothing(", ".join((ovs.INTEGRATION, *self.bridges.values())))
+
+    def endpoints(self, _say: Say) -> Outcome:
+        done = [
+            endpoint.attach(self.machine, self.journal, self.instance, point)
+            for point in endpoint.endpoints(self.site, self.bridges)
+        ]
+        if not done:
+            return nothing("the site asks for none")
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+    # cloud
+
+    def settle(self, _say: Say) -> Outcome:
+        """KVM or emulation, then every configuration file."""
+        self.machine.make_folder(self.instance.run)
+        works, why = kvm.remembered(self.machine, self.instance)
+        version = kvm.qemu_version(self.machine)
+        self.settings = Settings(
+            instance=self.instance,
+            secrets=load_secrets(self.machine, self.instance),
+            host=self.facts.system.hostname,
+            virt_type="kvm" if works else "qemu",
+            nova=self.plan.nova,
+            physnets=tuple(self.bridges),
+        )
+        for name, text in openstack_files(self.settings).items():
+            self._configure(name, text)
+        self._configure("mariadb.cnf", database.configuration(self.instance), mode=0o644)
+        messaging.prepare(self.machine, self.settings)
+        libvirt.prepare(self.machine, self.instance, emulated=not works, qemu_version=version)
+        for folder in ("nova/instances", "glance/images", "neutron"):
+            self.machine.make_folder(f"{self.instance.state}/{folder}")
+        self.machine.make_folder(f"{self.instance.run}/locks", mode=0o700)
+        clouds.add(self.machine, self.journal, self.settings)
+        return nothing(f"{why}: {'KVM' if works else 'emulation (TCG)'}")
+
+    def _configure(self, name: str, text: str, mode: int = 0o600) -> None:
+        path = f"{self.instance.etc}/{name}"
+        self.machine.make_folder(path.rsplit("/", 1)[0], mode=0o711)
+        self.machine.write(path, text, mode=mode)
+
+    def mariadb(self, say: Say) -> Outcome:
+        self.machine.make_folder(f"{self.instance.run}/mariadb", owner="mysql")
+        database.initialise(self.machine, self.instance)
+        started = self.supervisor.start([database.service(self.instance)])
+        database.wait_until_ready(self.machine, self.instance)
+        loaded = database.load_schemas(self.machine, self.settings, say)
+        return changed(loaded.text) if loaded.changed else _started(started, "MariaDB runs")
+
+    def rabbitmq(self, _say: Say) -> Outcome:
+        started = self.supervisor.start(messaging.services(self.instance))
+        messaging.wait_until_ready()
+        return _started(started, "RabbitMQ runs")
+
+    def ovn(self, _say: Say) -> Outcome:
+        ovn.create_databases(self.machine, self.instance)
+        started = self.supervisor.start(ovn.services(self.instance))
+        ovn.wait_until_ready(self.machine, self.instance, self.settings.host)
+        return _started(started, "OVN runs")
+
+    def libvirtd(self, _say: Say) -> Outcome:
+        started = self.supervisor.start([libvirt.service(self.instance)])
+        libvirt.wait_until_ready(self.machine, self.instance)
+        return _started(started, "libvirtd runs")
+
+    def keystone(self, _say: Say) -> Outcome:
+        identity.make_keys(self.machine, self.settings)
+        # The API loads while the administrator is made: both take seconds of imports.
+        started = self.supervisor.start([openstack.api_services(self.settings)["keystone"]])
+        identity.bootstrap(self.machine, self.settings)
+        identity.wait_for_api(self.settings, "keystone")
+        return _started(started, "keystone answers")
+
+    def apis(self, _say: Say) -> Outcome:
+        names = [name for name in openstack.APIS if name != "keystone"]
+        apis = openstack.api_services(self.settings)
+        started = self.supervisor.start([apis[name] for name in names])
+        for name in names:
+            identity.wait_for_api(self.settings, name)
+        return _started(started, f"{', '.join(names)} answer")
+
+    def users(self, _say: Say) -> Outcome:
+        return identity.register_services(self.cloud, self.settings)
+
+    def nova(self, _say: Say) -> Outcome:
+        started = self.supervisor.start(openstack.later_services(self.settings))
+        resources.wait_for_compute(self.cloud, self.settings.host)
+        return _started(started, "nova-compute is up")
+
+    # network, image, flavor, servers
+
+    def networks(self, _say: Say) -> Outcome:
+        return resources.ensure_networks(self.cloud, self.site)
+
+    def build_image(self, say: Say) -> Outcome:
+        self.image = build_image(self.machine, f"{self.instance.cache}/images", say)
+        size = f"{self.image.size / 2**20:.0f} MiB"
+        return nothing(f"{size}, built before") if self.image.reused else changed(f"{size} built")
+
+    def upload(self, say: Say) -> Outcome:
+        return resources.ensure_image(self.cloud, self.machine, self.image, say)
+
+    def flavors(self, _say: Say) -> Outcome:
+        return resources.ensure_flavors(self.cloud, self.plan)
+
+    def servers(self, say: Say) -> Outcome:
+        return resources.ensure_servers(self.cloud, self.site, self.plan, self.image, say)
+
+    # verify
+
+    def verify(self, say: Say) -> Outcome:
+        self.verdict = verify(self.machine, self.settings, self.site, self.plan, self.cloud, self.bridges, say)
+        return self.verdict.outcome()
+
+
+def ovs_version(machine: LocalMachine) -> str:
+    """The installed OVS's version, for example ``3.1.0``."""
+    return machine.run(("ovs-vsctl", "--version")).stdout.split("\n")[0].split()[-1]
+
+
+def _started(names: list[str], running: str) -> Outcome:
+    return changed(f"started {', '.join(names)}") if names else nothing(running)

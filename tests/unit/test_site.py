@@ -1,0 +1,343 @@
+"""The user's file: what it may say, and every way it can be wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ouchi.cpulist import HIGHEST_CPU, format_cpus, parse_cpus
+from ouchi.errors import BadInput, Finding, Severity
+from ouchi.facts import Cpu, Facts, System
+from ouchi.facts.nics import Nic
+from ouchi.machine.local import LocalMachine
+from ouchi.site import Site, check_against, default_site, load_site, parse_memory, read_site, site_schema
+
+ROOT = Path(__file__).parents[2]
+CASES = sorted(path.parent for path in (ROOT / "tests/cases/site").glob("*/bad.yaml"))
+EXAMPLE = (ROOT / "examples/home.yaml").read_bytes()
+
+
+def site_of(text: bytes = EXAMPLE) -> Site:
+    return load_site(text, "ouchi.yaml")
+
+
+def claims(text: bytes) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        load_site(text, "ouchi.yaml")
+    return [finding.claim for finding in caught.value.findings]
+
+
+class TestBadFiles:
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+    def test_says_everything_at_once(self, case: Path) -> None:
+        with pytest.raises(BadInput) as caught:
+            load_site((case / "bad.yaml").read_bytes(), "bad.yaml")
+        assert f"{caught.value}\n" == (case / "expected.txt").read_text()
+
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+    def test_each_finding_is_complete(self, case: Path) -> None:
+        with pytest.raises(BadInput) as caught:
+            load_site((case / "bad.yaml").read_bytes(), "bad.yaml")
+        assert caught.value.status == 2
+        lines = (case / "bad.yaml").read_bytes().decode(errors="replace").count("\n") + 1
+        for finding in caught.value.findings:
+            file, line, column = finding.where.rsplit(":", 2)
+            assert file == "bad.yaml"
+            assert 1 <= int(line) <= lines
+            assert int(column) >= 1
+            assert finding.severity is Severity.ERROR
+            assert finding.found
+            assert finding.expected
+            assert str(finding).replace("\n", "").isprintable()
+
+    def test_ten_megabytes_are_answered_at_once(self, tmp_path: Path) -> None:
+        file = tmp_path / "ouchi.yaml"
+        file.write_bytes(b"a: [1, 2]\n" * 1_000_000)
+        start = time.monotonic()
+        with pytest.raises(BadInput, match=r"10000000 bytes"):
+            read_site(LocalMachine(), file)
+        assert time.monotonic() - start < 0.5
+
+    def test_many_errors_are_cut(self) -> None:
+        said = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))
+        assert len(said) == 51
+        assert said[-1] == "there are more errors than these 50"
+
+    def test_binary_file_through_the_door(self, tmp_path: Path) -> None:
+        file = tmp_path / "ouchi.yaml"
+        file.write_bytes(b"\xff\xfe\x00\x01")
+        with pytest.raises(BadInput, match="not a text file"):
+            read_site(LocalMachine(), file)
+
+    def test_missing_file_and_folder(self, tmp_path: Path) -> None:
+        for path in (tmp_path / "none.yaml", tmp_path):
+            with pytest.raises(BadInput, match="cannot be read"):
+                read_site(LocalMachine(), path)
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes(self, text: bytes) -> None:
+        only_bad_input(text)
+
+    @given(st.text("ab01: -[]{}&*!?|>'\"\\\n\t#%@,.xU~<=\u0085\u2028é", max_size=120))
+    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+    def test_anything_like_yaml(self, text: str) -> None:
+        only_bad_input(text.encode())
+
+    @given(st.data())
+    @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+    def test_a_good_file_with_one_line_or_byte_changed(self, data: st.DataObject) -> None:
+        at = data.draw(st.integers(0, len(EXAMPLE) - 1))
+        cut = data.draw(st.integers(0, 30))
+        put = data.draw(
+            st.sampled_from([b"", b"\n", b"  ", b": ", b"- ", b'"', b"9", b"[", b"{", b"*a", b"\\x", b"null"])
+        )
+        only_bad_input(EXAMPLE[:at] + put + EXAMPLE[at + cut :])
+
+
+def only_bad_input(text: bytes) -> None:
+    """Either a site that survives its own JSON, or findings about places in the file."""
+    findings: tuple[Finding, ...] = ()
+    try:
+        site = load_site(text, "any.yaml")
+        assert Site.model_validate_json(json.dumps(site.to_json())) == site
+    except BadInput as reason:
+        findings = reason.findings
+        if not findings:
+            pytest.fail("an error without a finding")
+    for finding in findings:
+        assert finding.where.startswith("any.yaml:") or finding.severity is Severity.INFO
+        assert str(finding).encode().replace(b"\n", b"").decode().isprintable()
+
+
+class TestGoodFiles:
+    def test_values(self) -> None:
+        site = site_of()
+        assert site.cpus.dedicated == (2, 3, 4, 5)
+        assert site.networks[1].endpoint == IPv4Address("10.102.0.2")
+        assert site.networks[0].subnet == IPv4Network("10.101.0.0/24")
+        assert [server.memory_mib for server in site.servers] == [256, 1024, 512]
+        assert [server.pinned for server in site.servers] == [True, True, False]
+        assert site.servers[2].ports[0].address is None
+
+    def test_defaults(self) -> None:
+        site = site_of(
+            b"name: a\nnetworks: [{name: n, vlan: 4094, subnet: 10.0.0.0/8}]\n"
+            b"servers: [{name: s, vcpus: 1, memory: 64MiB, ports: [{network: n}]}]\n"
+        )
+        assert site.nics == ()
+        assert site.cpus.host is None
+        assert site.networks[0].physnet == "physnet1"
+        assert site.servers[0].pinned == "auto"
+        assert site.servers[0].forwards is False
+
+    def test_same_vlan_on_two_physnets(self) -> None:
+        site_of(
+            b"name: a\nservers: []\nnetworks:\n- {name: n, vlan: 7, subnet: 10.0.0.0/24}\n"
+            b"- {name: m, vlan: 7, subnet: 10.0.1.0/24, physnet: physnet2}\n"
+        )
+
+    def test_shared_may_overlap_host(self) -> None:
+        assert site_of(b'name: a\nservers: []\nnetworks: []\ncpus: {host: "0-1", shared: "1"}\n').cpus.shared == (1,)
+
+    def test_byte_order_mark_and_crlf(self) -> None:
+        site = site_of(b"\xef\xbb\xbf" + EXAMPLE.replace(b"\n", b"\r\n"))
+        assert site == site_of()
+        assert site.positions == site_of().positions
+
+    def test_json_and_back(self) -> None:
+        site = site_of()
+        plain = json.loads(json.dumps(site.to_json()))
+        assert plain["cpus"]["dedicated"] == "2-5"
+        assert plain["servers"][1]["memory"] == "1 GiB"
+        assert "address" not in plain["servers"][2]["ports"][0]
+        assert Site.model_validate(plain) == site
+
+    def test_positions_are_no_part_of_the_value(self) -> None:
+        site, moved = site_of(), site_of(b"# one line more\n" + EXAMPLE)
+        assert site == moved
+        assert hash(site) == hash(moved)
+        assert site.to_json() == moved.to_json()
+        assert (site.where("name"), moved.where("name")) == ("ouchi.yaml:2:7", "ouchi.yaml:3:7")
+        assert site.where("networks", 0, "endpoint") == site.where("networks", 0) == "ouchi.yaml:15:5"
+
+    def test_frozen(self) -> None:
+        with pytest.raises(ValueError, match="frozen"):
+            site_of().name = "other"  # type: ignore[misc]
+
+    @given(st.text(max_size=50), st.integers(1, 512), st.integers(64, 1 << 22))
+    def test_default_site(self, name: str, cpu_count: int, memory_mib: int) -> None:
+        site = site_of(default_site(name, cpu_count, memory_mib).encode())
+        assert site.nics == ()
+        assert [(server.name, server.forwards) for server in site.servers] == [("endpoint", False), ("forwarder", True)]
+        assert [network.gateway for network in site.networks] == [port.address for port in site.servers[1].ports]
+
+    @pytest.mark.parametrize("cpu_count", [3, 4, 64])
+    def test_default_site_with_its_example_pools(self, cpu_count: int) -> None:
+        text = default_site("home", cpu_count, 8192)
+        example = re.search(r"#cpus:\n(#  .*\n)+", text)
+        assert example
+        text = text.replace(example[0], re.sub("(?m)^#", "", example[0]))
+        pools = site_of(text.encode()).cpus
+        assert pools.dedicated == tuple(range(2, cpu_count))
+
+    @pytest.mark.parametrize("name", ["123", "true", "null", "1e5", "My-Box.local", "", "ひ", "-a-"])
+    def test_default_site_of_an_odd_host_name(self, name: str) -> None:
+        assert site_of(default_site(name, 2, 4096).encode()).name
+
+    def test_schema_describes_every_key(self) -> None:
+        schema = site_schema()
+        for model in [schema, *schema["$defs"].values()]:
+            assert model["additionalProperties"] is False
+            for key, field in model["properties"].items():
+                assert field["title"], key
+                assert field["description"], key
+        assert schema["$defs"]["Network"]["properties"]["vlan"]["maximum"] == 4094
+
+    def test_every_key_is_documented_and_in_the_example(self) -> None:
+        manual, example = (ROOT / "docs/site.md").read_text(), EXAMPLE.decode()
+        schema = site_schema()
+        for model in [schema, *schema["$defs"].values()]:
+            for key in model["properties"]:
+                assert f"{key}`" in manual, key
+                assert f"{key}:" in example, key
+
+
+class TestMemory:
+    @pytest.mark.parametrize(
+        ("text", "mib"),
+        [("256 MiB", 256), ("64MiB", 64), ("4 GiB", 4096), ("1024 GiB", 1 << 20), ("1048576 MiB", 1 << 20)],
+    )
+    def test_sizes(self, text: str, mib: int) -> None:
+        assert parse_memory(text) == mib
+
+    @pytest.mark.parametrize(
+        "text", ["", "256", "256 MB", "257 MiB", "62 MiB", "1025 GiB", "-2 GiB", "1.5 GiB", "٢ GiB"]
+    )
+    def test_no_sizes(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"size|memory"):
+            parse_memory(text)
+
+
+class TestCpuLists:
+    @given(st.sets(st.integers(0, HIGHEST_CPU)))
+    def test_round_trip(self, cpus: set[int]) -> None:
+        assert parse_cpus(format_cpus(cpus)) == tuple(sorted(cpus))
+
+    @given(st.text("0123456789,- x", max_size=30))
+    def test_any_text(self, text: str) -> None:
+        try:
+            cpus = parse_cpus(text)
+        except ValueError:
+            return
+        assert list(cpus) == sorted(set(cpus))
+        assert parse_cpus(format_cpus(cpus)) == cpus
+
+    def test_spaces_and_nothing(self) -> None:
+        assert parse_cpus(" 0 , 2-4\n") == (0, 2, 3, 4)
+        assert parse_cpus("") == parse_cpus("\n") == ()
+        assert format_cpus(()) == ""
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("0,,1", "empty item"),
+            ("0,", "empty item"),
+            ("3-1", "backwards"),
+            ("1,0-2", "CPU 1 is named twice"),
+            ("8192", "above 8191"),
+            ("0-99999999", "above 8191"),
+            ("0x1", "neither"),
+            ("-1", "neither"),
+            ("1-2-3", "neither"),
+            ("٣", "neither"),
+            ("1" * 70000, "too long"),
+        ],
+    )
+    def test_refused(self, text: str, said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            parse_cpus(text)
+
+
+NIC = Nic(
+    name="enp3s0",
+    address="0000:03:00.0",
+    driver="i40e",
+    node=0,
+    node_known=True,
+    mac="02:00:00:00:00:01",
+    up=True,
+    default_route=False,
+    addresses=(),
+    master="",
+    session=False,
+    physical=True,
+)
+
+
+def facts(*nics: Nic, online: int = 6, present: int = 8) -> Facts:
+    cpus = tuple(Cpu(number, number, 0, 0, 0, (number,), 0, number < online) for number in range(present))
+    return Facts(1, cpus, (), nics, NO_SYSTEM)
+
+
+NO_SYSTEM: System = None  # type: ignore[assignment]
+
+
+class TestAgainstAMachine:
+    def test_fits(self) -> None:
+        assert check_against(site_of(), facts(NIC)) == []
+
+    def test_named_by_pci_address(self) -> None:
+        assert check_against(site_of(EXAMPLE.replace(b"enp3s0", b'"0000:03:00.0"')), facts(NIC)) == []
+
+    def test_cpus_offline_and_absent(self) -> None:
+        (finding,) = check_against(site_of(), facts(NIC, online=4, present=5))
+        assert finding.where == "ouchi.yaml:7:14"
+        assert (finding.found, finding.expected) == ("CPU 4-5", "CPUs out of 0-3")
+
+    def test_no_such_nic(self) -> None:
+        (finding,) = check_against(site_of(), facts(replace(NIC, name="enp4s0", address="0000:04:00.0")))
+        assert finding.where == "ouchi.yaml:11:10"
+        assert finding.claim == "this machine has no NIC enp3s0"
+        assert (finding.expected, finding.remedy) == ("enp4s0", 'did you mean "enp4s0"?')
+
+    def test_no_nic_at_all(self) -> None:
+        (finding,) = check_against(site_of(), facts())
+        assert finding.remedy == "leave nics out; the networks then stay within this machine"
+
+    @pytest.mark.parametrize(
+        ("nic", "said"),
+        [
+            (replace(NIC, default_route=True), "enp3s0 carries the default route"),
+            (replace(NIC, session=True), "enp3s0 carries your session"),
+            (replace(NIC, addresses=("192.0.2.2/24",)), "enp3s0 has the address 192.0.2.2/24"),
+            (replace(NIC, master="br0"), "enp3s0 is part of br0"),
+            (
+                replace(NIC, session=True, default_route=True, addresses=("192.0.2.2/24", "fe80::1/64")),
+                "enp3s0 carries your session and carries the default route and has the address 192.0.2.2/24, fe80::1/64",
+            ),
+        ],
+    )
+    def test_nic_in_use(self, nic: Nic, said: str) -> None:
+        free = replace(NIC, name="enp4s0", address="0000:04:00.0")
+        (finding,) = check_against(site_of(), facts(nic, free))
+        assert finding.severity is Severity.ERROR
+        assert finding.where == "ouchi.yaml:11:10"
+        assert (finding.found, finding.remedy) == (said, "free: enp4s0")
+
+    def test_one_nic_under_two_names(self) -> None:
+        text = EXAMPLE.replace(b"nics:\n", b'nics:\n  - nic: "0000:03:00.0"\n    physnet: other\n')
+        (finding,) = check_against(site_of(text), facts(NIC))
+        assert finding.claim == "the NIC enp3s0 is there twice"
+        assert finding.where == "ouchi.yaml:13:10"
+
+    def test_site_that_came_from_no_file(self) -> None:
+        site = Site.model_validate(site_of().to_json())
+        assert [finding.where for finding in check_against(site, facts())] == [""]
