@@ -119,8 +119,8 @@ clear_environment() {
 
 new_environment() {
     case $installer in
-        uv) quietly uv venv --quiet --no-project --allow-existing --python "$python" "$venv" ;;
-        pip) quietly "$python" -I -m venv "$venv" ;;
+        uv) quietly "making $venv" uv venv --quiet --no-project --allow-existing --python "$python" "$venv" ;;
+        pip) quietly "making $venv" "$python" -I -m venv "$venv" ;;
     esac
     # A path file instead of an installed package: nothing to build, and a changed source is what runs.
     for packages in "$venv"/lib/python3.*/site-packages; do
@@ -131,20 +131,22 @@ new_environment() {
 # Compiled here, at once and on all CPUs: root and read-only checkouts write no bytecode later.
 install_lock() {
     case $installer in
-        uv) quietly uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$home/$1" ;;
+        uv) quietly "installing $1" uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$home/$1" ;;
         pip)
-            quietly "$venv/bin/python" -I -m pip install --quiet --no-input --no-user --no-compile \
+            quietly "installing $1" "$venv/bin/python" -I -m pip install --quiet --no-input --no-user --no-compile \
                 --disable-pip-version-check --no-warn-script-location --require-hashes -r "$home/$1"
             ;;
     esac
     "$venv/bin/python" -I -m compileall -q -j 0 "$venv/lib" "$home/src" >/dev/null 2>&1 || :
 }
 
-# quietly COMMAND...: says what it said only when it fails.
+# quietly WHAT COMMAND...: what it said is shown only when it fails.
 quietly() {
+    what=$1
+    shift
     said=$("$@" 2>&1) || {
         printf '%s\n' "$said" | tail -n 15 >&2
-        fail "could not prepare the environment: $1 failed, see above; run the same command again to retry"
+        fail "$what failed, for the reason above; run the same command again to retry"
     }
 }
 

@@ -38,7 +38,6 @@ def services(instance: Instance) -> tuple[Service, ...]:
         "/usr/bin/ovn-controller",
         f"unix:{instance.ovs_socket}",
         f"--pidfile={run}/ovn-controller.pid",
-        f"--unixctl={run}/ovn-controller.ctl",
         "-vsyslog:off",
     )
     return (

@@ -127,7 +127,9 @@ def _is_up(operstate: str, flags: str) -> bool:
 
 def _lower(reader: Reader, nics: dict[str, Nic], name: str) -> tuple[str, ...]:
     """The interfaces directly underneath one: sysfs links them as ``lower_<name>``; ports name their master."""
-    linked = {entry.removeprefix("lower_") for entry in names_in(reader, f"{CLASS}/{name}") if entry.startswith("lower_")}
+    linked = {
+        entry.removeprefix("lower_") for entry in names_in(reader, f"{CLASS}/{name}") if entry.startswith("lower_")
+    }
     ports = {other for other, nic in nics.items() if nic.master == name}
     return tuple(sorted((linked | ports) & nics.keys()))
 

@@ -59,7 +59,7 @@ def choose_pools(
     free = list(_untouched(wishes, cores))
     host = wishes.host or _host(wishes, cores, free, notes)
     free = [core for core in free if not set(core.cpus) & set(host)]
-    pmd = wishes.pmd or _pmd(cores, free, host, pmd_nodes or (cores[0].node,), wishes.dedicated, guests, notes)
+    pmd = wishes.pmd or _pmd(cores, free, host, pmd_nodes, wishes.dedicated, guests, notes)
     free = [core for core in free if not set(core.cpus) & set(pmd)]
     dedicated = wishes.dedicated
     if dedicated is None:
@@ -70,9 +70,7 @@ def choose_pools(
         notes.because("pool host", cpus_text(host), "also has what the pools of your file leave over")
     shared = wishes.shared or host
     if wishes.shared is None:
-        notes.because(
-            "pool shared", cpus_text(shared), "the host's: emulator threads and unpinned vCPUs stay off polling CPUs"
-        )
+        notes.because("pool shared", cpus_text(shared), "the host's: emulator threads and unpinned vCPUs run there")
     for pool in ("host", "pmd", "dedicated", "shared"):
         if (wish := getattr(wishes, pool)) is not None:
             notes.because(f"pool {pool}", cpus_text(wish), "your file says so")
@@ -107,9 +105,12 @@ def _pmd(
     if len(cores) < FEWEST:
         # The last thread of the host's core: with SMT the host keeps one thread that is not polled on.
         chosen = max(set(cores[0].cpus) & set(host))
-        why = f"only {counted(len(cores), 'core')}: the polling thread overlaps the host so that guests can have the rest"
+        aim = "so that guests can have the other core" if len(cores) > 1 else "and everything else"
+        why = f"only {counted(len(cores), 'core')}: the polling thread overlaps the host {aim}"
         notes.because("pool pmd", str(chosen), why)
         return (chosen,)
+    where = "the NICs are" if nodes else "CPU 0 is"
+    nodes = nodes or (cores[0].node,)
     count = max(2 if len(cores) >= LARGE else 1, len(nodes))
     count = min(count, max(1, len(free) - 1))  # guests come first to the last core
     chosen_cores: list[Core] = []
@@ -118,11 +119,13 @@ def _pmd(
         local = [core for core in rest if core.node == nodes[turn % len(nodes)]]
         chosen_cores.append(_nearest(local or rest, rest, dedicated, guests))
     pmd = _cpus(chosen_cores)
-    notes.because("pool pmd", cpus_text(pmd), _why_pmd(cores, free, chosen_cores, dedicated, guests))
+    notes.because("pool pmd", cpus_text(pmd), _why_pmd(cores, free, chosen_cores, where, dedicated, guests))
     return pmd
 
 
-def _nearest(candidates: list[Core], rest: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]) -> Core:
+def _nearest(
+    candidates: list[Core], rest: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]
+) -> Core:
     """The core whose L3 cache most guest CPUs share, as nova will place them; the lowest among equals."""
     first_of_group: dict[int, Core] = {}
     for core in candidates:
@@ -134,29 +137,35 @@ def _neighbours(core: Core, rest: list[Core], dedicated: tuple[int, ...] | None,
     """How many planned guest CPUs share the core's L3 cache (0 when the machine does not say)."""
     if core.l3 < 0:
         return 0
-    used = set(_guest_cpus([other for other in rest if other is not core], dedicated, guests))
+    used = set(
+        _guest_cpus([other for other in rest if other is not core and other.node == core.node], dedicated, guests)
+    )
     return sum(len(used & set(other.cpus)) for other in rest if other.l3 == core.l3)
 
 
 def _guest_cpus(rest: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]) -> tuple[int, ...]:
     if dedicated is not None:
-        return pack([(cpu,) for cpu in dedicated], guests)
+        rest = [Core((cpu,), 0, -1) for cpu in dedicated]
     return pack([core.cpus for core in rest], guests)
 
 
 def _why_pmd(
-    cores: Sequence[Core], free: list[Core], chosen: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]
+    cores: Sequence[Core],
+    free: list[Core],
+    chosen: list[Core],
+    where: str,
+    dedicated: tuple[int, ...] | None,
+    guests: Sequence[int],
 ) -> str:
     size = f"{LARGE} or more" if len(cores) >= LARGE else f"fewer than {LARGE}"
     why = f"{counted(len(chosen), 'whole core')}, as the machine has {size} ({len(cores)})"
+    nodes = {core.node for core in chosen}
     if len({core.node for core in cores}) > 1:
-        why += f"; on NUMA node {cpus_text({core.node for core in chosen})}, where the NICs are or CPU 0 is"
-    rest = [core for core in free if core not in chosen]
-    used = _guest_cpus(rest, dedicated, guests)
-    groups = {core.l3 for core in cores}
-    if len(groups) > 1 and used:
-        group_of = {cpu: core.l3 for core in cores for cpu in core.cpus}
-        near = sum(group_of.get(cpu) in {core.l3 for core in chosen} for cpu in used)
+        why += f"; on NUMA node {cpus_text(nodes)}, where {where}"
+    used = _guest_cpus([core for core in free if core not in chosen and core.node in nodes], dedicated, guests)
+    groups = {core.l3 for core in chosen if core.l3 >= 0}
+    near = sum(len(set(used) & set(core.cpus)) for core in cores if core.l3 in groups)
+    if near and any(core.l3 not in groups for core in cores):
         why += f"; shares its L3 cache with {near} of the {len(used)} guest CPUs that nova fills first"
     return why
 

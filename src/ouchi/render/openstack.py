@@ -71,6 +71,8 @@ def _keystone(settings: Settings) -> Sections:
         "database": _database(settings, "keystone"),
         "token": {"provider": "fernet", "expiration": 14400},
         "fernet_tokens": {"key_repository": f"{keys}/fernet-keys"},
+        # Receipts are tokens of a kind; the same keys serve.
+        "fernet_receipts": {"key_repository": f"{keys}/fernet-keys"},
         "credential": {"key_repository": f"{keys}/credential-keys"},
         "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
     }

@@ -57,31 +57,31 @@ def current_kernel(machine: Machine, cache: PurePath) -> Kernel:
 
 
 def fetch(machine: Machine, kernel: Kernel, cache: PurePath, work: PurePath) -> list[PurePath]:
-    """The kernel's package files, from ``cache`` or downloaded into it.
+    """The kernel's package files, from a folder for this version in ``cache`` or downloaded into it.
 
-    A file gets into the cache only whole: it is downloaded in ``work``, on the same file system.
-    Raises :class:`Failed` when it cannot be had.
+    The folder gets there only whole: it is filled in ``work``, on the same file system.
+    Raises :class:`Failed` when the packages cannot be had.
     """
-    kept = machine.entries(cache)
-    missing = [name for name in kernel.packages if not _file_of(name, kept)]
-    if missing:
+    kept = cache / f"kernel-{kernel.release}_{kernel.version.replace(':', '-')}"
+    if not machine.exists(kept):
+        machine.make_folder(work / "debs")
         try:
-            machine.run(["apt-get", "download", *missing], cwd=work, timeout=600)
+            machine.run(["apt-get", "download", *kernel.packages], cwd=work / "debs", timeout=600)
         except CommandFailed as failure:
             raise Failed(
                 error(
                     "the guest's kernel could not be downloaded",
                     where=" ".join(failure.result.argv),
-                    found=failure.result.stderr.strip()[-300:],
+                    found=(failure.result.stderr.strip() or str(failure))[-300:],
                     expected="the distribution's mirror answers",
                     remedy="apt-get update",
                 )
             ) from None
-        for file in machine.entries(work):
-            if file.endswith(".deb"):
-                machine.run(["mv", str(work / file), str(cache / file)])
-        kept = machine.entries(cache)
-    return [cache / file for name in kernel.packages if (file := _file_of(name, kept))]
+        for name in machine.entries(cache):
+            if name.startswith("kernel-"):
+                machine.remove(cache / name)
+        machine.run(["mv", "-T", str(work / "debs"), str(kept)])
+    return [kept / name for name in machine.entries(kept)]
 
 
 def parse_os_release(text: str) -> list[str]:
@@ -139,8 +139,3 @@ def _visit(path: str, needs: Mapping[str, Sequence[str]], order: dict[str, None]
         for needed in needs.get(path, ()):
             _visit(needed, needs, order)
         order[path] = None
-
-
-def _file_of(package: str, files: Sequence[str]) -> str | None:
-    """The file of a package: names of kernel packages carry the release, so one is enough."""
-    return next((file for file in files if file.startswith(package + "_") and file.endswith(".deb")), None)
