@@ -11,7 +11,7 @@ environment() {
     folder=$home venv=$home/.venv
     if holds "$1"; then return; fi
     if ! { [ -w "$home" ] && { [ ! -e "$venv" ] || [ -w "$venv" ]; }; }; then
-        folder=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ouchi/$(printf %s "$home" | cksum | tr ' ' -)
+        folder=${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/ouchi/$(printf %s "$home" | cksum | tr ' ' -)
         venv=$folder/.venv
         if holds "$1"; then return; fi
     fi

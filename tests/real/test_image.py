@@ -104,7 +104,7 @@ class Guest:
         """The line with ``text``, once it is complete."""
 
         def line() -> str | None:
-            return next((line for line in self.said().split("\r\n")[:-1] if text in line), None)
+            return next((line for line in self.said().split("\n")[:-1] if text in line), None)
 
         return wait(line, seconds, lambda: f"{text!r} on the console, which says: {self.said()[-2000:]!r}")
 
@@ -158,7 +158,7 @@ def guest(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> Itera
     command = ["qemu-system-x86_64", "-machine", machine, "-accel", "tcg", "-cpu", "qemu64", "-m", "256"]
     command += ["-nodefaults", "-no-user-config", "-display", "none", "-serial", f"file:{console}"]
     command += ["-qmp", f"unix:{control},server=on,wait=off"]
-    command += ["-drive", f"file={disk},format=raw,if=virtio"]
+    command += ["-drive", f"file={disk},format=raw,if=none,id=disk", "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
     command += ["-drive", f"file={drive},format=raw,if=none,id=config,readonly=on", *CONFIG_DRIVES[machine]]
     command += ["-netdev", f"user,id=a,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:5201"]
     command += ["-netdev", "user,id=b,restrict=on,net=10.1.1.0/24"]
@@ -188,9 +188,9 @@ def test_guest_boots_serves_and_switches_off(guest: Guest) -> None:
 
 
 def measure(port: int) -> dict[str, dict[str, dict[str, float]]] | None:
-    """What iperf3 reports of half a megabyte sent to the guest; None when it does not answer yet."""
+    """What iperf3 reports of half a megabyte sent by the guest; None when it does not answer yet."""
     client = subprocess.run(
-        ["iperf3", "--client", "127.0.0.1", "--port", str(port), "--bytes", "500K", "--json"],
+        ["iperf3", "--client", "127.0.0.1", "--port", str(port), "--reverse", "--bytes", "500K", "--json"],
         capture_output=True,
         text=True,
         timeout=30,

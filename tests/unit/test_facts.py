@@ -172,11 +172,11 @@ def test_default_routes_that_refuse_do_not_count() -> None:
 
 
 def test_distribution_quotes() -> None:
-    found = parse_distribution("ID='debian'\nVERSION_ID=\"12\"\n# no\nPRETTY_NAME=\"Debian = 12\"\n")
+    found = parse_distribution('ID=\'debian\'\nVERSION_ID="12"\n# no\nPRETTY_NAME="Debian = 12"\n')
     assert (found.id, found.version, found.codename, found.pretty) == ("debian", "12", "", "Debian = 12")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=200), st.text(max_size=200), st.text(max_size=200))
 def test_parsers_take_any_text(trie: str, route: str, inet6: str) -> None:
     interface_addresses("|-- 1.2.3.4\n/32 host LOCAL\n" + trie, "Iface\n" + route, inet6)
@@ -185,9 +185,9 @@ def test_parsers_take_any_text(trie: str, route: str, inet6: str) -> None:
     parse_distribution(trie)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
-def test_any_text_in_any_file_of_a_snapshot(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_text_in_any_file_of_a_snapshot(data: st.DataObject) -> None:
     root = HOSTS / "ryzen-5-3600" / "root"
     files = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     broken = data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=6))

@@ -95,7 +95,7 @@ def test_nova_packs_whole_cores_first() -> None:
     cores = [(2, 8), (3, 9), (4, 10)]
     assert pack(cores, [2, 2]) == (2, 8, 3, 9)
     assert pack(cores, [1, 2]) == (2, 3, 9)  # a core of which one thread is taken comes after whole ones
-    assert pack(cores, [3, 3]) == (2, 8, 3, 4, 10, 9)
+    assert pack(cores, [3, 3]) == (2, 8, 3, 9, 4, 10)  # then whatever is left, in order
     assert pack([(1,), (2,)], [3]) == ()
 
 
@@ -158,7 +158,9 @@ def test_wishes_are_obeyed_and_the_rest_chosen_around_them() -> None:
 
 
 def test_wishes_that_cannot_be_had_are_told_all_at_once() -> None:
-    wishes = 'cpus: {host: "2", pmd: "40", dedicated: "0,3"}\nnics: [{nic: enp6s0, physnet: a}, {nic: eth9, physnet: b}]'
+    wishes = (
+        'cpus: {host: "2", pmd: "40", dedicated: "0,3"}\nnics: [{nic: enp6s0, physnet: a}, {nic: eth9, physnet: b}]'
+    )
     with pytest.raises(BadInput) as caught:
         make_plan(site_with(wishes), facts_of("ryzen-5-3600"))
     text = claims(caught)
@@ -209,7 +211,9 @@ def test_dedicated_cpus_go_to_those_that_must_then_to_forwarders() -> None:
 
 
 def test_servers_that_cannot_be_placed() -> None:
-    servers = SERVERS.replace("name: c, vcpus: 4", "name: c, vcpus: 7").replace("name: b, vcpus: 1", "name: b, vcpus: 2")
+    servers = SERVERS.replace("name: c, vcpus: 4", "name: c, vcpus: 7").replace(
+        "name: b, vcpus: 1", "name: b, vcpus: 2"
+    )
     with pytest.raises(BadInput) as caught:
         make_plan(site_with(servers=servers), facts_of("vm-8-cpus"))
     text = claims(caught)
@@ -220,7 +224,9 @@ def test_servers_that_cannot_be_placed() -> None:
 
 
 def test_many_unpinned_servers_raise_novas_ratio() -> None:
-    few = "".join(f"  - {{name: s{i}, vcpus: 1, memory: 64 MiB, pinned: false, ports: [{{network: left}}]}}\n" for i in range(4))
+    few = "".join(
+        f"  - {{name: s{i}, vcpus: 1, memory: 64 MiB, pinned: false, ports: [{{network: left}}]}}\n" for i in range(4)
+    )
     more = few + few.replace("name: s", "name: t")
     assert "cpu_allocation_ratio" not in make_plan(site_with(servers=few), facts_of("vm-8-cpus")).nova["DEFAULT"]
     assert make_plan(site_with(servers=more), facts_of("vm-8-cpus")).nova["DEFAULT"]["cpu_allocation_ratio"] == "8.0"
@@ -310,10 +316,12 @@ def machines(draw: st.DrawFn) -> Facts:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(machines(), st.integers(0, 4), st.sampled_from(("", "3.1.0", "3.3.4")))
 def test_rules_of_every_plan(facts: Facts, servers: int, version: str) -> None:
-    lines = "".join(f"  - {{name: s{i}, vcpus: 1, memory: 512 MiB, ports: [{{network: left}}]}}\n" for i in range(servers))
+    lines = "".join(
+        f"  - {{name: s{i}, vcpus: 1, memory: 512 MiB, ports: [{{network: left}}]}}\n" for i in range(servers)
+    )
     plan = make_plan(site_with(servers=lines or "  []\n"), facts, version)
     check_rules(plan, facts)
 
