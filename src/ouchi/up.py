@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt, messaging, ovn, resources
@@ -38,6 +39,8 @@ STAGES = (
 
 PACKAGES = (
     "openvswitch-switch-dpdk",
+    # DPDK's drivers are plug-ins: without this one there is no memory pool (Debian 12, Ubuntu 24.04, Debian 13).
+    "librte-mempool-ring23|librte-mempool-ring24|librte-mempool-ring25",
     "ovn-central",
     "ovn-host",
     "mariadb-server",
@@ -118,7 +121,7 @@ class Up:
             Task("cloud", "users", self.users, ("keystone",)),
             Task("cloud", "nova", self.nova, ("users", "apis", "libvirtd", "libvirt binding")),
             Task("network", "networks", self.networks, ("users", "apis")),
-            Task("image", "guest image", self.build_image, ("packages",)),
+            Task("prepare", "guest image", self.build_image, ("packages",)),
             Task("image", "upload", self.upload, ("guest image", "users", "apis")),
             Task("flavor", "flavors", self.flavors, ("users", "apis")),
             Task("servers", "servers", self.servers, ("nova", "networks", "upload", "flavors", "endpoints")),
@@ -276,7 +279,9 @@ class Up:
 
     def nova(self, _say: Say) -> Outcome:
         started = self.supervisor.start(openstack.later_services(self.settings))
-        resources.wait_for_compute(self.cloud, self.settings.host)
+        uptime = self.supervisor.states()["nova-compute"].uptime
+        since = datetime.now(UTC) - timedelta(seconds=uptime + 1)
+        resources.wait_for_compute(self.cloud, self.settings.host, since)
         return _started(started, "nova-compute is up")
 
     # network, image, flavor, servers
@@ -296,7 +301,10 @@ class Up:
         return resources.ensure_flavors(self.cloud, self.plan)
 
     def servers(self, say: Say) -> Outcome:
-        return resources.ensure_servers(self.cloud, self.site, self.plan, self.image, say)
+        def running() -> list[str]:
+            return libvirt.virsh(self.machine, self.instance, "list", "--name").split()
+
+        return resources.ensure_servers(self.cloud, self.site, self.plan, self.image, running, say)
 
     # verify
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -187,7 +187,7 @@ def test_guest_boots_serves_and_switches_off(guest: Guest) -> None:
     assert guest.process.wait(timeout=30) == 0
 
 
-def measure(port: int) -> dict[str, dict[str, dict[str, float]]] | None:
+def measure(port: int) -> Any:
     """What iperf3 reports of half a megabyte sent by the guest; None when it does not answer yet."""
     client = subprocess.run(
         ["iperf3", "--client", "127.0.0.1", "--port", str(port), "--reverse", "--bytes", "500K", "--json"],
@@ -196,7 +196,6 @@ def measure(port: int) -> dict[str, dict[str, dict[str, float]]] | None:
         timeout=30,
         check=False,
     )
-    if client.returncode:
-        return None
-    report: dict[str, dict[str, dict[str, float]]] = json.loads(client.stdout)
-    return report
+    report = json.loads(client.stdout)
+    # Some versions end with status 0 when the server goes away at once, as QEMU does for a guest not there yet.
+    return None if client.returncode or "error" in report else report

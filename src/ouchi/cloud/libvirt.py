@@ -15,6 +15,7 @@ from ouchi.supervise import Service
 from ouchi.waiting import NotYet, wait_for
 
 QEMU = "/usr/bin/qemu-system-x86_64"
+QEMU_32 = "/usr/bin/qemu-system-i386"
 BOUND = {"etc": "/etc/libvirt", "lib": "/var/lib/libvirt", "cache": "/var/cache/libvirt", "run": "/run/libvirt"}
 """Our folder below ``<state>/libvirt`` and the place it takes in libvirtd's view."""
 
@@ -38,7 +39,8 @@ def prepare(machine: Machine, instance: Instance, *, emulated: bool, qemu_versio
     machine.make_folder(f"{instance.etc}/libvirt/bin")
     machine.write(f"{instance.etc}/libvirt/libvirtd.conf", _libvirtd_conf(instance))
     machine.write(f"{instance.state}/libvirt/etc/qemu.conf", _qemu_conf(instance))
-    machine.write(f"{instance.etc}/libvirt/start", _start_script(instance), mode=0o755)
+    machine.write(f"{instance.etc}/libvirt/start", _start_script(instance, emulated=emulated), mode=0o755)
+    machine.write(f"{instance.etc}/libvirt/no-kvm", "", mode=0)
     wrapper = f"{instance.etc}/libvirt/bin/qemu-system-x86_64"
     if needs_wrapper(emulated=emulated, version=qemu_version):
         machine.write(wrapper, _WRAPPER, mode=0o755)
@@ -60,16 +62,25 @@ exec {QEMU} "$@" -global virtio-net-pci.vectors=0
 """
 
 
-def _start_script(instance: Instance) -> str:
-    """A fixed script: a mount namespace, our folders in it, libvirtd."""
-    binds = "\n".join(f"mount --bind {instance.state}/libvirt/{folder} {place}" for folder, place in BOUND.items())
+def _start_script(instance: Instance, *, emulated: bool) -> str:
+    """A fixed script: a mount namespace, our folders in it, libvirtd.
+
+    libvirt asks QEMU for its capabilities, four seconds of processor time for each binary, and keeps the answer
+    only while its own view of ``/dev/kvm`` agrees with QEMU's. Where KVM does not work both are made to see none;
+    the 32-bit emulator, which nobody here uses, is hidden too.
+    """
+    binds = [f"mount --bind {instance.state}/libvirt/{folder} {place}" for folder, place in BOUND.items()]
+    binds.append(f"[ ! -e {QEMU_32} ] || mount --bind /dev/null {QEMU_32}")
+    if emulated:
+        binds.append(f"[ ! -e /dev/kvm ] || mount --bind {instance.etc}/libvirt/no-kvm /dev/kvm")
+    lines = "\n".join(binds)
     return f"""#!/bin/sh
 # Written by ouchi: libvirtd with folders of its own.
 set -eu
 if [ "${{1:-}}" != inside ]; then
     exec unshare --mount --propagation slave -- /bin/sh "$0" inside
 fi
-{binds}
+{lines}
 exec /usr/sbin/libvirtd --config {instance.etc}/libvirt/libvirtd.conf --pid-file {instance.run}/libvirt/libvirtd.pid
 """
 
@@ -89,8 +100,6 @@ max_workers = 8
 
 def _qemu_conf(instance: Instance) -> str:
     return f"""# Written by ouchi; changes made here are lost.
-user = "libvirt-qemu"
-group = "libvirt-qemu"
 hugetlbfs_mount = "{instance.hugepages}"
 stdio_handler = "file"
 security_driver = "none"
@@ -106,10 +115,10 @@ def virsh(machine: Machine, instance: Instance, *words: str, timeout: float = 20
 
 
 def wait_until_ready(machine: Machine, instance: Instance) -> None:
-    """Wait until libvirtd answers."""
+    """Wait until libvirtd answers and knows its QEMU: nova-compute, which asks later, then need not wait for that."""
 
     def probe() -> None:
-        answer = machine.run(("virsh", "-q", "-c", instance.libvirt_uri, "version"), check=False, timeout=20)
+        answer = machine.run(("virsh", "-q", "-c", instance.libvirt_uri, "domcapabilities", "--machine", "q35"), check=False, timeout=60)
         if not answer.ok:
             raise NotYet(answer.stderr.strip()[-200:])
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from ouchi.errors import Failed, error
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 MARK = "made by ouchi"
+PATIENCE = 20.0
+"""Seconds after which a server that only nova believes in is rebooted."""
 
 
 def ensure_networks(cloud: Connection, site: Site) -> Outcome:
@@ -65,26 +70,19 @@ def port_name(server: Server, number: int) -> str:
 
 
 def _subnet(wanted: Network, network: str) -> dict[str, Any]:
-    """A subnet; the host's own endpoint stays out of what neutron hands out."""
-    subnet: dict[str, Any] = {
+    """A subnet; the gateway and the host's own endpoint stay out of what neutron hands out."""
+    # Without a gateway OVN sends no DHCP options at all.
+    gateway = wanted.gateway or wanted.subnet[1]
+    taken = {int(address) for address in (gateway, wanted.endpoint) if address}
+    return {
         "name": wanted.name,
         "description": MARK,
         "network_id": network,
         "ip_version": 4,
         "cidr": str(wanted.subnet),
-        # Without a gateway OVN sends no DHCP options at all.
-        "gateway_ip": str(wanted.gateway) if wanted.gateway else str(next(iter(wanted.subnet.hosts()))),
+        "gateway_ip": str(gateway),
+        "allocation_pools": _around(int(wanted.subnet[1]), int(wanted.subnet[-2]), taken),
     }
-    if wanted.endpoint:
-        hosts = [int(address) for address in (wanted.subnet[1], wanted.subnet[-2])]
-        subnet["allocation_pools"] = _around(hosts[0], hosts[1], {int(wanted.endpoint), int(_address(subnet["gateway_ip"]))})
-    return subnet
-
-
-def _address(text: str) -> Any:
-    import ipaddress
-
-    return ipaddress.IPv4Address(text)
 
 
 def _around(first: int, last: int, holes: set[int]) -> list[dict[str, str]]:
@@ -92,7 +90,7 @@ def _around(first: int, last: int, holes: set[int]) -> list[dict[str, str]]:
     ranges, start = [], first
     for hole in sorted(holes | {last + 1}):
         if hole > start:
-            ranges.append({"start": str(_address(start)), "end": str(_address(hole - 1))})  # type: ignore[arg-type]
+            ranges.append({"start": str(IPv4Address(start)), "end": str(IPv4Address(hole - 1))})
         start = hole + 1
     return ranges
 
@@ -115,7 +113,9 @@ def ensure_image(cloud: Connection, machine: Machine, image: Image, say: Say) ->
         timeout=120,
         hw_vif_model="virtio",
         hw_disk_bus="virtio",
-        hw_cdrom_bus="virtio",
+        # libvirt has no ejectable virtio disk, and small kernels have no AHCI: the config drive comes by SCSI.
+        hw_cdrom_bus="scsi",
+        hw_scsi_model="virtio-scsi",
         hw_rng_model="virtio",
         description=MARK,
     )
@@ -145,12 +145,16 @@ def ensure_flavors(cloud: Connection, plan: Plan) -> Outcome:
     return changed(f"made: {', '.join(made)}") if made else nothing(f"{len(plan.guests)} flavors are there")
 
 
-def wait_for_compute(cloud: Connection, host: str) -> None:
-    """Wait until nova's scheduler can place a server on this node."""
+def wait_for_compute(cloud: Connection, host: str, since: datetime) -> None:
+    """Wait until nova's scheduler can place a server on this node.
+
+    A record of an earlier life says "up" for a minute: only a report after ``since``, the start of nova-compute,
+    counts. By then it has also resumed the guests that ran before.
+    """
 
     def probe() -> None:
-        services = list(cloud.compute.services(binary="nova-compute"))
-        if not any(service.host == host and service.state == "up" for service in services):
+        services = [service for service in cloud.compute.services(binary="nova-compute") if service.host == host]
+        if not any(_reported(service) >= since for service in services):
             raise NotYet("nova-compute has not reported")
         if not list(cloud.compute.hypervisors()):
             raise NotYet("the node is not mapped to its cell")
@@ -158,11 +162,23 @@ def wait_for_compute(cloud: Connection, host: str) -> None:
     wait_for("nova-compute", probe, seconds=180, every=0.5, remedy="ouchi logs nova-compute")
 
 
-def ensure_servers(cloud: Connection, site: Site, plan: Plan, image: Image, say: Say) -> Outcome:
-    """Create the servers that are missing, replace those in error, start those that are off; wait for ACTIVE."""
+def _reported(service: Any) -> datetime:
+    """When nova-compute last reported; the API leaves it empty until the second report of a new node."""
+    if service.updated_at:
+        return datetime.fromisoformat(service.updated_at).replace(tzinfo=UTC)
+    return datetime.max.replace(tzinfo=UTC) if service.state == "up" else datetime.min.replace(tzinfo=UTC)
+
+
+def ensure_servers(
+    cloud: Connection, site: Site, plan: Plan, image: Image, running: Callable[[], Collection[str]], say: Say
+) -> Outcome:
+    """Create the servers that are missing, replace those in error, start those that are off; wait for ACTIVE.
+
+    ``running`` tells the names of the domains that really run.
+    """
     existing: dict[str, Any] = {}
-    for server in cloud.compute.servers():
-        existing.setdefault(server.name, server)
+    for found in cloud.compute.servers():
+        existing.setdefault(found.name, found)
     ports = {port.name: port.id for port in cloud.network.ports()}
     flavors = {flavor.name: flavor.id for flavor in cloud.compute.flavors()}
     guests = {guest.name: guest for guest in plan.guests}
@@ -188,7 +204,7 @@ def ensure_servers(cloud: Connection, site: Site, plan: Plan, image: Image, say:
             touched.append(server.name)
             cloud.compute.start_server(known)
     for server in site.servers:
-        _wait_until_active(cloud, existing[server.name].id, server.name, say)
+        _wait_until_active(cloud, existing[server.name].id, server.name, running, say)
     return changed(f"started: {', '.join(touched)}") if touched else nothing(f"{len(site.servers)} servers are ACTIVE")
 
 
@@ -197,11 +213,14 @@ def _delete(cloud: Connection, server: Any) -> None:
     cloud.compute.wait_for_delete(server, wait=60)
 
 
-def _wait_until_active(cloud: Connection, identifier: str, name: str, say: Say) -> None:
-    begin, last = time.monotonic(), ""
+def _wait_until_active(
+    cloud: Connection, identifier: str, name: str, running: Callable[[], Collection[str]], say: Say
+) -> None:
+    """Wait for nova and libvirt to agree that a server runs; one that only nova believes in is rebooted once."""
+    begin, last, rebooted = time.monotonic(), "", False
 
     def probe() -> None:
-        nonlocal last
+        nonlocal last, rebooted
         server = cloud.compute.get_server(identifier)
         if server.status == "ERROR":
             fault = (server.fault or {}).get("message", "no message")
@@ -209,10 +228,15 @@ def _wait_until_active(cloud: Connection, identifier: str, name: str, say: Say) 
                 error(f"server {name} is in error", found=fault, expected="ACTIVE", remedy="ouchi logs nova-compute")
             )
         state = f"{server.status.lower()} {server.task_state or ''}".strip()
+        if state == "active" and server.instance_name not in running():
+            state = "active in nova, but no guest runs"
+            if not rebooted and time.monotonic() - begin > PATIENCE:
+                rebooted = True
+                cloud.compute.reboot_server(server, "HARD")
         if state != last:
             last = state
             say(f"{name}: {state} ({time.monotonic() - begin:.0f} s)")
-        if server.status != "ACTIVE" or server.task_state:
+        if state != "active":
             raise NotYet(state)
 
     wait_for(f"server {name} to be ACTIVE", probe, seconds=240, every=0.5, remedy="ouchi logs nova-compute")

@@ -59,7 +59,7 @@ def verify(
     domains = guests.read_domains(machine, instance)
     checks = [
         *guests.check_servers(site, cloud),
-        *guests.check_guests(machine, instance, site, plan, domains),
+        *guests.check_guests(machine, plan, domains),
         *dataplane.check_switch(machine, instance, plan),
         *dataplane.check_ports(machine, instance, site, cloud),
     ]

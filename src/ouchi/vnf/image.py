@@ -92,6 +92,7 @@ def build_image(machine: Machine, folder: PurePath | str, say: Callable[[str], N
         pack_tree(machine, work)
         say("making the disk")
         make_disk(machine, kernel, work)
+        machine.run(["sync", str(work / "disk")])
         machine.run(["mv", str(work / "disk"), str(path)])
     finally:
         machine.remove(work)
