@@ -196,8 +196,8 @@ class Up:
 
     def endpoints(self, _say: Say) -> Outcome:
         done = [
-            endpoint.attach(self.machine, self.journal, self.instance, point)
-            for point in endpoint.endpoints(self.site, self.bridges)
+            endpoint.attach(self.machine, self.journal, self.instance, point, number)
+            for number, point in enumerate(endpoint.endpoints(self.site, self.bridges))
         ]
         if not done:
             return nothing("the site asks for none")

@@ -1,6 +1,9 @@
 """An address of this host on a VLAN, in a network namespace of its own: something to measure against.
 
-A veth pair joins it to the physnet's bridge. (An internal port would vanish whenever ovs-vswitchd restarts.)
+It stands outside the host as another machine would: behind a bridge of its own (the switch at the other end), which
+a veth pair (the cable) joins to the physnet's bridge. So frames between the endpoint and a guest carry the VLAN's
+tag on the cable. The tagging is OVS's, because not every kernel has VLAN devices; and the ends are veth devices,
+because an internal port of OVS vanishes when ovs-vswitchd restarts.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from ouchi.machine import Machine
 from ouchi.site import Site
 from ouchi.steps import Outcome, changed, nothing
 
-KIND = "endpoint"
+KIND = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Endpoint:
 
     network: str
     vlan: int
+    physnet: str
     bridge: str
     address: str
     gateway: str
@@ -31,9 +35,10 @@ class Endpoint:
     def namespace(self, instance: Instance) -> str:
         return f"{instance.name}-{self.network}"
 
-    def port(self, _instance: Instance) -> str:
-        """The bridge's end; a device name has at most 15 characters."""
-        return f"ouchi-vlan{self.vlan}"
+
+def outside(physnet: str) -> str:
+    """The bridge at the other end of a physnet's cable; a device name has at most 15 characters."""
+    return f"out-{physnet}"[:15]
 
 
 def endpoints(site: Site, bridges: Mapping[str, str]) -> list[Endpoint]:
@@ -42,6 +47,7 @@ def endpoints(site: Site, bridges: Mapping[str, str]) -> list[Endpoint]:
         Endpoint(
             network.name,
             network.vlan,
+            network.physnet,
             bridges[network.physnet],
             f"{network.endpoint}/{network.subnet.prefixlen}",
             str(network.gateway or ""),
@@ -51,38 +57,52 @@ def endpoints(site: Site, bridges: Mapping[str, str]) -> list[Endpoint]:
     ]
 
 
-def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: Endpoint) -> Outcome:
-    """Make the namespace, the pair and the port, as far as they are missing."""
-    space, port = endpoint.namespace(instance), endpoint.port(instance)
+def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: Endpoint, number: int) -> Outcome:
+    """Make the cable, the bridge behind it, the namespace and its port, as far as they are missing.
+
+    ``number`` tells the devices of one endpoint from another's.
+    """
+    space, port = endpoint.namespace(instance), f"ouchi-end{number}"
+    near, far = f"ouchi-near{number}", f"ouchi-far{number}"
     made = False
+    if not machine.exists(f"/sys/class/net/{near}"):
+        journal.note(KIND, near, {})
+        machine.run(("ip", "link", "add", near, "type", "veth", "peer", "name", far))
+        made = True
     if not machine.exists(f"/sys/class/net/{port}"):
-        journal.note(KIND, space, {"port": port})
+        journal.note(KIND, port, {"namespace": space})
         machine.run(("ip", "netns", "delete", space), check=False)
         machine.run(("ip", "netns", "add", space))
         machine.run(("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space))
         inside = ("ip", "-n", space)
-        machine.run((*inside, "link", "set", "lo", "up"))
         # The userspace datapath reads raw frames: a checksum left to hardware would reach the guest unfinished.
         machine.run(("ip", "netns", "exec", space, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"))
         machine.run((*inside, "address", "add", endpoint.address, "dev", "eth0"))
+        machine.run((*inside, "link", "set", "lo", "up"))
         machine.run((*inside, "link", "set", "eth0", "up"))
         if endpoint.gateway:
             machine.run((*inside, "route", "add", "default", "via", endpoint.gateway))
-        machine.run(("sysctl", "-qw", f"net.ipv6.conf.{port}.disable_ipv6=1"), check=False)
-        machine.run(("ip", "link", "set", port, "up"))
         made = True
-    words = ("--may-exist", "add-port", endpoint.bridge, port, f"tag={endpoint.vlan}")
-    vsctl(machine, instance, *words, "--", "set", "Interface", port, f"external_ids:ouchi={instance.name}", wait=15)
+    for device in (near, far, port):
+        machine.poke(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1")
+        machine.run(("ip", "link", "set", device, "up"))
+    other = outside(endpoint.physnet)
+    bridge = ("--may-exist", "add-br", other, "--", "set", "Bridge", other, "datapath_type=netdev")
+    ports = [(endpoint.bridge, near, f"trunks={endpoint.vlan}"), (other, far, f"trunks={endpoint.vlan}")]
+    ports.append((other, port, f"tag={endpoint.vlan}"))
+    words = [word for on, name, vlan in ports for word in ("--", "--may-exist", "add-port", on, name, vlan)]
+    vsctl(machine, instance, *bridge, *words, wait=15)
     text = f"{endpoint.address} on VLAN {endpoint.vlan} in namespace {space}"
     return changed(text) if made else nothing(text)
 
 
 def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Remove the namespaces; the pairs go with them."""
+    """Remove the devices and namespaces."""
     done = []
-    for space, record in journal.records(KIND).items():
-        machine.run(("ip", "link", "delete", str(record["port"])), check=False)
-        machine.run(("ip", "netns", "delete", space), check=False)
-        journal.forget(KIND, space)
-        done.append(f"namespace {space} removed")
+    for device, record in journal.records(KIND).items():
+        machine.run(("ip", "link", "delete", device), check=False)
+        if space := record.get("namespace"):
+            machine.run(("ip", "netns", "delete", str(space)), check=False)
+            done.append(f"namespace {space} removed")
+        journal.forget(KIND, device)
     return done

@@ -72,7 +72,7 @@ def check_ports(machine: Machine, instance: Instance, site: Site, cloud: Connect
     for server in site.servers:
         for number, _port in enumerate(server.ports):
             port = ports.get(name := f"{server.name}-{number}")
-            row = interfaces.get(port.id) if port is not None else None
+            row = interfaces.get(port.id, {}) if port is not None else {}
             vif = port.binding_vif_type if port is not None else "no such port"
             kind = str(row["type"]) if row else "no interface in OVS"
             link = str(row["link_state"]) if row else "absent"
@@ -89,10 +89,13 @@ def check_ports(machine: Machine, instance: Instance, site: Site, cloud: Connect
 
 
 def check_vlans(machine: Machine, instance: Instance, site: Site, paths: Iterable[Path]) -> list[Check]:
-    """The tags of the networks that were just pinged stand in the datapath's flows."""
+    """The tags of the networks with an endpoint, just pinged from, stand in the datapath's flows.
+
+    Between two guests of one host no frame is tagged; to the endpoint every one is.
+    """
     flows = ovs.appctl(machine, instance, "dpctl/dump-flows", "netdev@ovs-netdev").stdout
     seen = {int(vid) for vid in re.findall(r"vlan\(vid=(\d+)", flows)}
-    crossed = {name for path in paths for name in path.networks}
+    crossed = {path.namespace_of for path in paths}
     return [
         Check(
             f"VLAN {network.vlan} is in the datapath's flows",

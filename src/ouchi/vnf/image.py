@@ -1,4 +1,4 @@
-"""The guest image: a disk of some 28 MB, made in seconds from the distribution's own packages.
+"""The guest image: a disk of some 21 MB, made in seconds from the distribution's own packages.
 
 A FAT file system without a partition table holds syslinux, the distribution's kernel for virtual machines and
 an initramfs in which the whole guest lives: busybox, iperf3 and a few drivers. Nothing is mounted, no loop
@@ -22,6 +22,7 @@ TOOLS = {
     "/bin/busybox": "busybox-static",
     "/usr/bin/iperf3": "iperf3",
     "/usr/bin/cpio": "cpio",
+    "/usr/bin/lz4": "lz4",
     "/usr/bin/mformat": "mtools",
     "/usr/bin/syslinux": "syslinux",
     "/usr/bin/xz": "xz-utils",
@@ -191,13 +192,17 @@ def drop_signature(machine: Machine, file: str) -> None:
 
 
 def pack_tree(machine: Machine, work: PurePath) -> None:
-    """``work``/tree as ``work``/initrd. Not compressed: an emulated CPU reads faster than it unpacks."""
+    """``work``/tree as ``work``/initrd, in the form of LZ4 that kernels read.
+
+    Measured with an emulated CPU: what LZ4 saves in reading through the BIOS is more than unpacking costs.
+    """
     listed = machine.run(["find", ".", "-mindepth", "1"], cwd=work / "tree").stdout
     machine.run(
-        ["cpio", "-o", "-H", "newc", "--quiet", "--owner=+0:+0", "--reproducible", "-O", str(work / "initrd")],
+        ["cpio", "-o", "-H", "newc", "--quiet", "--owner=+0:+0", "--reproducible", "-O", str(work / "initrd.cpio")],
         input="".join(sorted(listed.splitlines(keepends=True))),
         cwd=work / "tree",
     )
+    machine.run(["lz4", "-l", "-9", "-q", str(work / "initrd.cpio"), str(work / "initrd")])
 
 
 def make_disk(machine: Machine, kernel: Kernel, work: PurePath) -> None:
