@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt, messaging, ovn, resources
 from ouchi.cloud import services as openstack
-from ouchi.cloud.client import connect
+from ouchi.cloud.client import authenticate, connect
 from ouchi.dataplane import ovs
 from ouchi.errors import BadInput, Severity
 from ouchi.events import Kind, Say, Timeline
@@ -31,6 +31,7 @@ from ouchi.verify import Verdict, verify
 from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
 
 if TYPE_CHECKING:
+    from keystoneauth1.session import Session
     from openstack.connection import Connection
 
 STAGES = (
@@ -76,6 +77,8 @@ class Up:
     settings: Settings = field(init=False)
     image: Image = field(init=False)
     verdict: Verdict | None = None
+    _session: Session | None = None
+    _authenticating: threading.Lock = field(default_factory=threading.Lock)
     _clouds: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:
@@ -86,9 +89,12 @@ class Up:
 
     @property
     def cloud(self) -> Connection:
-        """A connection for the calling thread: openstacksdk's are not made for sharing."""
+        """The calling thread's connection to the cloud."""
+        with self._authenticating:
+            if self._session is None:
+                self._session = authenticate(self.settings)
         if not hasattr(self._clouds, "connection"):
-            self._clouds.connection = connect(self.settings)
+            self._clouds.connection = connect(self._session)
         connection: Connection = self._clouds.connection
         return connection
 
@@ -255,7 +261,7 @@ class Up:
 
     def libvirtd(self, _say: Say) -> Outcome:
         started = self.supervisor.start([libvirt.service(self.instance)])
-        libvirt.wait_until_ready(self.machine, self.instance)
+        libvirt.wait_until_ready(self.machine, self.instance, new=bool(started))
         return _started(started, "libvirtd runs")
 
     def keystone(self, _say: Say) -> Outcome:

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 from ouchi.cloud import REGION, Settings
 
 if TYPE_CHECKING:
+    from keystoneauth1.session import Session
     from openstack.connection import Connection
 
 
-def connect(settings: Settings) -> Connection:
-    """An administrator's connection to the embedded cloud."""
-    import openstack
+def authenticate(settings: Settings) -> Session:
+    """An administrator's session: one token, which threads may share (keystoneauth locks it)."""
+    from keystoneauth1.identity import v3
+    from keystoneauth1.session import Session
 
-    return openstack.connection.Connection(
-        auth={
-            "auth_url": f"{settings.url('keystone')}/v3",
-            "username": "admin",
-            "password": settings.secrets["admin"],
-            "project_name": "admin",
-            "user_domain_name": "Default",
-            "project_domain_name": "Default",
-        },
-        region_name=REGION,
-        identity_interface="public",
-        compute_api_version="2.95",
-        app_name="ouchi",
+    return Session(
+        auth=v3.Password(
+            auth_url=f"{settings.url('keystone')}/v3",
+            username="admin",
+            password=settings.secrets["admin"],
+            project_name="admin",
+            user_domain_name="Default",
+            project_domain_name="Default",
+        )
     )
+
+
+def connect(session: Session) -> Connection:
+    """A connection for one thread: openstacksdk's are not made for sharing."""
+    from openstack.connection import Connection
+
+    return Connection(session=session, region_name=REGION, compute_api_version="2.95", app_name="ouchi")

@@ -114,11 +114,12 @@ def virsh(machine: Machine, instance: Instance, *words: str, timeout: float = 20
     return machine.run(("virsh", "-q", "-c", instance.libvirt_uri, *words), timeout=timeout, check=check).stdout
 
 
-def wait_until_ready(machine: Machine, instance: Instance) -> None:
-    """Wait until libvirtd answers and knows its QEMU: nova-compute, which asks later, then need not wait for that."""
+def wait_until_ready(machine: Machine, instance: Instance, *, new: bool) -> None:
+    """Wait until libvirtd answers; a ``new`` one until it knows its QEMU, so that nova-compute need not wait for that."""
+    question = ("domcapabilities", "--machine", "q35") if new else ("uri",)
 
     def probe() -> None:
-        answer = machine.run(("virsh", "-q", "-c", instance.libvirt_uri, "domcapabilities", "--machine", "q35"), check=False, timeout=60)
+        answer = machine.run(("virsh", "-q", "-c", instance.libvirt_uri, *question), check=False, timeout=60)
         if not answer.ok:
             raise NotYet(answer.stderr.strip()[-200:])
 

@@ -77,10 +77,12 @@ class Machine(Reader, Protocol):
         input: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        outlive: bool = False,
     ) -> Result:
         """Run a program to its end and return what it said.
 
-        ``timeout`` is in seconds. ``env`` is added to the environment.
+        ``timeout`` is in seconds. ``env`` is added to the environment. When ouchi is killed the program is killed
+        too, unless it may ``outlive`` us (a package manager, which must not be stopped half-way).
         Raises :class:`CommandFailed` on another status than 0 unless ``check`` is false, and always when the
         program is missing or did not end in time.
         """

@@ -16,6 +16,10 @@ from ouchi.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result
 
 
+TIED = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
+
+
 class LocalMachine:
     """The computer ouchi runs on, as seen from the namespaces this process is in."""
 
@@ -64,18 +68,22 @@ class LocalMachine:
         input: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        outlive: bool = False,
     ) -> Result:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
+        if not shutil.which(argv[0], path=environment.get("PATH")):
+            raise CommandFailed(Result(argv, 127, "", ""), "there is no such program")
         try:
             # A session of its own: Ctrl-C reaches ouchi alone, which then ends the whole group.
             child = subprocess.Popen(
-                argv,
+                argv if outlive else (*TIED, *argv),
                 stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+                env=environment,
                 cwd=cwd,
                 start_new_session=True,
             )

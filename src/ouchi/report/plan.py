@@ -1,31 +1,33 @@
-"""A plan for people: the pools as a table, each with its reason."""
+"""A plan for people: the pools and servers as a table, each choice with its reason."""
 
 from __future__ import annotations
 
-import io
-
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ouchi.cpulist import format_cpus
-from ouchi.plan import Plan
+from ouchi.plan import GuestPlan, Plan
+from ouchi.report.page import finding_text, page
 
 
-def plan_text(plan: Plan, width: int = 110, *, colour: bool = False) -> str:
-    """The table and the findings, for a terminal of ``width`` columns."""
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False) -> str:
+    """The table and the findings; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("what", style="bold", no_wrap=True)
-    table.add_column("choice", style="cyan")
+    table.add_column("choice", style="cyan", min_width=8)
     table.add_column("because")
     for reason in plan.reasons:
         table.add_row(reason.topic, reason.choice, reason.because)
-    console.print(table)
-    for finding in plan.findings:
-        console.print(str(finding), markup=False)
-    return stream.getvalue().rstrip()
+    if plan.guests:
+        table.add_section()
+    for guest in plan.guests:
+        table.add_row(f"server {guest.name}", _shape(guest), guest.reason)
+    return page(table, *map(finding_text, plan.findings), width=width, colour=colour)
+
+
+def _shape(guest: GuestPlan) -> str:
+    vcpus = "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs"
+    return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB, node {guest.node}"
 
 
 def pools_line(plan: Plan) -> str:

@@ -46,8 +46,8 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
             journal.note(KIND, POLICY, {})
             machine.write(POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755)
         say("reading package lists")
-        machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet)
-        machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False)
+        machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
+        machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
         chosen = [_available(machine, name) for name in missing]
         say(f"installing {len(missing)} packages and what they need")
         machine.run(
@@ -55,6 +55,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
             + ("-o", "Dpkg::Options::=--force-unsafe-io", "-o", "Dpkg::Options::=--force-confdef", "install", *chosen),
             timeout=1800,
             env=quiet,
+            outlive=True,
         )
     except CommandFailed as failure:
         raise Failed(

@@ -1,0 +1,37 @@
+"""What rich draws, as text: for a terminal as wide as it is, up to a width that still reads well."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from ouchi.errors import Finding, Severity
+
+WIDEST = 120
+COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
+
+
+def page(*things: RenderableType, width: int | None = None, colour: bool | None = None) -> str:
+    """``things`` below each other, without the spaces that rich ends lines with.
+
+    ``width`` in columns, ``None``: the terminal's, at most 120 (80 where there is none). ``colour`` ``None``: as
+    the standard output is a terminal that likes it (``NO_COLOR`` is heeded).
+    """
+    outside = Console()
+    if colour is None:
+        colour = outside.is_terminal and not outside.no_color
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=width or min(outside.width, WIDEST), force_terminal=colour, no_color=not colour, highlight=False
+    )
+    for thing in things:
+        console.print(thing)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def finding_text(finding: Finding) -> Text:
+    """A finding with its severity in colour."""
+    severity, rest = str(finding).split(":", 1)
+    return Text.assemble((severity, COLOURS[finding.severity]), f":{rest}")
