@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt, messaging, ovn, resources
 from ouchi.cloud import services as openstack
-from ouchi.cloud.client import authenticate, connect
+from ouchi.cloud.client import authenticate, connect, preload
 from ouchi.dataplane import ovs
 from ouchi.errors import BadInput, Severity
 from ouchi.events import Kind, Say, Timeline
@@ -86,6 +86,7 @@ class Up:
             self.machine.make_folder(folder, mode=mode)
         self.journal = Journal(self.machine, self.instance.state)
         self.supervisor = choose_supervisor(self.machine, self.instance)
+        threading.Thread(target=preload, daemon=True).start()
 
     @property
     def cloud(self) -> Connection:
@@ -301,7 +302,7 @@ class Up:
         return nothing(f"{size}, built before") if self.image.reused else changed(f"{size} built")
 
     def upload(self, say: Say) -> Outcome:
-        return resources.ensure_image(self.cloud, self.machine, self.image, say)
+        return resources.ensure_image(self.cloud, self.image, say)
 
     def flavors(self, _say: Say) -> Outcome:
         return resources.ensure_flavors(self.cloud, self.plan)

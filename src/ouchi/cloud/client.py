@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 
+def preload() -> None:
+    """Import what the others need, which takes a second or two, while something else is waited for."""
+    import openstack.connection  # noqa: F401
+
+
 def authenticate(settings: Settings) -> Session:
     """An administrator's session: one token, which threads may share (keystoneauth locks it)."""
     from keystoneauth1.identity import v3

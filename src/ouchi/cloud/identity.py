@@ -84,6 +84,7 @@ def register_services(connection: Any, settings: Settings) -> Outcome:
     users = {user.name: user for user in identity.users()}
     services = {service.name: service for service in identity.services()}
     endpoints = {(endpoint.service_id, endpoint.interface) for endpoint in identity.endpoints()}
+    granted = {(grant.user["id"], grant.role["id"]) for grant in identity.role_assignments() if "id" in (grant.user or {})}
     made = []
     project = projects.get("service") or identity.create_project(name="service", domain_id=domain)
     role = roles.get("service") or identity.create_role(name="service")
@@ -92,8 +93,9 @@ def register_services(connection: Any, settings: Settings) -> Outcome:
         if user is None:
             made.append(name)
             user = identity.create_user(name=name, domain_id=domain, password=settings.secrets[name])
-        for granted in (roles["admin"], role):
-            identity.assign_project_role_to_user(project, user, granted)
+        for needed in (roles["admin"], role):
+            if (user.id, needed.id) not in granted:
+                identity.assign_project_role_to_user(project, user, needed)
         service = services.get(name) or identity.create_service(name=name, type=kind)
         if (service.id, "public") not in endpoints:
             for interface in ("public", "internal", "admin"):

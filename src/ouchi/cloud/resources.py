@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ouchi.errors import Failed, error
 from ouchi.events import Say
-from ouchi.machine import Machine
 from ouchi.plan import GuestPlan, Plan
 from ouchi.site import Network, Server, Site
 from ouchi.steps import Outcome, changed, nothing
@@ -95,17 +94,22 @@ def _around(first: int, last: int, holes: set[int]) -> list[dict[str, str]]:
     return ranges
 
 
-def ensure_image(cloud: Connection, machine: Machine, image: Image, say: Say) -> Outcome:
+def image_name(image: Image) -> str:
+    """The name of a guest image in glance: another image has another name."""
+    return f"ouchi-guest-{image.key[:12]}"
+
+
+def ensure_image(cloud: Connection, image: Image, say: Say) -> Outcome:
     """Upload the guest image under its key; one that is only half there is replaced."""
-    name = f"ouchi-guest-{image.key[:12]}"
+    name = image_name(image)
     for known in cloud.image.images(name=name):
         if known.status == "active":
             return nothing(f"{name} is there")
-        cloud.image.delete_image(known)
+        cloud.image.delete_image(known.id)
     say(f"uploading {image.size / 2**20:.0f} MiB")
     cloud.image.create_image(
         name=name,
-        filename=image.path,
+        filename=str(image.path),
         disk_format="raw",
         container_format="bare",
         visibility="public",
@@ -179,10 +183,6 @@ def ensure_servers(
     existing: dict[str, Any] = {}
     for found in cloud.compute.servers():
         existing.setdefault(found.name, found)
-    ports = {port.name: port.id for port in cloud.network.ports()}
-    flavors = {flavor.name: flavor.id for flavor in cloud.compute.flavors()}
-    guests = {guest.name: guest for guest in plan.guests}
-    images = [known.id for known in cloud.image.images(name=f"ouchi-guest-{image.key[:12]}")]
     touched = []
     for server in site.servers:
         known = existing.get(server.name)
@@ -192,20 +192,29 @@ def ensure_servers(
             known = None
         if known is None:
             touched.append(server.name)
-            existing[server.name] = cloud.compute.create_server(
-                name=server.name,
-                image_id=images[0],
-                flavor_id=flavors[flavor_name(guests[server.name])],
-                networks=[{"port": ports[port_name(server, number)]} for number in range(len(server.ports))],
-                metadata={"ouchi": MARK, "ouchi_forwards": str(server.forwards).lower()},
-                config_drive=True,
-            )
+            existing[server.name] = _create(cloud, server, plan, image)
         elif known.status == "SHUTOFF" and not known.task_state:
             touched.append(server.name)
             cloud.compute.start_server(known)
     for server in site.servers:
         _wait_until_active(cloud, existing[server.name].id, server.name, running, say)
     return changed(f"started: {', '.join(touched)}") if touched else nothing(f"{len(site.servers)} servers are ACTIVE")
+
+
+def _create(cloud: Connection, server: Server, plan: Plan, image: Image) -> Any:
+    """Ask nova for a server on its own ports."""
+    guest = next(guest for guest in plan.guests if guest.name == server.name)
+    flavor = next(flavor for flavor in cloud.compute.flavors() if flavor.name == flavor_name(guest))
+    ports = {port.name: port.id for port in cloud.network.ports()}
+    images = [known.id for known in cloud.image.images(name=image_name(image)) if known.status == "active"]
+    return cloud.compute.create_server(
+        name=server.name,
+        image_id=images[0],
+        flavor_id=flavor.id,
+        networks=[{"port": ports[port_name(server, number)]} for number in range(len(server.ports))],
+        metadata={"ouchi": MARK, "ouchi_forwards": str(server.forwards).lower()},
+        config_drive=True,
+    )
 
 
 def _delete(cloud: Connection, server: Any) -> None:

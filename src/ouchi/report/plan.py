@@ -14,20 +14,20 @@ def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = Fal
     """The table and the findings; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
     table.add_column("what", style="bold", no_wrap=True)
-    table.add_column("choice", style="cyan", min_width=8)
+    table.add_column("choice", style="cyan", min_width=8, max_width=24)
     table.add_column("because")
     for reason in plan.reasons:
         table.add_row(reason.topic, reason.choice, reason.because)
     if plan.guests:
         table.add_section()
     for guest in plan.guests:
-        table.add_row(f"server {guest.name}", _shape(guest), guest.reason)
+        table.add_row(f"server {guest.name}", _shape(guest), f"{guest.reason}; NUMA node {guest.node}")
     return page(table, *map(finding_text, plan.findings), width=width, colour=colour)
 
 
 def _shape(guest: GuestPlan) -> str:
     vcpus = "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs"
-    return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB, node {guest.node}"
+    return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB"
 
 
 def pools_line(plan: Plan) -> str:

@@ -32,7 +32,7 @@ def _headline(status: HostStatus) -> Text:
 def _table(status: HostStatus) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column("layer", style="dim", no_wrap=True)
-    table.add_column("part", max_width=34)
+    table.add_column("part", min_width=25, max_width=34)
     table.add_column("state", max_width=15)
     table.add_column("seen")
     for layer, parts in groupby(status.parts, key=lambda part: part.layer):
@@ -54,7 +54,10 @@ def _name(part: Part) -> Text:
 
 
 def _seen(part: Part) -> Text:
-    """What was found; a service's note after it, a check's claim before it."""
+    """What was found; a check's claim before it, a service's restarts after it; nothing twice."""
+    found = "" if part.found.lower() == part.state else part.found
     if part.kind == "service":
-        return Text.assemble(part.found, (f"; {part.detail}" if part.detail else "", "yellow"))
-    return Text(": ".join(filter(None, (part.detail, part.found))))
+        return Text.assemble(found, (f"; {part.detail}" if part.detail else "", "yellow"))
+    if part.kind == "guest":
+        return Text(f"{part.detail}: {found}")
+    return Text(found)

@@ -59,5 +59,5 @@ def _see(look: Look, seen: dict[str, Sequence[Part]]) -> None:
     except OuchiError as reason:
         parts = [look.wrong("unknown", reason.findings[0].found or reason.findings[0].claim)]
     except Exception as reason:  # noqa: BLE001  # parts that die while they are asked fail in many ways
-        parts = [look.wrong("unknown", f"{type(reason).__name__}: {str(reason).splitlines()[:1]}"[:300])]
+        parts = [look.wrong("unknown", f"{type(reason).__name__}: {reason}".splitlines()[0][:300])]
     seen[look.name] = parts

@@ -34,12 +34,13 @@ def running(states: Mapping[str, State], processes: Mapping[str, int]) -> frozen
 
 def supervisor_part(kind: str, states: Mapping[str, State], processes: Mapping[str, int]) -> Part:
     """The supervisor itself: ``kind`` is ``systemd`` or ``supervisor``."""
+    name = "systemd" if kind == "systemd" else DAEMON
     pid = 1 if kind == "systemd" else processes.get(DAEMON, 0)
     if states:
-        return Part("host", "supervisor", kind, "running", True, f"pid {pid}, {len(states)} services", "running")
+        return Part("host", "supervisor", name, "running", True, f"pid {pid}, {len(states)} services", "running")
     state, found = ("silent", f"pid {pid} does not answer") if pid else ("not running", "no process")
     detail = "services that it left run on, but nothing restarts them" if processes.keys() - {DAEMON} else ""
-    return Part("host", "supervisor", kind, state, False, found, "running and answering", detail)
+    return Part("host", "supervisor", name, state, False, found, "running and answering", detail)
 
 
 def service_parts(

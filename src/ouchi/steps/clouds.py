@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from ouchi.cloud import CLOUD, REGION, Settings
 from ouchi.errors import Failed, error

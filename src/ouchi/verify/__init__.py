@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,18 +56,21 @@ def verify(
 ) -> Verdict:
     """Check servers, threads, memory, switch and reachability; measure when something has changed since the last time."""
     instance = settings.instance
-    say("servers, threads and memory")
-    domains = guests.read_domains(machine, instance)
-    checks = [
-        *guests.check_servers(site, cloud),
-        *guests.check_guests(machine, plan, domains),
-        *dataplane.check_switch(machine, instance, plan),
-        *dataplane.check_ports(machine, instance, site, cloud),
-    ]
     labels = labels_of(plan, settings)
     paths = traffic.paths(site)
-    say("ping")
-    checks += [traffic.check_ping(machine, instance, path) for path in paths]
+    say("servers, threads, memory and ping")
+    # The pings mostly wait, so they go on beside the rest.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        pings = beside.submit(traffic.check_pings, machine, instance, paths)
+        domains = guests.read_domains(machine, instance)
+        checks = [
+            *guests.check_servers(site, cloud),
+            *guests.check_guests(machine, plan, domains),
+            *dataplane.check_switch(machine, instance, plan),
+        ]
+        checks += pings.result()
+    # Links go up and flows appear with the first packets.
+    checks += dataplane.check_ports(machine, instance, site, cloud)
     checks += dataplane.check_vlans(machine, instance, site, paths)
     key = ":".join([str(dataplane.switch_pid(machine, instance)), *(str(domain.pid) for domain in domains)])
     known = _read(machine, f"{instance.run}/verified.json")

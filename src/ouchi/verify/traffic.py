@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,6 +85,12 @@ def paths(site: Site) -> list[Path]:
 def inside(instance: Instance, path: Path) -> tuple[str, ...]:
     """The words that run a program in the path's namespace."""
     return ("ip", "netns", "exec", f"{instance.name}-{path.namespace_of}")
+
+
+def check_pings(machine: Machine, instance: Instance, paths: Sequence[Path]) -> list[Check]:
+    """Every path pinged, side by side."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(lambda path: check_ping(machine, instance, path), paths))
 
 
 def check_ping(machine: Machine, instance: Instance, path: Path, *, seconds: float = 60) -> Check:
