@@ -11,8 +11,8 @@ from ouchi.dataplane import ovs
 from ouchi.events import Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.journal import Journal
-from ouchi.machine.local import LocalMachine
 from ouchi.machine.guests import guests_of
+from ouchi.machine.local import LocalMachine
 from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
 from ouchi.supervise import Status, Supervisor
 from ouchi.supervise.choose import choose_supervisor

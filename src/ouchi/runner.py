@@ -78,7 +78,7 @@ def _run(task: Task, timeline: Timeline, answers: queue.Queue[tuple[str, Outcome
     except OuchiError as failure:
         timeline.emit(Kind.FAILED, task.stage, task.name, failure.findings[0].claim, time.monotonic() - begin)
         answers.put((task.name, failure))
-    except BaseException as bug:
+    except BaseException as bug:  # noqa: BLE001  # a thread has nobody else to tell
         timeline.emit(Kind.FAILED, task.stage, task.name, repr(bug), time.monotonic() - begin)
         frame = traceback.extract_tb(bug.__traceback__)[-1]
         found = f"{type(bug).__name__}: {str(bug)[:500]} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})"
@@ -89,7 +89,9 @@ def _run(task: Task, timeline: Timeline, answers: queue.Queue[tuple[str, Outcome
         answers.put((task.name, outcome))
 
 
-def _stop(running: set[str], answers: queue.Queue[tuple[str, Outcome | OuchiError]], interrupt: Callable[[], None]) -> None:
+def _stop(
+    running: set[str], answers: queue.Queue[tuple[str, Outcome | OuchiError]], interrupt: Callable[[], None]
+) -> None:
     """End what tasks wait for, and give them a moment to notice."""
     interrupt()
     end = time.monotonic() + 5

@@ -24,8 +24,9 @@ from ouchi.report.plan import plan_text
 from ouchi.runner import Task
 from ouchi.secrets import load_secrets
 from ouchi.site import Site, check_against, default_site, read_site
+from ouchi.stages import STAGES
 from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
-from ouchi.supervise import Service, Supervisor
+from ouchi.supervise import Supervisor
 from ouchi.supervise.choose import choose_supervisor
 from ouchi.verify import Verdict, verify
 from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
@@ -33,10 +34,6 @@ from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
 if TYPE_CHECKING:
     from keystoneauth1.session import Session
     from openstack.connection import Connection
-
-STAGES = (
-    "prepare inspect plan host dataplane cloud network image flavor servers verify"
-).split()
 
 PACKAGES = (
     "openvswitch-switch-dpdk",
@@ -75,6 +72,7 @@ class Up:
     facts: Facts = field(init=False)
     plan: Plan = field(init=False)
     settings: Settings = field(init=False)
+    emulated: bool = field(init=False)
     image: Image = field(init=False)
     verdict: Verdict | None = None
     _session: Session | None = None
@@ -82,7 +80,13 @@ class Up:
     _clouds: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:
-        for folder, mode in ((self.instance.state, 0o755), (self.instance.logs, 0o750), (self.instance.etc, 0o711)):
+        folders = {
+            self.instance.state: 0o755,
+            self.instance.run: 0o755,
+            self.instance.logs: 0o750,
+            self.instance.etc: 0o711,
+        }
+        for folder, mode in folders.items():
             self.machine.make_folder(folder, mode=mode)
         self.journal = Journal(self.machine, self.instance.state)
         self.supervisor = choose_supervisor(self.machine, self.instance)
@@ -112,22 +116,24 @@ class Up:
             Task("prepare", "openstack", self.openstack),
             Task("prepare", "libvirt binding", self.libvirt_binding, ("packages", "openstack")),
             Task("inspect", "facts", self.inspect, ("packages",)),
+            Task("inspect", "kvm", self.probe_kvm, ("packages",)),
             Task("plan", "pools and memory", self.make_plan, ("facts",)),
             Task("host", "hugepages", self.hugepages, ("pools and memory",)),
             Task("host", "hugetlbfs", self.hugetlbfs, ("hugepages",)),
             Task("dataplane", "ovs-vswitchd", self.switch, ("hugetlbfs",)),
             Task("dataplane", "bridges", self.make_bridges, ("ovs-vswitchd",)),
             Task("dataplane", "endpoints", self.endpoints, ("bridges",)),
-            Task("cloud", "kvm", self.settle, ("pools and memory",)),
-            Task("cloud", "mariadb", self.mariadb, ("kvm",)),
-            Task("cloud", "rabbitmq", self.rabbitmq, ("kvm",)),
-            Task("cloud", "ovn", self.ovn, ("kvm", "bridges")),
-            Task("cloud", "libvirtd", self.libvirtd, ("kvm", "hugetlbfs")),
-            Task("cloud", "keystone", self.keystone, ("mariadb", "openstack")),
-            Task("cloud", "apis", self.apis, ("keystone", "ovn", "rabbitmq")),
+            Task("cloud", "settings", self.settle, ("pools and memory",)),
+            Task("cloud", "mariadb", self.mariadb, ("settings",)),
+            Task("cloud", "rabbitmq", self.rabbitmq, ("settings",)),
+            Task("cloud", "ovn", self.ovn, ("settings", "bridges")),
+            Task("cloud", "configuration", self.configure, ("settings", "kvm")),
+            Task("cloud", "libvirtd", self.libvirtd, ("configuration", "hugetlbfs")),
+            Task("cloud", "keystone", self.keystone, ("mariadb", "configuration", "openstack")),
+            Task("cloud", "apis", self.apis, ("mariadb", "configuration", "openstack", "ovn")),
             Task("cloud", "users", self.users, ("keystone",)),
-            Task("cloud", "nova", self.nova, ("users", "apis", "libvirtd", "libvirt binding")),
-            Task("network", "networks", self.networks, ("users", "apis")),
+            Task("cloud", "nova", self.nova, ("users", "apis", "rabbitmq", "libvirtd", "libvirt binding")),
+            Task("network", "networks", self.networks, ("users", "apis", "rabbitmq")),
             Task("prepare", "guest image", self.build_image, ("packages",)),
             Task("image", "upload", self.upload, ("guest image", "users", "apis")),
             Task("flavor", "flavors", self.flavors, ("users", "apis")),
@@ -156,6 +162,11 @@ class Up:
         memory = sum(node.total_kib for node in self.facts.memory) / 2**20
         return nothing(f"{cores} cores, {memory:.0f} GiB, {self.facts.system.distribution.pretty}")
 
+    def probe_kvm(self, _say: Say) -> Outcome:
+        works, why = kvm.remembered(self.machine, self.instance)
+        self.emulated = not works
+        return nothing(why if works else f"{why}: emulation (TCG)")
+
     def make_plan(self, _say: Say) -> Outcome:
         if not self.machine.exists(self.site_file):
             memory = sum(node.total_kib for node in self.facts.memory) // 1024
@@ -163,6 +174,8 @@ class Up:
             self.machine.write(self.site_file, text)
             self.timeline.emit(Kind.NOTE, "plan", "site", f"{self.site_file} written for this machine: yours to change")
         self.site = read_site(self.machine, self.site_file)
+        # What later commands hold the host against, whatever becomes of the user's file meanwhile.
+        self.machine.write(f"{self.instance.state}/site.yaml", self.machine.read(self.site_file))
         findings = check_against(self.site, self.facts)
         if any(finding.severity is Severity.ERROR for finding in findings):
             raise BadInput(findings)
@@ -181,7 +194,6 @@ class Up:
         return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
 
     def hugetlbfs(self, _say: Say) -> Outcome:
-        self.machine.make_folder(self.instance.run)
         return mount.mount_hugetlbfs(self.machine, self.instance.hugepages, self.plan.hugepages[0].size_kib)
 
     # dataplane
@@ -213,30 +225,28 @@ class Up:
     # cloud
 
     def settle(self, _say: Say) -> Outcome:
-        """KVM or emulation, then every configuration file."""
-        self.machine.make_folder(self.instance.run)
-        works, why = kvm.remembered(self.machine, self.instance)
-        version = kvm.qemu_version(self.machine)
         self.settings = Settings(
             instance=self.instance,
             secrets=load_secrets(self.machine, self.instance),
             host=self.facts.system.hostname,
-            virt_type="kvm" if works else "qemu",
             nova=self.plan.nova,
             physnets=tuple(self.bridges),
         )
-        for name, text in openstack_files(self.settings).items():
-            self._configure(name, text)
-        self._configure("mariadb.cnf", database.configuration(self.instance), mode=0o644)
+        self._write("mariadb.cnf", database.configuration(self.instance), mode=0o644)
         messaging.prepare(self.machine, self.settings)
-        libvirt.prepare(self.machine, self.instance, emulated=not works, qemu_version=version)
         for folder in ("nova/instances", "glance/images", "neutron"):
             self.machine.make_folder(f"{self.instance.state}/{folder}")
         self.machine.make_folder(f"{self.instance.run}/locks", mode=0o700)
-        clouds.add(self.machine, self.journal, self.settings)
-        return nothing(f"{why}: {'KVM' if works else 'emulation (TCG)'}")
+        return clouds.add(self.machine, self.journal, self.settings)
 
-    def _configure(self, name: str, text: str, mode: int = 0o600) -> None:
+    def configure(self, _say: Say) -> Outcome:
+        for name, text in openstack_files(self.settings, emulated=self.emulated).items():
+            self._write(name, text)
+        version = kvm.qemu_version(self.machine)
+        libvirt.prepare(self.machine, self.instance, emulated=self.emulated, qemu_version=version)
+        return nothing("written")
+
+    def _write(self, name: str, text: str, mode: int = 0o600) -> None:
         path = f"{self.instance.etc}/{name}"
         self.machine.make_folder(path.rsplit("/", 1)[0], mode=0o711)
         self.machine.write(path, text, mode=mode)
@@ -282,7 +292,10 @@ class Up:
         return _started(started, f"{', '.join(names)} answer")
 
     def users(self, _say: Say) -> Outcome:
-        return identity.register_services(self.cloud, self.settings)
+        outcome = identity.register_services(self.cloud, self.settings)
+        # The token's catalogue is of before: whoever comes later needs one with the endpoints.
+        self._session = None
+        return outcome
 
     def nova(self, _say: Say) -> Outcome:
         started = self.supervisor.start(openstack.later_services(self.settings))
@@ -316,7 +329,9 @@ class Up:
     # verify
 
     def verify(self, say: Say) -> Outcome:
-        self.verdict = verify(self.machine, self.settings, self.site, self.plan, self.cloud, self.bridges, say)
+        self.verdict = verify(
+            self.machine, self.instance, self.site, self.plan, self.cloud, say, emulated=self.emulated
+        )
         return self.verdict.outcome()
 
 

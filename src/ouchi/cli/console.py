@@ -24,6 +24,8 @@ def command(server: str) -> None:
     domains = {domain.name: domain.domain for domain in read_domains(machine, instance)}
     if server not in domains:
         raise BadInput(
-            error("no such server runs", found=server, expected=", ".join(domains) or "none runs", remedy="ouchi status")
+            error(
+                "no such server runs", found=server, expected=", ".join(domains) or "none runs", remedy="ouchi status"
+            )
         )
     replace_with(("/usr/bin/virsh", "-c", instance.libvirt_uri, "console", "--force", domains[server]), {})

@@ -16,7 +16,9 @@ def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str
 
 @click.command()
 @click.argument("part", shell_complete=_parts)
-@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="How many of the last lines.")
+@click.option(
+    "-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="How many of the last lines."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on as it writes; leave with Ctrl-C.")
 def command(part: str, lines: int, follow: bool) -> None:
     """What PART says: a service's log by its name in ouchi status."""
@@ -32,7 +34,12 @@ def command(part: str, lines: int, follow: bool) -> None:
     known = [name.removesuffix(".log") for name in machine.entries(instance.logs) if name.endswith(".log")]
     if part not in known:
         raise BadInput(
-            error("no such part has written anything", found=part, expected=", ".join(known) or "none has", remedy="ouchi status")
+            error(
+                "no such part has written anything",
+                found=part,
+                expected=", ".join(known) or "none has",
+                remedy="ouchi status",
+            )
         )
     tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{instance.logs}/{part}.log")
     replace_with(tail, {})

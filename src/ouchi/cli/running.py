@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -25,7 +24,7 @@ LOCK = "/run/lock/ouchi.lock"
 
 
 def _json_line(event: Event) -> None:
-    print(json.dumps(asdict(event)), file=sys.stderr, flush=True)
+    click.echo(json.dumps(asdict(event)), err=True)
 
 
 @contextlib.contextmanager
@@ -53,7 +52,7 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
         ]  # fmt: skip
         click.echo(json.dumps(summary_json(up.site, up.plan, up.verdict, timings, seconds), indent=2))
     elif up.verdict:
-        click.echo(summary_text(up.site, up.plan, up.verdict, instance, seconds))
+        click.echo(summary_text(up.site, up.plan, up.verdict, seconds))
     else:
         click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
     return 0

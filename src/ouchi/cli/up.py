@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from ouchi.cli.site import site_option
-
-STAGE_NAMES = ("prepare", "inspect", "plan", "host", "dataplane", "cloud", "network", "image", "flavor", "servers", "verify")
+from ouchi.stages import STAGES
 
 
 @click.command()
 @site_option
-@click.option("--until", type=click.Choice(STAGE_NAMES), default="verify", help="Stop after this stage.")
+@click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what would be done; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the summary as JSON on stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the summary as JSON on stdout."
+)
 def command(site_file: str, until: str, dry_run: bool, as_json: bool) -> None:
     """Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.
 
@@ -31,5 +32,3 @@ def command(site_file: str, until: str, dry_run: bool, as_json: bool) -> None:
 
     status = run_up(site_file, until, as_json=as_json)
     click.get_current_context().exit(status)
-
-

@@ -33,8 +33,6 @@ class Settings:
     secrets: Mapping[str, str]
     host: str
     """The name of this compute node: nova's host and the OVN chassis' hostname."""
-    virt_type: str
-    """``kvm`` or ``qemu`` (emulation)."""
     nova: Mapping[str, Mapping[str, str | tuple[str, ...]]]
     """The plan's own nova.conf settings by section."""
     physnets: tuple[str, ...]

@@ -108,8 +108,8 @@ def load_schemas(machine: Machine, settings: Settings, say: Say) -> Outcome:
     """Users, databases and every service's tables.
 
     The tables come from dumps made by the services' own migrations (see ``make_dumps``), because running those
-    takes a minute and a half of processor time. A database is filled under another name's lock: ``loaded`` rows
-    in the ``ouchi`` database say which dumps are whole, so a killed run starts that one over.
+    takes a minute and a half of processor time. Rows of ``ouchi.loaded`` say which
+    dumps are whole, so a killed run starts that one over.
     """
     instance = settings.instance
     sql(machine, instance, _users(settings))
@@ -131,9 +131,13 @@ def dump_text(name: str) -> str:
 
 def _users(settings: Settings) -> str:
     """SQL that makes every user with today's password; safe to run again. The passwords are hexadecimal."""
-    lines = ["create database if not exists ouchi;", "create table if not exists ouchi.loaded (name varchar(64) primary key);"]
-    for user in sorted(set(SCHEMAS.values())):
-        lines.append(f"create or replace user '{user}'@'localhost' identified by '{settings.secrets[user]}';")
-    for name, user in SCHEMAS.items():
-        lines.append(f"grant all on {name}.* to '{user}'@'localhost';")
+    lines = [
+        "create database if not exists ouchi;",
+        "create table if not exists ouchi.loaded (name varchar(64) primary key);",
+    ]
+    lines += [
+        f"create or replace user '{user}'@'localhost' identified by '{settings.secrets[user]}';"
+        for user in sorted(set(SCHEMAS.values()))
+    ]
+    lines += [f"grant all on {name}.* to '{user}'@'localhost';" for name, user in SCHEMAS.items()]
     return "\n".join(lines)

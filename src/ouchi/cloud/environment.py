@@ -30,8 +30,17 @@ def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
     machine.write(f"{root}/openstack.lock", lock)
     say("180 packages")
     machine.run(
-        (uv, "pip", "install", "--quiet", "--python", f"{root}/bin/python", "--require-hashes")
-        + ("-r", f"{root}/openstack.lock"),
+        (
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            f"{root}/bin/python",
+            "--require-hashes",
+            "-r",
+            f"{root}/openstack.lock",
+        ),
         timeout=600,
     )
     say("compiling")
@@ -54,7 +63,9 @@ def link_libvirt(machine: Machine, instance: Instance) -> Outcome:
     root = instance.openstack
     if machine.exists(f"{root}/ouchi-libvirt"):
         return nothing("the distribution's libvirt binding is linked")
-    version = machine.run((f"{root}/bin/python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")).stdout.strip()
+    version = machine.run(
+        (f"{root}/bin/python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+    ).stdout.strip()
     source = "/usr/lib/python3/dist-packages"
     names = [name for name in machine.entries(source) if name.startswith(("libvirt", "libvirtmod"))]
     target = f"{root}/lib/python{version}/site-packages"

@@ -84,7 +84,9 @@ def register_services(connection: Any, settings: Settings) -> Outcome:
     users = {user.name: user for user in identity.users()}
     services = {service.name: service for service in identity.services()}
     endpoints = {(endpoint.service_id, endpoint.interface) for endpoint in identity.endpoints()}
-    granted = {(grant.user["id"], grant.role["id"]) for grant in identity.role_assignments() if "id" in (grant.user or {})}
+    granted = {
+        (grant.user["id"], grant.role["id"]) for grant in identity.role_assignments() if "id" in (grant.user or {})
+    }
     made = []
     project = projects.get("service") or identity.create_project(name="service", domain_id=domain)
     role = roles.get("service") or identity.create_role(name="service")

@@ -141,7 +141,9 @@ def ensure_flavors(cloud: Connection, plan: Plan) -> Outcome:
             continue
         known.add(name)
         made.append(name)
-        flavor = cloud.compute.create_flavor(name=name, vcpus=guest.vcpus, ram=guest.memory_mib, disk=1, description=MARK)
+        flavor = cloud.compute.create_flavor(
+            name=name, vcpus=guest.vcpus, ram=guest.memory_mib, disk=1, description=MARK
+        )
         specs = {"hw:mem_page_size": "large"}
         if guest.pinned:
             specs |= {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"}

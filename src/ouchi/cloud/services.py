@@ -51,7 +51,7 @@ def later_services(settings: Settings) -> list[Service]:
         "nova-compute": (f"{programs}nova-compute", *nova),
         "neutron-ovn-maintenance": (f"{programs}neutron-ovn-maintenance-worker", *neutron),
     }
-    return [Service(name, argvs[name], environment(settings), stop_seconds=8) for name in LATER]
+    return [Service(name, argvs[name], environment(settings), stop_seconds=4) for name in LATER]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -62,4 +62,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",
+        # Some name their processes with setproctitle, which would write over the mark in /proc/PID/environ.
+        "SPT_NOENV": "1",
     }

@@ -15,7 +15,6 @@ from pathlib import Path as RealPath
 from ouchi.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result
 
-
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
 

@@ -6,13 +6,16 @@ from ouchi.cloud import PORTS, REGION, Settings
 from ouchi.render.ini import Sections, ini_text, merge
 
 
-def openstack_files(settings: Settings) -> dict[str, str]:
-    """Every file of the services' configuration by its name below the instance's ``etc``."""
+def openstack_files(settings: Settings, *, emulated: bool) -> dict[str, str]:
+    """Every file of the services' configuration by its name below the instance's ``etc``.
+
+    ``emulated``: guests run under TCG, because KVM does not work here.
+    """
     sections = {
         "keystone/keystone.conf": _keystone(settings),
         "glance/glance-api.conf": _glance(settings),
         "placement/placement.conf": _placement(settings),
-        "nova/nova.conf": _nova(settings),
+        "nova/nova.conf": _nova(settings, emulated=emulated),
         "neutron/neutron.conf": _neutron(settings),
     }
     texts = {name: ini_text(content) for name, content in sections.items()}
@@ -107,9 +110,8 @@ def _placement(settings: Settings) -> Sections:
     )
 
 
-def _nova(settings: Settings) -> Sections:
+def _nova(settings: Settings, *, emulated: bool) -> Sections:
     instance = settings.instance
-    emulated = settings.virt_type == "qemu"
     # Each privsep daemon is started through this helper; named in full because services have no PATH of ours.
     helper = f"{instance.openstack}/bin/privsep-helper --config-file {instance.etc}/nova/nova.conf"
     privsep = ("vif_plug_ovs_privileged", "vif_plug_linux_bridge_privileged", "nova_sys_admin", "privsep_osbrick")
@@ -126,7 +128,7 @@ def _nova(settings: Settings) -> Sections:
                 "osapi_compute_workers": 1,
                 "resume_guests_state_on_host_boot": True,
                 "vif_plugging_timeout": 120,
-                "instance_usage_audit": False,
+                "graceful_shutdown_timeout": 2,
             },
             "api": {"auth_strategy": "keystone"},
             "wsgi": {"api_paste_config": f"{instance.openstack}/etc/nova/api-paste.ini"},
@@ -151,7 +153,7 @@ def _nova(settings: Settings) -> Sections:
             },
             "libvirt": {
                 "connection_uri": instance.libvirt_uri,
-                "virt_type": settings.virt_type,
+                "virt_type": "qemu" if emulated else "kvm",
                 "cpu_mode": "none" if emulated else "host-passthrough",
                 "images_type": "qcow2",
                 "hw_machine_type": "x86_64=q35",

@@ -18,7 +18,7 @@ _MACHINES = {"": "bare metal, as far as it can be told", "hypervisor": "virtual"
 def facts_text(facts: Facts, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     return page(
-        _system(facts.system), "", *_cpus(facts.cpus), *_memory(facts.memory), *_nics(facts.nics),
+        _system(facts.system), "", *_cpus(facts.cpus), "", *_memory(facts.memory), "", *_nics(facts.nics),
         width=width, colour=colour,
     )  # fmt: skip
 
@@ -86,7 +86,9 @@ def _nics(nics: tuple[Nic, ...]) -> list[Text | Table]:
     table.add_column("carries")
     for nic in cards:
         uses = _uses(nic)
-        carried = Text(", ".join(uses), style="yellow") if uses else Text("nothing: OVS-DPDK may have it", style="green")
+        carried = (
+            Text(", ".join(uses), style="yellow") if uses else Text("nothing: OVS-DPDK may have it", style="green")
+        )
         node = str(nic.node) if nic.node_known else "?"
         table.add_row(nic.name, nic.address or "-", nic.driver or "-", node, "up" if nic.up else "down", carried)
     shown: list[Text | Table] = [_title("NICs", _counted(len(cards), "card") if cards else "no card")]
@@ -104,7 +106,7 @@ def _uses(nic: Nic) -> list[str]:
 
 
 def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
 
 
 def _title(name: str, summary: str) -> Text:

@@ -24,7 +24,13 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
         colour = outside.is_terminal and not outside.no_color
     stream = io.StringIO()
     console = Console(
-        file=stream, width=width or min(outside.width, WIDEST), force_terminal=colour, no_color=not colour, highlight=False
+        file=stream,
+        width=width or min(outside.width, WIDEST),
+        force_terminal=colour,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
     for thing in things:
         console.print(thing)

@@ -12,9 +12,9 @@ from ouchi.report.page import finding_text, page
 
 def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False) -> str:
     """The table and the findings; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("what", style="bold", no_wrap=True)
-    table.add_column("choice", style="cyan", min_width=8, max_width=24)
+    table.add_column("choice", style="cyan", max_width=24)
     table.add_column("because")
     for reason in plan.reasons:
         table.add_row(reason.topic, reason.choice, reason.because)
@@ -22,7 +22,9 @@ def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = Fal
         table.add_section()
     for guest in plan.guests:
         table.add_row(f"server {guest.name}", _shape(guest), f"{guest.reason}; NUMA node {guest.node}")
-    return page(table, *map(finding_text, plan.findings), width=width, colour=colour)
+    findings = map(finding_text, plan.findings)
+    between = [""] if plan.findings else []
+    return page(table, *between, *findings, width=width, colour=colour)
 
 
 def _shape(guest: GuestPlan) -> str:

@@ -17,7 +17,8 @@ def status_text(status: HostStatus, width: int | None = None, *, colour: bool | 
     labels = [Text(f"label: {label}", style="yellow") for label in status.labels]
     findings = [finding_text(finding) for finding in status.findings]
     tables = [_table(status)] if status.parts else []
-    return page(_headline(status), *labels, *tables, *findings, width=width, colour=colour)
+    between = [""] if findings else []
+    return page(_headline(status), *labels, "", *tables, *between, *findings, width=width, colour=colour)
 
 
 def _headline(status: HostStatus) -> Text:
@@ -30,34 +31,36 @@ def _headline(status: HostStatus) -> Text:
 
 
 def _table(status: HostStatus) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_header=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
     table.add_column("layer", style="dim", no_wrap=True)
-    table.add_column("part", min_width=25, max_width=34)
-    table.add_column("state", max_width=15)
-    table.add_column("seen")
+    table.add_column("mark", no_wrap=True)
+    table.add_column("part", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("seen", overflow="fold")
     for layer, parts in groupby(status.parts, key=lambda part: part.layer):
-        for number, part in enumerate(parts):
-            table.add_row("" if number else layer, _name(part), part.state, _seen(part), style=_style(part))
+        shown = {"layer": layer, "label": ""}
+        for part in parts:
+            mark, style = _mark(part)
+            # Neither the layer nor the name of a part with several lines is said again.
+            label = "" if part.label == shown["label"] else part.label
+            row = (shown["layer"], Text(mark, style=style), label, part.state, _seen(part))
+            table.add_row(*row, style="" if part.ok else style)
+            shown = {"layer": "", "label": part.label}
         table.add_section()
     return table
 
 
-def _style(part: Part) -> str:
+def _mark(part: Part) -> tuple[str, str]:
     if part.ok:
-        return ""
-    return "yellow" if part.state == NOT_ASKED else "red"
-
-
-def _name(part: Part) -> Text:
-    mark, style = ("✔", "green") if part.ok else ("?", "yellow") if part.state == NOT_ASKED else ("✘", "red")
-    return Text.assemble((f"{mark} ", style), part.label)
+        return "✔", "green"
+    return ("?", "yellow") if part.state == NOT_ASKED else ("✘", "red")
 
 
 def _seen(part: Part) -> Text:
-    """What was found; a check's claim before it, a service's restarts after it; nothing twice."""
+    """What was found; what a check says should be so before it, a service's restarts after it; nothing twice."""
     found = "" if part.found.lower() == part.state else part.found
     if part.kind == "service":
         return Text.assemble(found, (f"; {part.detail}" if part.detail else "", "yellow"))
-    if part.kind == "guest":
-        return Text(f"{part.detail}: {found}")
-    return Text(found)
+    if part.kind == "API":
+        return Text(found)
+    return Text(": ".join(filter(None, (part.detail, found))))

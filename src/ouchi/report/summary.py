@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ouchi.instance import Instance
 from ouchi.plan import Plan
 from ouchi.report.plan import pools_line
 from ouchi.site import Site
@@ -12,7 +11,7 @@ from ouchi.verify import Verdict
 from ouchi.verify.traffic import Measurement
 
 
-def summary_text(site: Site, plan: Plan, verdict: Verdict, instance: Instance, seconds: float) -> str:
+def summary_text(site: Site, plan: Plan, verdict: Verdict, seconds: float) -> str:
     """The summary for people."""
     servers = ", ".join(f"{guest.name} ({'pinned' if guest.pinned else 'shared CPUs'})" for guest in plan.guests)
     lines = [
@@ -39,13 +38,16 @@ def summary_text(site: Site, plan: Plan, verdict: Verdict, instance: Instance, s
 
 
 def _measured(measurement: Measurement) -> list[str]:
-    lost = measurement.udp_lost / max(1, measurement.udp_sent)
+    tcp, received, offered = (
+        bps / 1e6 for bps in (measurement.tcp_bps, measurement.udp_received_bps, measurement.udp_offered_bps)
+    )
+    lost, sent = measurement.udp_lost, measurement.udp_sent
+    udp = f"iperf3 UDP {received:.1f} Mbit/s received of {offered:.0f} offered"
+    loss = f"{lost} of {sent} datagrams of {measurement.udp_payload_bytes} B lost ({lost / max(1, sent):.2%})"
     return [
         measurement.path,
-        f"iperf3 TCP {measurement.tcp_bps / 1e6:.1f} Mbit/s received over {measurement.seconds:g} s",
-        f"iperf3 UDP {measurement.udp_received_bps / 1e6:.1f} Mbit/s received of {measurement.udp_offered_bps / 1e6:.0f} "
-        f"offered; {measurement.udp_lost} of {measurement.udp_sent} datagrams of {measurement.udp_payload_bytes} B "
-        f"lost ({lost:.2%})",
+        f"iperf3 TCP {tcp:.1f} Mbit/s received over {measurement.seconds:g} s",
+        f"{udp}; {loss}",
     ]
 
 

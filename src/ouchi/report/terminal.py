@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,12 +29,14 @@ class Progress:
             else None
         )
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -50,14 +53,20 @@ class Progress:
                     if not self._live:
                         self._line("…", "dim", event)
                 case Kind.NOTE:
-                    self._console.print(Text.from_ansi(event.text) if "\x1b" in event.text else event.text, markup=False, highlight=False)
+                    self._console.print(
+                        Text.from_ansi(event.text) if "\x1b" in event.text else event.text,
+                        markup=False,
+                        highlight=False,
+                    )
                 case _:
                     self._running.pop(key, None)
                     self._line(*MARKS[event.kind], event)
 
     def _line(self, mark: str, style: str, event: Event) -> None:
         took = f"{event.seconds:6.1f} s" if event.kind is not Kind.PROGRESS else " " * 8
-        line = Text.assemble((f"{mark} ", style), (f"{event.stage:<10}", "bold"), f"{event.task:<17}", (took, "cyan"), "  ")
+        line = Text.assemble(
+            (f"{mark} ", style), (f"{event.stage:<10}", "bold"), f"{event.task:<17}", (took, "cyan"), "  "
+        )
         line.append(event.text, style="" if event.kind is Kind.CHANGED else style)
         self._console.print(line, soft_wrap=not self._console.is_terminal)
 
@@ -67,7 +76,13 @@ class Progress:
             running = list(self._running.items())
         return Group(
             *(
-                Text.assemble(("▸ ", "yellow"), (f"{stage:<10}", "bold"), f"{task:<17}", (f"{now - begin:6.0f} s", "cyan"), f"  {text}")
+                Text.assemble(
+                    ("▸ ", "yellow"),
+                    (f"{stage:<10}", "bold"),
+                    f"{task:<17}",
+                    (f"{now - begin:6.0f} s", "cyan"),
+                    f"  {text}",
+                )
                 for (stage, task), (begin, text) in running
             )
         )

@@ -58,7 +58,8 @@ def read_status(machine: Machine, instance: Instance, supervisor: Supervisor, bu
     looks = _looks(machine, settings, wanted, journal)
     left = max(1.0, SECONDS - (time.monotonic() - begin))
     parts = list(by_layer([*parts, *look_together(looks, services.running(states, strays), left)]))
-    labels = labels_of(wanted.plan, settings) if wanted else ()
+    works, _ = _json(machine, f"{instance.run}/kvm.json", (True, ""))
+    labels = labels_of(wanted.plan, emulated=not works) if wanted else ()
     return HostStatus(True, labels, tuple(parts), (*findings_of(parts), *notes))
 
 
@@ -97,12 +98,10 @@ def _wanted(machine: Machine, instance: Instance) -> tuple[Wanted | None, list[P
 
 def _settings(machine: Machine, instance: Instance, wanted: Wanted | None) -> Settings:
     """What ``up`` works with, as far as it is there: nothing is generated, nothing tried out."""
-    works, _ = _json(machine, f"{instance.run}/kvm.json", [True, ""])
     return Settings(
         instance=instance,
         secrets=_json(machine, f"{instance.state}/secrets.json", {}),
         host=wanted.facts.system.hostname if wanted else "",
-        virt_type="kvm" if works else "qemu",
         nova=wanted.plan.nova if wanted else {},
         physnets=tuple(wanted.bridges) if wanted else (),
     )

@@ -43,9 +43,7 @@ def supervisor_part(kind: str, states: Mapping[str, State], processes: Mapping[s
     return Part("host", "supervisor", name, state, False, found, "running and answering", detail)
 
 
-def service_parts(
-    layers: Mapping[str, str], states: Mapping[str, State], processes: Mapping[str, int]
-) -> list[Part]:
+def service_parts(layers: Mapping[str, str], states: Mapping[str, State], processes: Mapping[str, int]) -> list[Part]:
     """Every service that should be there, then those that are there as well."""
     names = [*layers, *(name for name in states if name not in layers)]
     return [_part(layers.get(name, "cloud"), name, states.get(name), processes.get(name, 0)) for name in names]

@@ -17,6 +17,9 @@ LAYERS = ("host", "dataplane", "cloud", "servers")
 NOT_ASKED = "not asked"
 """The state of a part that could not be looked at because another one, which is shown as well, is down."""
 
+DIFFERS = "not as planned"
+"""The state of a part that a check of what should be so found otherwise; its detail is what should be so."""
+
 NOT_STARTED = "not started"
 """The state of a service that its supervisor does not know."""
 
@@ -47,13 +50,11 @@ class Part:
 
     def finding(self) -> Finding:
         """The part as an error finding."""
-        return error(
-            f"{self.label}: {self.state}",
-            where=self.detail,
-            found=self.found,
-            expected=self.expected,
-            remedy=self.remedy,
-        )
+        about = f"{self.label}: {self.state}"
+        if self.state == DIFFERS:
+            return error(f"{about}: {self.detail}", found=self.found, expected=self.expected, remedy=self.remedy)
+        found = "; ".join(filter(None, (self.found, self.detail)))
+        return error(about, found=found, expected=self.expected, remedy=self.remedy)
 
     def to_json(self) -> dict[str, Any]:
         """A flat JSON object."""
@@ -75,13 +76,13 @@ def not_asked(layer: str, name: str, down: str) -> Part:
 
 
 def of_check(check: Check, layer: str, kind: str) -> Part:
-    """A check of :mod:`ouchi.verify` as a part: ``NAME: what should be so``."""
+    """A check of :mod:`ouchi.verify`, ``SUBJECT: what should be so``, as a part; ``detail`` is what should be so."""
     subject, _, claim = check.name.rpartition(": ")
-    state = "as planned" if check.ok else "not as planned"
-    return Part(
-        layer, kind if subject else "", subject or claim, state, check.ok, check.found, check.expected,
-        detail=claim if subject else "", remedy="ouchi up" if check.remedy == "ouchi status" else check.remedy,
-    )  # fmt: skip
+    # Status is what the user is reading.
+    remedy = check.remedy if check.remedy != "ouchi status" else "ouchi up"
+    named = (kind, subject) if subject else ("", kind)
+    state = "as planned" if check.ok else DIFFERS
+    return Part(layer, *named, state, check.ok, check.found, check.expected, claim, remedy)
 
 
 @dataclass(frozen=True, slots=True)

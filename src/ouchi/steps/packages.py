@@ -14,11 +14,43 @@ KIND = "policy-rc.d"
 POLICY = "/usr/sbin/policy-rc.d"
 """What Debian's maintainer scripts ask before they start a service; status 101 means no (Debian Policy, invoke-rc.d)."""
 
-UNITS = (
-    "mariadb rabbitmq-server epmd.socket epmd openvswitch-switch ovs-vswitchd ovsdb-server ovn-central ovn-host "
-    "ovn-controller ovn-northd ovn-ovsdb-server-nb ovn-ovsdb-server-sb libvirtd libvirtd.socket libvirtd-ro.socket "
-    "libvirtd-admin.socket virtlogd virtlogd.socket virtlockd virtlockd.socket libvirt-guests"
-).split()
+APT_OPTIONS = tuple(
+    word
+    for option in (
+        "Dpkg::Use-Pty=0",
+        "DPkg::Lock::Timeout=300",
+        "Dpkg::Options::=--force-unsafe-io",
+        "Dpkg::Options::=--force-confdef",
+    )
+    for word in ("-o", option)
+)
+
+UNITS = frozenset(
+    (
+        "mariadb",
+        "rabbitmq-server",
+        "epmd.socket",
+        "epmd",
+        "openvswitch-switch",
+        "ovs-vswitchd",
+        "ovsdb-server",
+        "ovn-central",
+        "ovn-host",
+        "ovn-controller",
+        "ovn-northd",
+        "ovn-ovsdb-server-nb",
+        "ovn-ovsdb-server-sb",
+        "libvirtd",
+        "libvirtd.socket",
+        "libvirtd-ro.socket",
+        "libvirtd-admin.socket",
+        "virtlogd",
+        "virtlogd.socket",
+        "virtlockd",
+        "virtlockd.socket",
+        "libvirt-guests",
+    )
+)
 """Services that come with the packages: ouchi runs its own, and these would come up, some on every address, at the next boot."""
 
 
@@ -26,7 +58,7 @@ def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
     """Those of ``names`` that are not installed; an alternative is written ``a|b``."""
     wanted = [choice for name in names for choice in name.split("|")]
     answer = machine.run(("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted), check=False)
-    installed = {line.split()[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
+    installed = {line.partition(" ")[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
     return [name for name in names if not installed.intersection(name.split("|"))]
 
 
@@ -44,15 +76,16 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
     try:
         if not machine.exists(POLICY):
             journal.note(KIND, POLICY, {})
-            machine.write(POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755)
+            machine.write(
+                POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755
+            )
         say("reading package lists")
         machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
         machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
         chosen = [_available(machine, name) for name in missing]
         say(f"installing {len(missing)} packages and what they need")
         machine.run(
-            ("apt-get", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300")
-            + ("-o", "Dpkg::Options::=--force-unsafe-io", "-o", "Dpkg::Options::=--force-confdef", "install", *chosen),
+            ("apt-get", "-q", "-y", "--no-install-recommends", *APT_OPTIONS, "install", *chosen),
             timeout=1800,
             env=quiet,
             outlive=True,
@@ -78,7 +111,7 @@ def _available(machine: Machine, name: str) -> str:
     for choice in name.split("|"):
         if "Candidate: (none)" not in (policy := machine.run(("apt-cache", "policy", choice)).stdout) and policy:
             return choice
-    return name.split("|")[0]
+    return name.split("|", maxsplit=1)[0]
 
 
 def _unit_files(machine: Machine) -> set[str]:

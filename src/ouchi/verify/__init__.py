@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ouchi.cloud import Settings
 from ouchi.errors import Unhealthy
 from ouchi.events import Say
+from ouchi.instance import Instance
 from ouchi.machine import Machine
 from ouchi.plan import Plan
 from ouchi.site import Site
@@ -52,11 +52,10 @@ class Verdict:
 
 
 def verify(
-    machine: Machine, settings: Settings, site: Site, plan: Plan, cloud: Connection, bridges: dict[str, str], say: Say
+    machine: Machine, instance: Instance, site: Site, plan: Plan, cloud: Connection, say: Say, *, emulated: bool
 ) -> Verdict:
     """Check servers, threads, memory, switch and reachability; measure when something has changed since the last time."""
-    instance = settings.instance
-    labels = labels_of(plan, settings)
+    labels = labels_of(plan, emulated=emulated)
     paths = traffic.paths(site)
     say("servers, threads, memory and ping")
     # The pings mostly wait, so they go on beside the rest.
@@ -84,12 +83,12 @@ def verify(
     return Verdict(tuple(checks), measured, labels, True)
 
 
-def labels_of(plan: Plan, settings: Settings) -> tuple[str, ...]:
+def labels_of(plan: Plan, *, emulated: bool) -> tuple[str, ...]:
     """What must stand beside every figure."""
     labels = []
     if plan.overlapped:
         labels.append("overlapped: figures are not meaningful as performance")
-    if settings.virt_type == "qemu":
+    if emulated:
         labels.append("emulated guests (TCG): figures are not meaningful as performance")
     return tuple(labels)
 
@@ -100,5 +99,3 @@ def _read(machine: Machine, path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-

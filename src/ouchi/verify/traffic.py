@@ -134,7 +134,17 @@ def measure(machine: Machine, instance: Instance, path: Path, say: Say) -> Measu
 
 def _iperf(machine: Machine, instance: Instance, path: Path, *words: str) -> dict[str, Any]:
     """One run of iperf3. A server that refuses is asked again for ten seconds: it may be between two tests."""
-    argv = (*inside(instance, path), "iperf3", "-J", "-t", str(SECONDS), "--connect-timeout", "5000", "-c", path.address)
+    argv = (
+        *inside(instance, path),
+        "iperf3",
+        "-J",
+        "-t",
+        str(SECONDS),
+        "--connect-timeout",
+        "5000",
+        "-c",
+        path.address,
+    )
     end = time.monotonic() + 10
     while True:
         answer = machine.run((*argv, *words), timeout=SECONDS + 30, check=False)
@@ -146,6 +156,10 @@ def _iperf(machine: Machine, instance: Instance, path: Path, *words: str) -> dic
             return found
         if time.monotonic() > end:
             raise Failed(
-                error(f"iperf3 could not measure: {path}", found=str(found["error"]), remedy=f"ouchi console {path.server}")
+                error(
+                    f"iperf3 could not measure: {path}",
+                    found=str(found["error"]),
+                    remedy=f"ouchi console {path.server}",
+                )
             )
         time.sleep(0.5)

@@ -1,0 +1,5 @@
+"""Figures of ouchi itself: how long it takes, how much memory and CPU it uses, and where.
+
+They are measured from outside, on the command that a user types, and reported as they are: nothing here
+passes or fails. ``docs/figures.md`` says how each is measured.
+"""

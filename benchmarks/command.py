@@ -1,0 +1,138 @@
+"""A command measured from outside: wall time, CPU of its whole process tree, and its events with their arrival."""
+
+# ruff: noqa: S404, TID251  # measured from outside the package, so not through its door
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ouchi.errors import Failed, error
+from ouchi.events import Event, Kind
+
+ENDED = (Kind.CHANGED, Kind.NOTHING)
+"""The kinds of event that say that a task is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event, and the seconds from the start of the command (its launcher included) until it was read here."""
+
+    at: float
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended: wall seconds, CPU seconds (user and system), events, other words on stderr, stdout."""
+
+    status: int
+    seconds: float
+    cpu: float
+    arrivals: tuple[Arrival, ...]
+    said: str
+    stdout: str
+
+    @property
+    def changed(self) -> list[str]:
+        """The tasks that changed something."""
+        return [arrival.event.task for arrival in self.arrivals if arrival.event.kind is Kind.CHANGED]
+
+
+def parse_event(line: str) -> Event | None:
+    """The event in one line of ``ouchi ... --json`` on stderr; None for other words."""
+    try:
+        found = json.loads(line)
+        return Event(**{**found, "kind": Kind(found["kind"])})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def run(argv: Sequence[str], *, seconds: float, hear: Callable[[Event], None] = lambda _event: None) -> Ran:
+    """Run a command to its end, at most for ``seconds``, and tell ``hear`` of each event.
+
+    CPU time is the kernel's sum for the process and all its descendants that were waited for (``wait4``), so
+    daemons that it leaves behind are not in it. Raises :class:`~ouchi.errors.Failed` when it does not end in time.
+    """
+    arrivals: list[Arrival] = []
+    words: list[str] = []
+    with tempfile.TemporaryFile() as out:
+        begin = time.monotonic()
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True)
+        late = threading.Timer(seconds, child.kill)
+        late.start()
+        try:
+            for line in child.stderr or ():
+                if event := parse_event(line):
+                    arrivals.append(Arrival(time.monotonic() - begin, event))
+                    hear(event)
+                else:
+                    words.append(line)
+            _, wait_status, usage = os.wait4(child.pid, 0)
+            ended = time.monotonic() - begin
+            child.returncode = os.waitstatus_to_exitcode(wait_status)
+        finally:
+            expired = late.finished.is_set()
+            late.cancel()
+            _leave(child)
+        out.seek(0)
+        stdout = out.read().decode(errors="replace")
+    if expired:
+        raise Failed(error("a command did not end in time", where=" ".join(argv)[-200:], expected=f"{seconds:g} s"))
+    cpu = usage.ru_utime + usage.ru_stime
+    return Ran(child.returncode, ended, cpu, tuple(arrivals), "".join(words), stdout)
+
+
+def _leave(child: subprocess.Popen[str]) -> None:
+    """Close our end; a child that Ctrl-C has reached as well may stop by itself first."""
+    if child.stderr:
+        child.stderr.close()
+    if child.returncode is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=20)
+            return
+        child.kill()
+        child.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Ouchi:
+    """The command line under measurement: how it is started, and who hears of its progress."""
+
+    words: tuple[str, ...]
+    hear: Callable[[Event], None]
+
+    def run(self, *words: str, seconds: float = 900) -> Ran:
+        """Run one of its commands. Raises :class:`~ouchi.errors.Failed` with its own findings when it fails."""
+        ran = run((*self.words, *words), seconds=seconds, hear=self.hear)
+        if ran.status:
+            raise Failed(
+                error(
+                    f"ouchi {words[0]} failed with status {ran.status} after {ran.seconds:.1f} s",
+                    where=" ".join((*self.words[-1:], *words)),
+                    found="\n" + (ran.said or ran.stdout).strip(),
+                )
+            )
+        return ran
+
+
+def pinging(ran: Ran) -> float:
+    """Seconds from typing ``up`` until the servers were ACTIVE and answered every ping.
+
+    ``verify`` pings once the servers are ACTIVE and goes on to iperf3 when they answer, so its first word of
+    iperf3 is the moment; without one (nothing was measured) its end is.
+    """
+    verifying = [arrival for arrival in ran.arrivals if arrival.event.stage == "verify"]
+    for arrival in verifying:
+        if arrival.event.kind is Kind.PROGRESS and arrival.event.text.startswith("iperf3"):
+            return arrival.at
+    for arrival in verifying:
+        if arrival.event.kind in ENDED:
+            return arrival.at
+    raise ValueError("these events hold no verification")

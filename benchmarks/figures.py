@@ -1,0 +1,69 @@
+"""The figures, their targets, and the table that is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+GB = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure: a short name, what it is, its unit, how many decimals mean something, and the most it should be."""
+
+    name: str
+    title: str
+    unit: str
+    decimals: int
+    target: float | None = None
+
+    def text(self, value: float) -> str:
+        """A value with the decimals of this figure."""
+        return f"{value:.{self.decimals}f}"
+
+
+FIGURES = (
+    Figure("help", "`ouchi --help`, CPU", "s", 3, 0.15),
+    Figure("version", "`ouchi --version`, CPU", "s", 3, 0.15),
+    Figure("fresh", "First `up` on a fresh machine, downloads included", "s", 1, 480),
+    Figure("prepared", "From prepared packages to servers ACTIVE and pinging", "s", 1, 150),
+    Figure("prepared-whole", "The same `up` to its summary (iperf3 included)", "s", 1),
+    Figure("resume", "`up` after `down`, until pinging", "s", 1),
+    Figure("resume-whole", "The same `up` to its summary (iperf3 included)", "s", 1),
+    Figure("nothing", "`up` with nothing to do", "s", 2, 3),
+    Figure("nothing-cpu", "`up` with nothing to do, CPU", "s", 2),
+    Figure("down", "`down`", "s", 1, 20),
+    Figure("memory", "Memory (PSS) without guests and hugepages", "GB", 3, 2.0),
+)
+
+
+def spread(figure: Figure, samples: Sequence[float]) -> str:
+    """``median (min–max) unit``; a single sample stands alone."""
+    if len(samples) == 1:
+        return f"{figure.text(samples[0])} {figure.unit}"
+    low, high = figure.text(min(samples)), figure.text(max(samples))
+    return f"{figure.text(median(samples))} ({low}–{high}) {figure.unit}"
+
+
+def ratio(figure: Figure, samples: Sequence[float]) -> str:
+    """The median as a multiple of the target; empty without one."""
+    return f"{median(samples) / figure.target:.2f}" if figure.target else ""
+
+
+def table(samples: Mapping[str, Sequence[float]]) -> str:
+    """A Markdown table of every figure that has samples; raises :class:`KeyError` for a figure nobody knows."""
+    known = {figure.name for figure in FIGURES}
+    if strange := set(samples) - known:
+        raise KeyError(", ".join(sorted(strange)))
+    lines = [
+        "| Figure | Target | Measured: median (min–max) | n | Median / target |",
+        "|---|---|---|---|---|",
+    ]
+    for figure in FIGURES:
+        if values := samples.get(figure.name):
+            target = f"≤ {figure.target:g} {figure.unit}" if figure.target else ""
+            cells = (figure.title, target, spread(figure, values), str(len(values)), ratio(figure, values))
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

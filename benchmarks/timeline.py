@@ -1,0 +1,100 @@
+"""Where the time of ``up`` goes: a chart of its tasks, and the path through them that decides how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.command import ENDED
+from ouchi.events import Event
+from ouchi.up import Up
+
+Needs = Mapping[str, Sequence[str]]
+"""The tasks that each task waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A task that was done: its stage and name, and when it ran (seconds since ``up`` began its first task)."""
+
+    stage: str
+    task: str
+    begin: float
+    seconds: float
+
+    @property
+    def end(self) -> float:
+        """When it was done."""
+        return self.begin + self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The longest path by measured seconds, and by how many seconds each task could be longer without effect."""
+
+    tasks: tuple[str, ...]
+    seconds: float
+    slack: Mapping[str, float]
+
+
+def spans(events: Iterable[Event]) -> list[Span]:
+    """The tasks that were done, by their begin."""
+    done = [event for event in events if event.kind in ENDED]
+    found = [Span(event.stage, event.task, max(0.0, event.at - event.seconds), event.seconds) for event in done]
+    return sorted(found, key=lambda span: (span.begin, span.task))
+
+
+def needs_of_up() -> dict[str, tuple[str, ...]]:
+    """What each of ``up``'s tasks waits for, from its own table."""
+    # Without __init__, which makes folders: the table itself asks nothing of the machine.
+    return {task.name: task.needs for task in Up.__new__(Up).tasks()}
+
+
+def critical_path(done: Sequence[Span], needs: Needs) -> Path:
+    """The critical path method (Kelley and Walker 1959) on measured durations.
+
+    Tasks are taken in the order in which they ended, which is an order in which nothing comes before its needs.
+    """
+    order = sorted(done, key=lambda span: span.end)
+    length = {span.task: span.seconds for span in order}
+    before = {task: [need for need in needs.get(task, ()) if need in length] for task in length}
+    until: dict[str, float] = {}
+    for task in length:
+        until[task] = length[task] + max((until[need] for need in before[task]), default=0.0)
+    after = dict.fromkeys(length, 0.0)
+    for task in reversed(length):
+        for need in before[task]:
+            after[need] = max(after[need], length[task] + after[task])
+    total = max(until.values(), default=0.0)
+    path: list[str] = []
+    candidates = list(length)
+    while candidates:
+        path.append(max(candidates, key=lambda task: until[task]))
+        candidates = before[path[-1]]
+    slack = {task: total - until[task] - after[task] for task in length}
+    return Path(tuple(reversed(path)), total, slack)
+
+
+def chart(done: Sequence[Span], path: Path, *, width: int = 56) -> str:
+    """One line for each task: where it ran (``█`` on the critical path, ``░`` beside it), its seconds and slack."""
+    if not done:
+        return "no task was done"
+    scale = width / max(span.end for span in done) if any(span.end for span in done) else 0.0
+    names = [f"{span.stage}: {span.task}" for span in done]
+    wide = max(map(len, names))
+    lines = [f"{'task':{wide}} │{'0 s':<{width}}│ seconds   slack"]
+    for name, span in zip(names, done, strict=True):
+        critical = span.task in path.tasks
+        start = min(int(span.begin * scale), width - 1)
+        size = max(1, min(round(span.seconds * scale), width - start))
+        bar = (" " * start + ("█" if critical else "░") * size).ljust(width)
+        slack = "" if critical else f"{path.slack[span.task]:8.1f}"
+        lines.append(f"{name:{wide}} │{bar}│{span.seconds:8.1f}{slack}")
+    return "\n".join(lines)
+
+
+def path_text(done: Sequence[Span], path: Path) -> str:
+    """The critical path in words, with each task's seconds."""
+    seconds = {span.task: span.seconds for span in done}
+    way = " → ".join(f"{task} {seconds[task]:.1f}" for task in path.tasks)
+    return f"critical path, {path.seconds:.1f} s: {way}"
