@@ -44,7 +44,9 @@ class Use:
 
 def parse_clock(stat: str, ticks: int = TICKS) -> Clock:
     """The first line of ``/proc/stat`` (proc(5)); guests' time is within ``user`` already."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(word) for word in stat.split("\n")[0].split()[1:9])
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (
+        int(word) for word in stat.split("\n", maxsplit=1)[0].split()[1:9]
+    )
     return Clock((user + nice + system + irq + softirq) / ticks, steal / ticks)
 
 

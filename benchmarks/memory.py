@@ -12,7 +12,6 @@ from ouchi.instance import Instance
 from ouchi.machine.guests import guests_of
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import marked
-from ouchi.supervise.choose import choose_supervisor
 
 GUEST = "guest"
 
@@ -57,7 +56,7 @@ def parse_title(cmdline: str, comm: str) -> str:
 def services_by_process(parents: Mapping[int, int], known: Mapping[int, str]) -> dict[int, str]:
     """Each process that is known or descends from one that is, with the service of the nearest such ancestor.
 
-    Needed beside the marks: a program that writes a title over its arguments may lose its environment in ``/proc``.
+    Needed beside the marks: a program that writes a long title over its arguments may write over its environment too.
     """
     found: dict[int, str] = {}
     for pid in parents:
@@ -72,7 +71,6 @@ def services_by_process(parents: Mapping[int, int], known: Mapping[int, str]) ->
 def processes_of(machine: LocalMachine, instance: Instance) -> dict[int, str]:
     """Every process of the instance, guests among them, with its service."""
     known = {process.pid: process.service for process in marked(instance.name)}
-    known |= {state.pid: name for name, state in choose_supervisor(machine, instance).states().items() if state.pid}
     known |= {guest.pid: GUEST for guest in guests_of(instance)}
     parents: dict[int, int] = {}
     for name in machine.entries("/proc"):
@@ -105,7 +103,9 @@ def memory_table(rows: Sequence[Row]) -> str:
     lines = ["| Service | Process | PSS, MB | Hugepages, MB (not counted) |", "|---|---|---:|---:|"]
     lines += [_line(row) for row in ours]
     total, huge = sum(row.pss for row in ours), sum(row.hugetlb for row in ours)
-    lines.append(f"| **Sum** | {len(ours)} processes, {total / 2**30:.3f} GiB | **{total / 1e6:.0f}** | {huge / 1e6:.0f} |")
+    lines.append(
+        f"| **Sum** | {len(ours)} processes, {total / 2**30:.3f} GiB | **{total / 1e6:.0f}** | {huge / 1e6:.0f} |"
+    )
     lines += [_line(row) for row in guests]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from benchmarks.command import ENDED
 from ouchi.events import Event
@@ -53,16 +54,16 @@ def needs_of_up() -> dict[str, tuple[str, ...]]:
 def critical_path(done: Sequence[Span], needs: Needs) -> Path:
     """The critical path method (Kelley and Walker 1959) on measured durations.
 
-    Tasks are taken in the order in which they ended, which is an order in which nothing comes before its needs.
+    Tasks that were not done, and needs that are none of them, are left out.
     """
-    order = sorted(done, key=lambda span: span.end)
-    length = {span.task: span.seconds for span in order}
+    length = {span.task: span.seconds for span in done}
     before = {task: [need for need in needs.get(task, ()) if need in length] for task in length}
+    order = list(TopologicalSorter(before).static_order())
     until: dict[str, float] = {}
-    for task in length:
+    for task in order:
         until[task] = length[task] + max((until[need] for need in before[task]), default=0.0)
     after = dict.fromkeys(length, 0.0)
-    for task in reversed(length):
+    for task in reversed(order):
         for need in before[task]:
             after[need] = max(after[need], length[task] + after[task])
     total = max(until.values(), default=0.0)

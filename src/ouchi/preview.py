@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.resources
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +14,7 @@ import click
 
 from ouchi.cloud import Settings, messaging, ovn
 from ouchi.cloud.client import authenticate
+from ouchi.cloud.environment import is_installed
 from ouchi.cloud.resources import flavor_name, port_name
 from ouchi.cloud.services import APIS, LATER
 from ouchi.dataplane import ovs
@@ -164,13 +163,9 @@ class Ahead:
         return Will.NOTHING, f"all {len(names)} packages are installed"
 
     def openstack(self) -> Answer:
-        lock = (importlib.resources.files("ouchi.cloud") / "data" / "openstack.lock").read_text("utf-8")
-        stamp = f"{self.instance.openstack}/ouchi-ready"
-        if not self.machine.exists(stamp):
-            return Will.CHANGE, f"install OpenStack into {self.instance.openstack}"
-        if self.machine.read(stamp) != hashlib.sha256(lock.encode()).hexdigest():
-            return Will.CHANGE, "install OpenStack again: the one that is there is of another version"
-        return Will.NOTHING, "OpenStack is installed"
+        if is_installed(self.machine, self.instance):
+            return Will.NOTHING, "OpenStack is installed"
+        return Will.CHANGE, f"install OpenStack into {self.instance.openstack}"
 
     def libvirt_binding(self) -> Answer:
         if self.machine.exists(f"{self.instance.openstack}/ouchi-libvirt"):

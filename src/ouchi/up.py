@@ -11,25 +11,26 @@ from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt,
 from ouchi.cloud import services as openstack
 from ouchi.cloud.client import authenticate, connect, preload
 from ouchi.dataplane import ovs
-from ouchi.errors import BadInput, Severity
 from ouchi.events import Kind, Say, Timeline
 from ouchi.facts import Facts, collect
 from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.plan import Plan, make_plan
+from ouchi.plan import Plan
 from ouchi.preflight import check_disk, check_others
 from ouchi.render.openstack import openstack_files
 from ouchi.report.plan import plan_text
 from ouchi.runner import Task
 from ouchi.secrets import load_secrets
-from ouchi.site import Site, check_against, default_site, read_site
+from ouchi.site import Site, default_site
 from ouchi.stages import STAGES
+from ouchi.status import kept_site
 from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
 from ouchi.supervise import Supervisor
 from ouchi.supervise.choose import choose_supervisor
 from ouchi.verify import Verdict, verify
 from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
+from ouchi.wanted import read_wanted, session_address
 
 if TYPE_CHECKING:
     from keystoneauth1.session import Session
@@ -71,6 +72,7 @@ class Up:
     site: Site = field(init=False)
     facts: Facts = field(init=False)
     plan: Plan = field(init=False)
+    bridges: dict[str, str] = field(init=False)
     settings: Settings = field(init=False)
     emulated: bool = field(init=False)
     image: Image = field(init=False)
@@ -102,12 +104,6 @@ class Up:
             self._clouds.connection = connect(self._session)
         connection: Connection = self._clouds.connection
         return connection
-
-    @property
-    def bridges(self) -> dict[str, str]:
-        """Each physnet's bridge."""
-        names = sorted({network.physnet for network in self.site.networks} | {nic.physnet for nic in self.site.nics})
-        return {name: f"br-{name}"[:15] for name in names}
 
     def tasks(self, until: str = STAGES[-1]) -> list[Task]:
         """The table. Stage by stage as the user thinks of them; ``needs`` says what really waits for what."""
@@ -157,7 +153,7 @@ class Up:
     # inspect, plan
 
     def inspect(self, _say: Say) -> Outcome:
-        self.facts = collect(self.machine)
+        self.facts = collect(self.machine, session_address())
         cores = len({(cpu.package, cpu.core) for cpu in self.facts.cpus if cpu.online})
         memory = sum(node.total_kib for node in self.facts.memory) / 2**20
         return nothing(f"{cores} cores, {memory:.0f} GiB, {self.facts.system.distribution.pretty}")
@@ -173,14 +169,11 @@ class Up:
             text = default_site(self.facts.system.hostname, len(self.facts.cpus), memory)
             self.machine.write(self.site_file, text)
             self.timeline.emit(Kind.NOTE, "plan", "site", f"{self.site_file} written for this machine: yours to change")
-        self.site = read_site(self.machine, self.site_file)
+        wanted = read_wanted(self.machine, self.site_file)
+        self.site, self.plan, self.bridges = wanted.site, wanted.plan, wanted.bridges
         # What later commands hold the host against, whatever becomes of the user's file meanwhile.
-        self.machine.write(f"{self.instance.state}/site.yaml", self.machine.read(self.site_file))
-        findings = check_against(self.site, self.facts)
-        if any(finding.severity is Severity.ERROR for finding in findings):
-            raise BadInput(findings)
+        self.machine.write(kept_site(self.instance), self.machine.read(self.site_file))
         check_others(self.machine, self.supervisor, (ovs.INTEGRATION, *self.bridges.values()))
-        self.plan = make_plan(self.site, self.facts, ovs_version(self.machine))
         self.timeline.emit(Kind.NOTE, "plan", "plan", plan_text(self.plan))
         return nothing("made from the site and the facts")
 
@@ -280,7 +273,7 @@ class Up:
         # The API loads while the administrator is made: both take seconds of imports.
         started = self.supervisor.start([openstack.api_services(self.settings)["keystone"]])
         identity.bootstrap(self.machine, self.settings)
-        identity.wait_for_api(self.settings, "keystone")
+        identity.wait_for_api("keystone")
         return _started(started, "keystone answers")
 
     def apis(self, _say: Say) -> Outcome:
@@ -288,7 +281,7 @@ class Up:
         apis = openstack.api_services(self.settings)
         started = self.supervisor.start([apis[name] for name in names])
         for name in names:
-            identity.wait_for_api(self.settings, name)
+            identity.wait_for_api(name)
         return _started(started, f"{', '.join(names)} answer")
 
     def users(self, _say: Say) -> Outcome:
@@ -333,11 +326,6 @@ class Up:
             self.machine, self.instance, self.site, self.plan, self.cloud, say, emulated=self.emulated
         )
         return self.verdict.outcome()
-
-
-def ovs_version(machine: LocalMachine) -> str:
-    """The installed OVS's version, for example ``3.1.0``."""
-    return machine.run(("ovs-vsctl", "--version")).stdout.split("\n")[0].split()[-1]
 
 
 def _started(names: list[str], running: str) -> Outcome:

@@ -37,7 +37,7 @@ LENT = STORE / "hugepages.json"
 
 LOCK = "/run/lock/ouchi-lab.lock"
 LOCK_SECONDS = 900
-OWN = ("/etc", "/var/lib", "/var/log")
+OWN = ("/etc", "/usr", "/var/lib", "/var/log")
 """Folders that a lab sees as they are and changes only for itself."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -152,7 +152,21 @@ class Lab:
         """
         found: Snapshot = json.loads(self.run([sys.executable, __file__, "look"]).stdout)
         others = pages_of_others()
-        return found | {"hugepages": {path: count - others.get(path, 0) for path, count in hugepages().items()}}
+        return found | {
+            "files": {
+                path: what for number, top in enumerate(OWN) for path, what in self._changed(number, top).items()
+            },
+            "hugepages": {path: count - others.get(path, 0) for path, count in hugepages().items()},
+        }
+
+    def _changed(self, number: int, top: str) -> dict[str, list[str]]:
+        """What differs from the machine's own files below a folder, but for ouchi's own: the overlay holds only that.
+
+        A file that was written anew as it had been does not differ.
+        """
+        upper = self.folder / f"upper{number}"
+        inside = {f"{top}{path.removeprefix(str(upper))}": what for path, what in files(upper).items()}
+        return {path: what for path, what in inside.items() if describe(Path(path)) != what}
 
     def processes(self) -> dict[int, list[str]]:
         """The command lines of everything that runs inside, by the lab's own numbers."""
@@ -382,7 +396,7 @@ def look() -> Snapshot:
         "addresses": re.findall(r"\binet6? (\S+)", run("ip", "address")),
         "routes": run("ip", "route", "show", "table", "all").splitlines(),
         "sockets": sorted(" ".join(line.split()[:6]) for line in run("ss", "-Hltunx").splitlines()),
-        "files": {path: what for top in ("/etc", "/run", "/usr/sbin", *OWN[1:]) for path, what in files(top).items()},
+        "run": files(Path("/run")),
     }
 
 
@@ -398,21 +412,31 @@ def processes() -> dict[int, list[str]]:
     return found
 
 
-def files(top: str) -> dict[str, list[str]]:
-    """Mode, owner and content (digest, target or, outside /etc, size) of all below a folder but ouchi's own, by path."""
+def files(top: Path) -> dict[str, list[str]]:
+    """Everything below a folder by path, but for ouchi's own folders."""
     found = {}
     for folder, folders, names in os.walk(top):
         # The lock file stays: removing it would let two hold it.
         folders[:] = [name for name in folders if name != "ouchi"]
         for path in (Path(folder), *(Path(folder) / name for name in names if name != "ouchi.lock")):
-            status = path.lstat()
-            content = ""
-            if stat.S_ISLNK(status.st_mode):
-                content = os.readlink(path)
-            elif stat.S_ISREG(status.st_mode):
-                content = hashlib.sha256(path.read_bytes()).hexdigest() if top == "/etc" else str(status.st_size)
-            found[str(path)] = [oct(status.st_mode), f"{status.st_uid}:{status.st_gid}", content]
+            if what := describe(path):
+                found[str(path)] = what
     return found
+
+
+def describe(path: Path) -> list[str]:
+    """A file's mode, owner and content (digest or target); nothing when there is none."""
+    try:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            content = os.readlink(path)
+        elif stat.S_ISREG(status.st_mode):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        else:
+            content = ""
+    except FileNotFoundError:
+        return []
+    return [oct(status.st_mode), f"{status.st_uid}:{status.st_gid}", content]
 
 
 def main(words: list[str]) -> None:

@@ -18,5 +18,6 @@ def command(words: tuple[str, ...]) -> None:
     from ouchi.machine.replace import replace_with
 
     client = f"{Instance().openstack}/bin/openstack"
-    if not replace_with((client, *words), {"OS_CLOUD": CLOUD}):
+    # Loopback is no business of a proxy that the user's environment may name.
+    if not replace_with((client, *words), {"OS_CLOUD": CLOUD, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}):
         raise Unhealthy(error("there is no OpenStack here yet", where=client, remedy="ouchi up"))

@@ -20,8 +20,13 @@ def authenticate(settings: Settings) -> Session:
     """An administrator's session: one token, which threads may share (keystoneauth locks it)."""
     from keystoneauth1.identity import v3
     from keystoneauth1.session import Session
+    from requests import Session as Transport
 
+    transport = Transport()
+    # Loopback is no business of a proxy that the user's environment may name.
+    transport.trust_env = False
     return Session(
+        session=transport,
         auth=v3.Password(
             auth_url=f"{settings.url('keystone')}/v3",
             username="admin",
@@ -29,7 +34,7 @@ def authenticate(settings: Settings) -> Session:
             project_name="admin",
             user_domain_name="Default",
             project_domain_name="Default",
-        )
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import sysconfig
 from ouchi.errors import Failed, error
 from ouchi.events import Say
 from ouchi.instance import Instance
-from ouchi.machine import Machine
+from ouchi.machine import Machine, Reader
 from ouchi.steps import Outcome, changed, nothing
 
 PYTHON = "/usr/bin/python3"
@@ -18,11 +18,10 @@ PYTHON = "/usr/bin/python3"
 
 def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
     """Make the environment; a stamp at the end says that it is whole."""
-    lock = (importlib.resources.files("ouchi.cloud") / "data" / "openstack.lock").read_text("utf-8")
-    stamp = hashlib.sha256(lock.encode()).hexdigest()
     root = instance.openstack
-    if machine.exists(f"{root}/ouchi-ready") and machine.read(f"{root}/ouchi-ready") == stamp:
+    if is_installed(machine, instance):
         return nothing("OpenStack is installed")
+    lock = _lock()
     machine.remove(root)
     machine.make_folder(instance.cache)
     uv = f"{sysconfig.get_path('scripts')}/uv"
@@ -51,8 +50,22 @@ def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
         check=False,
         env={"PYTHONDONTWRITEBYTECODE": ""},
     )
-    machine.write(f"{root}/ouchi-ready", stamp)
+    machine.write(f"{root}/ouchi-ready", _stamp(lock))
     return changed("OpenStack installed")
+
+
+def is_installed(machine: Reader, instance: Instance) -> bool:
+    """True when the environment is whole and of this release's lock."""
+    path = f"{instance.openstack}/ouchi-ready"
+    return machine.exists(path) and machine.read(path) == _stamp(_lock())
+
+
+def _lock() -> str:
+    return (importlib.resources.files("ouchi.cloud") / "data" / "openstack.lock").read_text("utf-8")
+
+
+def _stamp(lock: str) -> str:
+    return hashlib.sha256(lock.encode()).hexdigest()
 
 
 def link_libvirt(machine: Machine, instance: Instance) -> Outcome:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import secrets
-import urllib.error
-import urllib.request
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from ouchi.cloud import REGION, Settings
+from ouchi.cloud import PORTS, REGION, Settings
 from ouchi.cloud.services import environment
 from ouchi.machine import Machine
 from ouchi.steps import Outcome, changed, nothing
@@ -61,16 +61,20 @@ def bootstrap(machine: Machine, settings: Settings) -> Outcome:
     return changed("administrator made")
 
 
-def wait_for_api(settings: Settings, name: str, seconds: float = 120) -> None:
+def wait_for_api(name: str, seconds: float = 120) -> None:
     """Wait until an API answers HTTP with anything but an error of its own."""
 
     def probe() -> None:
+        connection = HTTPConnection("127.0.0.1", PORTS[name], timeout=20)
         try:
-            with urllib.request.urlopen(f"{settings.url(name)}/", timeout=20):  # noqa: S310  our own loopback address
-                return
-        except urllib.error.HTTPError as answer:
-            if answer.code >= 500:
-                raise NotYet(f"HTTP {answer.code}") from None
+            connection.request("GET", "/")
+            status = connection.getresponse().status
+        except HTTPException as reason:
+            raise NotYet(repr(reason)) from None
+        finally:
+            connection.close()
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise NotYet(f"HTTP {status}")
 
     wait_for(f"the {name} API", probe, seconds=seconds, every=0.3, remedy=f"ouchi logs {name}-api")
 

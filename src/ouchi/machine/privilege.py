@@ -11,7 +11,7 @@ from ouchi.errors import BadInput, error
 
 KEPT: Final = ("OUCHI_", "PIP_", "UV_")
 KEPT_WHOLE: Final = frozenset(
-    {"NO_COLOR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    {"NO_COLOR", "TERM", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_CONNECTION"}
     | {name for proxy in ("http_proxy", "https_proxy", "no_proxy", "all_proxy") for name in (proxy, proxy.upper())}
 )
 

@@ -1,0 +1,128 @@
+"""``benchmarks/run``: one command that makes the table of figures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from benchmarks import WORK
+from benchmarks.command import ENDED, Ouchi, run
+from benchmarks.cycle import Record, Say, check_nothing_to_lose, measure_cycles, take_memory
+from benchmarks.fresh import check_alone, measure_fresh, tidy
+from benchmarks.host import read_host
+from benchmarks.report import as_json, markdown
+from ouchi.cli import show
+from ouchi.errors import BadInput, Failed, OuchiError, error
+from ouchi.events import Event
+from ouchi.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.machine.processes import marked
+
+HOME = str(Path(__file__).resolve().parents[1])
+CYCLE = ("up", "nothing", "memory", "down", "resume")
+NAMES = ("commands", *CYCLE, "fresh")
+COMMAND_RUNS = 20
+
+
+@click.command()
+@click.option(
+    "--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="How often to go up and down."
+)
+@click.option("--only", "names", type=click.Choice(NAMES), multiple=True, help="Only this; may be given again.")
+@click.option("--fresh", is_flag=True, help="The first up on a fresh machine as well (needs mmdebstrap; minutes).")
+@click.option("--destroy", is_flag=True, help="Purge the instance that is on this machine, data and all.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, writable=True), help="Write every sample to a file."
+)
+def command(repeats: int, names: tuple[str, ...], fresh: bool, destroy: bool, json_file: str | None) -> None:
+    """Measure ouchi on this machine: a table in Markdown on stdout, progress on stderr.
+
+    The packages and the cache in /var/lib/ouchi stay; all else is as before when it ends. Exit status: 0 measured,
+    2 refused, nothing changed, 3 something failed (what was measured before is printed).
+    """
+    wanted = set(names or ("commands", *CYCLE)) | ({"fresh"} if fresh else set())
+    host, record = read_host(LocalMachine()), Record()
+    status = 0
+    try:
+        measure(wanted, repeats, destroy, record)
+    except OuchiError as reason:
+        show(*reason.findings)
+        status = reason.status
+    except KeyboardInterrupt:
+        _progress()("interrupted")
+        status = 130
+    if record.samples:
+        click.echo(markdown(host, record))
+        if json_file:
+            Path(json_file).write_text(json.dumps(as_json(host, record), indent=1) + "\n", encoding="utf-8")
+    sys.exit(status)
+
+
+def measure(wanted: set[str], repeats: int, destroy: bool, record: Record) -> None:
+    """Everything asked for, the quiet figures first. Refuses before anything is changed."""
+    machine, instance, say = LocalMachine(), Instance(), _progress()
+    ouchi = Ouchi((f"{HOME}/ouchi",), _tell(say))
+    there = bool(marked(instance.name))
+    # Memory alone is read from the instance that runs, whoever started it.
+    cycles = bool(wanted & {*CYCLE}) and not (there and wanted & {*CYCLE} == {"memory"})
+    if wanted != {"commands"} and os.geteuid() != 0:
+        raise BadInput(error("root is needed", found=f"user id {os.geteuid()}", remedy="sudo benchmarks/run"))
+    if cycles and not destroy:
+        check_nothing_to_lose(machine, instance)
+    if "fresh" in wanted and not cycles:
+        check_alone(machine, instance)
+    if "commands" in wanted:
+        measure_commands(record, say)
+    if not cycles and "memory" in wanted:
+        take_memory(machine, instance, record, say)
+    if not cycles and "fresh" not in wanted:
+        return
+    machine.make_folder(WORK, mode=0o700)
+    try:
+        if not there:
+            tidy(machine)  # what a killed run may have left
+        if cycles:
+            measure_cycles(ouchi, machine, instance, wanted, repeats, record, say)
+        if "fresh" in wanted:
+            measure_fresh(machine, HOME, _tell(say), record, say)
+    finally:
+        with contextlib.suppress(OSError):  # not empty: a cache waits there for the next run
+            os.rmdir(WORK)
+
+
+def measure_commands(record: Record, say: Say) -> None:
+    """CPU time of the commands that must answer at once; one run before, so that files are in memory."""
+    for name in ("help", "version"):
+        for number in range(COMMAND_RUNS + 1):
+            ran = run((f"{HOME}/ouchi", f"--{name}"), seconds=120)
+            if ran.status:
+                raise Failed(error(f"ouchi --{name} failed", found=ran.said.strip()))
+            if number:
+                record.add(name, ran.cpu)
+        say(f"ouchi --{name}: {COMMAND_RUNS} runs")
+
+
+def _progress() -> Say:
+    begin = time.monotonic()
+    return lambda text: click.echo(f"{time.monotonic() - begin:7.1f} s  {text}", err=True)
+
+
+def _tell(say: Say) -> Callable[[Event], None]:
+    """Says each task's end."""
+
+    def hear(event: Event) -> None:
+        if event.kind in ENDED:
+            say(f"    {event.stage}: {event.task} ({event.seconds:.1f} s)")
+
+    return hear
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,154 @@
+"""One life of an instance, measured: up from prepared packages, nothing to do, memory, down, up again, down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from benchmarks import WORK
+from benchmarks.command import Ouchi, Ran, pinging
+from benchmarks.cpu import Use, cpu_by_service, read_clock
+from benchmarks.memory import Row, counted, measure_memory
+from benchmarks.timeline import Span, spans
+from ouchi.errors import BadInput, Failed, OuchiError, error
+from ouchi.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.machine.processes import marked
+
+ASIDE = f"{WORK}/cache"
+SITE = f"{WORK}/ouchi.yaml"
+NOTHING_RUNS = 5
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Record:
+    """Everything measured: samples by figure, and of the last runs their tasks, CPU time and processes."""
+
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    timelines: dict[str, list[Span]] = field(default_factory=dict)
+    uses: dict[str, Use] = field(default_factory=dict)
+    memory: list[Row] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: float) -> None:
+        """One more sample of a figure."""
+        self.samples.setdefault(name, []).append(value)
+
+    def keep(self, name: str, ran: Ran) -> None:
+        """The tasks of an ``up``, and what its own summary says must stand beside figures."""
+        self.timelines[name] = spans(arrival.event for arrival in ran.arrivals)
+        for label in (json.loads(ran.stdout).get("verified") or {}).get("labels", []):
+            if label not in self.labels:
+                self.labels.append(label)
+
+
+def check_nothing_to_lose(machine: LocalMachine, instance: Instance) -> None:
+    """Raise :class:`~ouchi.errors.BadInput` when there is an instance whose data a cycle would forget."""
+    there = [name for name in machine.entries(instance.state) if name != "cache"]
+    running = marked(instance.name)
+    if there or running:
+        raise BadInput(
+            error(
+                "there is an ouchi instance on this machine, and these benchmarks would purge it",
+                where=instance.state,
+                found=f"{', '.join(there[:8]) or 'no data'}; {len(running)} processes",
+                expected="nothing but the cache",
+                remedy="benchmarks/run --destroy (its servers, images and passwords are lost), or only: "
+                "benchmarks/run --only commands --only memory",
+            )
+        )
+
+
+def measure_cycles(
+    ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[str], repeats: int, record: Record, say: Say
+) -> None:
+    """Repeat the cycle and leave the machine down, without the instance's data but with its cache."""
+    put_cache_back(machine, instance)
+    try:
+        say("preparing: packages, OpenStack's environment, guest image (minutes when they are missing)")
+        ouchi.run("up", "--until", "prepare", "--site", SITE)
+        for number in range(1, repeats + 1):
+            say(f"cycle {number} of {repeats}: forgetting the data, keeping the cache")
+            forget_data(ouchi, machine, instance)
+            _cycle(ouchi, machine, instance, wanted, record, say)
+        forget_data(ouchi, machine, instance)
+    except BaseException:
+        say("it failed: going down; data and logs stay, to be looked at")
+        with contextlib.suppress(OuchiError):  # the first failure is the one to tell
+            ouchi.run("down", seconds=120)
+        raise
+    finally:
+        machine.remove(SITE)
+
+
+def _cycle(ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[str], record: Record, say: Say) -> None:
+    say("up, from prepared packages")
+    _up(ouchi, machine, instance, "prepared", record, say)
+    if "nothing" in wanted:
+        for number in range(1, NOTHING_RUNS + 1):
+            ran = ouchi.run("up", "--json", "--site", SITE)
+            record.add("nothing", ran.seconds)
+            record.add("nothing-cpu", ran.cpu)
+            say(f"up with nothing to do, {number} of {NOTHING_RUNS}: {ran.seconds:.2f} s")
+            if ran.changed:
+                record.notes.append(f"`up` with nothing to do still changed: {', '.join(ran.changed)}")
+    if "memory" in wanted:
+        take_memory(machine, instance, record, say)
+    _down(ouchi, record, say)
+    if "resume" in wanted:
+        say("up, from the data that down has kept")
+        _up(ouchi, machine, instance, "resume", record, say)
+        _down(ouchi, record, say)
+
+
+def _up(ouchi: Ouchi, machine: LocalMachine, instance: Instance, name: str, record: Record, say: Say) -> None:
+    before = read_clock(machine)
+    ran = ouchi.run("up", "--json", "--site", SITE)
+    clock = read_clock(machine).since(before)
+    services = cpu_by_service(machine, instance)
+    record.uses[name] = Use(ran.seconds, os.cpu_count() or 1, clock, ran.cpu, services)
+    record.add(name, pinging(ran))
+    record.add(f"{name}-whole", ran.seconds)
+    record.keep(name, ran)
+    say(f"pinging after {pinging(ran):.1f} s, summary after {ran.seconds:.1f} s")
+
+
+def _down(ouchi: Ouchi, record: Record, say: Say) -> None:
+    ran = ouchi.run("down", "--json", seconds=120)
+    record.add("down", ran.seconds)
+    say(f"down in {ran.seconds:.1f} s")
+
+
+def take_memory(machine: LocalMachine, instance: Instance, record: Record, say: Say) -> None:
+    """Read the memory of the running instance."""
+    record.memory = measure_memory(machine, instance)
+    record.add("memory", counted(record.memory))
+    say(f"memory: {record.samples['memory'][-1]:.3f} GB")
+
+
+def forget_data(ouchi: Ouchi, machine: LocalMachine, instance: Instance) -> None:
+    """``down --purge``, but for the cache: it waits beside the instance meanwhile, on the same file system."""
+    ouchi.run("down", seconds=120)
+    if machine.exists(instance.cache):
+        try:
+            os.rename(instance.cache, ASIDE)
+        except OSError as reason:
+            raise Failed(error("the cache cannot be moved aside", where=instance.cache, found=str(reason))) from None
+    ouchi.run("down", "--purge", seconds=120)
+    put_cache_back(machine, instance)
+
+
+def put_cache_back(machine: LocalMachine, instance: Instance) -> None:
+    """Undo :func:`forget_data`'s move, also one that a killed run left; a cache made since is the newer one."""
+    if machine.exists(ASIDE):
+        if machine.exists(instance.cache):
+            machine.remove(ASIDE)
+        else:
+            machine.make_folder(instance.state)
+            os.rename(ASIDE, instance.cache)

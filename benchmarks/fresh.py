@@ -1,0 +1,173 @@
+"""The first ``up`` on a fresh machine: a minimal root of the host's release, in namespaces, deleted afterwards.
+
+Its network is the host's, for the downloads; so the switch, ports and endpoints of its instance are in the host's
+network namespace while it runs, and no other instance may be up.
+"""
+
+# ruff: noqa: TID251  # one long-lived process is the fresh machine; it is held here
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from benchmarks import WORK
+from benchmarks.command import Ouchi, pinging
+from benchmarks.cycle import Record, Say
+from benchmarks.sources import network_settings, of_release, parse_sources
+from ouchi.errors import BadInput, Failed, error
+from ouchi.events import Event
+from ouchi.facts import collect
+from ouchi.instance import Instance
+from ouchi.journal import Journal
+from ouchi.machine.local import LocalMachine
+from ouchi.machine.privilege import KEPT, KEPT_WHOLE
+from ouchi.machine.processes import marked
+from ouchi.steps import endpoint, hugepages
+from ouchi.supervise import PATH
+
+ROOT = f"{WORK}/root"
+CHECKOUT = "/root/ouchi"
+SECONDS = 900
+"""How long the first ``up`` may take before it is given up."""
+
+COPIED = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/pip.conf", "/etc/uv/uv.toml", "/etc/apt/auth.conf")
+COPIED_FOLDERS = ("/usr/local/share/ca-certificates", "/etc/apt/auth.conf.d")
+"""What a host is told about its network: names, indexes, proxies, authorities."""
+
+FIRST_PROCESS = """
+set -e
+mount --bind "$0" "$0"
+cd "$0"
+mount -t proc proc proc
+mount --rbind /sys sys
+mount -t tmpfs -o mode=0755 ouchi-dev dev
+mkdir dev/pts dev/shm dev/net
+for node in null zero full random urandom tty kvm net/tun; do
+    if [ -e "/dev/$node" ]; then cp -a "/dev/$node" "dev/$node"; fi
+done
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
+mount -t tmpfs -o mode=1777 ouchi-shm dev/shm
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+for number in 0 1 2; do ln -s "/proc/self/fd/$number" "dev/$number"; done
+mv dev/0 dev/stdin; mv dev/1 dev/stdout; mv dev/2 dev/stderr
+mount -t tmpfs -o mode=0755 ouchi-run run
+mkdir -m 1777 run/lock
+pivot_root . mnt
+umount -l /mnt
+echo ready
+# The leash: it ends when whoever holds the other end of the pipe does. With the first process, all others end.
+cat >/dev/null
+:
+"""
+
+
+def check_alone(machine: LocalMachine, instance: Instance) -> None:
+    """Raise :class:`~ouchi.errors.BadInput` when an instance is up: both would be in one network namespace."""
+    running = marked(instance.name)
+    if running or machine.exists(instance.run):
+        raise BadInput(
+            error(
+                "an ouchi instance is up, and the fresh machine would share its network with it",
+                where=instance.run,
+                found=f"{len(running)} processes",
+                expected="no instance",
+                remedy="ouchi down",
+            )
+        )
+
+
+def measure_fresh(machine: LocalMachine, home: str, hear: Callable[[Event], None], record: Record, say: Say) -> None:
+    """Time ``./ouchi up`` from the first character to the summary, downloads included."""
+    tidy(machine)
+    try:
+        say("fresh machine: making its root (not measured)")
+        make_root(machine, home)
+        with first_process() as way_in:
+            ouchi = Ouchi((*way_in, "./ouchi"), hear)
+            say("fresh machine: ./ouchi up, downloads included")
+            ran = ouchi.run("up", "--json", seconds=SECONDS)
+            record.add("fresh", ran.seconds)
+            record.keep("fresh", ran)
+            launcher = ran.arrivals[0].at - ran.arrivals[0].event.at
+            record.notes.append(
+                f"Fresh machine: {launcher:.1f} s until the first task (Python and ouchi's environment installed), "
+                f"pinging after {pinging(ran):.1f} s, CPU of the command {ran.cpu:.1f} s"
+            )
+            say(f"fresh machine: up in {ran.seconds:.1f} s; down")
+            ouchi.run("down", seconds=120)
+    finally:
+        tidy(machine)
+
+
+def tidy(machine: LocalMachine) -> None:
+    """Remove the root, having given back what an instance in it has taken of the host and noted in its journal."""
+    if machine.exists(ROOT):
+        journal = Journal(machine, f"{ROOT}{Instance().state}")
+        endpoint.undo(machine, journal)
+        hugepages.undo(machine, journal)
+        machine.run(("rm", "-rf", "--one-file-system", ROOT), timeout=300)
+
+
+def make_root(machine: LocalMachine, home: str) -> None:
+    """A minimal system of the host's own release and mirror, without Python, and a clone of the checkout in it."""
+    folder = "/etc/apt/sources.list.d"
+    names = ["/etc/apt/sources.list", *(f"{folder}/{name}" for name in machine.entries(folder))]
+    files = {
+        name: machine.read(name) for name in names if name.endswith((".list", ".sources")) and machine.exists(name)
+    }
+    codename = collect(machine).system.distribution.codename
+    sources = of_release(parse_sources(files), codename)
+    if not sources:
+        raise BadInput(
+            error(
+                "apt's sources have no entry of this machine's own release",
+                where=", ".join(files) or folder,
+                expected=f"an archive with the suite {codename}",
+            )
+        )
+    settings = network_settings(machine.run(("apt-config", "dump")).stdout)
+    # As the distribution's installer does for a mirror that is reached by TLS.
+    authorities = ["--include=ca-certificates"] if any(source.uri.startswith("https") for source in sources) else []
+    machine.run(
+        ("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *authorities, codename, ROOT, "-"),
+        input="".join(f"{source.line()}\n" for source in sources),
+        timeout=600,
+    )
+    machine.write(f"{ROOT}/etc/apt/apt.conf.d/00host", settings)
+    for path in (*COPIED, *COPIED_FOLDERS, *{source.key for source in sources if source.key}):
+        if machine.exists(path):
+            parent = os.path.dirname(path)
+            machine.make_folder(f"{ROOT}{parent}")
+            machine.run(("cp", "-rL", "--no-target-directory", path, f"{ROOT}{path}"))
+    machine.run(("git", "-c", f"safe.directory={home}/.git", "clone", "--quiet", home, f"{ROOT}{CHECKOUT}"))
+
+
+@contextmanager
+def first_process() -> Iterator[tuple[str, ...]]:
+    """Hold the fresh machine's first process; yields the words before a command that is to run in its checkout.
+
+    Mount, process and host name namespaces are its own. However this ends, all of its processes have ended with it.
+    """
+    argv = ("unshare", "--mount", "--uts", "--pid", "--fork", "sh", "-c", FIRST_PROCESS, ROOT)
+    holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        if not holder.stdout or not holder.stderr or holder.stdout.readline() != "ready\n":
+            said = holder.communicate()[1].strip()
+            raise Failed(
+                error("the fresh machine's namespaces could not be made", where=" ".join(argv[:5]), found=said)
+            )
+        spaces = f"/proc/{holder.pid}/ns"
+        enter = ("nsenter", f"--mount={spaces}/mnt", f"--uts={spaces}/uts", f"--pid={spaces}/pid_for_children", "--")
+        yield (*enter, "env", "-i", f"--chdir={CHECKOUT}", *variables())
+    finally:
+        holder.communicate()  # lets go of the leash, and waits
+
+
+def variables() -> list[str]:
+    """A root shell's environment, and the host's settings for proxies and package indexes."""
+    kept = {name: text for name, text in os.environ.items() if name in KEPT_WHOLE or name.startswith(KEPT)}
+    own = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    return [f"{name}={text}" for name, text in {**kept, **own}.items()]

@@ -1,0 +1,143 @@
+"""What people read: whole at every width, quiet in a pipe, in colour where it is asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ouchi.errors import warning
+from ouchi.facts import collect
+from ouchi.machine.local import LocalMachine
+from ouchi.machine.snapshot import SnapshotReader
+from ouchi.preview import Intent, Will
+from ouchi.report.facts import facts_text
+from ouchi.report.page import WIDEST, page
+from ouchi.report.plan import plan_text
+from ouchi.report.preview import preview_text
+from ouchi.report.status import status_text
+from ouchi.status.values import HostStatus, Part, findings_of, not_asked
+from ouchi.wanted import read_wanted
+
+HOSTS = Path(__file__).parents[1] / "cases" / "hosts"
+NAMES = sorted(path.name for path in HOSTS.iterdir())
+WIDTHS = range(80, WIDEST + 1, 4)
+
+PARTS = (
+    Part("host", "hugepages", "node 0", "reserved", True, "560 of 2 MiB, 16 free", "560 planned"),
+    Part(
+        "dataplane",
+        "service",
+        "ovs-vswitchd",
+        "running",
+        True,
+        "pid 12345, up 3 min",
+        "running",
+        "restarted 1 time: last exit: terminated by SIGSEGV",
+    ),
+    Part("dataplane", "port", "forwarder-1", "not connected", False, "vhu1, [bold] link down", "link up"),
+    Part("cloud", "service", "neutron-ovn-maintenance", "not started", False, "no process", "running"),
+    not_asked("servers", "servers", "nova-api"),
+    Part("servers", "guest", "one", "as planned", True, "1", "1", "vCPU threads run one on each dedicated CPU"),
+    Part("servers", "guest", "one", "not as planned", False, "0 MiB", "256 MiB", "its memory is on hugepages"),
+)
+STATUS = HostStatus(True, ("overlapped: figures are not meaningful as performance",), PARTS, findings_of(PARTS))
+
+
+def ink(text: str) -> Counter[str]:
+    """What is drawn, but for rules and space, which go with the width."""
+    return Counter(text.replace("─", "").replace(" ", "").replace("\n", ""))
+
+
+def pages() -> dict[str, Callable[..., str]]:
+    """Each kind of page, as a function of width and colour."""
+    found: dict[str, Callable[..., str]] = {"status": partial(status_text, STATUS)}
+    for name in NAMES:
+        wanted = read_wanted(
+            LocalMachine(), str(HOSTS / name / "site.yaml"), snapshot=SnapshotReader(HOSTS / name / "root")
+        )
+        intents = [Intent("host", "hugepages", will, f"text {will} " * 12) for will in Will]
+        found[f"facts {name}"] = partial(facts_text, wanted.facts)
+        found[f"plan {name}"] = partial(plan_text, wanted.plan)
+        found[f"preview {name}"] = partial(preview_text, wanted, intents)
+    return found
+
+
+PAGES = pages()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_lost_at_any_width(name: str) -> None:
+    whole = ink(PAGES[name](400, colour=False))
+    for width in WIDTHS:
+        text = PAGES[name](width, colour=False)
+        assert ink(text) == whole, f"{width} columns"
+        assert all(len(line) <= width and line == line.rstrip() for line in text.splitlines())
+        assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_colour_only_where_it_is_asked_for(name: str) -> None:
+    assert "\x1b[" in PAGES[name](100, colour=True)
+    assert "\x1b" not in PAGES[name](colour=None)  # pytest's output is no terminal
+
+
+def test_the_width_is_the_terminals_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, width in (("60", 60), ("100", 100), ("200", WIDEST)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert max(map(len, page("word " * 100).splitlines())) in range(width - 5, width + 1)
+
+
+def test_a_status_says_what_is_wrong_and_what_to_do() -> None:
+    lines = status_text(STATUS, 100, colour=False).splitlines()
+    assert lines[0] == "ouchi is up, but 4 of 7 parts are not as planned"
+    assert lines[1] == "label: overlapped: figures are not meaningful as performance"
+    rows = [line.split() for line in lines]
+    assert ["host", "✔", "hugepages", "node", "0", "reserved", "560", "of", "2", "MiB,", "16", "free"] in rows
+    assert any(row[:2] == ["?", "servers"] or row[1:3] == ["?", "servers"] for row in rows)
+    assert any("[bold] link down" in line for line in lines)
+    findings = [line for line in lines if line.startswith("error: ")]
+    assert findings == [
+        "error: port forwarder-1: not connected",
+        "error: neutron-ovn-maintenance: not started",
+        "error: guest one: not as planned: its memory is on hugepages",
+    ]
+    assert lines.count("  next:     ouchi up") == 3
+    layers = [row[0] for row in rows if row and row[0] in {"host", "dataplane", "cloud", "servers"}]
+    assert layers == ["host", "dataplane", "cloud", "servers"]
+
+
+def test_a_host_that_is_up_or_not() -> None:
+    assert status_text(HostStatus(True, (), PARTS[:2], ())).startswith("ouchi is up: 2 parts, all as planned\n")
+    assert status_text(HostStatus(False, (), (), ())) == "ouchi is not up (next: ouchi up)"
+    left = HostStatus(False, (), (), (warning("changes are still in place", remedy="ouchi down"),))
+    assert status_text(left).splitlines()[-1] == "  next:     ouchi down"
+
+
+def test_facts_show_caches_sockets_and_what_cards_carry() -> None:
+    text = PAGES["facts ryzen-5-3600"](80, colour=False)
+    assert "12 CPUs, 6 cores, 1 socket, 1 NUMA node" in text
+    assert [line.split()[5:] for line in text.splitlines() if "GHz" in line] == [
+        ["0,6", "1,7", "2,8"],
+        ["3,9", "4,10", "5,11"],
+    ]
+    (card,) = [line for line in text.splitlines() if line.startswith("enp5s0f0")]
+    assert "nothing: OVS-DPDK may have it" in card
+    assert "the default route" in next(line for line in text.splitlines() if line.startswith("enp6s0"))
+    assert "offline: 2,7" in PAGES["facts cpu-offline"](80)
+    assert "2 sockets, 2 NUMA nodes" in PAGES["facts dual-socket-nic-on-node-1"](80)
+
+
+def test_an_empty_host(tmp_path: Path) -> None:
+    text = facts_text(collect(SnapshotReader(tmp_path)), 80)
+    assert "1 CPU, 1 core" in text
+    assert "no card" in text
+
+
+def test_the_preview_counts_what_would_change() -> None:
+    text = PAGES["preview vm-8-cpus"](80)
+    assert text.splitlines()[-1] == "a dry run: nothing was changed; 1 of 3 tasks would change something"
+    assert "would text would" in text
