@@ -15,7 +15,7 @@ import click
 from benchmarks import WORK
 from benchmarks.command import ENDED, Ouchi, run
 from benchmarks.cycle import Record, Say, check_nothing_to_lose, measure_cycles, take_memory
-from benchmarks.fresh import check_alone, measure_fresh, tidy
+from benchmarks.fresh import check_alone, check_tools, measure_fresh, tidy
 from benchmarks.host import read_host
 from benchmarks.report import as_json, markdown
 from ouchi.cli import show
@@ -76,6 +76,8 @@ def measure(wanted: set[str], repeats: int, destroy: bool, record: Record) -> No
         raise BadInput(error("root is needed", found=f"user id {os.geteuid()}", remedy="sudo benchmarks/run"))
     if cycles and not destroy:
         check_nothing_to_lose(machine, instance)
+    if "fresh" in wanted:
+        check_tools(machine)
     if "fresh" in wanted and not cycles:
         check_alone(machine, instance)
     if "commands" in wanted:
@@ -125,4 +127,4 @@ def _tell(say: Say) -> Callable[[Event], None]:
 
 
 if __name__ == "__main__":
-    command()
+    command(prog_name="benchmarks/run")

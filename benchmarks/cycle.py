@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,7 +35,18 @@ class Record:
     uses: dict[str, Use] = field(default_factory=dict)
     memory: list[Row] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    still_changed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures must know."""
+        runs = len(self.samples.get("nothing", ()))
+        still = [
+            f"`up` with nothing to do still changed: {task} ({count} of {runs} runs)"
+            for task, count in self.still_changed.items()
+        ]
+        return [*self.remarks, *still]
 
     def add(self, name: str, value: float) -> None:
         """One more sample of a figure."""
@@ -96,8 +108,7 @@ def _cycle(ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[
             record.add("nothing", ran.seconds)
             record.add("nothing-cpu", ran.cpu)
             say(f"up with nothing to do, {number} of {NOTHING_RUNS}: {ran.seconds:.2f} s")
-            if ran.changed:
-                record.notes.append(f"`up` with nothing to do still changed: {', '.join(ran.changed)}")
+            record.still_changed.update(ran.changed)
     if "memory" in wanted:
         take_memory(machine, instance, record, say)
     _down(ouchi, record, say)

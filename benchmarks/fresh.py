@@ -64,6 +64,18 @@ cat >/dev/null
 """
 
 
+def check_tools(machine: LocalMachine) -> None:
+    """Raise :class:`~ouchi.errors.BadInput` when a program that makes the fresh machine is missing."""
+    if missing := [name for name in ("mmdebstrap", "git") if not machine.exists(f"/usr/bin/{name}")]:
+        raise BadInput(
+            error(
+                "programs that make the fresh machine are missing",
+                where=", ".join(f"/usr/bin/{name}" for name in missing),
+                remedy=f"apt-get install --no-install-recommends {' '.join(missing)}",
+            )
+        )
+
+
 def check_alone(machine: LocalMachine, instance: Instance) -> None:
     """Raise :class:`~ouchi.errors.BadInput` when an instance is up: both would be in one network namespace."""
     running = marked(instance.name)
@@ -91,8 +103,12 @@ def measure_fresh(machine: LocalMachine, home: str, hear: Callable[[Event], None
             ran = ouchi.run("up", "--json", seconds=SECONDS)
             record.add("fresh", ran.seconds)
             record.keep("fresh", ran)
+            if machine.run((*git(home), "-C", home, "status", "--porcelain")).stdout:
+                record.remarks.append(
+                    "Fresh machine: the last commit, without the changes that the checkout had since."
+                )
             launcher = ran.arrivals[0].at - ran.arrivals[0].event.at
-            record.notes.append(
+            record.remarks.append(
                 f"Fresh machine: {launcher:.1f} s until the first task (Python and ouchi's environment installed), "
                 f"pinging after {pinging(ran):.1f} s, CPU of the command {ran.cpu:.1f} s"
             )
@@ -142,7 +158,12 @@ def make_root(machine: LocalMachine, home: str) -> None:
             parent = os.path.dirname(path)
             machine.make_folder(f"{ROOT}{parent}")
             machine.run(("cp", "-rL", "--no-target-directory", path, f"{ROOT}{path}"))
-    machine.run(("git", "-c", f"safe.directory={home}/.git", "clone", "--quiet", home, f"{ROOT}{CHECKOUT}"))
+    machine.run((*git(home), "clone", "--quiet", home, f"{ROOT}{CHECKOUT}"))
+
+
+def git(home: str) -> tuple[str, ...]:
+    """git for root in a checkout that may be a user's."""
+    return ("git", "-c", f"safe.directory={home}", "-c", f"safe.directory={home}/.git")
 
 
 @contextmanager

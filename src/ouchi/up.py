@@ -105,6 +105,10 @@ class Up:
         connection: Connection = self._clouds.connection
         return connection
 
+    def made(self) -> tuple[Site | None, Plan | None, Verdict | None]:
+        """What the run has come to so far: site, plan and verdict."""
+        return getattr(self, "site", None), getattr(self, "plan", None), self.verdict
+
     def tasks(self, until: str = STAGES[-1]) -> list[Task]:
         """The table. Stage by stage as the user thinks of them; ``needs`` says what really waits for what."""
         table = [

@@ -416,9 +416,9 @@ def files(top: Path) -> dict[str, list[str]]:
     """Everything below a folder by path, but for ouchi's own folders."""
     found = {}
     for folder, folders, names in os.walk(top):
-        # The lock file stays: removing it would let two hold it.
+        # The lock file stays: removing it would let two hold it. A removed folder is seen as a file.
         folders[:] = [name for name in folders if name != "ouchi"]
-        for path in (Path(folder), *(Path(folder) / name for name in names if name != "ouchi.lock")):
+        for path in (Path(folder), *(Path(folder) / name for name in names if name not in ("ouchi", "ouchi.lock"))):
             if what := describe(path):
                 found[str(path)] = what
     return found

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from benchmarks import command, cpu, cycle, figures, host, memory, report, sources, timeline
-from ouchi.errors import Failed
+from ouchi.errors import BadInput, Failed
 from ouchi.events import Event, Kind
 from ouchi.facts import collect
+from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
 
 
@@ -340,6 +338,88 @@ def test_what_a_network_asks_of_apt_is_kept_and_nothing_else() -> None:
         'Acquire::Check-Date "false";',
         'Acquire::Retries "3";',
     ]
+
+
+# --- the cycle
+
+FAKE = """
+echo "$*" >>"$LAB/log"
+if [ -e "$LAB/broken" ] && [ "$1 $2" = "up --json" ]; then echo 'error: no room' >&2; exit 3; fi
+case $* in
+    up*) mkdir -p "$LAB/state/cache"; touch "$LAB/state/data"
+        echo '{"kind":"changed","stage":"verify","task":"verify","text":"","seconds":1,"at":2}' >&2
+        echo '{"verified": {"labels": ["pretended"]}}' ;;
+    down*--purge*) rm -rf "$LAB/state" ;;
+esac
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a pretended ouchi writes down what it is asked for, and keeps and purges its state."""
+    monkeypatch.setenv("LAB", str(tmp_path))
+    monkeypatch.setattr(cycle, "ASIDE", str(tmp_path / "aside"))
+    monkeypatch.setattr(cycle, "SITE", "SITE")
+    (tmp_path / "state/cache/openstack").mkdir(parents=True)
+    return tmp_path
+
+
+def life_of(lab: Path, wanted: set[str]) -> cycle.Record:
+    record = cycle.Record()
+    ouchi = command.Ouchi(("sh", "-c", FAKE, "ouchi"), lambda _event: None)
+    instance = Instance("nobody", str(lab / "state"), str(lab / "run"), str(lab / "logs"))
+    cycle.measure_cycles(ouchi, LocalMachine(), instance, wanted, 2, record, lambda _text: None)
+    return record
+
+
+def test_a_cycle_measures_what_is_wanted_and_ends_without_data_but_with_its_cache(lab: Path) -> None:
+    record = life_of(lab, {"up", "nothing", "memory", "resume"})
+    forget = ["down", "down --purge"]
+    up, down = "up --json --site SITE", "down --json"
+    one = [*forget, up, *[up] * 5, down, up, down]
+    assert (lab / "log").read_text().splitlines() == ["up --until prepare --site SITE", *one, *one, *forget]
+    counts = {name: len(values) for name, values in record.samples.items()}
+    assert counts == {
+        "prepared": 2,
+        "prepared-whole": 2,
+        "nothing": 10,
+        "nothing-cpu": 10,
+        "memory": 2,
+        "down": 4,
+        "resume": 2,
+        "resume-whole": 2,
+    }
+    assert record.labels == ["pretended"]
+    assert record.notes == ["`up` with nothing to do still changed: verify (10 of 10 runs)"]
+    assert [path.name for path in (lab / "state").iterdir()] == ["cache"]
+    assert (lab / "state/cache/openstack").is_dir()
+    assert not (lab / "aside").exists()
+
+
+def test_a_failing_up_ends_the_cycle_with_the_machine_down_and_its_data_kept(lab: Path) -> None:
+    (lab / "broken").touch()
+    with pytest.raises(Failed, match="no room"):
+        life_of(lab, {"up"})
+    asked = (lab / "log").read_text().splitlines()
+    assert asked[-2:] == ["up --json --site SITE", "down"]
+    assert (lab / "state/cache/openstack").is_dir()
+
+
+def test_a_cache_that_a_killed_run_left_aside_is_put_back(lab: Path) -> None:
+    (lab / "state").rename(lab / "old")
+    (lab / "old/cache").rename(lab / "aside")
+    cycle.put_cache_back(LocalMachine(), Instance(state=str(lab / "state")))
+    assert (lab / "state/cache/openstack").is_dir()
+    assert not (lab / "aside").exists()
+
+
+def test_an_instance_with_data_is_not_purged_unasked(lab: Path) -> None:
+    instance = Instance("nobody", str(lab / "state"))
+    cycle.check_nothing_to_lose(LocalMachine(), instance)
+    (lab / "state/mariadb").mkdir()
+    with pytest.raises(BadInput, match="--destroy") as caught:
+        cycle.check_nothing_to_lose(LocalMachine(), instance)
+    assert "mariadb" in str(caught.value)
 
 
 # --- the report

@@ -50,7 +50,7 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
             for event in timeline.events
             if event.kind in (Kind.CHANGED, Kind.NOTHING)
         ]  # fmt: skip
-        click.echo(json.dumps(summary_json(up.site, up.plan, up.verdict, timings, seconds), indent=2))
+        click.echo(json.dumps(summary_json(*up.made(), timings, seconds), indent=2))
     elif up.verdict:
         click.echo(summary_text(up.site, up.plan, up.verdict, seconds))
     else:

@@ -107,7 +107,7 @@ def wait_until_ready(machine: Machine, instance: Instance) -> None:
 def load_schemas(machine: Machine, settings: Settings, say: Say) -> Outcome:
     """Users, databases and every service's tables.
 
-    The tables come from dumps made by the services' own migrations (see ``make_dumps``), because running those
+    The tables come from dumps made by the services' own migrations (tools/make_schema.py), because running those
     takes a minute and a half of processor time. Rows of ``ouchi.loaded`` say which
     dumps are whole, so a killed run starts that one over.
     """
@@ -127,6 +127,12 @@ def load_schemas(machine: Machine, settings: Settings, say: Say) -> Outcome:
 def dump_text(name: str) -> str:
     """The shipped dump of one database."""
     return (importlib.resources.files("ouchi.cloud") / "data" / "schema" / f"{name}.sql").read_text("utf-8")
+
+
+def empty_databases(settings: Settings) -> str:
+    """SQL that makes every database, empty, and its user: what the services' own migrations start from."""
+    made = [f"create database if not exists {name} character set utf8mb3;" for name in SCHEMAS]
+    return "\n".join((*made, _users(settings)))
 
 
 def _users(settings: Settings) -> str:

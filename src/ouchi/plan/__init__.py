@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ouchi.errors import BadInput, Severity, error, info
+from ouchi.errors import BadInput, error, info, Severity, warning
 from ouchi.facts import Facts, physical_cores
 from ouchi.plan.guests import in_turn, place_guests
 from ouchi.plan.keys import nova_keys, ovs_other_config
@@ -88,6 +88,15 @@ def _nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
                     where=where,
                     found="it has no PCI address" + (f" (driver {nic.driver})" if nic.driver else ""),
                     expected="a NIC on a PCI bus",
+                )
+            )
+        else:
+            notes.find(
+                warning(
+                    f"the NIC {nic.name} is planned for but left alone: {wanted.physnet} has no uplink yet",
+                    where=where,
+                    found="this version attaches no physical NIC",
+                    expected="guests and endpoints of this host reach each other; nothing leaves it",
                 )
             )
         if several and not nic.node_known:

@@ -52,14 +52,14 @@ def _measured(measurement: Measurement) -> list[str]:
 
 
 def summary_json(
-    site: Site, plan: Plan, verdict: Verdict | None, timings: list[dict[str, Any]], seconds: float
+    site: Site | None, plan: Plan | None, verdict: Verdict | None, timings: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
-    """The same for programs."""
+    """The same for programs; what an earlier stage than ``--until`` would have told is null."""
     return {
         "schema": 1,
-        "site": site.name,
+        "site": site.name if site else None,
         "seconds": round(seconds, 2),
-        "plan": plan.to_json(),
+        "plan": plan.to_json() if plan else None,
         "verified": verdict.to_json() if verdict else None,
         "tasks": timings,
     }
