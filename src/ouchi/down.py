@@ -99,7 +99,8 @@ def delete_bridges(machine: LocalMachine, instance: Instance, supervisor: Superv
 
 def remove_folders(machine: LocalMachine, instance: Instance, *, purge: bool) -> Outcome:
     """Remove the run folder; with ``purge`` the data and logs too."""
-    folders = [instance.run, *((instance.state, instance.logs) if purge else ())]
+    # The state folder goes last: while it is there, a run that was killed here is continued by the next.
+    folders = [instance.run, *((instance.logs, instance.state) if purge else ())]
     there = [folder for folder in folders if machine.exists(folder)]
     for folder in there:
         machine.remove(folder)

@@ -103,13 +103,12 @@ def register_services(connection: Any, settings: Settings) -> Outcome:
             if (user.id, needed.id) not in granted:
                 identity.assign_project_role_to_user(project, user, needed)
         service = services.get(name) or identity.create_service(name=name, type=kind)
-        if (service.id, "public") not in endpoints:
-            for interface in ("public", "internal", "admin"):
-                if (service.id, interface) not in endpoints:
-                    identity.create_endpoint(
-                        service_id=service.id,
-                        interface=interface,
-                        url=settings.url(name) + PATHS[name],
-                        region_id=REGION,
-                    )
+        for interface in ("public", "internal", "admin"):
+            if (service.id, interface) not in endpoints:
+                identity.create_endpoint(
+                    service_id=service.id,
+                    interface=interface,
+                    url=settings.url(name) + PATHS[name],
+                    region_id=REGION,
+                )
     return changed(f"users made: {', '.join(made)}") if made else nothing("users and endpoints are there")

@@ -133,21 +133,23 @@ def flavor_name(guest: GuestPlan) -> str:
 
 def ensure_flavors(cloud: Connection, plan: Plan) -> Outcome:
     """A flavor for each shape of guest in the plan."""
-    known = {flavor.name for flavor in cloud.compute.flavors()}
+    known = {flavor.name: flavor for flavor in cloud.compute.flavors()}
     made = []
     for guest in plan.guests:
         name = flavor_name(guest)
-        if name in known:
-            continue
-        known.add(name)
-        made.append(name)
-        flavor = cloud.compute.create_flavor(
-            name=name, vcpus=guest.vcpus, ram=guest.memory_mib, disk=1, description=MARK
-        )
         specs = {"hw:mem_page_size": "large"}
         if guest.pinned:
             specs |= {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"}
-        cloud.compute.create_flavor_extra_specs(flavor, specs)
+        flavor = known.get(name)
+        if flavor is not None and specs.items() <= flavor.extra_specs.items():
+            continue
+        made.append(name)
+        if flavor is None:
+            flavor = cloud.compute.create_flavor(
+                name=name, vcpus=guest.vcpus, ram=guest.memory_mib, disk=1, description=MARK
+            )
+        # A request of its own: a run that was killed before it has left a flavor without them.
+        known[name] = cloud.compute.create_flavor_extra_specs(flavor, specs)
     return changed(f"made: {', '.join(made)}") if made else nothing(f"{len(plan.guests)} flavors are there")
 
 
@@ -239,6 +241,9 @@ def _wait_until_active(
                 error(f"server {name} is in error", found=fault, expected="ACTIVE", remedy="ouchi logs nova-compute")
             )
         state = f"{server.status.lower()} {server.task_state or ''}".strip()
+        if state == "shutoff":
+            # Its guest died shortly before: nova learns it only now.
+            cloud.compute.start_server(server)
         if state == "active" and server.instance_name not in running():
             state = "active in nova, but no guest runs"
             if not rebooted and time.monotonic() - begin > PATIENCE:

@@ -63,7 +63,7 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
     ``number`` tells the devices of one endpoint from another's.
     """
     space, port = endpoint.namespace(instance), f"ouchi-end{number}"
-    near, far = f"ouchi-near{number}", f"ouchi-far{number}"
+    near, far, new = f"ouchi-near{number}", f"ouchi-far{number}", f"ouchi-new{number}"
     made = False
     if not machine.exists(f"/sys/class/net/{near}"):
         journal.note(KIND, near, {})
@@ -71,9 +71,10 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
         made = True
     if not machine.exists(f"/sys/class/net/{port}"):
         journal.note(KIND, port, {"namespace": space})
+        machine.run(("ip", "link", "delete", new), check=False)
         machine.run(("ip", "netns", "delete", space), check=False)
         machine.run(("ip", "netns", "add", space))
-        machine.run(("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space))
+        machine.run(("ip", "link", "add", new, "type", "veth", "peer", "name", "eth0", "netns", space))
         inside = ("ip", "-n", space)
         # The userspace datapath reads raw frames: a checksum left to hardware would reach the guest unfinished.
         machine.run(("ip", "netns", "exec", space, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"))
@@ -82,6 +83,8 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
         machine.run((*inside, "link", "set", "eth0", "up"))
         if endpoint.gateway:
             machine.run((*inside, "route", "add", "default", "via", endpoint.gateway))
+        # It has its name only when all is done: a run that was killed before that is begun afresh.
+        machine.run(("ip", "link", "set", new, "name", port))
         made = True
     for device in (near, far, port):
         machine.poke(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1")
