@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ouchi.cloud import libvirt
 from ouchi.cloud.services import APIS, LATER
-from ouchi.dataplane import ovs
 from ouchi.events import Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.journal import Journal
+from ouchi.machine import processes
 from ouchi.machine.guests import guests_of
 from ouchi.machine.local import LocalMachine
 from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
-from ouchi.supervise import Status, Supervisor
+from ouchi.supervise import Supervisor
 from ouchi.supervise.choose import choose_supervisor
 
 GUEST_SECONDS = 6.0
@@ -32,11 +33,12 @@ def down(machine: LocalMachine, instance: Instance, timeline: Timeline, *, purge
     supervisor = choose_supervisor(machine, instance)
     # The control plane goes first: nova must not see its guests stop, or it would note that they shall be off.
     stages: list[tuple[str, str, Callable[[], Outcome]]] = [
-        ("cloud", "control plane", lambda: _stop(supervisor, [*LATER, *(f"{name}-api" for name in APIS)])),
+        ("cloud", "control plane", lambda: _stop(supervisor, instance, [*LATER, *(f"{name}-api" for name in APIS)])),
         ("servers", "guests", lambda: stop_guests(machine, instance)),
         ("dataplane", "endpoints", lambda: _done(endpoint.undo(machine, journal))),
-        ("dataplane", "bridges", lambda: delete_bridges(machine, instance, supervisor)),
-        ("cloud", "services", lambda: _shutdown(supervisor)),
+        ("cloud", "services", lambda: _shutdown(supervisor, instance)),
+        ("dataplane", "bridges", lambda: delete_devices(machine, instance)),
+        ("cloud", "libvirt", lambda: _done(libvirt.undo(machine, journal))),
         ("host", "hugetlbfs", lambda: _done(mount.undo(machine, instance.hugepages))),
         ("host", "hugepages", lambda: _done(hugepages.undo(machine, journal))),
         ("cloud", "clouds.yaml", lambda: _done(clouds.undo(machine, journal))),
@@ -56,16 +58,21 @@ def _done(texts: list[str]) -> Outcome:
     return changed("; ".join(texts)) if texts else nothing("nothing of ours")
 
 
-def _stop(supervisor: Supervisor, names: list[str]) -> Outcome:
-    running = [name for name in names if name in (states := supervisor.states()) and states[name].pid]
-    supervisor.stop(running)
+def _stop(supervisor: Supervisor, instance: Instance, names: Sequence[str]) -> Outcome:
+    running = _running(instance).intersection(names)
+    supervisor.stop(names)
     return changed(f"{len(running)} services stopped") if running else nothing("not running")
 
 
-def _shutdown(supervisor: Supervisor) -> Outcome:
-    running = [name for name, state in supervisor.states().items() if state.status is not Status.STOPPED]
+def _shutdown(supervisor: Supervisor, instance: Instance) -> Outcome:
+    running = _running(instance)
     supervisor.shutdown()
     return changed(f"{len(running)} services stopped") if running else nothing("not running")
+
+
+def _running(instance: Instance) -> set[str]:
+    """The services that have a process, also without a supervisor."""
+    return {process.service for process in processes.marked(instance.name)}
 
 
 def stop_guests(machine: LocalMachine, instance: Instance) -> Outcome:
@@ -85,16 +92,21 @@ def stop_guests(machine: LocalMachine, instance: Instance) -> Outcome:
     return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
 
 
-def delete_bridges(machine: LocalMachine, instance: Instance, supervisor: Supervisor) -> Outcome:
-    """Delete our bridges while the switch runs, so that it removes their devices itself."""
-    states = supervisor.states()
-    if not all(name in states and states[name].status is Status.RUNNING for name in ("ovsdb", "ovs-vswitchd")):
-        return nothing("the switch is not running")
-    supervisor.stop(["ovn-controller"])
-    names = ovs.vsctl(machine, instance, "list-br").split()
+def delete_devices(machine: LocalMachine, instance: Instance) -> Outcome:
+    """Delete the devices of our bridges: they outlive the switch, be it stopped or killed.
+
+    The switch's own database, which is gone only with the run folder, has their names.
+    """
+    path = f"{instance.ovs}/conf.db"
+    if not machine.exists(path):
+        return nothing("the switch never ran")
+    query = ["Open_vSwitch", {"op": "select", "table": "Bridge", "where": [], "columns": ["name"]}]
+    (answer,) = json.loads(machine.run(("ovsdb-tool", "query", path, json.dumps(query))).stdout)
+    made = ["ovs-netdev", *sorted(row["name"] for row in answer["rows"])]
+    names = [name for name in made if machine.exists(f"/sys/class/net/{name}")]
     for name in names:
-        ovs.vsctl(machine, instance, "--if-exists", "del-br", name, wait=10)
-    return changed(f"deleted: {', '.join(names)}") if names else nothing("no bridge")
+        machine.run(("ip", "link", "delete", name))
+    return changed(f"deleted: {', '.join(names)}") if names else nothing("no device")
 
 
 def remove_folders(machine: LocalMachine, instance: Instance, *, purge: bool) -> Outcome:

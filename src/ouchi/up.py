@@ -75,6 +75,7 @@ class Up:
     bridges: dict[str, str] = field(init=False)
     settings: Settings = field(init=False)
     emulated: bool = field(init=False)
+    digests: dict[str, str] = field(init=False)
     image: Image = field(init=False)
     verdict: Verdict | None = None
     _session: Session | None = None
@@ -196,7 +197,7 @@ class Up:
     # dataplane
 
     def switch(self, _say: Say) -> Outcome:
-        database, switch = ovs.services(self.instance)
+        database, switch = ovs.services(self.instance, self.plan.ovs_other_config)
         ovs.create_database(self.machine, self.instance)
         started = self.supervisor.start([database])
         ovs.wait_for_database(self.machine, self.instance)
@@ -237,10 +238,12 @@ class Up:
         return clouds.add(self.machine, self.journal, self.settings)
 
     def configure(self, _say: Say) -> Outcome:
-        for name, text in openstack_files(self.settings, emulated=self.emulated).items():
+        texts = openstack_files(self.settings, emulated=self.emulated)
+        for name, text in texts.items():
             self._write(name, text)
+        self.digests = openstack.digests(texts, self.plan.hugepages)
         version = kvm.qemu_version(self.machine)
-        libvirt.prepare(self.machine, self.instance, emulated=self.emulated, qemu_version=version)
+        libvirt.prepare(self.machine, self.journal, self.instance, emulated=self.emulated, qemu_version=version)
         return nothing("written")
 
     def _write(self, name: str, text: str, mode: int = 0o600) -> None:
@@ -275,14 +278,14 @@ class Up:
     def keystone(self, _say: Say) -> Outcome:
         identity.make_keys(self.machine, self.settings)
         # The API loads while the administrator is made: both take seconds of imports.
-        started = self.supervisor.start([openstack.api_services(self.settings)["keystone"]])
+        started = self.supervisor.start([openstack.api_services(self.settings, self.digests)["keystone"]])
         identity.bootstrap(self.machine, self.settings)
         identity.wait_for_api("keystone")
         return _started(started, "keystone answers")
 
     def apis(self, _say: Say) -> Outcome:
         names = [name for name in openstack.APIS if name != "keystone"]
-        apis = openstack.api_services(self.settings)
+        apis = openstack.api_services(self.settings, self.digests)
         started = self.supervisor.start([apis[name] for name in names])
         for name in names:
             identity.wait_for_api(name)
@@ -295,7 +298,7 @@ class Up:
         return outcome
 
     def nova(self, _say: Say) -> Outcome:
-        started = self.supervisor.start(openstack.later_services(self.settings))
+        started = self.supervisor.start(openstack.later_services(self.settings, self.digests))
         uptime = self.supervisor.states()["nova-compute"].uptime
         since = datetime.now(UTC) - timedelta(seconds=uptime + 1)
         resources.wait_for_compute(self.cloud, self.settings.host, since)

@@ -40,13 +40,18 @@ LOCK_SECONDS = 900
 OWN = ("/etc", "/usr", "/var/lib", "/var/log")
 """Folders that a lab sees as they are and changes only for itself."""
 
-NOBODYS = {"/var/lib/libuuid/clock.txt"}
+HIDDEN = ("/var/log/ouchi", "/etc/openstack")
+"""What an ouchi of the machine itself may make at any time; a lab begins without."""
+
+NOBODYS = ("/var/lib/libuuid/clock.txt",)
 """What any program that asks for a UUID changes."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 NAMESPACES = ("--mount", "--net", "--uts", "--ipc", "--pid")
 Snapshot = dict[str, Any]
+GONE = ["removed"]
+"""How an overlay remembers that a file below it was removed (a device 0:0), described."""
 
 
 class Lab:
@@ -169,7 +174,8 @@ class Lab:
         """
         upper = self.folder / f"upper{number}"
         inside = {f"{top}{path.removeprefix(str(upper))}": what for path, what in files(upper).items()}
-        return {path: what for path, what in inside.items() if path not in NOBODYS and describe(Path(path)) != what}
+        usual = {*NOBODYS, *(path for path in HIDDEN if inside.get(path) == GONE)}
+        return {path: what for path, what in inside.items() if path not in usual and describe(Path(path)) != what}
 
     def processes(self) -> dict[int, list[str]]:
         """The command lines of everything that runs inside, by the lab's own numbers."""
@@ -375,7 +381,7 @@ def furnish(folder: Path) -> None:
         shutil.copystat(path, upper)
         lower = f"{CACHE.parents[1]}:{path}" if path == "/var/lib" else path
         do("mount", "-t", "overlay", "lab", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", path)
-    for path in ("/var/log/ouchi", "/etc/openstack"):  # of an ouchi that the machine itself runs
+    for path in HIDDEN:
         shutil.rmtree(path, ignore_errors=True)
     do("mount", "-t", "tmpfs", "-o", "mode=0755", "lab", "/run")
     do("mount", "-t", "tmpfs", "lab", "/dev/shm")
@@ -435,6 +441,8 @@ def describe(path: Path) -> list[str]:
             content = os.readlink(path)
         elif stat.S_ISREG(status.st_mode):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+            return GONE
         else:
             content = ""
     except FileNotFoundError:

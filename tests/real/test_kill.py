@@ -254,17 +254,9 @@ def assert_one_of_each(host: Host) -> dict[str, str]:
 
 def assert_one_switch(lab: Lab) -> None:
     """OVS, OVN and the kernel's devices, namespaces and mounts."""
-    lines = shell(
-        lab,
-        "ovs-vsctl list-br; echo; ovs-vsctl --bare --columns=name,type list Interface; echo :;"
-        "ovs-vsctl --bare --columns=external_ids list Interface; echo :;"
-        "ovn-sbctl --bare --columns=hostname list Chassis; echo :;"
-        "ovn-nbctl --bare --columns=name list Logical_Switch",
-    )
-    first, ids, chassis, switches = lines.split(":\n")
-    bridges, _, interfaces = first.partition("\n\n")
-    assert sorted(bridges.split()) == ["br-int", "br-physnet1", "out-physnet1"]
-    pairs = [tuple((block + "\n").split("\n")[:2]) for block in interfaces.strip().split("\n\n")]
+    interfaces = json.loads(shell(lab, "ovs-vsctl --format=json --columns=name,type,external_ids list Interface"))
+    pairs = [(name, kind) for name, kind, _ in interfaces["data"]]
+    assert sorted(shell(lab, "ovs-vsctl list-br").split()) == ["br-int", "br-physnet1", "out-physnet1"]
     plain = {(name, kind) for name, kind in pairs if kind in ("internal", "", "system")}
     assert {name for name, _ in plain} == {
         *("br-int", "br-physnet1", "out-physnet1"),
@@ -273,10 +265,10 @@ def assert_one_switch(lab: Lab) -> None:
     kinds = Counter(kind for _, kind in pairs)
     assert kinds["dpdkvhostuserclient"] == 3, pairs
     assert kinds["patch"] == 4, "a pair for each network"
-    identifiers = re.findall(r"iface-id=(\S+)", ids)
+    identifiers = re.findall(r'"iface-id", "([^"]+)"', json.dumps(interfaces["data"]))
     assert len(identifiers) == len(set(identifiers)) == 3
-    assert chassis.split() == ["lab"]
-    assert len(switches.split()) == 2
+    assert shell(lab, "ovn-sbctl --bare --columns=hostname list Chassis").split() == ["lab"]
+    assert len(shell(lab, "ovn-nbctl --bare --columns=name list Logical_Switch").split()) == 2
     assert os.listdir(lab.path("/run/netns")) == ["ouchi-right"]
     devices = os.listdir(lab.path("/sys/class/net"))
     assert sorted(name for name in devices if name.startswith("ouchi")) == ["ouchi-end0", "ouchi-far0", "ouchi-near0"]
@@ -385,11 +377,16 @@ def test_up_killed_in_every_stage(host: Host) -> None:
 
 
 def kill_and_see(lab: Lab, name: str, *, api: bool) -> float:
-    """Kill a service's process; seconds until ``status`` says that it was restarted and does its work."""
-    (old,) = mains(lab)[name]
+    """Kill a service's process; seconds until ``status`` says that it was restarted and does its work.
+
+    By then nothing is left of what the killed one had started.
+    """
+    (old,), all_old = mains(lab)[name], lab.services()[name]
     kill(lab, old)
 
     def probe() -> str:
+        if left := {pid: lab.processes().get(pid) for pid in lab.services().get(name, ()) if pid in all_old}:
+            return f"orphans: {left}"
         _, parts = status(lab)
         part = parts[f"service {name}"]
         if not part["ok"] or "restarted" not in part["detail"] or f"pid {old}," in part["found"]:
@@ -527,7 +524,7 @@ def down_killed(host: Host, chance: random.Random, *words: str) -> None:
 def test_down_killed(host: Host) -> None:
     print(f"seed {SEED}")
     down_killed(host, random.Random(SEED))
-    assert host.changes() == {}
+    assert (found := host.changes()) == {}, json.dumps(found, indent=1)
     assert json.loads(host.lab.path("/var/lib/ouchi/journal.json").read_text()) == []
 
 
@@ -557,6 +554,6 @@ def test_up_killed_at_random(host: Host) -> None:
 def test_purge_killed(host: Host) -> None:
     print(f"seed {SEED}")
     down_killed(host, random.Random(SEED + 2), "--purge")
-    assert host.changes() == {}
+    assert (found := host.changes()) == {}, json.dumps(found, indent=1)
     assert not host.lab.path("/var/lib/ouchi").exists()
     assert not host.lab.path("/var/log/ouchi").exists()

@@ -83,8 +83,8 @@ def tool(lab: Lab, command: str) -> str:
 
 
 def appctl(lab: Lab, *words: str) -> str:
-    """What ovs-vswitchd says, asked at its socket."""
-    return lab.run(["ovs-appctl", "-t", "/run/ouchi/ovs/ovs-vswitchd.ctl", *words]).stdout
+    """What ovs-vswitchd says."""
+    return lab.run(["env", "OVS_RUNDIR=/run/ouchi/ovs", "ovs-appctl", *words]).stdout
 
 
 def ping(lab: Lab, count: int, interval: float = 0.2) -> str:

@@ -10,13 +10,21 @@ from __future__ import annotations
 import json
 
 from ouchi.instance import Instance
+from ouchi.journal import Journal
 from ouchi.machine import Machine
 from ouchi.supervise import Service
 from ouchi.waiting import NotYet, wait_for
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 QEMU_32 = "/usr/bin/qemu-system-i386"
-BOUND = {"etc": "/etc/libvirt", "lib": "/var/lib/libvirt", "cache": "/var/cache/libvirt", "run": "/run/libvirt"}
+KIND = "libvirt"
+BOUND = {
+    "etc": "/etc/libvirt",
+    "lib": "/var/lib/libvirt",
+    "cache": "/var/cache/libvirt",
+    "log": "/var/log/libvirt",
+    "run": "/run/libvirt",
+}
 """Our folder below ``<state>/libvirt`` and the place it takes in libvirtd's view."""
 
 
@@ -30,11 +38,15 @@ def service(instance: Instance) -> Service:
     )
 
 
-def prepare(machine: Machine, instance: Instance, *, emulated: bool, qemu_version: tuple[int, ...]) -> None:
+def prepare(
+    machine: Machine, journal: Journal, instance: Instance, *, emulated: bool, qemu_version: tuple[int, ...]
+) -> None:
     """Folders, configuration, the start script and, where it is needed, the QEMU wrapper."""
     for folder, place in BOUND.items():
         machine.make_folder(f"{instance.state}/libvirt/{folder}")
-        machine.make_folder(place)
+        if not machine.exists(place):
+            journal.note(KIND, place, {})
+            machine.make_folder(place)
     machine.make_folder(f"{instance.run}/libvirt")
     machine.make_folder(f"{instance.etc}/libvirt/bin")
     machine.write(f"{instance.etc}/libvirt/libvirtd.conf", _libvirtd_conf(instance))
@@ -46,6 +58,17 @@ def prepare(machine: Machine, instance: Instance, *, emulated: bool, qemu_versio
         machine.write(wrapper, _WRAPPER, mode=0o755)
     else:
         machine.remove(wrapper)
+
+
+def undo(machine: Machine, journal: Journal) -> list[str]:
+    """Remove the empty folders that were only there to be bound over."""
+    done = []
+    for place in journal.records(KIND):
+        if machine.exists(place) and not machine.entries(place):
+            machine.remove(place)
+            done.append(f"{place} removed")
+        journal.forget(KIND, place)
+    return done
 
 
 def needs_wrapper(*, emulated: bool, version: tuple[int, ...]) -> bool:

@@ -25,7 +25,9 @@ def services(instance: Instance) -> tuple[Service, Service]:
     rabbit = Service(
         "rabbitmq",
         ("/usr/lib/rabbitmq/bin/rabbitmq-server",),
-        {**instance.environment, **environment(instance)},
+        # By this its script becomes the broker. Else it stays in front of it, and when it dies, the broker runs on
+        # without a supervisor, holding the ports that the next one wants.
+        {**instance.environment, **environment(instance), "RUNNING_UNDER_SYSTEMD": "true"},
         user=USER,
         stop_seconds=15,
     )

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from ouchi.cloud import Settings
-from ouchi.supervise import Service
+from ouchi.supervise import CONFIGURATION, Service, digest
 
 APIS = ("keystone", "placement", "glance", "nova", "neutron")
 LATER = ("nova-conductor", "nova-scheduler", "nova-compute", "neutron-ovn-maintenance")
 """They ask keystone for a token at once and give up without a user: started when the users are there."""
 
 
-def api_services(settings: Settings) -> dict[str, Service]:
+def digests(texts: Mapping[str, str], hugepages: object) -> dict[str, str]:
+    """What each project's services read when they start, as a fingerprint; nova also keeps the hugepages' totals."""
+    found = {}
+    for name in APIS:
+        own = sorted((path, text) for path, text in texts.items() if f"{name}/" in path or path.endswith(f"/{name}.py"))
+        found[name] = digest((own, hugepages if name == "nova" else None))
+    return found
+
+
+def api_services(settings: Settings, fingerprints: Mapping[str, str] = MappingProxyType({})) -> dict[str, Service]:
     """The five APIs under gunicorn by short name.
 
     gunicorn's own arguments go through the environment, because the applications parse ``sys.argv``.
@@ -32,6 +44,7 @@ def api_services(settings: Settings) -> dict[str, Service]:
             (f"{settings.instance.openstack}/bin/gunicorn",),
             {
                 **environment(settings),
+                CONFIGURATION: fingerprints.get(name, ""),
                 "GUNICORN_CMD_ARGS": f"-c {etc}/gunicorn/{name}.py",
                 **variables,
             },
@@ -40,7 +53,7 @@ def api_services(settings: Settings) -> dict[str, Service]:
     }
 
 
-def later_services(settings: Settings) -> list[Service]:
+def later_services(settings: Settings, fingerprints: Mapping[str, str] = MappingProxyType({})) -> list[Service]:
     """nova's workers, its compute and OVN's maintenance worker."""
     programs = settings.instance.openstack + "/bin/"
     nova = ("--config-file", f"{settings.instance.etc}/nova/nova.conf")
@@ -51,7 +64,15 @@ def later_services(settings: Settings) -> list[Service]:
         "nova-compute": (f"{programs}nova-compute", *nova),
         "neutron-ovn-maintenance": (f"{programs}neutron-ovn-maintenance-worker", *neutron),
     }
-    return [Service(name, argvs[name], environment(settings), stop_seconds=4) for name in LATER]
+    return [
+        Service(
+            name,
+            argvs[name],
+            environment(settings) | {CONFIGURATION: fingerprints.get(name.partition("-")[0], "")},
+            stop_seconds=4,
+        )
+        for name in LATER
+    ]
 
 
 def environment(settings: Settings) -> dict[str, str]:

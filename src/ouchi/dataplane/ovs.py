@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ouchi.instance import Instance
 from ouchi.machine import Machine, Result
 from ouchi.steps import Outcome, changed, nothing
-from ouchi.supervise import Service
+from ouchi.supervise import CONFIGURATION, Service, digest
 from ouchi.waiting import NotYet, wait_for
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
@@ -31,8 +32,8 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def services(instance: Instance) -> tuple[Service, Service]:
-    """ovsdb-server and ovs-vswitchd, in the foreground."""
+def services(instance: Instance, other_config: Mapping[str, str] = MappingProxyType({})) -> tuple[Service, Service]:
+    """ovsdb-server and ovs-vswitchd, in the foreground; DPDK reads the plan only when ovs-vswitchd starts."""
     database = Service(
         "ovsdb",
         (
@@ -48,13 +49,12 @@ def services(instance: Instance) -> tuple[Service, Service]:
     switch = Service(
         "ovs-vswitchd",
         (
-            VSWITCHD,
+            f"{instance.etc}/ovs/ovs-vswitchd",
             f"unix:{instance.ovs_socket}",
             f"--pidfile={instance.ovs}/ovs-vswitchd.pid",
-            f"--unixctl={instance.ovs}/ovs-vswitchd.ctl",
             "-vsyslog:off",
         ),
-        environment(instance),
+        environment(instance) | {CONFIGURATION: digest(sorted(other_config.items()))},
     )
     return database, switch
 
@@ -65,6 +65,9 @@ def create_database(machine: Machine, instance: Instance) -> Outcome:
     machine.make_folder(f"{instance.run}/dpdk", mode=0o700)
     # The guests' QEMU makes its sockets here; setgid so that OVS and QEMU agree on the group.
     machine.make_folder(instance.vhost, mode=0o2775, owner="libvirt-qemu")
+    # By this name, not the package's, ovs-appctl finds its control socket.
+    machine.make_folder(f"{instance.etc}/ovs")
+    machine.run(("ln", "-sfn", VSWITCHD, f"{instance.etc}/ovs/ovs-vswitchd"))
     if machine.exists(f"{instance.ovs}/conf.db"):
         return nothing("the database is there")
     new = f"{instance.ovs}/conf.db.new"
@@ -83,9 +86,8 @@ def vsctl(machine: Machine, instance: Instance, *words: str, wait: float = 0) ->
 
 def appctl(machine: Machine, instance: Instance, *words: str, check: bool = True) -> Result:
     """ovs-appctl against this instance's ovs-vswitchd."""
-    return machine.run(
-        ("ovs-appctl", "--timeout=10", "-t", f"{instance.ovs}/ovs-vswitchd.ctl", *words), timeout=15, check=check
-    )
+    argv = ("ovs-appctl", "--timeout=10", *words)
+    return machine.run(argv, timeout=15, check=check, env={"OVS_RUNDIR": instance.ovs})
 
 
 def wait_for_database(machine: Machine, instance: Instance) -> None:

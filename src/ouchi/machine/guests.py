@@ -32,6 +32,8 @@ def guests_of(instance: Instance) -> list[Guest]:
             with contextlib.suppress(OSError):
                 words = RealPath(f"/proc/{name}/cmdline").read_bytes()
                 program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
-                if program.startswith("qemu-system-") and disks in words:
+                # A container on this machine may run guests of its own, with the same folders.
+                near = os.readlink(f"/proc/{name}/ns/pid") == os.readlink("/proc/self/ns/pid")
+                if near and program.startswith("qemu-system-") and disks in words:
                     found.append(Guest(int(name)))
     return found

@@ -105,6 +105,9 @@ def _process(pid: int, instance: str) -> Process | None:
     if pid == os.getpid():
         return None
     try:
+        # A container on this machine may run an ouchi of its own, with the same marks.
+        if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
+            return None
         variables = parse_environ(RealPath(f"/proc/{pid}/environ").read_bytes())
         if variables.get(MARK) != instance or not variables.get(SERVICE_MARK):
             return None

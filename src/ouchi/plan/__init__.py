@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ouchi.errors import BadInput, error, info, Severity, warning
+from ouchi.errors import BadInput, Severity, error, info, warning
 from ouchi.facts import Facts, physical_cores
 from ouchi.plan.guests import in_turn, place_guests
 from ouchi.plan.keys import nova_keys, ovs_other_config

@@ -30,8 +30,8 @@ def summary_text(site: Site, plan: Plan, verdict: Verdict, seconds: float) -> st
         "next",
         "  ouchi status                    every part's live state",
         f"  ouchi console {first:<18}a server's console",
-        "  ouchi openstack server list     the OpenStack client, or: export OS_CLOUD=ouchi",
-        '  eval "$(ouchi env)"             for ovs-vsctl, ovs-appctl, virsh and openstack of your own',
+        "  ouchi openstack server list     the OpenStack client, as administrator",
+        '  eval "$(ouchi env)"             for ovs-vsctl, ovs-appctl, ovn-nbctl and virsh of your own',
         "  ouchi down                      stop everything and put the machine back",
     ]
     return "\n".join(lines)

@@ -68,7 +68,7 @@ servers:
       - network: right
         address: 10.102.0.1
 
-# To try next: add a server, or give the forwarder 2 vcpus, and run `ouchi up` again.
+# To try next: add a server on `left`, and run `ouchi up` again.
 """)
 
 

@@ -6,6 +6,7 @@ a log file of its own and carries ouchi's mark in its environment.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,15 @@ from ouchi.errors import Failed, Finding, error
 from ouchi.instance import Instance
 from ouchi.machine import Reader
 from ouchi.machine.processes import SERVICE_MARK
+
+CONFIGURATION = "OUCHI_CONFIGURATION"
+"""The variable that holds the digest of what a program reads only when it starts: another digest is another
+definition, and so a restart."""
+
+
+def digest(value: object) -> str:
+    """A short fingerprint of a configuration."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 class Status(StrEnum):

@@ -63,7 +63,7 @@ def verify(
         pings = beside.submit(traffic.check_pings, machine, instance, paths)
         domains = guests.read_domains(machine, instance)
         checks = [
-            *guests.check_servers(site, cloud),
+            *guests.check_servers(site, plan, cloud),
             *guests.check_guests(machine, plan, domains),
             *dataplane.check_switch(machine, instance, plan),
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ouchi.cloud import libvirt
+from ouchi.cloud.resources import flavor_name
 from ouchi.cpulist import format_cpus, parse_cpus
 from ouchi.instance import Instance
 from ouchi.machine import Machine
@@ -52,12 +53,23 @@ def parse_domain(text: str) -> tuple[str, tuple[str, ...]]:
     return (name.text or "" if name is not None else ""), types
 
 
-def check_servers(site: Site, cloud: Connection) -> list[Check]:
-    """Every server of the site is ACTIVE, once."""
+def check_servers(site: Site, plan: Plan, cloud: Connection) -> list[Check]:
+    """Every server of the site is ACTIVE, once, and of the shape that the plan has for it."""
     states: dict[str, list[str]] = {}
+    shapes: dict[str, str] = {}
     for server in cloud.compute.servers():
         states.setdefault(server.name, []).append(server.status)
+        shapes[server.name] = server.flavor["original_name"]
     return [
+        Check(
+            f"server {guest.name} has the planned shape",
+            shapes.get(guest.name, flavor_name(guest)) == flavor_name(guest),
+            shapes.get(guest.name, "no such server"),
+            flavor_name(guest),
+            f"ouchi openstack server delete --wait {guest.name}, then: ouchi up",
+        )
+        for guest in plan.guests
+    ] + [
         Check(
             f"server {server.name} is ACTIVE",
             states.get(server.name) == ["ACTIVE"],
