@@ -24,7 +24,7 @@ from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.privilege import KEPT, KEPT_WHOLE
 from ouchi.machine.processes import marked
-from ouchi.steps import endpoint, hugepages
+from ouchi.steps import device, hugepages
 from ouchi.supervise import PATH
 
 ROOT = f"{WORK}/root"
@@ -122,7 +122,7 @@ def tidy(machine: LocalMachine) -> None:
     """Remove the root, having given back what an instance in it has taken of the host and noted in its journal."""
     if machine.exists(ROOT):
         journal = Journal(machine, f"{ROOT}{Instance().state}")
-        endpoint.undo(machine, journal)
+        device.undo(machine, journal)
         hugepages.undo(machine, journal)
         machine.run(("rm", "-rf", "--one-file-system", ROOT), timeout=300)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,7 +13,7 @@ from ouchi.journal import Journal
 from ouchi.machine import processes
 from ouchi.machine.guests import guests_of
 from ouchi.machine.local import LocalMachine
-from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
+from ouchi.steps import Outcome, changed, clouds, device, hugepages, mount, nothing, packages
 from ouchi.supervise import Supervisor
 from ouchi.supervise.choose import choose_supervisor
 
@@ -35,9 +34,8 @@ def down(machine: LocalMachine, instance: Instance, timeline: Timeline, *, purge
     stages: list[tuple[str, str, Callable[[], Outcome]]] = [
         ("cloud", "control plane", lambda: _stop(supervisor, instance, [*LATER, *(f"{name}-api" for name in APIS)])),
         ("servers", "guests", lambda: stop_guests(machine, instance)),
-        ("dataplane", "endpoints", lambda: _done(endpoint.undo(machine, journal))),
         ("cloud", "services", lambda: _shutdown(supervisor, instance)),
-        ("dataplane", "bridges", lambda: delete_devices(machine, instance)),
+        ("dataplane", "devices", lambda: _done(device.undo(machine, journal))),
         ("cloud", "libvirt", lambda: _done(libvirt.undo(machine, journal))),
         ("host", "hugetlbfs", lambda: _done(mount.undo(machine, instance.hugepages))),
         ("host", "hugepages", lambda: _done(hugepages.undo(machine, journal))),
@@ -90,23 +88,6 @@ def stop_guests(machine: LocalMachine, instance: Instance) -> Outcome:
     for guest in guests:
         guest.kill()
     return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
-
-
-def delete_devices(machine: LocalMachine, instance: Instance) -> Outcome:
-    """Delete the devices of our bridges: they outlive the switch, be it stopped or killed.
-
-    The switch's own database, which is gone only with the run folder, has their names.
-    """
-    path = f"{instance.ovs}/conf.db"
-    if not machine.exists(path):
-        return nothing("the switch never ran")
-    query = ["Open_vSwitch", {"op": "select", "table": "Bridge", "where": [], "columns": ["name"]}]
-    (answer,) = json.loads(machine.run(("ovsdb-tool", "query", path, json.dumps(query))).stdout)
-    made = ["ovs-netdev", *sorted(row["name"] for row in answer["rows"])]
-    names = [name for name in made if machine.exists(f"/sys/class/net/{name}")]
-    for name in names:
-        machine.run(("ip", "link", "delete", name))
-    return changed(f"deleted: {', '.join(names)}") if names else nothing("no device")
 
 
 def remove_folders(machine: LocalMachine, instance: Instance, *, purge: bool) -> Outcome:

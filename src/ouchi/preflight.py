@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 
 from ouchi.cloud import PORTS
+from ouchi.dataplane import ovs
 from ouchi.errors import BadInput, Finding, error
-from ouchi.machine import Machine
+from ouchi.journal import Journal
+from ouchi.machine import Machine, processes
+from ouchi.steps import clouds, device
 from ouchi.supervise import Status, Supervisor
 
 SERVICES = {
@@ -41,22 +44,22 @@ def check_disk(machine: Machine, folder: str) -> None:
         )
 
 
-def check_others(machine: Machine, supervisor: Supervisor, bridges: Iterable[str]) -> None:
-    """Raise :class:`~ouchi.errors.BadInput` for every port and device that somebody else holds."""
+def check_others(machine: Machine, journal: Journal, supervisor: Supervisor, bridges: Iterable[str]) -> None:
+    """Raise :class:`~ouchi.errors.BadInput` for every port, device and file that is in the way."""
     running = {name for name, state in supervisor.states().items() if state.status in (Status.RUNNING, Status.STARTING)}
-    findings = _taken_ports(machine, running)
-    if "ovs-vswitchd" not in running:
-        findings += [
-            error(
-                f"the network device {name} is already in use by an Open vSwitch that is not ours",
-                where=f"/sys/class/net/{name}",
-                found="a device that ouchi has not made",
-                expected="no other userspace datapath and no bridge of that name in this network namespace",
-                remedy="stop the other Open vSwitch, then: ouchi up",
-            )
-            for name in ("ovs-netdev", *bridges)
-            if machine.exists(f"/sys/class/net/{name}")
-        ]
+    running |= {process.service for process in processes.marked(supervisor.instance.name)}  # of a killed supervisor
+    findings = [*_taken_ports(machine, running), *clouds.unreadable(machine)]
+    findings += [
+        error(
+            f"the network device {name} is already in use by an Open vSwitch that is not ours",
+            where=f"/sys/class/net/{name}",
+            found="a device that ouchi has not made",
+            expected="no other userspace datapath and no bridge of that name in this network namespace",
+            remedy="stop the other Open vSwitch, then: ouchi up",
+        )
+        for name in (ovs.DATAPATH, *bridges)
+        if machine.exists(f"/sys/class/net/{name}") and not device.is_ours(journal, name)
+    ]
     if findings:
         raise BadInput(findings)
 

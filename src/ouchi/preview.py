@@ -142,7 +142,7 @@ class Ahead:
         bridges = (ovs.INTEGRATION, *self.wanted.bridges.values())
         for check in (
             partial(check_disk, self.machine, there),
-            partial(check_others, self.machine, self.supervisor, bridges),
+            partial(check_others, self.machine, Journal(self.machine, self.instance.state), self.supervisor, bridges),
         ):
             try:
                 if self.running is not None:  # otherwise our own services would be taken for somebody else's
@@ -197,9 +197,9 @@ class Ahead:
         texts = []
         for need in self.wanted.plan.hugepages:
             have = int(self.machine.read(hugepages.counter(need.node, need.size_kib)))
-            before = int(records.get(f"{need.node}:{need.size_kib}", {}).get("before", have))
-            if have != before + need.count:
-                texts.append(f"node {need.node}: {before + need.count} pages of {need.size_kib} KiB; there are {have}")
+            record = records.get(f"{need.node}:{need.size_kib}", {})
+            if not record.get("reserved") or record["ours"] != need.count or have < need.count:
+                texts.append(f"node {need.node}: {need.count} pages of {need.size_kib} KiB; there are {have}")
         counts = sum(need.count for need in self.wanted.plan.hugepages)
         return (Will.CHANGE, "reserve " + "; ".join(texts)) if texts else (Will.NOTHING, f"{counts} pages are reserved")
 

@@ -25,7 +25,7 @@ from ouchi.secrets import load_secrets
 from ouchi.site import Site, default_site
 from ouchi.stages import STAGES
 from ouchi.status import kept_site
-from ouchi.steps import Outcome, changed, clouds, endpoint, hugepages, mount, nothing, packages
+from ouchi.steps import Outcome, changed, clouds, device, endpoint, hugepages, mount, nothing, packages
 from ouchi.supervise import Supervisor
 from ouchi.supervise.choose import choose_supervisor
 from ouchi.verify import Verdict, verify
@@ -178,7 +178,7 @@ class Up:
         self.site, self.plan, self.bridges = wanted.site, wanted.plan, wanted.bridges
         # What later commands hold the host against, whatever becomes of the user's file meanwhile.
         self.machine.write(kept_site(self.instance), self.machine.read(self.site_file))
-        check_others(self.machine, self.supervisor, (ovs.INTEGRATION, *self.bridges.values()))
+        check_others(self.machine, self.journal, self.supervisor, (ovs.INTEGRATION, *self.bridges.values()))
         self.timeline.emit(Kind.NOTE, "plan", "plan", plan_text(self.plan))
         return nothing("made from the site and the facts")
 
@@ -208,6 +208,8 @@ class Up:
         return _started(started, "OVS-DPDK runs")
 
     def make_bridges(self, _say: Say) -> Outcome:
+        for name in (ovs.DATAPATH, ovs.INTEGRATION, *self.bridges.values()):
+            device.note(self.machine, self.journal, name)
         ovs.create_bridges(self.machine, self.instance, self.bridges)
         return nothing(", ".join((ovs.INTEGRATION, *self.bridges.values())))
 

@@ -174,8 +174,13 @@ class Lab:
         """
         upper = self.folder / f"upper{number}"
         inside = {f"{top}{path.removeprefix(str(upper))}": what for path, what in files(upper).items()}
-        usual = {*NOBODYS, *(path for path in HIDDEN if inside.get(path) == GONE)}
-        return {path: what for path, what in inside.items() if path not in usual and describe(Path(path)) != what}
+
+        def differs(path: str, what: list[str]) -> bool:
+            if path.startswith(HIDDEN):  # what the machine has there now says nothing
+                return what != GONE
+            return path not in NOBODYS and describe(Path(path)) != what
+
+        return {path: what for path, what in inside.items() if differs(path, what)}
 
     def processes(self) -> dict[int, list[str]]:
         """The command lines of everything that runs inside, by the lab's own numbers."""

@@ -208,23 +208,21 @@ def test_the_supervisor_itself() -> None:
 # --- host and dataplane
 
 
-def test_hugepages_on_top_of_those_that_were_there(tmp_path: Path) -> None:
+def test_hugepages() -> None:
     facts = collect(SnapshotReader(HOSTS / "vm-8-cpus" / "root"))
     plan = make_plan(load_site(SITE, "site.yaml"), facts)
     (need,) = plan.hugepages
-    journal = Journal(LocalMachine(), str(tmp_path))
-    journal.note("hugepages", f"0:{need.size_kib}", {"before": 10, "ours": need.count})
 
     def with_pages(total: int) -> Part:
         node = replace(facts.memory[0], hugepages=(HugepagePool(need.size_kib, total, 3),))
-        (found,) = hugepage_parts(replace(facts, memory=(node,)), plan, journal)
+        (found,) = hugepage_parts(replace(facts, memory=(node,)), plan)
         return found
 
-    enough, few = with_pages(need.count + 10), with_pages(need.count + 9)
+    enough, few = with_pages(need.count), with_pages(need.count - 1)
     assert (enough.ok, enough.state) == (True, "reserved")
     assert (few.ok, few.state) == (False, "too few")
-    assert enough.found == f"{need.count + 10} of 2 MiB, 3 free"
-    assert enough.expected == f"{need.count} planned, on top of 10 that were there"
+    assert enough.found == f"{need.count} of 2 MiB, 3 free"
+    assert enough.expected == f"{need.count} planned"
 
 
 def test_ports_by_their_names_in_ovn() -> None:

@@ -19,6 +19,7 @@ from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
 from ouchi.runner import run_tasks
 from ouchi.up import Up
+from ouchi.wanted import read_wanted
 
 LOCK = "/run/lock/ouchi.lock"
 
@@ -39,6 +40,8 @@ def _timeline(*, as_json: bool) -> Iterator[Timeline]:
 def run_up(site_file: str, until: str, *, as_json: bool) -> int:
     """``up``: lock, tasks, summary. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
+    # A file that cannot be used is refused before anything is changed, packages included.
+    read_wanted(machine, machine.absolute(site_file))
     with only_one(LOCK, "up"), _timeline(as_json=as_json) as timeline:
         up = Up(machine, instance, machine.absolute(site_file), timeline)
         run_tasks(up.tasks(until), timeline, machine.interrupt)

@@ -19,6 +19,8 @@ from ouchi.waiting import NotYet, wait_for
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 INTEGRATION = "br-int"
+DATAPATH = "ovs-netdev"
+"""The device of the userspace datapath itself."""
 
 
 def environment(instance: Instance) -> dict[str, str]:

@@ -121,7 +121,7 @@ def _looks(machine: Machine, settings: Settings, wanted: Wanted | None, journal:
     site, plan = wanted.site, wanted.plan
     switch, nova = ("ovsdb", "ovs-vswitchd"), ("mariadb", "keystone-api", "nova-api")
     return [
-        Look("host", "hugepages", (), lambda: host.hugepage_parts(wanted.facts, plan, journal)),
+        Look("host", "hugepages", (), lambda: host.hugepage_parts(wanted.facts, plan)),
         *looks,
         Look("dataplane", "PMD threads", switch, lambda: host.switch_parts(machine, instance, plan)),
         Look("dataplane", "bridges", ("ovsdb",), lambda: host.bridge_parts(machine, instance, site, journal)),

@@ -14,32 +14,29 @@ from ouchi.machine import Machine
 from ouchi.plan import Plan
 from ouchi.site import Site
 from ouchi.status.values import Part, of_check
-from ouchi.steps import endpoint, hugepages, mount
+from ouchi.steps import device, endpoint, mount
 from ouchi.verify.dataplane import check_switch
 from ouchi.wanted import bridges_of
 
 Rows = Sequence[Mapping[str, object]]
 
 
-def hugepage_parts(facts: Facts, plan: Plan, journal: Journal) -> list[Part]:
-    """Pages of each node: the plan's on top of those that were there before ouchi."""
-    records = journal.records(hugepages.KIND)
+def hugepage_parts(facts: Facts, plan: Plan) -> list[Part]:
+    """Pages of each node: enough of them that ours are there."""
     nodes = {node.node: node for node in facts.memory}
     parts = []
     for need in plan.hugepages:
         pool = nodes[need.node].pool(need.size_kib) if need.node in nodes else None
         have, free = (pool.total, pool.free) if pool else (0, 0)
-        before = int(records.get(f"{need.node}:{need.size_kib}", {}).get("before", 0))
-        others = f", on top of {before} that were there" if before else ""
         parts.append(
             Part(
                 "host",
                 "hugepages",
                 f"node {need.node}",
-                "reserved" if have >= need.count + before else "too few",
-                have >= need.count + before,
+                "reserved" if have >= need.count else "too few",
+                have >= need.count,
                 f"{have} of {need.size_kib // 1024} MiB, {free} free",
-                f"{need.count} planned{others}",
+                f"{need.count} planned",
             )
         )
     return parts
@@ -63,7 +60,7 @@ def bridge_parts(machine: Machine, instance: Instance, site: Site, journal: Jour
     types = {str(row["name"]): str(row["datapath_type"]) for row in rows}
     bridges = bridges_of(site)
     points = endpoint.endpoints(site, bridges)
-    devices = journal.records(endpoint.KIND)
+    devices = journal.records(device.KIND)
     parts = []
     for name in dict.fromkeys((ovs.INTEGRATION, *bridges.values(), *(endpoint.outside(p.physnet) for p in points))):
         found = types.get(name, "")

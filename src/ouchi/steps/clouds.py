@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ouchi.cloud import CLOUD, REGION, Settings
-from ouchi.errors import Failed, error
+from ouchi.errors import Failed, Finding, error
 from ouchi.journal import Journal
 from ouchi.machine import Machine
 from ouchi.steps import Outcome, changed, nothing
@@ -47,6 +47,18 @@ def add(machine: Machine, journal: Journal, settings: Settings) -> Outcome:
     return changed(text) if any(wrote) else nothing(text)
 
 
+def unreadable(machine: Machine) -> list[Finding]:
+    """A finding for each of the two files that is there and is not one that clients read; nothing is changed."""
+    findings: list[Finding] = []
+    for path in (f"{FOLDER}/clouds.yaml", f"{FOLDER}/secure.yaml"):
+        if machine.exists(path):
+            try:
+                _parse(path, machine.read(path))
+            except Failed as reason:
+                findings += reason.findings
+    return findings
+
+
 def _put(machine: Machine, journal: Journal, path: str, entry: dict[str, Any], mode: int) -> bool:
     """Write our entry into one file; True when it was missing or different."""
     text = machine.read(path) if machine.exists(path) else None
@@ -64,7 +76,11 @@ def _put(machine: Machine, journal: Journal, path: str, entry: dict[str, Any], m
 def undo(machine: Machine, journal: Journal) -> list[str]:
     """Put the files back byte for byte; a file that was changed since only loses our entry."""
     done = []
-    for path, record in reversed(journal.records(KIND).items()):
+    records = journal.records(KIND)
+    for name in machine.entries(FOLDER) if records else ():
+        if name.startswith(".ouchi-"):  # a run was killed while it wrote
+            machine.remove(f"{FOLDER}/{name}")
+    for path, record in reversed(records.items()):
         if path == FOLDER:
             if not machine.entries(FOLDER):
                 machine.remove(FOLDER)

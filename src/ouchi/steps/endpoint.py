@@ -16,9 +16,7 @@ from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine import Machine
 from ouchi.site import Site
-from ouchi.steps import Outcome, changed, nothing
-
-KIND = "device"
+from ouchi.steps import Outcome, changed, device, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,11 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
     near, far, new = f"ouchi-near{number}", f"ouchi-far{number}", f"ouchi-new{number}"
     made = False
     if not machine.exists(f"/sys/class/net/{near}"):
-        journal.note(KIND, near, {})
+        device.note(machine, journal, near)
         machine.run(("ip", "link", "add", near, "type", "veth", "peer", "name", far))
         made = True
     if not machine.exists(f"/sys/class/net/{port}"):
-        journal.note(KIND, port, {"namespace": space})
+        device.note(machine, journal, port, space)
         machine.run(("ip", "link", "delete", new), check=False)
         machine.run(("ip", "netns", "delete", space), check=False)
         machine.run(("ip", "netns", "add", space))
@@ -86,26 +84,15 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
         # It has its name only when all is done: a run that was killed before that is begun afresh.
         machine.run(("ip", "link", "set", new, "name", port))
         made = True
-    for device in (near, far, port):
-        machine.poke(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1")
-        machine.run(("ip", "link", "set", device, "up"))
+    for name in (near, far, port):
+        machine.poke(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+        machine.run(("ip", "link", "set", name, "up"))
     other = outside(endpoint.physnet)
+    device.note(machine, journal, other)
     bridge = ("--may-exist", "add-br", other, "--", "set", "Bridge", other, "datapath_type=netdev")
     ports = [(endpoint.bridge, near, f"trunks={endpoint.vlan}"), (other, far, f"trunks={endpoint.vlan}")]
     ports.append((other, port, f"tag={endpoint.vlan}"))
-    words = [word for on, name, vlan in ports for word in ("--", "--may-exist", "add-port", on, name, vlan)]
+    words = [word for on, end, vlan in ports for word in ("--", "--may-exist", "add-port", on, end, vlan)]
     vsctl(machine, instance, *bridge, *words, wait=15)
     text = f"{endpoint.address} on VLAN {endpoint.vlan} in namespace {space}"
     return changed(text) if made else nothing(text)
-
-
-def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Remove the devices and namespaces."""
-    done = []
-    for device, record in journal.records(KIND).items():
-        machine.run(("ip", "link", "delete", device), check=False)
-        if space := record.get("namespace"):
-            machine.run(("ip", "netns", "delete", str(space)), check=False)
-            done.append(f"namespace {space} removed")
-        journal.forget(KIND, device)
-    return done

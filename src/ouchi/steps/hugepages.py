@@ -20,16 +20,18 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
 
     Raises :class:`~ouchi.errors.Failed` when the kernel does not find that much unfragmented memory.
     """
-    path = counter(node, size_kib)
+    path, key = counter(node, size_kib), f"{node}:{size_kib}"
     have = int(machine.read(path))
-    before = int(journal.note(KIND, f"{node}:{size_kib}", {"before": have, "ours": count})["before"])
-    target = before + count
-    if have == target:
+    record = journal.note(KIND, key, {"before": have, "ours": count, "reserved": False})
+    # Somebody else may have changed the count since; what counts is that ours are among them.
+    more = max(have + count - int(record["ours"]), count)
+    target = more if record["reserved"] else int(record["before"]) + count
+    if have == target and record["reserved"]:
         return nothing(f"node {node}: {count} pages of {size_kib} KiB are reserved")
-    journal.amend(KIND, f"{node}:{size_kib}", {"ours": count})
     for _attempt in range(3):
         machine.poke(path, str(target))
         if int(machine.read(path)) >= target:
+            journal.amend(KIND, key, {"ours": count, "reserved": True})
             return changed(f"node {node}: {count} pages of {size_kib} KiB reserved")
         machine.poke("/proc/sys/vm/compact_memory", "1")
     found = int(machine.read(path))
@@ -37,7 +39,7 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
         error(
             f"node {node} has no room for the hugepages of the plan",
             where=path,
-            found=f"{found - before} pages of {size_kib} KiB could be reserved",
+            found=f"{max(0, found - target + count)} pages of {size_kib} KiB could be reserved",
             expected=f"{count} pages ({count * size_kib // 1024} MiB) of unfragmented free memory",
             remedy="end programs that hold memory, or make guests smaller in ouchi.yaml, then: ouchi up",
         )
@@ -45,15 +47,18 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
 
 
 def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Give our pages back. A count that somebody else changed meanwhile keeps their change."""
+    """Give our pages back, as far as they are free. A count that somebody else changed meanwhile keeps their change."""
     done = []
     for key, record in journal.records(KIND).items():
         node, size = (int(word) for word in key.split(":"))
         path = counter(node, size)
-        have = int(machine.read(path))
-        before, ours = int(record["before"]), int(record["ours"])
-        # Killed before the pages were reserved: the count is still what it was.
-        machine.poke(path, str(have if have <= before else max(before, have - ours)))
+        have, before, ours = int(machine.read(path)), int(record["before"]), int(record["ours"])
+        if record["reserved"]:
+            free = int(machine.read(path.replace("nr_hugepages", "free_hugepages")))
+            machine.poke(path, str(have - min(ours, free)))
+        elif have > before:  # killed while they were being reserved
+            machine.poke(path, str(max(before, have - ours)))
         journal.forget(KIND, key)
-        done.append(f"node {node}: {have - int(machine.read(path))} pages of {size} KiB given back")
+        if given := have - int(machine.read(path)):
+            done.append(f"node {node}: {given} pages of {size} KiB given back")
     return done

@@ -71,6 +71,7 @@ class Supervisor(Protocol):
 
     kind: str
     """``systemd`` or ``supervisor``."""
+    instance: Instance
 
     def start(self, services: Sequence[Service]) -> list[str]:
         """Start every service that is not running with exactly this definition, side by side, without waiting
