@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ouchi.cloud import PORTS
 from ouchi.dataplane import ovs
 from ouchi.errors import BadInput, Finding, error
+from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine import Machine, processes
 from ouchi.steps import clouds, device
@@ -44,10 +45,12 @@ def check_disk(machine: Machine, folder: str) -> None:
         )
 
 
-def check_others(machine: Machine, journal: Journal, supervisor: Supervisor, bridges: Iterable[str]) -> None:
+def check_others(
+    machine: Machine, instance: Instance, journal: Journal, supervisor: Supervisor, bridges: Iterable[str]
+) -> None:
     """Raise :class:`~ouchi.errors.BadInput` for every port, device and file that is in the way."""
     running = {name for name, state in supervisor.states().items() if state.status in (Status.RUNNING, Status.STARTING)}
-    running |= {process.service for process in processes.marked(supervisor.instance.name)}  # of a killed supervisor
+    running |= {process.service for process in processes.marked(instance.name)}  # of a killed supervisor
     findings = [*_taken_ports(machine, running), *clouds.unreadable(machine)]
     findings += [
         error(

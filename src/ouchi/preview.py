@@ -140,9 +140,10 @@ class Ahead:
         found: list[Finding] = []
         there = self.instance.state if self.machine.exists(self.instance.state) else "/var/lib"
         bridges = (ovs.INTEGRATION, *self.wanted.bridges.values())
+        journal = Journal(self.machine, self.instance.state)
         for check in (
             partial(check_disk, self.machine, there),
-            partial(check_others, self.machine, Journal(self.machine, self.instance.state), self.supervisor, bridges),
+            partial(check_others, self.machine, self.instance, journal, self.supervisor, bridges),
         ):
             try:
                 if self.running is not None:  # otherwise our own services would be taken for somebody else's

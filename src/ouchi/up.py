@@ -178,7 +178,8 @@ class Up:
         self.site, self.plan, self.bridges = wanted.site, wanted.plan, wanted.bridges
         # What later commands hold the host against, whatever becomes of the user's file meanwhile.
         self.machine.write(kept_site(self.instance), self.machine.read(self.site_file))
-        check_others(self.machine, self.journal, self.supervisor, (ovs.INTEGRATION, *self.bridges.values()))
+        bridges = (ovs.INTEGRATION, *self.bridges.values())
+        check_others(self.machine, self.instance, self.journal, self.supervisor, bridges)
         self.timeline.emit(Kind.NOTE, "plan", "plan", plan_text(self.plan))
         return nothing("made from the site and the facts")
 

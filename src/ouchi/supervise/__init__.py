@@ -71,7 +71,6 @@ class Supervisor(Protocol):
 
     kind: str
     """``systemd`` or ``supervisor``."""
-    instance: Instance
 
     def start(self, services: Sequence[Service]) -> list[str]:
         """Start every service that is not running with exactly this definition, side by side, without waiting
