@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Any
-
-import click
 
 from ouchi.cloud import Settings, messaging, ovn
 from ouchi.cloud.client import authenticate
@@ -22,16 +18,14 @@ from ouchi.errors import BadInput, Finding
 from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine import CommandFailed, Machine
-from ouchi.machine.local import LocalMachine
 from ouchi.preflight import check_disk, check_others
 from ouchi.stages import STAGES
 from ouchi.steps import clouds, endpoint, hugepages, mount
 from ouchi.steps.packages import missing_packages
 from ouchi.supervise import Supervisor
-from ouchi.supervise.choose import choose_supervisor
 from ouchi.up import PACKAGES
 from ouchi.vnf.image import BUILD_PACKAGES
-from ouchi.wanted import Wanted, read_wanted
+from ouchi.wanted import Wanted
 
 ASK_SECONDS = 4.0
 """How long the cloud may take for each answer."""
@@ -56,26 +50,6 @@ class Intent:
 
 
 Answer = tuple[Will, str]
-
-
-def preview(site_file: str, until: str, *, as_json: bool) -> None:
-    """Print the plan and what ``up`` would do, up to a stage. Changes nothing; what only root may read is said to be so.
-
-    Raises :class:`~ouchi.errors.BadInput` where ``up`` would refuse: for the site at once, for what is in the way at
-    the end.
-    """
-    from ouchi.report.preview import preview_json, preview_text
-
-    machine, instance = LocalMachine(), Instance()
-    wanted = read_wanted(machine, machine.absolute(site_file))
-    ahead = Ahead(machine, instance, choose_supervisor(machine, instance), wanted, root=os.geteuid() == 0)
-    intents, findings = ahead.intents(until), ahead.in_the_way()
-    if as_json:
-        click.echo(json.dumps(preview_json(wanted, intents, findings), indent=2))
-    else:
-        click.echo(preview_text(wanted, intents))
-    if findings:
-        raise BadInput(findings)
 
 
 @dataclass

@@ -23,9 +23,9 @@ def command(site_file: str, until: str, dry_run: bool, as_json: bool) -> None:
     from ouchi.machine.privilege import need_root
 
     if dry_run:
-        from ouchi.preview import preview
+        from ouchi.cli.ahead import show_ahead
 
-        preview(site_file, until, as_json=as_json)
+        show_ahead(site_file, until, as_json=as_json)
         return
     need_root()
     from ouchi.cli.running import run_up

@@ -1,0 +1,34 @@
+"""``ouchi up --dry-run``: the plan, and what ``up`` would do."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from ouchi.errors import BadInput
+from ouchi.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.preview import Ahead
+from ouchi.report.preview import preview_json, preview_text
+from ouchi.supervise.choose import choose_supervisor
+from ouchi.wanted import read_wanted
+
+
+def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
+    """Print what would be done up to a stage. Changes nothing; what only root may read is said to be so.
+
+    Raises :class:`~ouchi.errors.BadInput` where ``up`` would refuse: for the site at once, for what is in the way at
+    the end.
+    """
+    machine, instance = LocalMachine(), Instance()
+    wanted = read_wanted(machine, machine.absolute(site_file))
+    ahead = Ahead(machine, instance, choose_supervisor(machine, instance), wanted, root=os.geteuid() == 0)
+    intents, findings = ahead.intents(until), ahead.in_the_way()
+    if as_json:
+        click.echo(json.dumps(preview_json(wanted, intents, findings), indent=2))
+    else:
+        click.echo(preview_text(wanted, intents))
+    if findings:
+        raise BadInput(findings)
