@@ -200,8 +200,12 @@ def ensure_servers(
         elif known.status == "SHUTOFF" and not known.task_state:
             touched.append(server.name)
             cloud.compute.start_server(known)
+    there = running()
     for server in site.servers:
-        _wait_until_active(cloud, existing[server.name].id, server.name, running, say)
+        known = existing[server.name]
+        if known.status == "ACTIVE" and not known.task_state and known.instance_name in there:
+            continue
+        _wait_until_active(cloud, known.id, server.name, running, say)
     return changed(f"started: {', '.join(touched)}") if touched else nothing(f"{len(site.servers)} servers are ACTIVE")
 
 

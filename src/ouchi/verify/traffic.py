@@ -102,7 +102,7 @@ def check_ping(machine: Machine, instance: Instance, path: Path, *, seconds: flo
         if time.monotonic() > end:
             break
         time.sleep(0.2)
-    answer = machine.run((*ping, "-c", "3", "-i", "0.2", "-W", "2", path.address), timeout=15, check=False)
+    answer = machine.run((*ping, "-c", "3", "-i", "0.05", "-W", "2", path.address), timeout=15, check=False)
     found = " ".join(line for line in answer.stdout.splitlines() if "received" in line or line.startswith("rtt"))
     return Check(
         f"ping: {path}",
