@@ -129,6 +129,8 @@ def _nova(settings: Settings, *, emulated: bool) -> Sections:
                 "resume_guests_state_on_host_boot": True,
                 "vif_plugging_timeout": 120,
                 "graceful_shutdown_timeout": 2,
+                # The delay keeps many nodes from asking at once; here it is up to a minute until a new node is mapped.
+                "periodic_fuzzy_delay": 0,
             },
             "api": {"auth_strategy": "keystone"},
             "wsgi": {"api_paste_config": f"{instance.openstack}/etc/nova/api-paste.ini"},
