@@ -32,6 +32,7 @@ from ouchi.status.services import duration, expected, restarts, running, service
 from ouchi.status.values import HostStatus, Part, by_layer, findings_of, not_asked, of_check
 from ouchi.supervise import State, Status
 from ouchi.verify.check import Check
+from ouchi.verify.dataplane import parse_polled
 
 HOSTS = Path(__file__).parents[1] / "cases" / "hosts"
 SITE = b"""\
@@ -232,16 +233,28 @@ def test_ports_by_their_names_in_ovn() -> None:
         {"name": "provnet-1", "external_ids": {}},
     ]
     interfaces = [
-        {"name": "br-int", "type": "internal", "link_state": "down", "external_ids": {}},
-        {"name": "vhu1", "type": "dpdkvhostuserclient", "link_state": "up", "external_ids": {"iface-id": "id-1"}},
-        {"name": "vhu2", "type": "dpdkvhostuserclient", "link_state": "down", "external_ids": {"iface-id": "id-2"}},
+        {"name": "br-int", "type": "internal", "external_ids": {}},
+        {"name": "vhu1", "type": "dpdkvhostuserclient", "external_ids": {"iface-id": "id-1"}},
+        {"name": "vhu2", "type": "dpdkvhostuserclient", "external_ids": {"iface-id": "id-2"}},
     ]
-    parts = ports_seen(("one-0", "two-0", "three-0"), logical, interfaces)
+    parts = ports_seen(("one-0", "two-0", "three-0"), logical, interfaces, {"vhu1"})
     assert [(found.part, found.ok, found.found) for found in parts] == [
-        ("one-0", True, "vhu1, dpdkvhostuserclient, link up"),
-        ("two-0", False, "vhu2, dpdkvhostuserclient, link down"),
+        ("one-0", True, "vhu1, dpdkvhostuserclient, queue polled"),
+        ("two-0", False, "vhu2, dpdkvhostuserclient, queue not polled"),
         ("three-0", False, "no interface in OVS"),
     ]
+
+
+def test_queues_that_are_polled() -> None:
+    """Text of OVS 3.1; a queue that the guest has not enabled yet does not count."""
+    text = """Displaying last 60 seconds pmd usage %
+pmd thread numa_id 0 core_id 0:
+  isolated : false
+  port: vhu25e29abc-36    queue-id:  0 (enabled)   pmd usage:  0 %
+  port: vhu6aa77734-2b    queue-id:  0 (disabled)  pmd usage:  0 %
+  overhead:  0 %
+"""
+    assert parse_polled(text) == {"vhu25e29abc-36"}
 
 
 # --- cloud

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ouchi.cloud.resources import port_name
@@ -15,7 +15,7 @@ from ouchi.plan import Plan
 from ouchi.site import Site
 from ouchi.status.values import Part, of_check
 from ouchi.steps import device, endpoint, mount
-from ouchi.verify.dataplane import check_switch
+from ouchi.verify.dataplane import check_switch, polled_ports
 from ouchi.wanted import bridges_of
 
 Rows = Sequence[Mapping[str, object]]
@@ -90,24 +90,26 @@ def port_parts(machine: Machine, instance: Instance, site: Site) -> list[Part]:
     """The vhost-user ports of the site's servers; OVN's database has their names, so OpenStack is not asked."""
     words = ("ovn-nbctl", f"--db=unix:{instance.ovn_socket}", "--no-leader-only", "--timeout=5", "--format=json")
     text = machine.run((*words, "--columns=name,external_ids", "list", "Logical_Switch_Port"), timeout=6).stdout
-    columns = ("name", "type", "link_state", "external_ids")
+    rows = ovs.tables(machine, instance, "Interface", ("name", "type", "external_ids"))
     names = [port_name(server, number) for server in site.servers for number in range(len(server.ports))]
-    return ports_seen(names, ovs.parse_rows(text), ovs.tables(machine, instance, "Interface", columns))
+    return ports_seen(names, ovs.parse_rows(text), rows, polled_ports(machine, instance))
 
 
-def ports_seen(names: Sequence[str], logical: Rows, interfaces: Rows) -> list[Part]:
+def ports_seen(names: Sequence[str], logical: Rows, interfaces: Rows, polled: Collection[str]) -> list[Part]:
     """Each port by its neutron name: OVN says which interface of OVS it is."""
     identifiers = {_map(row["external_ids"]).get("neutron:port_name"): row["name"] for row in logical}
     by_identifier = {_map(row["external_ids"]).get("iface-id"): row for row in interfaces}
     parts = []
     for name in names:
         row = by_identifier.get(identifiers.get(name, ""), {})
-        kind, link = str(row.get("type", "no interface")), str(row.get("link_state", "absent"))
-        ok = (kind, link) == ("dpdkvhostuserclient", "up")
-        seen = f"{row['name']}, {kind}, link {link}" if row else "no interface in OVS"
+        kind, queue = str(row.get("type", "no interface")), "polled" if row.get("name") in polled else "not polled"
+        ok = (kind, queue) == ("dpdkvhostuserclient", "polled")
+        seen = f"{row['name']}, {kind}, queue {queue}" if row else "no interface in OVS"
         state = "connected" if ok else "not connected"
         remedy = "ouchi logs ovs-vswitchd" if row else "ouchi up"
-        parts.append(Part("dataplane", "port", name, state, ok, seen, "dpdkvhostuserclient, link up", remedy=remedy))
+        parts.append(
+            Part("dataplane", "port", name, state, ok, seen, "dpdkvhostuserclient, queue polled", remedy=remedy)
+        )
     return parts
 
 
