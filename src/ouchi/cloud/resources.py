@@ -166,6 +166,15 @@ def wait_for_compute(cloud: Connection, host: str, since: datetime) -> None:
             raise NotYet("nova-compute has not reported")
         if not list(cloud.compute.hypervisors()):
             raise NotYet("the node is not mapped to its cell")
+        # nova saves the node, NUMA topology included, before it tells placement what there is to have.
+        placement = cloud.placement
+        inventories = [
+            inventory
+            for provider in placement.resource_providers()
+            for inventory in placement.resource_provider_inventories(provider)
+        ]
+        if not any(inventory.resource_class == "MEMORY_MB" for inventory in inventories):
+            raise NotYet("placement does not know what the node has")
 
     wait_for("nova-compute", probe, seconds=180, every=0.5, remedy="ouchi logs nova-compute")
 
