@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ouchi.instance import Instance
 from ouchi.machine import Machine
 
-NAMES = ("admin", "keystone", "nova", "neutron", "glance", "placement", "rabbitmq", "erlang_cookie", "metadata")
+NAMES = ("admin", "keystone", "nova", "neutron", "glance", "placement", "rabbitmq", "erlang_cookie")
 
 
 def load_secrets(machine: Machine, instance: Instance) -> Mapping[str, str]:
