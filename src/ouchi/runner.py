@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ouchi.errors import Failed, Finding, Interrupted, OuchiError, error
 from ouchi.events import Kind, Say, Timeline
 from ouchi.steps import Outcome
+
+Answers = queue.SimpleQueue[tuple[str, Outcome | OuchiError] | None]
+"""A task's name and what came of it; ``None``: Ctrl-C. The one kind of queue that a signal handler may fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,8 @@ def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[],
     running: set[str] = set()
     outcomes: dict[str, Outcome] = {}
     failures: list[OuchiError] = []
-    answers: queue.Queue[tuple[str, Outcome | OuchiError]] = queue.Queue()
-    try:
+    answers: Answers = queue.SimpleQueue()
+    with _interrupts(lambda: answers.put(None)):
         while running or (waiting and not failures):
             if not failures:
                 for task in [task for task in waiting if all(need in outcomes for need in task.needs)]:
@@ -49,28 +54,37 @@ def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[],
                     threading.Thread(target=_run, args=(task, timeline, answers), daemon=True, name=task.name).start()
             if not running:
                 raise ValueError(f"tasks need each other in a circle: {', '.join(task.name for task in waiting)}")
-            name, answer = answers.get()
+            if (answer := answers.get()) is None:
+                _stop(running, answers, interrupt)
+                raise _interrupted(len(outcomes), len(tasks))
+            name, outcome = answer
             running.discard(name)
-            if isinstance(answer, OuchiError):
-                failures.append(answer)
+            if isinstance(outcome, OuchiError):
+                failures.append(outcome)
             else:
-                outcomes[name] = answer
-    except KeyboardInterrupt:
-        _stop(running, answers, interrupt)
-        raise Interrupted(
-            Finding(
-                error("").severity,
-                "interrupted; nothing is lost",
-                found=f"{len(outcomes)} of {len(tasks)} tasks done",
-                remedy="run the same command again to go on, or: ouchi down",
-            )
-        ) from None
+                outcomes[name] = outcome
     if failures:
         raise _together(failures)
     return outcomes
 
 
-def _run(task: Task, timeline: Timeline, answers: queue.Queue[tuple[str, Outcome | OuchiError]]) -> None:
+@contextlib.contextmanager
+def _interrupts(heard: Callable[[], None]) -> Iterator[None]:
+    """Call ``heard`` on Ctrl-C in place of Python's exception, which would fall into the middle of a lock or a queue.
+
+    Only the main thread is told of signals; elsewhere nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: heard())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(task: Task, timeline: Timeline, answers: Answers) -> None:
     begin = time.monotonic()
     timeline.emit(Kind.STARTED, task.stage, task.name)
     try:
@@ -89,17 +103,28 @@ def _run(task: Task, timeline: Timeline, answers: queue.Queue[tuple[str, Outcome
         answers.put((task.name, outcome))
 
 
-def _stop(
-    running: set[str], answers: queue.Queue[tuple[str, Outcome | OuchiError]], interrupt: Callable[[], None]
-) -> None:
+def _stop(running: set[str], answers: Answers, interrupt: Callable[[], None]) -> None:
     """End what tasks wait for, and give them a moment to notice."""
     interrupt()
     end = time.monotonic() + 5
     while running and (left := end - time.monotonic()) > 0:
         try:
-            running.discard(answers.get(timeout=left)[0])
+            answer = answers.get(timeout=left)
         except queue.Empty:
             break
+        if answer:  # a second Ctrl-C changes nothing
+            running.discard(answer[0])
+
+
+def _interrupted(done: int, of: int) -> Interrupted:
+    return Interrupted(
+        Finding(
+            error("").severity,
+            "interrupted; nothing is lost",
+            found=f"{done} of {of} tasks done",
+            remedy="run the same command again to go on, or: ouchi down",
+        )
+    )
 
 
 def _together(failures: Sequence[OuchiError]) -> OuchiError:

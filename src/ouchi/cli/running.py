@@ -19,6 +19,7 @@ from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
 from ouchi.runner import run_tasks
 from ouchi.up import Up
+from ouchi.waiting import stop_waiting
 from ouchi.wanted import read_wanted
 
 LOCK = "/run/lock/ouchi.lock"
@@ -44,7 +45,7 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
     read_wanted(machine, machine.absolute(site_file))
     with only_one(LOCK, "up"), _timeline(as_json=as_json) as timeline:
         up = Up(machine, instance, machine.absolute(site_file), timeline)
-        run_tasks(up.tasks(until), timeline, machine.interrupt)
+        run_tasks(up.tasks(until), timeline, lambda: _stop(machine))
     seconds = timeline.now()
     if as_json:
         timings = [
@@ -59,6 +60,12 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
     else:
         click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
     return 0
+
+
+def _stop(machine: LocalMachine) -> None:
+    """End what tasks wait for: programs, and what is to come up."""
+    machine.interrupt()
+    stop_waiting()
 
 
 def run_down(*, purge: bool, as_json: bool) -> int:
