@@ -37,11 +37,14 @@ COMMAND_RUNS = 20
 )
 @click.option("--only", "names", type=click.Choice(NAMES), multiple=True, help="Only this; may be given again.")
 @click.option("--fresh", is_flag=True, help="The first up on a fresh machine as well (needs mmdebstrap; minutes).")
+@click.option("--release", default="", metavar="CODENAME", help="The fresh machine's release, if not this machine's.")
 @click.option("--destroy", is_flag=True, help="Purge the instance that is on this machine, data and all.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, writable=True), help="Write every sample to a file."
 )
-def command(repeats: int, names: tuple[str, ...], fresh: bool, destroy: bool, json_file: str | None) -> None:
+def command(
+    repeats: int, names: tuple[str, ...], fresh: bool, release: str, destroy: bool, json_file: str | None
+) -> None:
     """Measure ouchi on this machine: a table in Markdown on stdout, progress on stderr.
 
     The packages and the cache in /var/lib/ouchi stay; all else is as before when it ends. Exit status: 0 measured,
@@ -51,7 +54,7 @@ def command(repeats: int, names: tuple[str, ...], fresh: bool, destroy: bool, js
     host, record = read_host(LocalMachine()), Record()
     status = 0
     try:
-        measure(wanted, repeats, destroy, record)
+        measure(wanted, repeats, release, destroy, record)
     except OuchiError as reason:
         show(*reason.findings)
         status = reason.status
@@ -65,7 +68,7 @@ def command(repeats: int, names: tuple[str, ...], fresh: bool, destroy: bool, js
     sys.exit(status)
 
 
-def measure(wanted: set[str], repeats: int, destroy: bool, record: Record) -> None:
+def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record: Record) -> None:
     """Everything asked for, the quiet figures first. Refuses before anything is changed."""
     machine, instance, say = LocalMachine(), Instance(), _progress()
     ouchi = Ouchi((f"{HOME}/ouchi",), _tell(say))
@@ -93,7 +96,7 @@ def measure(wanted: set[str], repeats: int, destroy: bool, record: Record) -> No
         if cycles:
             measure_cycles(ouchi, machine, instance, wanted, repeats, record, say)
         if "fresh" in wanted:
-            measure_fresh(machine, HOME, _tell(say), record, say)
+            measure_fresh(machine, HOME, release, _tell(say), record, say)
     finally:
         with contextlib.suppress(OSError):  # not empty: a cache waits there for the next run
             os.rmdir(WORK)

@@ -1,4 +1,4 @@
-"""The first ``up`` on a fresh machine: a minimal root of the host's release, in namespaces, deleted afterwards.
+"""The first ``up`` on a fresh machine: a minimal root of a release, in namespaces, deleted afterwards.
 
 Its network is the host's, for the downloads; so the switch, ports and endpoints of its instance are in the host's
 network namespace while it runs, and no other instance may be up.
@@ -8,6 +8,7 @@ network namespace while it runs, and no other instance may be up.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,12 +92,19 @@ def check_alone(machine: LocalMachine, instance: Instance) -> None:
         )
 
 
-def measure_fresh(machine: LocalMachine, home: str, hear: Callable[[Event], None], record: Record, say: Say) -> None:
-    """Time ``./ouchi up`` from the first character to the summary, downloads included."""
+def measure_fresh(
+    machine: LocalMachine, home: str, release: str, hear: Callable[[Event], None], record: Record, say: Say
+) -> None:
+    """Time ``./ouchi up`` from the first character to the summary, downloads included.
+
+    ``release`` is a codename, the host's own when it is empty.
+    """
     tidy(machine)
     try:
         say("fresh machine: making its root (not measured)")
-        make_root(machine, home)
+        make_root(machine, home, release)
+        system = re.search(r'^PRETTY_NAME="(.*)"$', machine.read(f"{ROOT}/etc/os-release"), re.MULTILINE)
+        record.remarks.append(f"Fresh machine: {system[1] if system else 'a release without a name'}, minimal.")
         with first_process() as way_in:
             ouchi = Ouchi((*way_in, "./ouchi"), hear)
             say("fresh machine: ./ouchi up, downloads included")
@@ -127,15 +135,15 @@ def tidy(machine: LocalMachine) -> None:
         machine.run(("rm", "-rf", "--one-file-system", ROOT), timeout=300)
 
 
-def make_root(machine: LocalMachine, home: str) -> None:
-    """A minimal system of the host's own release and mirror, without Python, and a clone of the checkout in it."""
+def make_root(machine: LocalMachine, home: str, release: str) -> None:
+    """A minimal system from the host's own mirror, without Python, and a clone of the checkout in it."""
     folder = "/etc/apt/sources.list.d"
     names = ["/etc/apt/sources.list", *(f"{folder}/{name}" for name in machine.entries(folder))]
     files = {
         name: machine.read(name) for name in names if name.endswith((".list", ".sources")) and machine.exists(name)
     }
     codename = collect(machine).system.distribution.codename
-    sources = of_release(parse_sources(files), codename)
+    sources = of_release(parse_sources(files), codename, release or codename)
     if not sources:
         raise BadInput(
             error(
@@ -148,7 +156,7 @@ def make_root(machine: LocalMachine, home: str) -> None:
     # As the distribution's installer does for a mirror that is reached by TLS.
     authorities = ["--include=ca-certificates"] if any(source.uri.startswith("https") for source in sources) else []
     machine.run(
-        ("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *authorities, codename, ROOT, "-"),
+        ("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *authorities, release or codename, ROOT, "-"),
         input="".join(f"{source.line()}\n" for source in sources),
         timeout=600,
     )

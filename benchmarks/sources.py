@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KEPT_SETTINGS = ("Acquire::http", "Acquire::ftp", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv")
 """What a network asks of apt: proxies, certificates, clocks, addresses. ``Acquire::http`` begins ``https`` too."""
@@ -29,14 +29,15 @@ class Source:
         )
 
 
-def of_release(sources: Iterable[Source], codename: str) -> list[Source]:
-    """The entries of the release itself, its updates and security; archives of others have other suites.
+def of_release(sources: Iterable[Source], codename: str, release: str) -> list[Source]:
+    """The entries of a host's release itself, its updates and security; archives of others have other suites.
 
-    Each once, the release first: it is what a new system is made of.
+    Each once, the release first: it is what a new system is made of. ``codename`` is the host's; the entries that
+    are returned are for ``release``, which the same archives have.
     """
     names = (codename, f"{codename}-updates", f"{codename}-security")
     found = {source.suite: source for source in sources if source.suite in names and "main" in source.components}
-    return [found[name] for name in names if name in found]
+    return [replace(found[name], suite=name.replace(codename, release)) for name in names if name in found]
 
 
 def parse_sources(files: Mapping[str, str]) -> list[Source]:

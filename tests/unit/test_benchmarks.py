@@ -316,9 +316,12 @@ def test_sources_of_both_forms() -> None:
 
 
 def test_only_the_releases_own_suites_once_and_the_release_first() -> None:
-    found = sources.of_release(sources.parse_sources({"b.list": LIST, "a.sources": DEB822}), "bookworm")
+    found = sources.of_release(sources.parse_sources({"b.list": LIST, "a.sources": DEB822}), "bookworm", "bookworm")
     assert [source.suite for source in found] == ["bookworm", "bookworm-updates", "bookworm-security"]
-    assert sources.of_release(found, "trixie") == []
+    assert sources.of_release(found, "trixie", "trixie") == []
+    newer = sources.of_release(found, "bookworm", "trixie")
+    assert [source.suite for source in newer] == ["trixie", "trixie-updates", "trixie-security"]
+    assert [source.uri for source in newer] == [source.uri for source in found]
 
 
 @pytest.mark.parametrize("source", sources.parse_sources({"a.sources": DEB822, "b.list": LIST}))
