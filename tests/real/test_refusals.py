@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, difference, pages_of_others
+from guardian import pages_of_others
+from lab import Lab, difference
 
 OUCHI = (sys.executable, "-m", "ouchi")
 STATE = "/var/lib/ouchi"

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, Snapshot, difference, hugepages, pages_of_others
+from guardian import hugepages, pages_of_others
+from keeper import Snapshot
+from lab import Lab, difference
 from ruamel.yaml import YAML
 
 CLOUDS = """\
@@ -152,7 +154,8 @@ def test_a_lab_ends_with_its_holder(tmp_path: Path) -> None:
     script = f"""
 import pathlib, sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from lab import Lab, hugepages
+from guardian import hugepages
+from lab import Lab
 lab = Lab(pathlib.Path({str(tmp_path)!r}))
 gate = lab.start_program(["sleep", "1000"])
 while not lab.pid(gate):

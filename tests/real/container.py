@@ -1,0 +1,80 @@
+"""A container with a real systemd as its process 1, made of this very machine.
+
+It has this machine's files with an overlay in memory above them, and network and processes of its own, so what
+happens inside leaves the machine alone; the counts of hugepages alone are shared. It starts within seconds and needs
+no image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ouchi.journal import Journal
+from ouchi.machine.local import LocalMachine
+from ouchi.steps import packages
+
+ROOT = Path(__file__).parents[2]
+
+# A mount namespace of its own: the bind mount goes with it.
+BOOT = """
+mount --bind / "$1"
+shift
+exec systemd-nspawn --quiet --boot --register=no --keep-unit --volatile=overlay --private-network --console=pipe "$@"
+"""
+
+
+@contextlib.contextmanager
+def systemd(folder: Path, *options: str) -> Iterator[int]:
+    """The number of a systemd that is process 1 of its container; ``options`` are systemd-nspawn's own."""
+    journal = Journal(LocalMachine(), str(folder))
+    packages.install(LocalMachine(), journal, ("systemd-container",), lambda _text: None)
+    root, log = folder / "root", folder / "boot.log"
+    root.mkdir()
+    own = [f"--directory={root}", f"--machine=ouchi-test-{os.getpid()}", f"--bind-ro={ROOT}", f"--bind-ro={sys.prefix}"]
+    with log.open("w") as said:
+        boot = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-ec", BOOT, "sh", str(root), *own, *options, "systemd.unit=basic.target"],
+            # The kernel's own settings can be written, as on a machine; hugepages are reserved there.
+            env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        yield _first_process(boot, log)
+    finally:
+        boot.terminate()  # nspawn then asks its systemd to power off
+        try:
+            boot.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(boot.pid, signal.SIGKILL)
+            boot.wait()
+
+
+def run(systemd: int, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a program beside a container's systemd, to its end, in the folder of this checkout."""
+    inside = ["nsenter", f"--target={systemd}", "--all", f"--wdns={ROOT}"]
+    return subprocess.run([*inside, *argv], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def _first_process(boot: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait until the container's systemd says that it has started."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and boot.poll() is None:
+        for word in Path(f"/proc/{boot.pid}/task/{boot.pid}/children").read_text().split():
+            ask = ["nsenter", f"--target={word}", "--all", "systemctl", "is-system-running"]
+            said = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+            if said in ("running", "degraded"):
+                return int(word)
+        time.sleep(0.2)
+    pytest.fail(f"systemd did not start in its container: {log.read_text()[-1000:]}")
