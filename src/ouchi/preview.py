@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any
 
 from ouchi.cloud import Settings, messaging, ovn
-from ouchi.cloud.client import authenticate
+from ouchi.cloud.client import Cloud
 from ouchi.cloud.environment import is_installed
 from ouchi.cloud.resources import flavor_name, port_name
 from ouchi.cloud.services import APIS, LATER
@@ -250,7 +249,7 @@ class Ahead:
         secrets = json.loads(self.machine.read(path))
         settings = Settings(self.instance, secrets, self.wanted.facts.system.hostname, {}, ())
         try:
-            return _names(settings)
+            return _names(Cloud(settings, ASK_SECONDS))
         except Exception:  # noqa: BLE001  # a cloud that half runs fails in many ways, and then cannot be asked
             return None
 
@@ -265,23 +264,16 @@ def _intent(stage: str, task: str, see: Callable[[], Answer]) -> Intent:
     return Intent(stage, task, will, text)
 
 
-def _names(settings: Settings) -> dict[str, frozenset[str]]:
-    session = authenticate(settings)
+def _names(cloud: Cloud) -> dict[str, frozenset[str]]:
+    def names(service: str, path: str) -> frozenset[str]:
+        return frozenset(cloud.named(service, path))
 
-    def ask(service: str, path: str, key: str) -> list[dict[str, Any]]:
-        answer: dict[str, Any] = session.get(f"{settings.url(service)}/{path}", timeout=ASK_SECONDS).json()
-        return list(answer[key])
-
-    def names(service: str, path: str, key: str) -> frozenset[str]:
-        return frozenset(row["name"] for row in ask(service, path, key))
-
-    images = ask("glance", "v2/images", "images")
-    servers = ask("nova", "v2.1/servers/detail", "servers")
+    images = cloud.rows("glance", "images", status="active", limit="1000")
     return {
-        "users": names("keystone", "v3/users", "users"),
-        "networks": names("neutron", "v2.0/networks", "networks") | names("neutron", "v2.0/ports", "ports"),
+        "users": names("keystone", "users"),
+        "networks": names("neutron", "networks") | names("neutron", "ports"),
         # The name ends in the key of what the image was made from, which is known when it is built.
-        "images": frozenset(row["name"].rpartition("-")[0] for row in images if row["status"] == "active"),
-        "flavors": names("nova", "v2.1/flavors", "flavors"),
-        "servers": frozenset(row["name"] for row in servers if row["status"] == "ACTIVE"),
+        "images": frozenset(row["name"].rpartition("-")[0] for row in images),
+        "flavors": names("nova", "flavors"),
+        "servers": frozenset(row["name"] for row in cloud.rows("nova", "servers/detail") if row["status"] == "ACTIVE"),
     }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt, messaging, ovn, resources
 from ouchi.cloud import services as openstack
-from ouchi.cloud.client import authenticate, connect, preload
+from ouchi.cloud.answering import wait_for_api
+from ouchi.cloud.client import Cloud
 from ouchi.dataplane import ovs
 from ouchi.events import Kind, Say, Timeline
 from ouchi.facts import Facts, collect
@@ -31,10 +30,6 @@ from ouchi.supervise.choose import choose_supervisor
 from ouchi.verify import Verdict, verify
 from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
 from ouchi.wanted import read_wanted, session_address
-
-if TYPE_CHECKING:
-    from keystoneauth1.session import Session
-    from openstack.connection import Connection
 
 PACKAGES = (
     "openvswitch-switch-dpdk",
@@ -75,12 +70,10 @@ class Up:
     bridges: dict[str, str] = field(init=False)
     settings: Settings = field(init=False)
     emulated: bool = field(init=False)
+    cloud: Cloud = field(init=False)
     digests: dict[str, str] = field(init=False)
     image: Image = field(init=False)
     verdict: Verdict | None = None
-    _session: Session | None = None
-    _authenticating: threading.Lock = field(default_factory=threading.Lock)
-    _clouds: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:
         folders = {
@@ -93,18 +86,6 @@ class Up:
             self.machine.make_folder(folder, mode=mode)
         self.journal = Journal(self.machine, self.instance.state)
         self.supervisor = choose_supervisor(self.machine, self.instance)
-        threading.Thread(target=preload, daemon=True).start()
-
-    @property
-    def cloud(self) -> Connection:
-        """The calling thread's connection to the cloud."""
-        with self._authenticating:
-            if self._session is None:
-                self._session = authenticate(self.settings)
-        if not hasattr(self._clouds, "connection"):
-            self._clouds.connection = connect(self._session)
-        connection: Connection = self._clouds.connection
-        return connection
 
     def made(self) -> tuple[Site | None, Plan | None, Verdict | None]:
         """What the run has come to so far: site, plan and verdict."""
@@ -233,6 +214,7 @@ class Up:
             nova=self.plan.nova,
             physnets=tuple(self.bridges),
         )
+        self.cloud = Cloud(self.settings)
         self._write("mariadb.cnf", database.configuration(self.instance), mode=0o644)
         messaging.prepare(self.machine, self.settings)
         for folder in ("nova/instances", "glance/images", "neutron"):
@@ -283,7 +265,7 @@ class Up:
         # The API loads while the administrator is made: both take seconds of imports.
         started = self.supervisor.start([openstack.api_services(self.settings, self.digests)["keystone"]])
         identity.bootstrap(self.machine, self.settings)
-        identity.wait_for_api("keystone")
+        wait_for_api("keystone")
         return _started(started, "keystone answers")
 
     def apis(self, _say: Say) -> Outcome:
@@ -291,14 +273,11 @@ class Up:
         apis = openstack.api_services(self.settings, self.digests)
         started = self.supervisor.start([apis[name] for name in names])
         for name in names:
-            identity.wait_for_api(name)
+            wait_for_api(name)
         return _started(started, f"{', '.join(names)} answer")
 
     def users(self, _say: Say) -> Outcome:
-        outcome = identity.register_services(self.cloud, self.settings)
-        # The token's catalogue is of before: whoever comes later needs one with the endpoints.
-        self._session = None
-        return outcome
+        return identity.register_services(self.cloud, self.settings)
 
     def nova(self, _say: Say) -> Outcome:
         started = self.supervisor.start(openstack.later_services(self.settings, self.digests))
@@ -318,7 +297,7 @@ class Up:
         return nothing(f"{size}, built before") if self.image.reused else changed(f"{size} built")
 
     def upload(self, say: Say) -> Outcome:
-        return resources.ensure_image(self.cloud, self.image, say)
+        return resources.ensure_image(self.machine, self.cloud, self.image, say)
 
     def flavors(self, _say: Say) -> Outcome:
         return resources.ensure_flavors(self.cloud, self.plan)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import secrets
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
-from typing import Any
 
-from ouchi.cloud import PORTS, REGION, Settings
+from ouchi.cloud import REGION, Settings
+from ouchi.cloud.client import Cloud, Row
 from ouchi.cloud.services import environment
 from ouchi.machine import Machine
 from ouchi.steps import Outcome, changed, nothing
-from ouchi.waiting import NotYet, wait_for
 
+DOMAIN = "default"
 TYPES = {"glance": "image", "placement": "placement", "nova": "compute", "neutron": "network"}
 PATHS = {"glance": "", "placement": "", "nova": "/v2.1", "neutron": ""}
 
@@ -61,54 +59,34 @@ def bootstrap(machine: Machine, settings: Settings) -> Outcome:
     return changed("administrator made")
 
 
-def wait_for_api(name: str, seconds: float = 120) -> None:
-    """Wait until an API answers HTTP with anything but an error of its own."""
-
-    def probe() -> None:
-        connection = HTTPConnection("127.0.0.1", PORTS[name], timeout=20)
-        try:
-            connection.request("GET", "/")
-            status = connection.getresponse().status
-        except HTTPException as reason:
-            raise NotYet(repr(reason)) from None
-        finally:
-            connection.close()
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise NotYet(f"HTTP {status}")
-
-    wait_for(f"the {name} API", probe, seconds=seconds, every=0.3, remedy=f"ouchi logs {name}-api")
-
-
-def register_services(connection: Any, settings: Settings) -> Outcome:
+def register_services(cloud: Cloud, settings: Settings) -> Outcome:
     """Every service's user (with today's password), role, catalogue entry and endpoints."""
-    identity = connection.identity
-    domain = "default"
-    roles = {role.name: role for role in identity.roles()}
-    projects = {project.name: project for project in identity.projects()}
-    users = {user.name: user for user in identity.users()}
-    services = {service.name: service for service in identity.services()}
-    endpoints = {(endpoint.service_id, endpoint.interface) for endpoint in identity.endpoints()}
+    kinds = ("roles", "projects", "users", "services")
+    roles, projects, users, services = (cloud.named("keystone", kind) for kind in kinds)
+    endpoints = {(endpoint["service_id"], endpoint["interface"]) for endpoint in cloud.rows("keystone", "endpoints")}
     granted = {
-        (grant.user["id"], grant.role["id"]) for grant in identity.role_assignments() if "id" in (grant.user or {})
+        (grant["user"]["id"], grant["role"]["id"])
+        for grant in cloud.rows("keystone", "role_assignments")
+        if "user" in grant
     }
     made = []
-    project = projects.get("service") or identity.create_project(name="service", domain_id=domain)
-    role = roles.get("service") or identity.create_role(name="service")
+
+    def make(kind: str, **values: str) -> Row:
+        return cloud.make("keystone", f"{kind}s", kind, **values)
+
+    project = projects.get("service") or make("project", name="service", domain_id=DOMAIN)
+    role = roles.get("service") or make("role", name="service")
     for name, kind in TYPES.items():
         user = users.get(name)
         if user is None:
             made.append(name)
-            user = identity.create_user(name=name, domain_id=domain, password=settings.secrets[name])
+            user = make("user", name=name, domain_id=DOMAIN, password=settings.secrets[name])
         for needed in (roles["admin"], role):
-            if (user.id, needed.id) not in granted:
-                identity.assign_project_role_to_user(project, user, needed)
-        service = services.get(name) or identity.create_service(name=name, type=kind)
+            if (user["id"], needed["id"]) not in granted:
+                cloud.request("PUT", "keystone", f"projects/{project['id']}/users/{user['id']}/roles/{needed['id']}")
+        service = services.get(name) or make("service", name=name, type=kind)
+        url = settings.url(name) + PATHS[name]
         for interface in ("public", "internal", "admin"):
-            if (service.id, interface) not in endpoints:
-                identity.create_endpoint(
-                    service_id=service.id,
-                    interface=interface,
-                    url=settings.url(name) + PATHS[name],
-                    region_id=REGION,
-                )
+            if (service["id"], interface) not in endpoints:
+                make("endpoint", service_id=service["id"], interface=interface, url=url, region_id=REGION)
     return changed(f"users made: {', '.join(made)}") if made else nothing("users and endpoints are there")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from ouchi.cloud import Settings
-from ouchi.cloud.client import authenticate
+from ouchi.cloud.answering import first_page
+from ouchi.cloud.client import Cloud, Row
 from ouchi.machine import Machine
 from ouchi.plan import Plan
 from ouchi.site import Site
@@ -23,15 +21,10 @@ ANSWER_SECONDS = 5.0
 def api_parts(settings: Settings, name: str) -> list[Part]:
     """One API: any answer but an error of its own."""
     begin = time.monotonic()
-    # Without the user's proxy: it is our own loopback address.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{settings.url(name)}/", timeout=ANSWER_SECONDS) as answer:
-            code = int(answer.status)
-    except urllib.error.HTTPError as answer:
-        code = answer.code
+        code = first_page(name, ANSWER_SECONDS)
     except OSError as reason:
-        return [_api(name, "silent", False, settings.url(name), str(getattr(reason, "reason", reason)))]
+        return [_api(name, "silent", False, settings.url(name), str(reason))]
     took = f"HTTP {code} in {(time.monotonic() - begin) * 1000:.0f} ms"
     return [_api(name, "answers" if code < 500 else "failing", code < 500, settings.url(name), took)]
 
@@ -41,20 +34,13 @@ def _api(name: str, state: str, ok: bool, url: str, found: str) -> Part:
 
 
 def nova_parts(settings: Settings, site: Site) -> list[Part]:
-    """What nova says: its compute service on this host, and every server of the site.
-
-    By plain requests, because importing openstacksdk takes longer than all of this together.
-    """
-    session = authenticate(settings)
-
-    def ask(path: str) -> list[dict[str, Any]]:
-        answer: dict[str, Any] = session.get(f"{settings.url('nova')}/v2.1/{path}", timeout=ANSWER_SECONDS).json()
-        return list(answer[path.partition("/")[0].removeprefix("os-")])
-
-    return [compute_part(settings.host, ask("os-services")), *server_parts(site, ask("servers/detail"))]
+    """What nova says: its compute service on this host, and every server of the site."""
+    cloud = Cloud(settings, ANSWER_SECONDS)
+    computes, servers = cloud.rows("nova", "os-services"), cloud.rows("nova", "servers/detail")
+    return [compute_part(settings.host, computes), *server_parts(site, servers)]
 
 
-def compute_part(host: str, services: Iterable[Mapping[str, Any]]) -> Part:
+def compute_part(host: str, services: Iterable[Row]) -> Part:
     """nova's own view of nova-compute on this host."""
     seen = {row["host"]: row for row in services if row["binary"] == "nova-compute"}
     logs = "ouchi logs nova-compute"
@@ -66,7 +52,7 @@ def compute_part(host: str, services: Iterable[Mapping[str, Any]]) -> Part:
     return Part("cloud", "compute", host, state, ok, f"{status}, {state}", "enabled, up", remedy=logs)
 
 
-def server_parts(site: Site, servers: Iterable[Mapping[str, Any]]) -> list[Part]:
+def server_parts(site: Site, servers: Iterable[Row]) -> list[Part]:
     """Every server of the site, which nova should have once."""
     states: dict[str, list[str]] = {}
     for row in servers:

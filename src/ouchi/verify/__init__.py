@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ouchi.cloud.client import Cloud
 from ouchi.errors import Unhealthy
 from ouchi.events import Say
 from ouchi.instance import Instance
@@ -16,9 +17,6 @@ from ouchi.site import Site
 from ouchi.steps import Outcome, changed, nothing
 from ouchi.verify import dataplane, guests, traffic
 from ouchi.verify.check import Check
-
-if TYPE_CHECKING:
-    from openstack.connection import Connection
 
 __all__ = ["Check", "Verdict", "verify"]
 
@@ -52,7 +50,7 @@ class Verdict:
 
 
 def verify(
-    machine: Machine, instance: Instance, site: Site, plan: Plan, cloud: Connection, say: Say, *, emulated: bool
+    machine: Machine, instance: Instance, site: Site, plan: Plan, cloud: Cloud, say: Say, *, emulated: bool
 ) -> Verdict:
     """Check servers, threads, memory, switch and reachability; measure when something has changed since the last time."""
     labels = labels_of(plan, emulated=emulated)

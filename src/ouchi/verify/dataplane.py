@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from ouchi.cloud.client import Cloud
 from ouchi.cpulist import format_cpus, parse_cpus
 from ouchi.dataplane import ovs
 from ouchi.instance import Instance
@@ -14,9 +14,6 @@ from ouchi.plan import Plan
 from ouchi.site import Site
 from ouchi.verify.check import Check
 from ouchi.verify.traffic import Path
-
-if TYPE_CHECKING:
-    from openstack.connection import Connection
 
 
 def switch_pid(machine: Machine, instance: Instance) -> int:
@@ -72,7 +69,7 @@ def parse_polled(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"port: (\S+)\s+queue-id:\s+\d+ \(enabled\)", text))
 
 
-def check_ports(machine: Machine, instance: Instance, site: Site, cloud: Connection) -> list[Check]:
+def check_ports(machine: Machine, instance: Instance, site: Site, cloud: Cloud) -> list[Check]:
     """Every server's port is vhost-user in neutron and connected in OVS."""
     rows = ovs.tables(machine, instance, "Interface", ("name", "type", "external_ids"))
     polled = polled_ports(machine, instance)
@@ -81,13 +78,13 @@ def check_ports(machine: Machine, instance: Instance, site: Site, cloud: Connect
         external = row["external_ids"]
         if isinstance(external, dict) and "iface-id" in external:
             interfaces[external["iface-id"]] = row
-    ports = {port.name: port for port in cloud.network.ports()}
+    ports = cloud.named("neutron", "ports")
     checks = []
     for server in site.servers:
         for number, _port in enumerate(server.ports):
             port = ports.get(name := f"{server.name}-{number}")
-            row = interfaces.get(port.id, {}) if port is not None else {}
-            vif = port.binding_vif_type if port is not None else "no such port"
+            row = interfaces.get(port["id"], {}) if port is not None else {}
+            vif = port["binding:vif_type"] if port is not None else "no such port"
             kind = str(row["type"]) if row else "no interface in OVS"
             queue = "polled" if row and row["name"] in polled else "not polled"
             checks.append(

@@ -6,9 +6,9 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ouchi.cloud import libvirt
+from ouchi.cloud.client import Cloud
 from ouchi.cloud.resources import flavor_name
 from ouchi.cpulist import format_cpus, parse_cpus
 from ouchi.instance import Instance
@@ -16,9 +16,6 @@ from ouchi.machine import Machine
 from ouchi.plan import Plan
 from ouchi.site import Site
 from ouchi.verify.check import Check
-
-if TYPE_CHECKING:
-    from openstack.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +50,13 @@ def parse_domain(text: str) -> tuple[str, tuple[str, ...]]:
     return (name.text or "" if name is not None else ""), types
 
 
-def check_servers(site: Site, plan: Plan, cloud: Connection) -> list[Check]:
+def check_servers(site: Site, plan: Plan, cloud: Cloud) -> list[Check]:
     """Every server of the site is ACTIVE, once, and of the shape that the plan has for it."""
     states: dict[str, list[str]] = {}
     shapes: dict[str, str] = {}
-    for server in cloud.compute.servers():
-        states.setdefault(server.name, []).append(server.status)
-        shapes[server.name] = server.flavor["original_name"]
+    for server in cloud.rows("nova", "servers/detail"):
+        states.setdefault(server["name"], []).append(server["status"])
+        shapes[server["name"]] = server["flavor"]["original_name"]
     return [
         Check(
             f"server {guest.name} has the planned shape",
