@@ -75,7 +75,11 @@ def _taken_ports(machine: Machine, running: set[str]) -> list[Finding]:
             where=f"TCP port {port} on loopback, for {name}",
             found=listeners[port],
             expected="a free port",
-            remedy="stop that program (or let it use another port), then: ouchi up",
+            remedy=(
+                "stop the socket unit that `systemctl list-sockets` names, then: ouchi up"
+                if listeners[port] == "systemd (process 1)"
+                else "stop that program (or let it use another port), then: ouchi up"
+            ),
         )
         for name, port in PORTS.items()
         if port in listeners and SERVICES[name] not in running

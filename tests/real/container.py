@@ -23,6 +23,8 @@ from ouchi.machine.local import LocalMachine
 from ouchi.steps import packages
 
 ROOT = Path(__file__).parents[2]
+QUIET = [f"systemd.mask={unit if '.' in unit else unit + '.service'}" for unit in sorted(packages.UNITS)]
+"""What ouchi keeps from starting when it installs the packages; somebody else may have installed them here."""
 
 # A mount namespace of its own: the bind mount goes with it.
 BOOT = """
@@ -42,7 +44,19 @@ def systemd(folder: Path, *options: str) -> Iterator[int]:
     own = [f"--directory={root}", f"--machine=ouchi-test-{os.getpid()}", f"--bind-ro={ROOT}", f"--bind-ro={sys.prefix}"]
     with log.open("w") as said:
         boot = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-ec", BOOT, "sh", str(root), *own, *options, "systemd.unit=basic.target"],
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-ec",
+                BOOT,
+                "sh",
+                str(root),
+                *own,
+                *options,
+                "systemd.unit=basic.target",
+                *QUIET,
+            ],
             # The kernel's own settings can be written, as on a machine; hugepages are reserved there.
             env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"},
             stdin=subprocess.DEVNULL,

@@ -14,11 +14,11 @@ import pytest
 from container import run, systemd
 from guardian import lent_hugepages
 from keeper import CACHE
-from lab import prepare_cache
+from lab import SOURCE, prepare_cache
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a container needs root")
 
-OUCHI = (sys.executable, "-I", "-m", "ouchi")
+OUCHI = ("env", "-C", "/root", f"PYTHONPATH={SOURCE}", "PYTHONDONTWRITEBYTECODE=1", sys.executable, "-m", "ouchi")
 UNITS = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "ouchi*")
 
 
@@ -26,21 +26,21 @@ UNITS = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "ouchi*")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A machine of its own with all packages, whose process 1 is systemd."""
     prepare_cache()
-    shared = (f"--bind={CACHE}:/var/lib/ouchi/cache", "--bind=/dev/net/tun", "--capability=all")
+    shared = (f"--bind={CACHE}:/var/lib/ouchi/cache", "--bind=/dev/net/tun", "--capability=all", "--bind-ro=/sys/module")
     with lent_hugepages(), systemd(tmp_path_factory.mktemp("systemd"), *shared) as first:
         yield first
 
 
 def ouchi(machine: int, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run ouchi inside; its site file lies in a folder of its own."""
-    return run(machine, ["env", "-C", "/root", *OUCHI, *words], timeout)
+    return run(machine, [*OUCHI, *words], timeout)
 
 
 def test_up_as_units(machine: int) -> None:
     done = ouchi(machine, "up", "--json", timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     summary = json.loads(done.stdout)
-    assert [check for check in summary["checks"] if not check["ok"]] == []
+    assert [check for check in summary["verified"]["checks"] if not check["ok"]] == []
     units = [line.split() for line in run(machine, UNITS, 20).stdout.splitlines()]
     assert {words[2] for words in units if words[0].endswith(".service")} == {"active"}
     assert any("nova-compute" in words[0] for words in units)
@@ -50,12 +50,10 @@ def test_a_killed_daemon_is_started_by_systemd(machine: int) -> None:
     (unit,) = [line.split()[0] for line in run(machine, UNITS, 20).stdout.splitlines() if "nova-scheduler" in line]
     run(machine, ["systemctl", "kill", "--signal=KILL", unit], 20)
     deadline = time.monotonic() + 30
-    while ouchi(machine, "status").returncode:
-        assert time.monotonic() < deadline, ouchi(machine, "status").stdout
+    while "restarted 1 time" not in (said := ouchi(machine, "status", "--json").stdout):
+        assert time.monotonic() < deadline, said
         time.sleep(0.5)
-    status = ouchi(machine, "status").stdout
-    assert "nova-scheduler" in status
-    assert "restart" in status
+    assert json.loads(said)["healthy"]
 
 
 def test_down_leaves_no_unit(machine: int) -> None:
