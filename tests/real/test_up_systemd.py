@@ -26,7 +26,12 @@ UNITS = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "ouchi*")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A machine of its own with all packages, whose process 1 is systemd."""
     prepare_cache()
-    shared = (f"--bind={CACHE}:/var/lib/ouchi/cache", "--bind=/dev/net/tun", "--capability=all", "--bind-ro=/sys/module")
+    shared = (
+        f"--bind={CACHE}:/var/lib/ouchi/cache",
+        "--bind=/dev/net/tun",
+        "--capability=all",
+        "--bind-ro=/sys/module",
+    )
     with lent_hugepages(), systemd(tmp_path_factory.mktemp("systemd"), *shared) as first:
         yield first
 
