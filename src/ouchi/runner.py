@@ -72,9 +72,11 @@ def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[],
 def _interrupts(heard: Callable[[], None]) -> Iterator[None]:
     """Call ``heard`` on Ctrl-C in place of Python's exception, which would fall into the middle of a lock or a queue.
 
-    Only the main thread is told of signals; elsewhere nothing is changed.
+    Only the main thread is told of signals; elsewhere nothing is changed, nor where whoever started this wants it
+    ignored, as shells do for what runs in the background.
     """
-    if threading.current_thread() is not threading.main_thread():
+    elsewhere = threading.current_thread() is not threading.main_thread()
+    if elsewhere or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
     before = signal.signal(signal.SIGINT, lambda _number, _frame: heard())

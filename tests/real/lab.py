@@ -67,7 +67,8 @@ class Lab:
     def argv(self, words: Sequence[str]) -> list[str]:
         """A command line that runs ``words`` inside; killing its process kills what runs inside too."""
         enter = ["nsenter", "--target", str(self.keeper), *NAMESPACES, "--", *TIED]
-        return [*enter, "env", "-C", str(self.home), *words]
+        # Whoever runs the tests in the background has Ctrl-C ignored; what is tested has not.
+        return [*enter, "env", "--default-signal=INT", "-C", str(self.home), *words]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -70,6 +70,25 @@ def test_a_table_that_cannot_end_is_refused(needs: tuple[str, ...]) -> None:
         run_tasks([task("a", *needs)], quiet(), lambda: None)
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Ctrl-C as in a terminal, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_is_ignored_stays_ignored() -> None:
+    def press(_say: Say) -> Outcome:
+        os.kill(os.getpid(), signal.SIGINT)
+        return nothing("")
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert "press" in run_tasks([task("press", run=press)], quiet(), lambda: None)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_interrupted_at_any_moment() -> None:
     """A signal falls between any two steps of the loop; each time the run ends, and as interrupted.
 
