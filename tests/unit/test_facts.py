@@ -16,12 +16,11 @@ from ouchi.facts.nics import default_interfaces
 from ouchi.facts.system import parse_distribution
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import SnapshotReader
-
-HOSTS = Path(__file__).parents[1] / "cases" / "hosts"
+from tests.hosts import folder, reader
 
 
 def host(name: str, session: str = "") -> Facts:
-    return collect(SnapshotReader(HOSTS / name / "root"), session)
+    return collect(reader(name), session)
 
 
 def put(root: Path, **files: str) -> SnapshotReader:
@@ -90,13 +89,13 @@ def test_nodes() -> None:
 def test_offline_cpus_are_facts_but_no_cores() -> None:
     facts = host("cpu-offline")
     assert [cpu.id for cpu in facts.cpus if not cpu.online] == [2, 7]
-    assert facts.cpus[2] == Cpu(2, -1, -1, 0, -1, (2,), 0, False)
+    assert facts.cpus[2] == Cpu(2, -1, -1, 0, -1, -1, (2,), "", 0, "", False, False)
     assert [core.cpus for core in physical_cores(facts.cpus)] == [(0, 4), (1, 5), (3,), (6,)]
 
 
 def test_an_empty_host_has_one_cpu_and_one_node(tmp_path: Path) -> None:
     facts = collect(SnapshotReader(tmp_path))
-    assert facts.cpus == (Cpu(0, -1, -1, 0, -1, (0,), 0, True),)
+    assert facts.cpus == (Cpu(0, -1, -1, 0, -1, -1, (0,), "", 0, "", False, True),)
     assert [(node.node, node.total_kib, node.hugepages) for node in facts.memory] == [(0, 0, ())]
     assert facts.nics == ()
     assert json.loads(json.dumps(facts.to_json())) == facts.to_json()
@@ -118,7 +117,7 @@ def test_a_container_without_node_or_cpu_folders(tmp_path: Path) -> None:
 
 def test_odd_siblings_make_whole_cores() -> None:
     def cpu(number: int, *siblings: int) -> Cpu:
-        return Cpu(number, 0, 0, 0, -1, siblings, 0, True)
+        return Cpu(number, 0, 0, 0, -1, -1, siblings, "", 0, "", False, True)
 
     one_sided = (cpu(0, 0, 1), cpu(1, 1, 2), cpu(2, 2), cpu(3, 3, 99))
     assert [core.cpus for core in physical_cores(one_sided)] == [(0, 1, 2), (3,)]
@@ -188,7 +187,7 @@ def test_parsers_take_any_text(trie: str, route: str, inet6: str) -> None:
 @settings(max_examples=60)
 @given(st.data())
 def test_any_text_in_any_file_of_a_snapshot(data: st.DataObject) -> None:
-    root = HOSTS / "ryzen-5-3600" / "root"
+    root = folder("ryzen-5-3600")
     files = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     broken = data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=6))
     texts = {f"/{name}": data.draw(st.text(max_size=60)) for name in broken}

@@ -1,6 +1,6 @@
-"""What a host is: read-only facts from sysfs, ``/proc`` and ``os-release``, through the one door.
+"""What a host is: read-only facts from sysfs, ``/proc``, ``os-release`` and a few probes, through the one door.
 
-Nothing here changes anything or starts a program, so a recorded snapshot answers as well as the machine itself.
+Nothing here changes anything, and a recorded snapshot answers as well as the machine itself.
 """
 
 from __future__ import annotations
@@ -8,37 +8,57 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ouchi.facts.cpu import Core, Cpu, physical_cores, read_cpus
+from ouchi.facts.boot import Boot, read_boot
+from ouchi.facts.cpu import Core, Cpu, L3Group, physical_cores, read_cpus, read_l3
+from ouchi.facts.dpdk import Dpdk, Driver, Support, read_dpdk
 from ouchi.facts.memory import HugepagePool, MemoryNode, read_memory
 from ouchi.facts.nics import Nic, read_nics
-from ouchi.facts.reading import plain
+from ouchi.facts.pci import PcieLink
+from ouchi.facts.processor import CState, Processor, read_processor
+from ouchi.facts.reading import pairs, plain, text_of
 from ouchi.facts.system import Distribution, System, read_system
 from ouchi.machine import Reader
 
 __all__ = [
+    "Boot",
+    "CState",
     "Core",
     "Cpu",
     "Distribution",
+    "Dpdk",
+    "Driver",
     "Facts",
     "HugepagePool",
+    "L3Group",
     "MemoryNode",
     "Nic",
+    "PcieLink",
+    "Processor",
+    "Support",
     "System",
     "collect",
     "physical_cores",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A host at one moment. ``schema`` is the version of this shape."""
+    """A host at one moment. ``schema`` is the version of this shape.
+
+    ``ovs_version`` is that of the installed Open vSwitch, empty without one.
+    """
 
     schema: int
     cpus: tuple[Cpu, ...]
+    l3: tuple[L3Group, ...]
+    processor: Processor
     memory: tuple[MemoryNode, ...]
     nics: tuple[Nic, ...]
+    dpdk: Dpdk
+    boot: Boot
+    ovs_version: str
     system: System
 
     def to_json(self) -> dict[str, Any]:
@@ -51,10 +71,18 @@ def collect(reader: Reader, session_address: str = "") -> Facts:
 
     ``session_address``: the local address of the user's remote session (third word of ``SSH_CONNECTION``).
     """
+    cpuinfo = text_of(reader, "/proc/cpuinfo")
+    meminfo = pairs(text_of(reader, "/proc/meminfo"), ":")
+    cpus = read_cpus(reader, cpuinfo)
     return Facts(
         schema=SCHEMA,
-        cpus=read_cpus(reader),
-        memory=read_memory(reader),
+        cpus=cpus,
+        l3=read_l3(reader, cpus),
+        processor=read_processor(reader, cpuinfo, cpus),
+        memory=read_memory(reader, meminfo),
         nics=read_nics(reader, session_address),
-        system=read_system(reader),
+        dpdk=read_dpdk(reader),
+        boot=read_boot(reader),
+        ovs_version=reader.probe("ovs-version").strip(),
+        system=read_system(reader, cpuinfo, meminfo),
     )

@@ -1,38 +1,56 @@
-"""The CPUs of a host: cores, siblings, packages, nodes and shared L3 caches, from sysfs."""
+"""The CPUs of a host: cores, siblings, shared caches, packages, nodes and kinds, from sysfs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ouchi.cpulist import HIGHEST_CPU
 from ouchi.facts.reading import cpus_of, names_in, plain, text_of, whole
 from ouchi.machine import Reader
 
 ROOT = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 
+PERFORMANCE = "performance"
+EFFICIENT = "efficient"
+ALIKE = 0.8
+"""Cores that reach this share of the strongest one's speed are of its kind: the dies of an X3D processor and the
+favoured cores of any other differ by a few per cent, AMD's dense cores and arm64's little ones by a quarter and more."""
+
+MOST_SIBLINGS = 8
+"""Threads of one core at most (POWER has eight); a longer list is not believed."""
+
 _CPU = re.compile(r"cpu([0-9]{1,4})")
 _NODE = re.compile(r"node([0-9]{1,4})")
+_SIZE = re.compile(r"([0-9]{1,9})([KM])")
+_AMD = re.compile(r"^vendor_id\s*:\s*AuthenticAMD$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
     """One logical CPU.
 
-    ``core`` and ``package`` are the kernel's numbers (-1: it does not say, as for a CPU that is offline).
-    ``l3`` is the smallest CPU number of the group that shares its L3 cache, -1 without one. ``siblings`` are
-    the CPUs of the same physical core, itself included. ``max_khz`` is 0 when the kernel does not say.
+    ``core`` and ``package`` are the kernel's numbers (-1: it does not say, as for a CPU that is offline). ``l2``
+    and ``l3`` are the smallest online CPU of the group that shares the cache, -1 without one. ``siblings`` are the
+    CPUs of the same physical core, itself included. ``kind`` is ``performance`` or ``efficient``, empty where all
+    cores are alike. ``max_khz`` is 0 and ``governor`` empty when the kernel does not say. ``isolated``: the
+    scheduler leaves it alone since the start of the kernel (``isolcpus=``).
     """
 
     id: int
     core: int
     package: int
     node: int
+    l2: int
     l3: int
     siblings: tuple[int, ...]
+    kind: str
     max_khz: int
+    governor: str
+    isolated: bool
     online: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -41,12 +59,24 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True)
+class L3Group:
+    """The online CPUs that share one L3 cache, ascending, and its size in KiB (0: not said)."""
+
+    cpus: tuple[int, ...]
+    size_kib: int
+
+
+@dataclass(frozen=True, slots=True)
 class Core:
-    """One physical core: its online CPUs, ascending, and where they are."""
+    """One physical core: its online CPUs, ascending, where they are, and what they are (as :class:`Cpu` says it)."""
 
     cpus: tuple[int, ...]
     node: int
     l3: int
+    package: int
+    l2: int
+    kind: str
+    max_khz: int
 
     @property
     def id(self) -> int:
@@ -54,35 +84,46 @@ class Core:
         return self.cpus[0]
 
 
-def read_cpus(reader: Reader) -> tuple[Cpu, ...]:
-    """Every CPU that is present, by number."""
-    present = _present(reader)
+def read_cpus(reader: Reader, cpuinfo: str) -> tuple[Cpu, ...]:
+    """Every CPU that is present, by number. ``cpuinfo`` is the text of ``/proc/cpuinfo``."""
+    present = _present(reader, cpuinfo)
     online = _online(reader, present)
+    isolated = frozenset(cpus_of(text_of(reader, f"{ROOT}/isolated")))
     node_of = _nodes(reader)
-    l3_of: dict[int, int] = {}
-    cpus = []
-    for cpu in present:
-        folder = f"{ROOT}/cpu{cpu}"
-        if cpu in online and cpu not in l3_of:
-            group = _l3_group(reader, folder)
-            l3_of |= dict.fromkeys(group, min(group, default=-1))
-        siblings = cpus_of(
-            text_of(reader, f"{folder}/topology/core_cpus_list")
-            or text_of(reader, f"{folder}/topology/thread_siblings_list")
+    l2_of = _sharing(reader, online, 2)
+    l3_of = _sharing(reader, online, 3)
+    khz_of = {cpu: max(0, whole(text_of(reader, f"{ROOT}/cpu{cpu}/cpufreq/cpuinfo_max_freq"), 0)) for cpu in present}
+    kind_of = _kinds(reader, online, khz_of if _AMD.search(cpuinfo, 0, 4096) else {})
+    return tuple(
+        Cpu(
+            id=cpu,
+            core=whole(text_of(reader, f"{ROOT}/cpu{cpu}/topology/core_id"), -1),
+            package=whole(text_of(reader, f"{ROOT}/cpu{cpu}/topology/physical_package_id"), -1),
+            node=node_of.get(cpu, 0),
+            l2=l2_of.get(cpu, -1),
+            l3=l3_of.get(cpu, -1),
+            siblings=_siblings(reader, cpu),
+            kind=kind_of.get(cpu, ""),
+            max_khz=khz_of[cpu],
+            # The same driver provides both: without the one there is no use in asking for the other.
+            governor=text_of(reader, f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor") if khz_of[cpu] else "",
+            isolated=cpu in isolated,
+            online=cpu in online,
         )
-        cpus.append(
-            Cpu(
-                id=cpu,
-                core=whole(text_of(reader, f"{folder}/topology/core_id"), -1),
-                package=whole(text_of(reader, f"{folder}/topology/physical_package_id"), -1),
-                node=node_of.get(cpu, 0),
-                l3=l3_of.get(cpu, -1),
-                siblings=tuple(sorted({cpu, *siblings})),
-                max_khz=max(0, whole(text_of(reader, f"{folder}/cpufreq/cpuinfo_max_freq"), 0)),
-                online=cpu in online,
-            )
-        )
-    return tuple(cpus)
+        for cpu in present
+    )
+
+
+def read_l3(reader: Reader, cpus: Iterable[Cpu]) -> tuple[L3Group, ...]:
+    """The groups of CPUs that share an L3 cache, by smallest CPU."""
+    members: dict[int, list[int]] = {}
+    for cpu in cpus:
+        if cpu.l3 >= 0:
+            members.setdefault(cpu.l3, []).append(cpu.id)
+    return tuple(
+        L3Group(tuple(group), _kib(text_of(reader, f"{_cache(reader, first, 3)}/size")))
+        for first, group in sorted(members.items())
+    )
 
 
 def physical_cores(cpus: Iterable[Cpu]) -> tuple[Core, ...]:
@@ -108,14 +149,27 @@ def physical_cores(cpus: Iterable[Cpu]) -> tuple[Core, ...]:
     members: dict[int, list[int]] = {}
     for number in sorted(online):
         members.setdefault(lead(number), []).append(number)
-    return tuple(Core(tuple(core), online[core[0]].node, online[core[0]].l3) for core in members.values())
+    return tuple(_core(tuple(online[number] for number in core)) for core in members.values())
 
 
-def _present(reader: Reader) -> tuple[int, ...]:
+def _core(cpus: tuple[Cpu, ...]) -> Core:
+    first = cpus[0]
+    return Core(
+        cpus=tuple(cpu.id for cpu in cpus),
+        node=first.node,
+        l3=first.l3,
+        package=first.package,
+        l2=first.l2,
+        kind=first.kind,
+        max_khz=max(cpu.max_khz for cpu in cpus),
+    )
+
+
+def _present(reader: Reader, cpuinfo: str) -> tuple[int, ...]:
     folders = [int(match[1]) for name in names_in(reader, ROOT) if (match := _CPU.fullmatch(name))]
     # Without the folders (some sandboxes) the processor lines of cpuinfo still count them.
-    listed = re.findall(r"^processor\s*:\s*([0-9]{1,4})\s*$", text_of(reader, "/proc/cpuinfo"), re.MULTILINE)
-    return tuple(sorted(folders or {int(number) for number in listed} or {0}))
+    found = folders or [int(cpu) for cpu in re.findall(r"^processor\s*:\s*([0-9]{1,4})\s*$", cpuinfo, re.MULTILINE)]
+    return tuple(sorted({cpu for cpu in found if cpu <= HIGHEST_CPU} or {0}))
 
 
 def _online(reader: Reader, present: tuple[int, ...]) -> frozenset[int]:
@@ -123,7 +177,8 @@ def _online(reader: Reader, present: tuple[int, ...]) -> frozenset[int]:
     if listed:
         return listed
     # CPU 0 often has no such file: what cannot be switched off is on.
-    return frozenset(cpu for cpu in present if text_of(reader, f"{ROOT}/cpu{cpu}/online") != "0")
+    on = frozenset(cpu for cpu in present if text_of(reader, f"{ROOT}/cpu{cpu}/online") != "0")
+    return on or frozenset(present[:1])  # something ran to write these files
 
 
 def _nodes(reader: Reader) -> dict[int, int]:
@@ -135,10 +190,67 @@ def _nodes(reader: Reader) -> dict[int, int]:
     return found
 
 
-def _l3_group(reader: Reader, folder: str) -> tuple[int, ...]:
-    cache = f"{folder}/cache"
-    # index3 is the L3 on nearly every machine: look there first and list the folder only when it is not.
-    for index in ["index3", *names_in(reader, cache)]:
-        if text_of(reader, f"{cache}/{index}/level") == "3":
-            return cpus_of(text_of(reader, f"{cache}/{index}/shared_cpu_list"))
-    return ()
+def _siblings(reader: Reader, cpu: int) -> tuple[int, ...]:
+    folder = f"{ROOT}/cpu{cpu}/topology"
+    text = text_of(reader, f"{folder}/core_cpus_list") or text_of(reader, f"{folder}/thread_siblings_list")
+    siblings = {cpu, *cpus_of(text)}
+    return tuple(sorted(siblings)) if len(siblings) <= MOST_SIBLINGS else (cpu,)
+
+
+def _sharing(reader: Reader, online: frozenset[int], level: int) -> dict[int, int]:
+    """For each CPU that has a cache of a level, the smallest online CPU it shares it with.
+
+    A CPU belongs to the first group that names it, so that the groups are disjoint whatever the files say.
+    """
+    found: dict[int, int] = {}
+    for cpu in sorted(online):
+        if cpu not in found:
+            shared = cpus_of(text_of(reader, f"{_cache(reader, cpu, level)}/shared_cpu_list"))
+            members = [member for member in {cpu, *shared} if member in online and member not in found]
+            if shared:
+                found |= dict.fromkeys(members, min(members))
+    return found
+
+
+def _cache(reader: Reader, cpu: int, level: int) -> str:
+    """The folder of a CPU's cache of a level; one that does not exist when it has none."""
+    folder = f"{ROOT}/cpu{cpu}/cache"
+    # The number is the level on nearly every machine: look there first and list the folder only when it is not.
+    usual = f"{folder}/index{level}"
+    if text_of(reader, f"{usual}/level") == str(level):
+        return usual
+    others = (f"{folder}/{name}" for name in names_in(reader, folder) if name.startswith("index"))
+    return next((other for other in others if text_of(reader, f"{other}/level") == str(level)), f"{folder}/none")
+
+
+def _kinds(reader: Reader, online: frozenset[int], khz_of: Mapping[int, int]) -> dict[int, str]:
+    """The kind of each online CPU; empty where all are alike.
+
+    Intel's kernel support names the kinds; arm64 gives each CPU a capacity; AMD's dense cores show only in their
+    highest frequency (``khz_of``, empty on other processors).
+    """
+    named = {
+        kind: online & frozenset(cpu for unit in units for cpu in cpus_of(text_of(reader, f"/sys/devices/{unit}/cpus")))
+        for kind, units in ((PERFORMANCE, ("cpu_core",)), (EFFICIENT, ("cpu_atom", "cpu_lowpower")))
+    }
+    if all(named.values()):
+        return {cpu: kind for kind, cpus in named.items() for cpu in cpus}
+    strength = _capacities(reader, online) or {cpu: khz_of.get(cpu, 0) for cpu in online}
+    enough = ALIKE * max(strength.values())
+    weak = {cpu for cpu in online if strength[cpu] < enough}
+    if not weak or not all(strength.values()):
+        return {}
+    return {cpu: EFFICIENT if cpu in weak else PERFORMANCE for cpu in online}
+
+
+def _capacities(reader: Reader, online: frozenset[int]) -> dict[int, int]:
+    """The kernel's measure of each CPU's strength, 1024 for the strongest; empty where it has none (x86)."""
+    if not reader.exists(f"{ROOT}/cpu{min(online)}/cpu_capacity"):
+        return {}
+    return {cpu: max(0, whole(text_of(reader, f"{ROOT}/cpu{cpu}/cpu_capacity"), 0)) for cpu in online}
+
+
+def _kib(size: str) -> int:
+    """A cache size as the kernel writes it: ``32768K``."""
+    match = _SIZE.fullmatch(size)
+    return int(match[1]) * (1024 if match[2] == "M" else 1) if match else 0

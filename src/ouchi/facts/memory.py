@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
@@ -12,8 +12,12 @@ from ouchi.machine import Reader
 NODES = "/sys/devices/system/node"
 POOLS = "/sys/kernel/mm/hugepages"
 
+MOST_NODES = 1024
+"""As many NUMA nodes as Linux can be built for."""
+
 _NODE = re.compile(r"node([0-9]{1,4})")
 _POOL = re.compile(r"hugepages-([0-9]{1,9})kB")
+_DISTANCE = re.compile(r"[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,15 @@ class MemoryNode:
     """The memory of one NUMA node in KiB, and its hugepages by size.
 
     ``free_kib`` is what can be handed out without swapping: free pages and the page cache that can be
-    dropped (MemAvailable where the host has one node).
+    dropped (MemAvailable where the host has one node). ``distances``: how far the memory of node 0, 1, … is from
+    here as the firmware rates it (10: its own), empty when it does not.
     """
 
     node: int
     total_kib: int
     free_kib: int
     hugepages: tuple[HugepagePool, ...]
+    distances: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The node as a JSON object."""
@@ -47,18 +53,21 @@ class MemoryNode:
         return next((pool for pool in self.hugepages if pool.size_kib == size_kib), None)
 
 
-def read_memory(reader: Reader) -> tuple[MemoryNode, ...]:
-    """The nodes that have memory, by number; one node 0 where the kernel shows none."""
-    whole_host = pairs(text_of(reader, "/proc/meminfo"), ":")
+def read_memory(reader: Reader, whole_host: dict[str, str]) -> tuple[MemoryNode, ...]:
+    """The nodes that have memory, by number; one node 0 where the kernel shows none.
+
+    ``whole_host`` are the lines of ``/proc/meminfo``.
+    """
     numbers = sorted(int(match[1]) for name in names_in(reader, NODES) if (match := _NODE.fullmatch(name)))
     nodes = tuple(node for number in numbers if (node := _node(reader, number)).total_kib)
     if len(nodes) > 1:
         return nodes
     # With one node /proc/meminfo is the better witness: a node's own file lags behind on machines that
     # bring their memory up late, and does not say what is available.
-    number = nodes[0].node if nodes else 0
-    pools = nodes[0].hugepages if nodes else _pools(reader, POOLS)
-    return (MemoryNode(number, _kib(whole_host, "MemTotal"), available_kib(whole_host), pools),)
+    total, free = _kib(whole_host, "MemTotal"), available_kib(whole_host)
+    if nodes:
+        return (replace(nodes[0], total_kib=total, free_kib=free),)
+    return (MemoryNode(0, total, free, _pools(reader, POOLS), ()),)
 
 
 def available_kib(meminfo: dict[str, str]) -> int:
@@ -76,6 +85,7 @@ def _node(reader: Reader, number: int) -> MemoryNode:
         total_kib=_kib(lines, "MemTotal"),
         free_kib=_kib(lines, "MemFree") + droppable,
         hugepages=_pools(reader, f"{folder}/hugepages"),
+        distances=_distances(text_of(reader, f"{folder}/distance")),
     )
 
 
@@ -90,6 +100,12 @@ def _pools(reader: Reader, folder: str) -> tuple[HugepagePool, ...]:
         for size in sizes
         if size
     )
+
+
+def _distances(text: str) -> tuple[int, ...]:
+    """``10 21``; nothing when a word is no number, for then the places of the others mean nothing."""
+    words = text.split()[:MOST_NODES]
+    return tuple(map(int, words)) if all(_DISTANCE.fullmatch(word) for word in words) else ()
 
 
 def _kib(lines: dict[str, str], key: str) -> int:

@@ -1,4 +1,4 @@
-"""Network interfaces: what they are, what they carry, and which of them must not be touched."""
+"""Network cards and interfaces: what they are, what they carry, and which of them must not be touched."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ouchi.facts.addresses import interface_addresses
+from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
 from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
 from ouchi.machine import Reader
+
+__all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
 
 CLASS = "/sys/class/net"
 _UP = 0x1  # IFF_UP in <linux/if.h>
@@ -19,7 +22,7 @@ _ROUTE_REJECT = 0x200  # RTF_REJECT: the kernel's own "no route" entries
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """One network interface.
+    """One network interface, or a PCI network function that has none (``name`` is empty): bound to VFIO or driverless.
 
     ``address`` is its PCI address, empty for what is not on a PCI bus. ``node`` is its NUMA node, 0 when
     ``node_known`` is false (the firmware says -1, or there is no bus to say it). ``up``: it can carry packets
@@ -27,6 +30,10 @@ class Nic:
     route or the address: the ports of a bridge, the links of a bond, the parent of a VLAN. ``addresses`` are
     written ``192.0.2.2/24``; IPv6 link-local ones, which every link that is up has, are left out. ``master`` is
     the bridge or bond above it. ``physical``: a device stands behind it, be it a virtual machine's.
+
+    ``vendor``, ``device`` and ``subsystem`` are PCI ids (``8086``, ``1572``, ``8086:0001``). ``speed_mbps`` is the
+    link's speed now, 0 unknown. ``vfs_total`` virtual functions can be made, ``vfs_now`` are; a virtual function
+    names its physical one in ``pf``. ``group_with``: who else is in its IOMMU group (-1: in none), bridges left out.
     """
 
     name: str
@@ -41,33 +48,46 @@ class Nic:
     master: str
     session: bool
     physical: bool
+    vendor: str
+    device: str
+    subsystem: str
+    firmware: str
+    speed_mbps: int
+    pcie: PcieLink | None
+    vfs_total: int
+    vfs_now: int
+    pf: str
+    iommu_group: int
+    group_with: tuple[str, ...]
+    rx_queues: int
+    tx_queues: int
 
     def to_json(self) -> dict[str, Any]:
-        """The interface as a JSON object."""
+        """The card or interface as a JSON object."""
         return dict(plain(self))
 
 
 def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
-    """Every interface but the loopback, by name.
+    """Every interface but the loopback, by name; then every PCI network function without one, by address.
 
     ``session_address`` is the local address that the user's session came in on (the third word of
     ``SSH_CONNECTION``), if any: interfaces that carry it are marked.
     """
     names = [name for name in names_in(reader, CLASS) if name != "lo" and reader.exists(f"{CLASS}/{name}/address")]
-    defaults = default_interfaces(text_of(reader, "/proc/net/route"), text_of(reader, "/proc/net/ipv6_route"))
-    addresses = interface_addresses(
-        text_of(reader, "/proc/net/fib_trie"),
-        text_of(reader, "/proc/net/route"),
-        text_of(reader, "/proc/net/if_inet6"),
-    )
-    nics = {name: _nic(reader, name, _global(addresses.get(name, ())), name in defaults) for name in names}
+    route = text_of(reader, "/proc/net/route")
+    defaults = default_interfaces(route, text_of(reader, "/proc/net/ipv6_route"))
+    addresses = interface_addresses(text_of(reader, "/proc/net/fib_trie"), route, text_of(reader, "/proc/net/if_inet6"))
+    bus = PciBus(reader)
+    nics = {name: _interface(reader, bus, name, _global(addresses.get(name, ())), name in defaults) for name in names}
     wanted = _bare(session_address)
     for name, nic in nics.items():
         nics[name] = replace(nic, session=bool(wanted) and wanted in map(_bare, addresses.get(name, ())))
-    below = {name: _lower(reader, nics, name) for name in nics}
+    below = _below(reader, nics)
     _spread(nics, below, lambda nic: nic.default_route, lambda nic: replace(nic, default_route=True))
     _spread(nics, below, lambda nic: nic.session, lambda nic: replace(nic, session=True))
-    return tuple(nics[name] for name in sorted(nics))
+    seen = {nic.address for nic in nics.values()}
+    bare = [_nic(bus.function(address)) for address in bus.network_functions() if address not in seen]
+    return (*(nics[name] for name in sorted(nics)), *bare)
 
 
 def default_interfaces(route: str, ipv6_route: str) -> frozenset[str]:
@@ -92,28 +112,86 @@ def _usable(flags: str) -> bool:
     return bool(number & _ROUTE_UP) and not number & _ROUTE_REJECT
 
 
-def _nic(reader: Reader, name: str, addresses: tuple[str, ...], default_route: bool) -> Nic:
+def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...], default_route: bool) -> Nic:
     folder = f"{CLASS}/{name}"
     device = f"{folder}/device"
     # A virtio interface hangs below its PCI function, one folder up; a plain PCI one is the function itself.
     places = (device, f"{device}/..") if reader.exists(device) else ()
     events = [pairs(text_of(reader, f"{place}/uevent"), "=") for place in places]
     nodes = [whole(text_of(reader, f"{place}/numa_node"), -1) for place in places]
-    node = max(nodes, default=-1)
-    return Nic(
+    slots = (pci_address(event.get("PCI_SLOT_NAME", "")) for event in events)
+    address = next(filter(None, slots), "")
+    # Bridges, taps and the like are many on a host with guests and have nothing of this to say.
+    queues = names_in(reader, f"{folder}/queues") if places else []
+    return _nic(
+        replace(
+            bus.function(address),
+            address=address,
+            driver=reader.link(f"{device}/driver") or (events[0].get("DRIVER", "") if events else ""),
+            node=max(nodes, default=-1),
+        ),
         name=name,
-        address=next((event["PCI_SLOT_NAME"] for event in events if "PCI_SLOT_NAME" in event), ""),
-        driver=reader.link(f"{device}/driver") or (events[0].get("DRIVER", "") if events else ""),
-        node=max(0, node),
-        node_known=node >= 0,
         mac=text_of(reader, f"{folder}/address"),
         up=_is_up(text_of(reader, f"{folder}/operstate"), text_of(reader, f"{folder}/flags")),
         default_route=default_route,
         addresses=addresses,
         master=reader.link(f"{folder}/master"),
-        session=False,
         physical=bool(places),
+        firmware=_firmware(reader.probe(f"ethtool/{name}")) if places else "",
+        speed_mbps=max(0, whole(text_of(reader, f"{folder}/speed"), 0)) if places else 0,
+        rx_queues=sum(queue.startswith("rx-") for queue in queues),
+        tx_queues=sum(queue.startswith("tx-") for queue in queues),
     )
+
+
+def _nic(
+    function: PciFunction,
+    *,
+    name: str = "",
+    mac: str = "",
+    up: bool = False,
+    default_route: bool = False,
+    addresses: tuple[str, ...] = (),
+    master: str = "",
+    physical: bool = True,
+    firmware: str = "",
+    speed_mbps: int = 0,
+    rx_queues: int = 0,
+    tx_queues: int = 0,
+) -> Nic:
+    """A PCI function with the interface on it; with what is left out, one without interface."""
+    return Nic(
+        name=name,
+        address=function.address,
+        driver=function.driver,
+        node=max(0, function.node),
+        node_known=function.node >= 0,
+        mac=mac,
+        up=up,
+        default_route=default_route,
+        addresses=addresses,
+        master=master,
+        session=False,
+        physical=physical,
+        vendor=function.vendor,
+        device=function.device,
+        subsystem=function.subsystem,
+        firmware=firmware,
+        speed_mbps=speed_mbps,
+        pcie=function.pcie,
+        vfs_total=function.vfs_total,
+        vfs_now=function.vfs_now,
+        pf=function.pf,
+        iommu_group=function.iommu_group,
+        group_with=function.group_with,
+        rx_queues=rx_queues,
+        tx_queues=tx_queues,
+    )
+
+
+def _firmware(ethtool: str) -> str:
+    version = pairs(ethtool, ":").get("firmware", "")
+    return "" if version == "N/A" else version  # what the kernel says for a driver that does not
 
 
 def _is_up(operstate: str, flags: str) -> bool:
@@ -125,18 +203,25 @@ def _is_up(operstate: str, flags: str) -> bool:
         return False
 
 
-def _lower(reader: Reader, nics: dict[str, Nic], name: str) -> tuple[str, ...]:
-    """The interfaces directly underneath one: sysfs links them as ``lower_<name>``; ports name their master."""
-    linked = {
-        entry.removeprefix("lower_") for entry in names_in(reader, f"{CLASS}/{name}") if entry.startswith("lower_")
+def _below(reader: Reader, nics: dict[str, Nic]) -> dict[str, set[str]]:
+    """The interfaces directly underneath each: sysfs links them as ``lower_<name>``; ports name their master."""
+    found = {
+        name: {
+            entry.removeprefix("lower_")
+            for entry in names_in(reader, f"{CLASS}/{name}")
+            if entry.startswith("lower_") and entry.removeprefix("lower_") in nics
+        }
+        for name in nics
     }
-    ports = {other for other, nic in nics.items() if nic.master == name}
-    return tuple(sorted((linked | ports) & nics.keys()))
+    for name, nic in nics.items():
+        if nic.master in found:
+            found[nic.master].add(name)
+    return found
 
 
 def _spread(
     nics: dict[str, Nic],
-    below: dict[str, tuple[str, ...]],
+    below: dict[str, set[str]],
     has: Callable[[Nic], bool],
     give: Callable[[Nic], Nic],
 ) -> None:

@@ -9,21 +9,31 @@ from typing import Any
 from ouchi.cpulist import parse_cpus
 from ouchi.machine import Reader
 
+# What would speak to a terminal; a hostile snapshot may hold it. The text itself is the kernel's, line by line.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def text_of(reader: Reader, path: str) -> str:
-    """A file's text without the white space around it; empty when it cannot be read."""
+    """A file's text without control characters and the white space around it; empty when it cannot be read."""
     try:
-        return reader.read(path).strip()
+        return _CONTROL.sub("", reader.read(path)).strip()
     except OSError:  # sysfs also answers so when a value does not apply, such as the carrier of a link that is down
         return ""
 
 
-def names_in(reader: Reader, folder: str) -> list[str]:
-    """The names in a folder; none when it cannot be listed (a container that masks it)."""
+def bytes_of(reader: Reader, path: str, most: int) -> bytes:
+    """A file's bytes, at most so many; none when it cannot be read."""
     try:
-        return reader.entries(folder)
+        return reader.read_bytes(path, most)
+    except OSError:
+        return b""
+
+
+def names_in(reader: Reader, folder: str) -> list[str]:
+    """The names in a folder that are fit to be shown; none when it cannot be listed (a container that masks it)."""
+    try:
+        return [name for name in reader.entries(folder) if name.isprintable()]
     except OSError:
         return []
 

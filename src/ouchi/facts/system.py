@@ -46,9 +46,11 @@ class System:
         return dict(plain(self))
 
 
-def read_system(reader: Reader) -> System:
-    """The system's facts; what cannot be read is empty."""
-    cpuinfo = text_of(reader, "/proc/cpuinfo")
+def read_system(reader: Reader, cpuinfo: str, meminfo: dict[str, str]) -> System:
+    """The system's facts; what cannot be read is empty.
+
+    ``cpuinfo`` is the text of ``/proc/cpuinfo``, ``meminfo`` the lines of ``/proc/meminfo``.
+    """
     flags = cpu_flags(cpuinfo)
     return System(
         hostname=text_of(reader, "/proc/sys/kernel/hostname"),
@@ -58,7 +60,7 @@ def read_system(reader: Reader) -> System:
         pid1=text_of(reader, "/proc/1/comm"),
         virtual=_virtual(reader, flags),
         kvm_device=reader.exists("/dev/kvm"),
-        memory_available_kib=available_kib(pairs(text_of(reader, "/proc/meminfo"), ":")),
+        memory_available_kib=available_kib(meminfo),
         pdpe1gb="pdpe1gb" in flags,
     )
 

@@ -55,6 +55,17 @@ class Reader(Protocol):
     def read(self, path: Path) -> str:
         """The text of a file (undecodable bytes replaced). Raises :class:`OSError`."""
 
+    def read_bytes(self, path: Path, most: int = -1) -> bytes:
+        """The bytes of a file: the first ``most`` of them, all when negative. Raises :class:`OSError`."""
+
+    def probe(self, name: str) -> str:
+        """What no file tells, as text; empty when it cannot be told. It never raises.
+
+        ``ethtool/<interface>``: lines ``key: value`` (driver, version, firmware, bus) from the interface's driver.
+        ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``session``, in a snapshot only: the
+        address that the user's session came in on.
+        """
+
     def exists(self, path: Path) -> bool:
         """True when the path leads to something."""
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as RealPath
 
 from ouchi.errors import Interrupted, error
-from ouchi.machine import CommandFailed, Path, Result
+from ouchi.machine import CommandFailed, Path, Result, probes
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
@@ -39,9 +39,12 @@ class LocalMachine:
     def read(self, path: Path) -> str:
         return RealPath(path).read_text(encoding="utf-8", errors="replace")
 
-    def read_bytes(self, path: Path) -> bytes:
-        """The bytes of a file. Raises :class:`OSError`."""
-        return RealPath(path).read_bytes()
+    def read_bytes(self, path: Path, most: int = -1) -> bytes:
+        with open(path, "rb") as file:
+            return file.read(most)
+
+    def probe(self, name: str) -> str:
+        return probes.ask(self.run, name)
 
     def exists(self, path: Path) -> bool:
         return RealPath(path).exists()

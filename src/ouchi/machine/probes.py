@@ -1,0 +1,57 @@
+"""What no file tells about a computer, asked of its kernel and programs."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import re
+import socket
+import struct
+from collections.abc import Callable
+
+from ouchi.machine import CommandFailed, Result
+
+_SIOCETHTOOL = 0x8946  # <linux/sockios.h>
+_GET_DRIVER = 0x00000003  # ETHTOOL_GDRVINFO in <linux/ethtool.h>
+_LONGEST_NAME = 15  # IFNAMSIZ without the final zero
+# struct ethtool_drvinfo: cmd, driver, version, fw_version, bus_info, erom_version, reserved, five counters.
+_DRIVER_INFO = struct.Struct("=I32s32s32s32s32s12s5I")
+_REQUEST = struct.Struct("@16sP16x")  # struct ifreq: a name, and a pointer in a union of 24 bytes
+_PATIENCE = 5.0  # seconds
+
+
+def ask(run: Callable[..., Result], name: str) -> str:
+    """The text of a probe (see :meth:`ouchi.machine.Reader.probe`); empty for one that cannot be told."""
+    kind, _, subject = name.partition("/")
+    if kind == "ethtool" and 0 < len(os.fsencode(subject)) <= _LONGEST_NAME:
+        return _ethtool(subject)
+    if name == "ovs-version":
+        return _ovs_version(run)
+    return ""
+
+
+def _ethtool(interface: str) -> str:
+    info = array.array("B", _DRIVER_INFO.pack(_GET_DRIVER, b"", b"", b"", b"", b"", b"", 0, 0, 0, 0, 0))
+    try:
+        request = _REQUEST.pack(os.fsencode(interface), info.buffer_info()[0])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
+    except (OSError, struct.error):  # no such interface, or a driver that has nothing to say
+        return ""
+    _, driver, version, firmware, bus, *_ = _DRIVER_INFO.unpack(info.tobytes())
+    said = {"driver": driver, "version": version, "firmware": firmware, "bus": bus}
+    return "".join(f"{key}: {_text(value)}\n" for key, value in said.items())
+
+
+def _text(padded: bytes) -> str:
+    return padded.partition(b"\0")[0].decode("ascii", errors="replace").strip()
+
+
+def _ovs_version(run: Callable[..., Result]) -> str:
+    try:
+        said = run(("ovs-vsctl", "--version"), timeout=_PATIENCE).stdout
+    except CommandFailed:
+        return ""
+    match = re.search(r"\(Open vSwitch\) ([0-9][0-9.]*)", said)
+    return match[1] if match else ""

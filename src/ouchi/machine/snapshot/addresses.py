@@ -1,0 +1,218 @@
+"""A host's own IP addresses and routes with other addresses, so that they still fit together.
+
+What is only of use at home stays as it is: private, link-local, loopback and shared addresses. Global ones move to the
+ranges that are set aside for documentation and benchmarks (RFC 5737, RFC 3849, RFC 2544): a whole subnet moves to a
+free one of the same size and its addresses keep their place in it, so an address is in a subnet after it exactly when
+it was before. Routes to other networks are left out: they tell of the owner's other places, and plans ask only for
+the default route and for what is connected directly.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+from ouchi.machine.snapshot.tree import PROBES
+
+ROUTE = "/proc/net/route"
+TRIE = "/proc/net/fib_trie"
+ROUTE6 = "/proc/net/ipv6_route"
+IF_INET6 = "/proc/net/if_inet6"
+SESSION = f"{PROBES}/session"
+"""The local address of the session in which a snapshot was taken: the probe ``session``."""
+
+_ROOM = tuple(
+    IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4")
+)
+_SHORTEST = 8  # a "subnet" with a shorter prefix is a route for half the world
+_LEAF = re.compile(r"\|--\s+([0-9.]{7,15})\s*$")
+_LOCAL = re.compile(r"/32\s+host\s+LOCAL")
+_HEX6 = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def replaced(files: dict[str, bytes], session: str = "") -> dict[str, bytes]:
+    """The files of a host, with other global addresses in those that the kernel lists them in.
+
+    ``session`` becomes a file of its own.
+    """
+    route, trie = (_text(files, place) for place in (ROUTE, TRIE))
+    moved4, moved6 = Moved4(_subnets(route), _local(trie)), Moved6()
+    found = dict(files)
+    for place, text in (
+        (ROUTE, _route(route, moved4)),
+        (TRIE, _trie(trie, moved4)),
+        (IF_INET6, _if_inet6(_text(files, IF_INET6), moved6)),
+        (ROUTE6, _route6(_text(files, ROUTE6), moved6)),
+        (SESSION, _session(session, moved4, moved6)),
+    ):
+        if place in files or (text and place == SESSION):
+            found[place] = text.encode()
+    return found
+
+
+class Moved4:
+    """IPv4 addresses by where they moved: outermost subnets as a whole, others one by one."""
+
+    def __init__(self, subnets: Iterable[IPv4Network], local: Iterable[IPv4Address]) -> None:
+        outer_first = sorted({subnet for subnet in subnets if subnet.prefixlen >= _SHORTEST}, key=_size)
+        self._taken = [subnet for subnet in outer_first if not _moves(subnet)]
+        self._taken += [alone for address in local if not _moves(alone := IPv4Network(address))]
+        self._blocks: dict[IPv4Network, IPv4Network] = {}
+        for subnet in outer_first:
+            if not self._block(subnet):
+                self._blocks[subnet] = self._room(subnet) if _moves(subnet) else subnet
+
+    def of(self, address: IPv4Address) -> IPv4Address:
+        """Where an address is now."""
+        alone = IPv4Network(address)
+        block = self._block(alone)
+        if not block:
+            if not _moves(alone):
+                return address
+            block, self._blocks[alone] = alone, self._room(alone)
+        return self._blocks[block].network_address + (int(address) - int(block.network_address))
+
+    def _block(self, subnet: IPv4Network) -> IPv4Network | None:
+        return next((block for block in self._blocks if subnet.subnet_of(block)), None)
+
+    def _room(self, subnet: IPv4Network) -> IPv4Network:
+        room = (
+            place
+            for whole in _ROOM
+            if whole.prefixlen <= subnet.prefixlen
+            for place in whole.subnets(new_prefix=subnet.prefixlen)
+            # Not a network's or broadcast address of a /24 for what stands alone.
+            if subnet.prefixlen < 31 or 0 < int(place.network_address) & 0xFF < 254
+            if not any(place.overlaps(other) for other in self._taken)
+        )
+        place = next(room)  # 240.0.0.0/4 alone has room for more than one computer can be connected to
+        self._taken.append(place)
+        return place
+
+
+class Moved6:
+    """IPv6 addresses by where they moved: global networks of 64 bits by number, and interface identifiers by number.
+
+    An identifier that a machine made up may have a MAC address in it; one that a person gave (``::10``) stays.
+    """
+
+    def __init__(self) -> None:
+        self._networks: dict[int, int] = {}
+        self._identifiers: dict[int, int] = {}
+
+    def of(self, address: IPv6Address) -> IPv6Address:
+        """Where an address is now."""
+        network, identifier = divmod(int(address), 1 << 64)
+        if address.is_multicast or address.is_loopback or not int(address):
+            return address
+        if network >> 61 == 0b001:  # 2000::/3, all that is global
+            number = self._networks.setdefault(network, len(self._networks))
+            network = 0x20010DB8 << 32 | number << 16
+        if identifier >> 16:
+            identifier = 1 << 16 | self._identifiers.setdefault(identifier, len(self._identifiers) + 1)
+        return IPv6Address(network << 64 | identifier)
+
+
+def _moves(subnet: IPv4Network) -> bool:
+    ends = subnet.network_address, subnet.broadcast_address
+    return any(end.is_global and not end.is_multicast for end in ends)
+
+
+def _size(subnet: IPv4Network) -> tuple[int, IPv4Network]:
+    return subnet.prefixlen, subnet
+
+
+def _subnets(route: str) -> Iterator[IPv4Network]:
+    """What is connected directly."""
+    for words in _rows(route):
+        if words[2] == "00000000" and words[7] != "00000000":
+            try:
+                yield IPv4Network((_ipv4(words[1]), str(_ipv4(words[7]))))
+            except ValueError:
+                continue
+
+
+def _rows(route: str) -> Iterator[list[str]]:
+    """The routes of /proc/net/route whose addresses can be read (they are in host byte order)."""
+    for line in route.splitlines()[1:]:
+        words = line.split()
+        if len(words) >= 8 and all(re.fullmatch(r"[0-9A-Fa-f]{8}", words[place]) for place in (1, 2, 7)):
+            yield words
+
+
+def _route(route: str, moved: Moved4) -> str:
+    lines = route.splitlines()[:1]
+    for words in _rows(route):
+        default = words[1] == words[7] == "00000000"
+        if words[2] == "00000000" or default:
+            for place in (1, 2):
+                words[place] = _hex(moved.of(_ipv4(words[place])))
+            lines.append("\t".join(words))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _local(trie: str) -> Iterator[IPv4Address]:
+    leaf = ""
+    for line in trie.splitlines():
+        if match := _LEAF.search(line):
+            leaf = match[1]
+        elif leaf and _LOCAL.search(line):
+            try:
+                yield IPv4Address(leaf)
+            except ValueError:
+                continue
+
+
+def _trie(trie: str, moved: Moved4) -> str:
+    """Of the routing trie only the host's own addresses, each once."""
+    own = dict.fromkeys(moved.of(address) for address in _local(trie))
+    return "Local:\n" + "".join(f"  |-- {address}\n     /32 host LOCAL\n" for address in own)
+
+
+def _if_inet6(text: str, moved: Moved6) -> str:
+    return "".join(f"{_words6(line, (0,), moved)}\n" for line in text.splitlines())
+
+
+def _route6(text: str, moved: Moved6) -> str:
+    """The default routes and what is connected directly."""
+    lines = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 10 and (words[1] == "00" or set(words[4]) == {"0"}):
+            lines.append(_words6(line, (0, 2, 4), moved))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _words6(line: str, places: tuple[int, ...], moved: Moved6) -> str:
+    words = line.split()
+    for place in places:
+        if place < len(words) and _HEX6.fullmatch(words[place]):
+            words[place] = f"{int(moved.of(IPv6Address(int(words[place], 16)))):032x}"
+    return " ".join(words)
+
+
+def _session(session: str, moved4: Moved4, moved6: Moved6) -> str:
+    try:
+        address = ipaddress.ip_address(session.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, IPv4Address):
+        return f"{moved4.of(address)}\n"
+    if address.ipv4_mapped:
+        return f"{moved4.of(address.ipv4_mapped)}\n"
+    return f"{moved6.of(address)}\n"
+
+
+def _text(files: dict[str, bytes], place: str) -> str:
+    return files.get(place, b"").decode(errors="replace")
+
+
+def _ipv4(word: str) -> IPv4Address:
+    # Little-endian on every machine that DPDK and ouchi support (x86-64, arm64).
+    return IPv4Address(int.from_bytes(bytes.fromhex(word), "little"))
+
+
+def _hex(address: IPv4Address) -> str:
+    return int(address).to_bytes(4, "little").hex().upper()

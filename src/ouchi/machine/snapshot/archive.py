@@ -1,0 +1,178 @@
+"""A snapshot that is an archive: read into memory once, within bounds, and never extracted.
+
+What an archive may hold that a host does not need is passed over: devices and pipes are there but empty, names with
+control characters or that are not UTF-8 are left out, of a name that comes twice the last one counts (as when tar
+updates an archive). A file where another member needs a folder, a name with ``..``, and a hard link to something that
+did not come before it are refused, as is everything beyond the bounds.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+from ouchi.errors import BadInput, error
+from ouchi.machine.snapshot.tar import Member, damaged, members, shown
+from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large
+from ouchi.machine.snapshot.unpack import read_unpacked
+
+MOST_MEMBERS = 100_000
+"""Members and folders; a host with 1024 CPUs and 64 NICs has some 40,000."""
+
+LONGEST = 512
+"""Bytes of a name or a link target; the longest path in /sys has about 200."""
+
+_FILES = b"0\x007"  # 7: contiguous, which nobody minds
+_EMPTY = b"346"  # a character device, a block device, a pipe
+_FOLDERS = b"5D"  # D: GNU's incremental folder
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where everything is, by absolute path: files as (start, size) within ``data``, links, names by folder."""
+
+    data: bytes | bytearray
+    files: dict[str, tuple[int, int]]
+    links: dict[str, str]
+    folders: dict[str, list[str]]
+
+
+class ArchiveReader(Tree):
+    """A host's files inside a tar archive; looking something up is looking into a dictionary."""
+
+    def __init__(self, name: str, index: Index) -> None:
+        super().__init__(name)
+        self._index = index
+
+    def _target(self, place: str) -> str | None:
+        return self._index.links.get(place)
+
+    def _is_folder(self, place: str) -> bool:
+        return place in self._index.folders
+
+    def _exists(self, place: str) -> bool:
+        return place in self._index.files or place in self._index.folders
+
+    def _names(self, place: str) -> list[str]:
+        return self._index.folders.get(place, [])
+
+    def _content(self, place: str, most: int) -> bytes:
+        span = self._index.files.get(place)
+        if span is None:
+            raise FileNotFoundError(errno.ENOENT, "not a file in the snapshot", place)
+        start, size = span
+        return bytes(self._index.data[start : start + min(size, most)])
+
+
+def load(path: str) -> Index:
+    """Read a tar archive of any usual compression. Raises :class:`BadInput` when it cannot be used."""
+    return index(read_unpacked(path), path)
+
+
+def index(data: bytes | bytearray, where: str) -> Index:
+    """Note where everything is in a tar archive. Raises :class:`BadInput` as :func:`load` does."""
+    files: dict[str, tuple[int, int]] = {}
+    links: dict[str, str] = {}
+    bare: set[str] = set()  # folders that are members themselves
+    for count, member in enumerate(members(data, where)):
+        kind, name, _, start, size = member
+        if count >= MOST_MEMBERS:
+            raise _too_much(where, f"more than {MOST_MEMBERS} members")
+        place = _place(name, where)
+        if not place.isprintable():
+            continue
+        if place in files or place in links:
+            files.pop(place, None)
+            links.pop(place, None)
+        if kind in _FOLDERS or (kind in _FILES and name.endswith(b"/")):  # so tar wrote folders once
+            bare.add(place)
+        elif kind in _FILES:
+            if size > LARGEST:
+                raise too_large(f"{where}: {place}", f"{size} bytes")
+            files[place] = (start, size)
+        elif kind == b"2":
+            links[place] = _target(member, f"{where}: {place}")
+        elif kind == b"1":
+            files[place] = _hard_link(member, files, f"{where}: {place}")
+        elif kind in _EMPTY:
+            files[place] = (0, 0)
+        else:
+            raise damaged(f"{where}: {place}", f"a member of type {shown(kind)!r}", "files, folders and links")
+    return Index(data, files, links, _folders(files, links, bare, where))
+
+
+def _folders(
+    files: dict[str, tuple[int, int]], links: dict[str, str], bare: set[str], where: str
+) -> dict[str, list[str]]:
+    """The names in every folder. Raises :class:`BadInput` where a file or a link is in the place of a folder."""
+    names: dict[str, list[str]] = {"": []}
+    for place in (*files, *links, *bare):
+        if place in names:  # a folder that something was found in before
+            continue
+        if place in bare:
+            names[place] = []
+        parent, _, name = place.rpartition("/")
+        while parent not in names:  # upwards, until a folder is known
+            if len(names) >= MOST_MEMBERS:
+                raise _too_much(where, f"more than {MOST_MEMBERS} folders")
+            names[parent] = [name]
+            parent, _, name = parent.rpartition("/")
+        names[parent].append(name)
+    for kind, others in (("a file", files), ("a link", links)):
+        for place in names.keys() & others.keys():
+            raise BadInput(
+                error(
+                    "a snapshot cannot hold a file below a file",
+                    where=f"{where}: {place}",
+                    found=f"{kind}, and members below it",
+                    expected="a folder",
+                    remedy="take the snapshot again",
+                )
+            )
+    return names
+
+
+def _place(name: bytes, where: str) -> str:
+    """The absolute path that a member's name means: ``sys/a``, ``./sys/a`` and ``/sys//a/`` are ``/sys/a``."""
+    if len(name) > LONGEST:
+        raise damaged(f"{where}: {shown(name)}", f"a name of {len(name)} bytes", f"at most {LONGEST} bytes")
+    text = name.decode("utf-8", errors="surrogateescape")
+    if "/." not in text and "//" not in text and text[:1] not in "./" and text[-1] != "/":  # as ouchi writes them
+        return f"/{text}"
+    parts = text.split("/")
+    if ".." in parts:
+        raise BadInput(
+            error(
+                "a name in the snapshot leads outside it",
+                where=f"{where}: {shown(name)}",
+                expected="names without ..",
+                remedy="take the snapshot again",
+            )
+        )
+    if "" in parts or "." in parts:
+        parts = [part for part in parts if part not in ("", ".")]
+    return "/" + "/".join(parts) if parts else ""
+
+
+def _target(member: Member, where: str) -> str:
+    if len(member.target) > LONGEST:
+        raise damaged(where, f"a link of {len(member.target)} bytes", f"at most {LONGEST} bytes")
+    return member.target.decode("utf-8", errors="surrogateescape")
+
+
+def _hard_link(member: Member, files: dict[str, tuple[int, int]], where: str) -> tuple[int, int]:
+    span = files.get(_place(member.target, where))
+    if span is None:
+        raise damaged(where, f"a hard link to {shown(member.target)}", "a link to a file that came before it")
+    return span
+
+
+def _too_much(where: str, found: str) -> BadInput:
+    return BadInput(
+        error(
+            "the snapshot is too large",
+            where=where,
+            found=found,
+            expected="an archive of the files that `ouchi inspect --save FILE` writes",
+        )
+    )

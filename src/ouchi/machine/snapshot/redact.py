@@ -1,0 +1,126 @@
+"""What of a host's files is kept: enough to plan it, nothing that names its owner, opens a door or is a serial number.
+
+Three rules: some files are cut down to what plans need (:data:`KEPT`), some are left out, and in all texts, names and
+link targets MAC addresses and UUIDs are replaced. The same address is replaced by the same one everywhere, so that
+what belonged together still does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from ouchi.machine.snapshot import addresses
+from ouchi.machine.snapshot.recorder import Noted
+
+WORDS = frozenset(
+    """
+    amd_iommu amd_iommu_dump amd_pstate arm64.nosve audit clocksource cpu0_hotplug cpuidle.governor cpuidle.off
+    cpufreq.default_governor cpufreq.off default_hugepagesz efi hugepages hugepagesz hugetlb_cma idle init_on_alloc
+    intel_idle.max_cstate intel_iommu intel_pstate intremap iommu iommu.forcedac iommu.passthrough iommu.strict
+    irqaffinity isolcpus kernelcore kthread_cpus kvm.nx_huge_pages kvm-amd.nested kvm-intel.nested kvm-intel.ept
+    lockdown lsm maxcpus mce mem mitigations module.sig_enforce movable_node movablecore nmi_watchdog noefi nohz
+    nohz_full noirqdebug nopti nosmt nosoftlockup nospectre_v1 nospectre_v2 nowatchdog nox2apic nr_cpus numa
+    numa_balancing page_poison panic pci pcie_aspm pcie_ports possible_cpus preempt processor.max_cstate pti quiet
+    rcu_nocb_poll rcu_nocbs rcupdate.rcu_normal_after_boot skew_tick spec_store_bypass_disable spectre_v2 swiotlb
+    systemd.cpu_affinity systemd.unified_cgroup_hierarchy threadirqs transparent_hugepage tsc tsx
+    vfio_iommu_type1.allow_unsafe_interrupts vfio-pci.disable_idle_d3 vfio-pci.disable_vga vfio-pci.ids workqueue.unbound_cpus x2apic_phys
+    """.split()  # noqa: SIM905  # a list of a hundred quoted words reads worse
+)
+"""The kernel parameters that are kept: those about CPUs, memory, the IOMMU, isolation and lockdown."""
+
+_SAME = frozenset(word.replace("-", "_") for word in WORDS)  # to the kernel - and _ in a name are one
+_WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+_VALUE = re.compile(r"[A-Za-z0-9_.,:+/*-]*")  # none of the words that are kept needs more
+_MAC = re.compile(r"\b[0-9a-f]{2}(?::[0-9a-f]{2}){5,19}\b", re.IGNORECASE)
+_NAMED_BY_MAC = re.compile(r"\b(enx|wlx|wwx)([0-9a-f]{12})\b")
+_UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
+_SERIAL = re.compile(r"^[ \t]*(?:serial|system serial|uuid)[ \t\w]*:.*\n?", re.IGNORECASE | re.MULTILINE)
+
+_LEFT_OUT = re.compile(
+    r".*/(?:[\w-]*serial[\w-]*|[\w-]*uuid|vpd|machine-id|phys_port_id|phys_switch_id|perm_hwaddr|\w*asset_tag)"
+)
+_CONFIG_SPACE = re.compile(r"/sys/devices/.*/config")
+_PUBLIC_CONFIG_SPACE = 64  # bytes; what follows has a card's serial number among its capabilities
+
+
+class Macs:
+    """MAC addresses with their vendor half and a number in place of the rest: ``3c:fd:fe:00:00:01``."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+
+    def replace(self, text: str) -> str:
+        """A text with other MAC addresses, also those inside interface names (``enx3cfdfe000001``)."""
+        text = _MAC.sub(lambda match: self.of(match[0]), text)
+        return _NAMED_BY_MAC.sub(
+            lambda match: match[1] + self.of(":".join(re.findall("..", match[2]))).replace(":", ""), text
+        )
+
+    def of(self, mac: str) -> str:
+        """What is written for an address; all zeros and all ones, which are nobody's, stay."""
+        mac = mac.lower()
+        if set(mac) <= {"0", ":"} or set(mac) <= {"f", ":"}:
+            return mac
+        if mac not in self._given:
+            number = len(self._given) + 1
+            middle = ["00"] * (len(mac.split(":")) - 6)  # InfiniBand's addresses are longer
+            self._given[mac] = ":".join([mac[:8], *middle, *(f"{number:06x}"[at : at + 2] for at in (0, 2, 4))])
+        return self._given[mac]
+
+
+def redact(noted: Noted, session: str = "") -> Noted:
+    """What of a host is kept. ``session``: the local address of the user's own session, if there is one."""
+    macs = Macs()
+    for place in sorted(place for place in noted.files if re.fullmatch(r"/sys/.*/net/[^/]+/address", place)):
+        macs.replace(noted.files[place].decode(errors="replace"))  # numbered by interface
+
+    def anonymous(text: str) -> str:
+        return _UUID.sub("00000000-0000-0000-0000-000000000000", macs.replace(text))
+
+    files = addresses.replaced({place: content for place, content in noted.files.items() if kept(place)}, session)
+    return Noted(
+        files={macs.replace(place): _content(place, files[place], anonymous) for place in sorted(files)},
+        links={macs.replace(place): macs.replace(target) for place, target in sorted(noted.links.items())},
+        folders={macs.replace(place) for place in noted.folders},
+        names={macs.replace(place) for place in noted.names},
+    )
+
+
+def kept(place: str) -> bool:
+    """False for files that hold serial numbers, or addresses that no plan needs."""
+    return not _LEFT_OUT.fullmatch(place)
+
+
+def cmdline(text: str) -> str:
+    """The words of a kernel command line that plans need (:data:`WORDS`), in their order."""
+    words = _WORD.findall(text.partition(" -- ")[0])  # after it come init's own
+    return " ".join(word for word in words if _harmless(word)) + "\n"
+
+
+def _harmless(word: str) -> bool:
+    name, _, value = word.partition("=")
+    return name.replace("-", "_") in _SAME and _VALUE.fullmatch(value) is not None
+
+
+def _without_serials(text: str) -> str:
+    return _SERIAL.sub("", text)
+
+
+KEPT: dict[str, Callable[[str], str]] = {
+    "/proc/cmdline": cmdline,
+    "/proc/cpuinfo": _without_serials,
+}
+"""Files that are cut down, and how."""
+
+
+def _content(place: str, content: bytes, anonymous: Callable[[str], str]) -> bytes:
+    if _CONFIG_SPACE.fullmatch(place):
+        return content[:_PUBLIC_CONFIG_SPACE]
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return content
+    if cut := KEPT.get(place):
+        text = cut(text)
+    return anonymous(text).encode()
