@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 
 from ouchi.facts import Facts, collect
-from ouchi.machine import CommandFailed, Machine, Reader
-from ouchi.plan import Plan, make_plan
+from ouchi.machine import Machine, Reader
+from ouchi.plan import Plan, Style, make_plan
 from ouchi.site import Site, default_site, load_site, read_site
 
 
@@ -27,12 +27,13 @@ class Wanted:
         return bridges_of(self.site)
 
 
-def read_wanted(machine: Machine, site_file: str, snapshot: Reader | None = None) -> Wanted:
+def read_wanted(machine: Machine, site_file: str, snapshot: Reader | None = None, style: Style | None = None) -> Wanted:
     """The plan of this machine, or of the one that ``snapshot`` holds; nothing is written.
 
-    Raises :class:`~ouchi.errors.BadInput` with everything that is wrong with the file or does not fit the machine.
+    ``style`` in place of the one that the site prefers. Raises :class:`~ouchi.errors.BadInput` with everything that is wrong with the file or does not fit the machine.
     """
-    facts = collect(snapshot) if snapshot else collect(machine, session_address())
+    session = snapshot.probe("session").strip() if snapshot else session_address()
+    facts = collect(snapshot or machine, session)
     new = not machine.exists(site_file)
     if new:
         memory = sum(node.total_kib for node in facts.memory) // 1024
@@ -40,24 +41,13 @@ def read_wanted(machine: Machine, site_file: str, snapshot: Reader | None = None
         site = load_site(text.encode(), site_file)
     else:
         site = read_site(machine, site_file)
-    # Which OVS another machine has is not known here.
-    return Wanted(site_file, new, site, facts, make_plan(site, facts, "" if snapshot else installed_ovs(machine)))
+    return Wanted(site_file, new, site, facts, make_plan(site, facts, style))
 
 
 def session_address() -> str:
     """The local address of the user's remote session (sshd's ``SSH_CONNECTION``, third word); empty without one."""
     words = os.environ.get("SSH_CONNECTION", "").split()
     return words[2] if len(words) == 4 else ""
-
-
-def installed_ovs(machine: Machine) -> str:
-    """The installed OVS's version, for example ``3.1.0``; empty when there is none."""
-    try:
-        said = machine.run(("ovs-vsctl", "--version"), timeout=5).stdout
-    except CommandFailed:
-        return ""
-    words = said.partition("\n")[0].split()
-    return words[-1] if words else ""
 
 
 def bridges_of(site: Site) -> dict[str, str]:

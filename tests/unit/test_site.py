@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from ouchi.cpulist import HIGHEST_CPU, format_cpus, parse_cpus
 from ouchi.errors import BadInput, Finding, Severity
-from ouchi.facts import Cpu, Facts, System
+from ouchi.facts import Cpu, Facts, collect
 from ouchi.facts.nics import Nic
 from ouchi.machine.local import LocalMachine
 from ouchi.site import Site, check_against, default_site, load_site, parse_memory, read_site, site_schema
+from tests.hosts.tree import Tree
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted(path.parent for path in (ROOT / "tests/cases/site").glob("*/bad.yaml"))
@@ -166,7 +167,7 @@ class TestGoodFiles:
         assert hash(site) == hash(moved)
         assert site.to_json() == moved.to_json()
         assert (site.where("name"), moved.where("name")) == ("ouchi.yaml:2:7", "ouchi.yaml:3:7")
-        assert site.where("networks", 0, "endpoint") == site.where("networks", 0) == "ouchi.yaml:15:5"
+        assert site.where("networks", 0, "endpoint") == site.where("networks", 0) == "ouchi.yaml:22:5"
 
     def test_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):
@@ -279,15 +280,31 @@ NIC = Nic(
     master="",
     session=False,
     physical=True,
+    vendor="8086",
+    device="1572",
+    subsystem="8086:0001",
+    firmware="",
+    speed_mbps=10000,
+    pcie=None,
+    vfs_total=64,
+    vfs_now=0,
+    pf="",
+    iommu_group=-1,
+    group_with=(),
+    rx_queues=8,
+    tx_queues=8,
 )
 
 
 def facts(*nics: Nic, online: int = 6, present: int = 8) -> Facts:
-    cpus = tuple(Cpu(number, number, 0, 0, 0, (number,), 0, number < online) for number in range(present))
-    return Facts(1, cpus, (), nics, NO_SYSTEM)
+    cpus = tuple(
+        Cpu(number, number, 0, 0, number, 0, (number,), "", 0, "", False, number < online) for number in range(present)
+    )
+    return replace(NOWHERE, cpus=cpus, nics=nics)
 
 
-NO_SYSTEM: System = None  # type: ignore[assignment]
+NOWHERE = collect(Tree())
+"""The facts of a host that tells nothing."""
 
 
 class TestAgainstAMachine:
@@ -304,7 +321,7 @@ class TestAgainstAMachine:
 
     def test_no_such_nic(self) -> None:
         (finding,) = check_against(site_of(), facts(replace(NIC, name="enp4s0", address="0000:04:00.0")))
-        assert finding.where == "ouchi.yaml:11:10"
+        assert finding.where == "ouchi.yaml:15:10"
         assert finding.claim == "this machine has no NIC enp3s0"
         assert (finding.expected, finding.remedy) == ("enp4s0", 'did you mean "enp4s0"?')
 
@@ -329,14 +346,14 @@ class TestAgainstAMachine:
         free = replace(NIC, name="enp4s0", address="0000:04:00.0")
         (finding,) = check_against(site_of(), facts(nic, free))
         assert finding.severity is Severity.ERROR
-        assert finding.where == "ouchi.yaml:11:10"
+        assert finding.where == "ouchi.yaml:15:10"
         assert (finding.found, finding.remedy) == (said, "free: enp4s0")
 
     def test_one_nic_under_two_names(self) -> None:
         text = EXAMPLE.replace(b"nics:\n", b'nics:\n  - nic: "0000:03:00.0"\n    physnet: other\n')
         (finding,) = check_against(site_of(text), facts(NIC))
         assert finding.claim == "the NIC enp3s0 is there twice"
-        assert finding.where == "ouchi.yaml:13:10"
+        assert finding.where == "ouchi.yaml:17:10"
 
     def test_site_that_came_from_no_file(self) -> None:
         site = Site.model_validate(site_of().to_json())

@@ -32,6 +32,7 @@ _commands = LazyGroup(
         "Before it": {
             "inspect": "What this machine is: CPUs, memory, NICs, kernel.",
             "plan": "What it should become, and why.",
+            "render": "The plan as configuration of other tools.",
         },
         "On it": {
             "logs": "What a part says.",

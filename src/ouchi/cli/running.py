@@ -15,6 +15,7 @@ from ouchi.events import Event, Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
+from ouchi.plan.nics import missing_packages
 from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
 from ouchi.runner import run_tasks
@@ -42,9 +43,10 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
     """``up``: lock, tasks, summary. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
     # A file that cannot be used is refused before anything is changed, packages included.
-    read_wanted(machine, machine.absolute(site_file))
+    wanted = read_wanted(machine, machine.absolute(site_file))
     with only_one(LOCK, "up"), _timeline(as_json=as_json) as timeline:
-        up = Up(machine, instance, machine.absolute(site_file), timeline)
+        drivers = missing_packages(wanted.site, wanted.facts)
+        up = Up(machine, instance, machine.absolute(site_file), timeline, drivers)
         run_tasks(up.tasks(until), timeline, lambda: _stop(machine))
     seconds = timeline.now()
     if as_json:

@@ -5,16 +5,20 @@ Pure: a site and facts go in, a value comes out; nothing is read or changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ouchi.errors import BadInput, Severity, error, info, warning
-from ouchi.facts import Facts, physical_cores
-from ouchi.plan.guests import in_turn, place_guests
+from ouchi.errors import BadInput, Severity, error
+from ouchi.facts import Core, Facts, physical_cores
+from ouchi.plan.alternatives import choose, compare, drafts
+from ouchi.plan.kernel import isolated_cpus, kernel_args
 from ouchi.plan.keys import nova_keys, ovs_other_config
-from ouchi.plan.memory import plan_memory
-from ouchi.plan.pools import choose_pools, refused
+from ouchi.plan.nics import plan_nics
+from ouchi.plan.pools import refused
+from ouchi.plan.style import Style
 from ouchi.plan.values import (
     SCHEMA,
+    Alternative,
     GuestPlan,
     HugepageNeed,
     NicPlan,
@@ -26,85 +30,73 @@ from ouchi.plan.values import (
 )
 from ouchi.site import Site, check_against
 
-__all__ = ["GuestPlan", "HugepageNeed", "NicPlan", "NovaValue", "Plan", "Pools", "Reason", "make_plan"]
+__all__ = [
+    "Alternative", "GuestPlan", "HugepageNeed", "NicPlan", "NovaValue", "Plan", "Pools", "Reason", "Style", "make_plan",
+]  # fmt: skip
 
 
-def make_plan(site: Site, facts: Facts, ovs_version: str = "") -> Plan:
-    """The plan of a host.
+def make_plan(site: Site, facts: Facts, style: Style | None = None) -> Plan:
+    """The plan of a host, in the style that the site prefers or in another.
 
-    ``ovs_version`` (``3.1.0``) decides the names of some OVS keys; unknown leaves those out.
     Raises :class:`BadInput` with every reason why the site cannot be had on this host.
     """
     notes = Notes()
+    facts = _without_forbidden(site, facts, notes)
     cores = physical_cores(facts.cpus)
-    _check_site(site, facts, notes)
-    nics = _nics(site, facts, notes)
-    nic_nodes = tuple(sorted({nic.node for nic in nics} & {core.node for core in cores}))
-    demand = [site.servers[index].vcpus for index in in_turn(site)]
-    pools = choose_pools(site, cores, nic_nodes, demand, notes)
-    pmd_nodes = tuple(sorted({core.node for core in cores if set(core.cpus) & set(pools.pmd)}))
-    guests = place_guests(site, cores, {node.node for node in facts.memory}, pools, pmd_nodes, notes)
-    memory = plan_memory(site, facts, pools, nics, guests, notes)
+    _check_site(site, facts, cores, notes)
+    nics = plan_nics(site, facts, notes)
+    found = drafts(site, facts, cores, nics)
+    chosen = choose(site, found, style or Style(site.cpus.prefer), cores)
+    notes.take(chosen.notes)
     _stop_on_errors(notes)
+    isolated = isolated_cpus(facts, chosen.pools, notes)
     return Plan(
         schema=SCHEMA,
-        pools=pools,
-        isolated=(),
-        overlapped=pools.overlapped,
-        hugepages=memory.hugepages,
-        ovs_other_config=ovs_other_config(facts, pools, memory, nics, ovs_version, notes),
-        nova=nova_keys(pools, memory, guests),
-        nics=nics,
-        guests=guests,
+        name=chosen.style.value,
+        pools=chosen.pools,
+        isolated=isolated,
+        overlapped=chosen.pools.overlapped,
+        hugepages=chosen.memory.hugepages,
+        kernel_args=kernel_args(facts, chosen.pools, isolated, chosen.memory.hugepages, chosen.nics),
+        ovs_other_config=ovs_other_config(facts, chosen, notes),
+        nova=nova_keys(site, facts, chosen),
+        nics=chosen.nics,
+        guests=chosen.guests,
+        alternatives=compare(found, chosen, facts, cores),
         reasons=tuple(notes.reasons),
         findings=tuple(notes.findings),
     )
 
 
-def _check_site(site: Site, facts: Facts, notes: Notes) -> None:
+def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
+    """The host as if the forbidden CPUs were offline."""
+    forbidden = set(site.cpus.forbidden or ())
+    if not forbidden:
+        return facts
+    first = min((cpu.id for cpu in facts.cpus if cpu.online), default=0)
+    where = site.where("cpus", "forbidden")
+    if first in forbidden:
+        notes.find(
+            error(f"CPU {first} cannot be forbidden", where=where, expected="interrupts and timers stay on it: a host")
+        )
+        forbidden.discard(first)
+    if absent := forbidden - {cpu.id for cpu in facts.cpus}:
+        found = ", ".join(map(str, sorted(absent)))
+        notes.find(error("there are no such CPUs to forbid", where=where, found=found, expected="CPUs of this machine"))
+    cpus = tuple(replace(cpu, online=cpu.online and cpu.id not in forbidden) for cpu in facts.cpus)
+    return replace(facts, cpus=cpus)
+
+
+def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes) -> None:
     """Stop before choosing pools when the site names CPUs or NICs that cannot be had."""
-    online = replace(facts, cpus=tuple(cpu for cpu in facts.cpus if cpu.online))
-    for finding in check_against(site, online):
+    for finding in check_against(site, facts):
         notes.find(finding)
-    if not online.cpus:
+    if not cores:
         notes.find(error("no CPU is online", where="/sys/devices/system/cpu", expected="at least one online CPU"))
     else:
-        for finding in refused(site, physical_cores(facts.cpus)):
+        for finding in refused(site, cores):
             notes.find(finding)
     _stop_on_errors(notes)
-
-
-def _nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
-    """The site's NICs as the machine knows them."""
-    several = len({cpu.node for cpu in facts.cpus if cpu.online}) > 1
-    plans = []
-    for index, wanted in enumerate(site.nics):
-        nic = next(nic for nic in facts.nics if wanted.nic in (nic.name, nic.address))
-        where = site.where("nics", index, "nic")
-        if not nic.address:
-            notes.find(
-                error(
-                    f"DPDK cannot drive the NIC {nic.name}",
-                    where=where,
-                    found="it has no PCI address" + (f" (driver {nic.driver})" if nic.driver else ""),
-                    expected="a NIC on a PCI bus",
-                )
-            )
-        else:
-            notes.find(
-                warning(
-                    f"the NIC {nic.name} is planned for but left alone: {wanted.physnet} has no uplink yet",
-                    where=where,
-                    found="this version attaches no physical NIC",
-                    expected="guests and endpoints of this host reach each other; nothing leaves it",
-                )
-            )
-        if several and not nic.node_known:
-            notes.find(
-                info(f"the firmware does not say on which NUMA node {nic.name} is: node 0 is assumed", where=where)
-            )
-        plans.append(NicPlan(nic.name, nic.address, nic.node, wanted.physnet))
-    return tuple(plans)
 
 
 def _stop_on_errors(notes: Notes) -> None:

@@ -6,11 +6,12 @@ A server sits on one node: nova gives it hugepages of one node and its CPUs with
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from ouchi.errors import Finding, error
 from ouchi.facts import Core
-from ouchi.plan.values import GuestPlan, Notes, Pools, counted, cpus_text
+from ouchi.plan.packing import in_novas_order, pack
+from ouchi.plan.values import GuestPlan, NicPlan, Notes, Pools, counted, cpus_text
 from ouchi.site import Server, Site
 
 RATIO = 4  # nova's initial_cpu_allocation_ratio: vCPUs per shared CPU
@@ -32,30 +33,41 @@ def in_turn(site: Site) -> list[int]:
 def place_guests(
     site: Site,
     cores: Sequence[Core],
-    memory_nodes: Collection[int],
+    nics: Sequence[NicPlan],
+    room_mib: Mapping[int, int],
     pools: Pools,
-    pmd_nodes: tuple[int, ...],
     notes: Notes,
 ) -> tuple[GuestPlan, ...]:
     """The servers in the file's order, each pinned or not and with a node; what cannot be is an error finding.
 
-    ``memory_nodes``: the NUMA nodes that have memory, as a server's pages and CPUs are on one node.
+    A server goes to the node of the card behind its networks, else where threads poll, as far as CPUs and memory last.
+    ``room_mib``: memory for guests on each NUMA node that has any.
     """
     node_of = {cpu: core.node for core in cores for cpu in core.cpus}
     dedicated = Counter(node_of[cpu] for cpu in pools.dedicated)
     shared = Counter(node_of[cpu] for cpu in pools.shared)
-    near = sorted(set(dedicated) & set(memory_nodes), key=lambda node: (node not in pmd_nodes, node))
-    home = max(sorted(shared), key=lambda node: shared[node])
+    home = max(sorted(shared), key=lambda node: (node in room_mib, shared[node]))
+    left = Counter(room_mib)
+    left[home] -= sum(server.memory_mib for server in site.servers if server.pinned is False)
+    polled = {node_of[cpu] for cpu in pools.pmd}
     pinned: dict[int, int] = {}
     for index in in_turn(site):
         server = site.servers[index]
-        node = next((node for node in near if dedicated[node] >= server.vcpus), None)
-        if node is not None:
+        cards = _nodes_of_its_cards(site, index, nics)
+        fitting = [node for node in sorted(dedicated) if dedicated[node] >= server.vcpus and node in room_mib]
+        if fitting:
+            # Where memory is short everywhere, that is said in numbers when the pages are counted.
+            node = min(
+                fitting, key=lambda node: (left[node] < server.memory_mib, node not in cards, node not in polled)
+            )
             dedicated[node] -= server.vcpus
+            left[node] -= server.memory_mib
             pinned[index] = node
         elif server.pinned is True:
             notes.find(_cannot_pin(site, index, pools, dedicated))
     guests = []
+    packed = _packed(site, cores, pools, pinned)
+    floating = tuple(cpu for cpu in pools.shared if node_of[cpu] == home)
     for index, server in enumerate(site.servers):
         is_pinned = index in pinned or server.pinned is True
         if not is_pinned and server.vcpus > shared[home]:
@@ -67,16 +79,41 @@ def place_guests(
                 memory_mib=server.memory_mib,
                 pinned=is_pinned,
                 node=pinned.get(index, home),
+                cpus=packed.get(index, () if is_pinned else floating),
                 reason=_reason(server, is_pinned, pools),
             )
         )
     return tuple(guests)
 
 
-def allocation_ratio(guests: Sequence[GuestPlan], pools: Pools) -> int:
-    """How many vCPUs nova must accept per shared CPU for the unpinned guests; its own 4 where that is enough."""
-    unpinned = sum(guest.vcpus for guest in guests if not guest.pinned)
-    return max(RATIO, -(-unpinned // len(pools.shared)))
+def _nodes_of_its_cards(site: Site, index: int, nics: Sequence[NicPlan]) -> set[int]:
+    """The NUMA nodes of the cards behind a server's networks."""
+    physnet_of = {network.name: network.physnet for network in site.networks}
+    physnets = {physnet_of[port.network] for port in site.servers[index].ports}
+    return {nic.node for nic in nics if nic.physnet in physnets}
+
+
+def _packed(site: Site, cores: Sequence[Core], pools: Pools, pinned: dict[int, int]) -> dict[int, tuple[int, ...]]:
+    """Where nova puts each pinned server's vCPUs; servers are created in the order of the file."""
+    dedicated = set(pools.dedicated)
+    packed: dict[int, tuple[int, ...]] = {}
+    for node in sorted(set(pinned.values())):
+        here = [index for index in sorted(pinned) if pinned[index] == node]
+        ordered = in_novas_order(core.cpus for core in cores if core.node == node)
+        free = [tuple(cpu for cpu in core if cpu in dedicated) for core in ordered]
+        packed |= zip(here, pack(free, [site.servers[index].vcpus for index in here]), strict=True)
+    return packed
+
+
+def allocation_ratio(guests: Sequence[GuestPlan]) -> int:
+    """How many vCPUs nova must accept per shared CPU for the unpinned guests; its own 4 where that is enough.
+
+    It counts on each node (``nova.virt.hardware._numa_fit_instance_cell``); all unpinned guests are on one.
+    """
+    unpinned = [guest for guest in guests if not guest.pinned]
+    if not unpinned:
+        return RATIO
+    return max(RATIO, -(-sum(guest.vcpus for guest in unpinned) // len(unpinned[0].cpus)))
 
 
 def _reason(server: Server, pinned: bool, pools: Pools) -> str:

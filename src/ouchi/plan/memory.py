@@ -1,21 +1,23 @@
 """Hugepages: how many OVS-DPDK and the guests need on each NUMA node, and whether they fit.
 
-Pages of 2 MiB, because the kernel can still hand those out while it runs: nothing here needs a reboot.
+Pages of 2 MiB, because the kernel can still hand those out while it runs: nothing here needs a reboot. Where enough
+pages of 1 GiB are set aside already (by the kernel's command line, at boot), those.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ouchi.errors import Finding, error
 from ouchi.facts import Facts
-from ouchi.plan.mempools import MTU, pool_bytes, port_mbufs, shared_mbufs
+from ouchi.plan.mempools import MTU, mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs
+from ouchi.plan.nics import OVS
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Notes, Pools, counted
 from ouchi.site import Site
 
-PAGE_KIB = 2048
+PAGE_KIB, GIANT_KIB = 2048, 1024 * 1024
 SMALL_KIB = 32 * 1024 * 1024  # below 32 GiB OVS keeps a pool for each port rather than a large shared one
 SPARE_PORTS = 4  # vhost-user ports that can be added later without more memory
 EAL_MIB = 64  # DPDK itself: queues, rings, vhost devices
@@ -30,13 +32,14 @@ class MemoryPlan:
 
     socket_mib: dict[int, int]
     per_port: bool
+    page_kib: int
     hugepages: tuple[HugepageNeed, ...]
     reserved_pages: dict[int, int]
 
     @property
     def reserved_host_mib(self) -> int:
         """What nova may give to no guest: the control plane and OVS's pages."""
-        return CONTROL_MIB + sum(self.reserved_pages.values()) * PAGE_KIB // 1024
+        return CONTROL_MIB + sum(self.reserved_pages.values()) * self.page_kib // 1024
 
 
 def plan_memory(
@@ -44,59 +47,111 @@ def plan_memory(
 ) -> MemoryPlan:
     """The hugepages of a host; what does not fit is an error finding with the numbers."""
     ports = _ports(site, facts, pools, nics, guests)
-    per_port = _choose_model(facts, ports, len(pools.pmd), len(nics), notes)
+    per_port = _choose_model(facts, ports, len(pools.pmd), notes)
     pool_mib = {node: _pools_mib(ports[node], len(pools.pmd), per_port) for node in ports}
     socket_mib = {node: -(-(mib + EAL_MIB) // STEP_MIB) * STEP_MIB for node, mib in pool_mib.items()}
-    reserved = {node: _pages(mib + SPARE_MIB) for node, mib in socket_mib.items()}
-    guest_pages: Counter[int] = Counter()
+    guest_mib: dict[int, list[int]] = {}
     for guest in guests:
-        guest_pages[guest.node] += _pages(guest.memory_mib)
+        guest_mib.setdefault(guest.node, []).append(guest.memory_mib)
+    size = _page_size(facts, socket_mib, guest_mib, notes)
+    reserved = {node: _pages(mib + SPARE_MIB, size) for node, mib in socket_mib.items()}
     needs = []
-    for node in sorted({*reserved, *guest_pages}):
-        count = reserved.get(node, 0) + guest_pages[node]
-        needs.append(HugepageNeed(node, PAGE_KIB, count))
+    for node in sorted({*reserved, *guest_mib}):
+        guest_pages = sum(_pages(mib, size) for mib in guest_mib.get(node, ()))
+        count = reserved.get(node, 0) + guest_pages
+        needs.append(HugepageNeed(node, size, count))
         notes.because(
             f"hugepages node {node}",
-            f"{count} of 2 MiB",
-            f"{counted(count, 'page')}, {count * 2} MiB: {socket_mib.get(node, 0)} MiB for OVS-DPDK (packet buffers "
-            f"{pool_mib.get(node, 0)} MiB, DPDK itself {EAL_MIB} MiB, rounded up to {STEP_MIB}), "
-            f"{guest_pages[node] * 2} MiB for guests, {SPARE_MIB} MiB spare",
+            f"{count} of {_size(size)}",
+            f"{counted(count, 'page')}, {count * size // 1024} MiB: {socket_mib.get(node, 0)} MiB for OVS-DPDK (packet "
+            f"buffers {pool_mib.get(node, 0)} MiB, DPDK itself {EAL_MIB} MiB, rounded up to {STEP_MIB}), "
+            f"{sum(guest_mib.get(node, ()))} MiB for guests, {SPARE_MIB} MiB spare",
         )
     _check_fit(site, facts, needs, pools, notes)
-    return MemoryPlan(socket_mib, per_port, tuple(needs), reserved)
+    return MemoryPlan(socket_mib, per_port, size, tuple(needs), reserved)
+
+
+def room_mib(site: Site, facts: Facts, pools: Pools) -> dict[int, int]:
+    """About how much memory guests can have on each NUMA node that has any: all but the control plane's and OVS's."""
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    polled = {node_of[cpu] for cpu in pools.pmd}
+    mtus = {MTU, *(network.mtu for network in site.networks)}
+    ovs = EAL_MIB + STEP_MIB + SPARE_MIB + _pools_mib(_Ports({}, Counter(mtus)), len(pools.pmd), per_port=False)
+    return {
+        node.node: node.free_kib // 1024
+        + sum(pool.total * pool.size_kib for pool in node.hugepages) // 1024
+        - (CONTROL_MIB if node.node == node_of[pools.host[0]] else 0)
+        - (ovs if node.node in polled else 0)
+        for node in facts.memory
+    }
+
+
+def _page_size(facts: Facts, socket_mib: Mapping[int, int], guest_mib: Mapping[int, list[int]], notes: Notes) -> int:
+    """1 GiB where the kernel has set enough of those aside and every guest is made of whole ones; else 2 MiB."""
+    there = {node.node: pool.total for node in facts.memory if (pool := node.pool(GIANT_KIB))}
+    if not sum(there.values()):
+        return PAGE_KIB
+    need = {
+        node: _pages(socket_mib.get(node, 0) + SPARE_MIB * (node in socket_mib), GIANT_KIB)
+        + sum(_pages(mib, GIANT_KIB) for mib in guest_mib.get(node, ()))
+        for node in {*socket_mib, *guest_mib}
+    }
+    if any(mib % 1024 for sizes in guest_mib.values() for mib in sizes):
+        why = "a server's memory is no multiple of 1 GiB"
+    elif any(there.get(node, 0) < count for node, count in need.items()):
+        short = next(node for node, count in sorted(need.items()) if there.get(node, 0) < count)
+        why = f"on NUMA node {short} {there.get(short, 0)} of 1 GiB are set aside, {need[short]} would be needed"
+    else:
+        notes.because("hugepage size", "1 GiB", "enough are set aside already: fewer entries in the CPUs' TLB")
+        return GIANT_KIB
+    notes.because("hugepage size", "2 MiB", why)
+    return PAGE_KIB
 
 
 @dataclass(frozen=True, slots=True)
 class _Ports:
-    """DPDK ports on a node: receive queues of each NIC, and how many vhost-user ports."""
+    """DPDK ports on a node by MTU: receive queues of each NIC, and how many vhost-user ports."""
 
-    nic_queues: tuple[int, ...]
-    vhost: int
+    nic_queues: dict[int, list[int]]
+    vhost: Counter[int]
 
 
 def _ports(
     site: Site, facts: Facts, pools: Pools, nics: Sequence[NicPlan], guests: Sequence[GuestPlan]
 ) -> dict[int, _Ports]:
     node_of = {cpu.id: cpu.node for cpu in facts.cpus}
-    queues: dict[int, list[int]] = {}
+    mtu_of = {network.name: network.mtu for network in site.networks}
+    ports: dict[int, _Ports] = {}
+
+    def on(node: int) -> _Ports:
+        return ports.setdefault(node, _Ports({}, Counter()))
+
     for nic in nics:
-        queues.setdefault(nic.node, []).append(len(pools.pmd))
+        if nic.role == OVS:
+            mtu = max((network.mtu for network in site.networks if network.physnet == nic.physnet), default=MTU)
+            on(nic.node).nic_queues.setdefault(mtu, []).append(len(nic.rxqs))
     # The buffers of a vhost-user port are on its guest's node.
-    vhost = Counter({node_of[min(pools.pmd)]: SPARE_PORTS})
+    polled = node_of[min(pools.pmd)]
+    with_memory = [node.node for node in facts.memory]
+    on(polled if polled in with_memory or not with_memory else with_memory[0]).vhost[MTU] += SPARE_PORTS
     for server, guest in zip(site.servers, guests, strict=True):
-        vhost[guest.node] += len(server.ports)
-    return {node: _Ports(tuple(queues.get(node, ())), vhost[node]) for node in sorted({*queues, *vhost})}
+        for port in server.ports:
+            on(guest.node).vhost[mtu_of[port.network]] += 1
+    return dict(sorted(ports.items()))
 
 
-def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, nics: int, notes: Notes) -> bool:
+def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, notes: Notes) -> bool:
     """Whether each port gets a pool of its own."""
     total_kib = sum(node.total_kib for node in facts.memory)
     per_port = sum(_pools_mib(of_node, pmds, True) for of_node in ports.values())
     shared = sum(_pools_mib(of_node, pmds, False) for of_node in ports.values())
-    vhost = sum(of_node.vhost for of_node in ports.values())
+    vhost = sum(of_node.vhost.total() for of_node in ports.values())
+    nics = sum(len(queues) for of_node in ports.values() for queues in of_node.nic_queues.values())
+    mtus = sorted({mtu for of_node in ports.values() for mtu in (*of_node.vhost, *of_node.nic_queues)})
     what = (
-        f"{counted(vhost, 'vhost-user port')} ({SPARE_PORTS} of them spare), {counted(nics, 'NIC')}, MTU {MTU}, "
-        f"{counted(pmds, 'polling thread')}: {per_port} MiB with a pool per port, {shared} MiB with shared pools"
+        f"{counted(vhost, 'vhost-user port')} ({SPARE_PORTS} of them spare), {counted(nics, 'NIC')}, MTU "
+        f"{' and '.join(map(str, mtus))}, {counted(pmds, 'polling thread')}: {per_port} MiB with a pool per port, "
+        f"{shared} MiB with shared pools"
     )
     chosen = total_kib < SMALL_KIB and per_port < shared
     if chosen:
@@ -111,32 +166,37 @@ def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, nics: int, 
 
 def _pools_mib(ports: _Ports, pmds: int, per_port: bool) -> int:
     if not per_port:
-        return _mib(pool_bytes(shared_mbufs(MTU)))
-    nics = sum(pool_bytes(port_mbufs(queues, pmds)) for queues in ports.nic_queues)
-    return _mib(nics + ports.vhost * pool_bytes(port_mbufs(1, pmds)))
+        # Ports whose buffers are of one size share a pool.
+        sizes = {mbuf_bytes(mtu): mtu for mtu in sorted({*ports.nic_queues, *ports.vhost})}
+        return _mib(sum(pool_bytes(shared_mbufs(mtu), mtu) for mtu in sizes.values()))
+    nics = sum(
+        pool_bytes(port_mbufs(queues, pmds), mtu) for mtu, several in ports.nic_queues.items() for queues in several
+    )
+    return _mib(nics + sum(count * pool_bytes(port_mbufs(1, pmds), mtu) for mtu, count in ports.vhost.items()))
 
 
 def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: Pools, notes: Notes) -> None:
     nodes = {node.node: node for node in facts.memory}
     host_node = next(cpu.node for cpu in facts.cpus if cpu.id == pools.host[0])
-    missing_kib = {}
+    missing_kib: dict[int, int] = {}
     for need in needs:
         node = nodes.get(need.node)
-        pool = node.pool(PAGE_KIB) if node else None
+        pool = node.pool(need.size_kib) if node else None
         if node is None or pool is None:
             notes.find(_no_pages(need.node, facts))
             continue
         # Pages that are already set aside cost nothing: planning a running host again finds room for the same plan.
-        missing_kib[need.node] = max(0, need.count - pool.total) * PAGE_KIB
+        missing_kib[need.node] = max(0, need.count - pool.total) * need.size_kib
         control = CONTROL_MIB * 1024 if need.node == host_node else 0
         if missing_kib[need.node] and missing_kib[need.node] > node.free_kib - control:
             notes.find(_too_little(site, need, node.free_kib, control, pool.total))
-            return
+            missing_kib[need.node] = 0  # told already
     total = sum(missing_kib.values())
     available = facts.system.memory_available_kib
     if len(nodes) > 1 and total and total > available - CONTROL_MIB * 1024:
-        everything = HugepageNeed(-1, PAGE_KIB, sum(need.count for need in needs))
-        notes.find(_too_little(site, everything, available, CONTROL_MIB * 1024, everything.count - total // PAGE_KIB))
+        everything = HugepageNeed(-1, needs[0].size_kib, sum(need.count for need in needs))
+        there = everything.count - total // everything.size_kib
+        notes.find(_too_little(site, everything, available, CONTROL_MIB * 1024, there))
 
 
 def _too_little(site: Site, need: HugepageNeed, free_kib: int, control_kib: int, there: int) -> Finding:
@@ -155,7 +215,7 @@ def _too_little(site: Site, need: HugepageNeed, free_kib: int, control_kib: int,
 def _no_pages(node: int, facts: Facts) -> Finding:
     if len({cpu.node for cpu in facts.cpus}) > 1 and node not in {memory.node for memory in facts.memory}:
         return error(
-            f"NUMA node {node} has no memory, but a NIC, a polling thread or a server of the plan is there",
+            f"NUMA node {node} has no memory, but a NIC or a server of the plan is there",
             where=f"/sys/devices/system/node/node{node}",
             expected="memory on every NUMA node that takes part",
             remedy="move the NIC or the memory to the other socket, or set the pools in your file",
@@ -174,5 +234,9 @@ def _mib(number: int) -> int:
     return -(-number // (1024 * 1024))
 
 
-def _pages(mib: int) -> int:
-    return -(-mib * 1024 // PAGE_KIB)
+def _pages(mib: int, size_kib: int) -> int:
+    return -(-mib * 1024 // size_kib)
+
+
+def _size(size_kib: int) -> str:
+    return "1 GiB" if size_kib == GIANT_KIB else "2 MiB"

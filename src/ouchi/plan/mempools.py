@@ -16,6 +16,7 @@ MOST_LCORES = 128  # RTE_MAX_LCORE
 _FRAME = 26  # Ethernet header, checksum and two VLAN tags
 _ALIGN = 1024  # NETDEV_DPDK_MBUF_ALIGN
 _HEADROOM = 128  # RTE_PKTMBUF_HEADROOM
+_UNTAGGED = 18  # Ethernet header and checksum
 _PACKET = 832  # struct dp_packet with its rte_mbuf, as in every example of memory.rst
 _PER_POOL = 2 * 1024 * 1024  # a cache for each of 128 lcores
 _RING_ENTRY = 16  # the pool's ring of pointers, rounded up to a power of two
@@ -23,12 +24,21 @@ _RING_ENTRY = 16  # the pool's ring of pointers, rounded up to a power of two
 
 def mbuf_bytes(mtu: int) -> int:
     """One packet buffer: 3008 bytes for MTU 1500."""
-    return -(-(mtu + _FRAME) // _ALIGN) * _ALIGN + _HEADROOM + _PACKET
+    return _data_bytes(mtu) + _PACKET
 
 
 def shared_mbufs(mtu: int) -> int:
-    """Buffers of the pool that all ports of one MTU and node share."""
-    return SHARED_MBUFS if mtu >= 1500 else FEWEST_MBUFS
+    """Buffers of the pool that all ports of one MTU and node share.
+
+    What OVS compares with 1500 is not the port's MTU but the largest that fits its rounded buffer (dpdk_mp_get), so
+    that an MTU of 1400 has the large pool too, other than memory.rst has it.
+    """
+    return SHARED_MBUFS if _data_bytes(mtu) - _UNTAGGED >= MTU else FEWEST_MBUFS
+
+
+def _data_bytes(mtu: int) -> int:
+    """The room for a packet in a buffer (dpdk_buf_size)."""
+    return -(-(mtu + _FRAME) // _ALIGN) * _ALIGN + _HEADROOM
 
 
 def port_mbufs(rxqs: int, pmds: int) -> int:

@@ -1,8 +1,7 @@
-"""Where nova puts pinned vCPUs, so that the pools suit it.
+"""Where nova puts pinned vCPUs, so that the plan can show it.
 
-nova prefers whole free cores, in ascending order, one guest after the other
-(``nova.virt.hardware._pack_instance_onto_cores``, thread policy ``prefer``). It knows nothing of caches: which
-cores are in the dedicated pool is the only say one has.
+nova prefers whole free cores, one guest after the other (``nova.virt.hardware._pack_instance_onto_cores``, thread
+policy ``prefer``). It knows nothing of caches: which cores are in the dedicated pool is the only say one has.
 """
 
 from __future__ import annotations
@@ -10,18 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def pack(cores: Iterable[Sequence[int]], guests: Iterable[int]) -> tuple[int, ...]:
-    """The CPUs that guests of so many vCPUs get out of the free CPUs of each core, in order.
+def in_novas_order(cores: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The cores of a NUMA node in the order in which nova fills them, each with its threads in nova's order.
+
+    That is not ascending. ``_get_host_numa_topology`` (nova.virt.libvirt.driver) puts the siblings of each CPU into a
+    set of tuples and sorts them as sets, which compares subsets and so changes nothing: the order is that of Python's
+    hashes, the same on every run. It is found here in the same way, so it holds when nova runs on a CPython like
+    ours, which ouchi's own does.
+    """
+    by_cpu = sorted((cpu, tuple(set(core))) for core in cores for cpu in core)
+    return list({core for _, core in by_cpu})
+
+
+def pack(cores: Iterable[Sequence[int]], guests: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """The CPUs that each guest of so many vCPUs gets out of the free CPUs of each core, in the order of the cores.
 
     A guest that does not fit any more gets none.
     """
     free = [list(core) for core in cores]
-    used: list[int] = []
+    packed: list[tuple[int, ...]] = []
     for vcpus in guests:
-        chosen = _place(free, vcpus)
-        used += chosen
-        free = [[cpu for cpu in core if cpu not in chosen] for core in free]
-    return tuple(used)
+        chosen = tuple(_place(free, vcpus))
+        packed.append(chosen)
+        taken = set(chosen)
+        free = [[cpu for cpu in core if cpu not in taken] for core in free]
+    return tuple(packed)
 
 
 def _place(free: list[list[int]], vcpus: int) -> list[int]:

@@ -8,15 +8,17 @@ overlaps the host.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ouchi.errors import Finding, error, info, warning
 from ouchi.facts import Core
-from ouchi.plan.packing import pack
+from ouchi.plan.style import Style
 from ouchi.plan.values import Notes, Pools, counted, cpus_text
 from ouchi.site import Cpus, Site
 
 LARGE = 16  # cores from which the host and the polling threads get two each
+EFFICIENT = "efficient"
 FEWEST = 3  # cores that host, PMD and guests need to have one each
 
 OVERLAPPED = "overlapped: figures are not meaningful as performance"
@@ -47,20 +49,20 @@ def refused(site: Site, cores: Sequence[Core]) -> list[Finding]:
     return findings
 
 
-def choose_pools(
-    site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], guests: Sequence[int], notes: Notes
-) -> Pools:
+def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], style: Style, notes: Notes) -> Pools:
     """The pools of a machine with these physical cores.
 
-    ``pmd_nodes``: the NUMA nodes of the NICs, where the polling threads go; empty: where CPU 0 is. ``guests``: the
-    vCPUs of the servers that would be pinned, in the order nova places them.
+    ``pmd_nodes``: the NUMA nodes of the NICs, where the polling threads go; empty: where CPU 0 is.
     """
     wishes = site.cpus
     free = list(_untouched(wishes, cores))
-    host = wishes.host or _host(wishes, cores, free, notes)
-    free = [core for core in free if not set(core.cpus) & set(host)]
-    pmd = wishes.pmd or _pmd(cores, free, host, pmd_nodes, wishes.dedicated, guests, notes)
-    free = [core for core in free if not set(core.cpus) & set(pmd)]
+    host = wishes.host or _host(wishes, cores, free, style, notes)
+    free = _without(free, host)
+    pmd = wishes.pmd or _pmd(wishes, cores, free, host, pmd_nodes, style, notes)
+    free = _without(free, pmd)
+    if style is Style.CACHE and wishes.host is None and wishes.dedicated is None:
+        host = _with_their_caches(cores, free, host, pmd, notes)
+        free = _without(free, host)
     dedicated = wishes.dedicated
     if dedicated is None:
         dedicated = _cpus(free)
@@ -75,31 +77,56 @@ def choose_pools(
         if (wish := getattr(wishes, pool)) is not None:
             notes.because(f"pool {pool}", cpus_text(wish), "your file says so")
     pools = Pools(host, tuple(sorted(pmd)), dedicated, shared)
-    for finding in _remarks(site, cores, pools):
+    for finding in (*_too_few_poll(site, cores, pools), *_remarks(site, cores, pools)):
         notes.find(finding)
     return pools
 
 
-def _host(wishes: Cpus, cores: Sequence[Core], free: list[Core], notes: Notes) -> tuple[int, ...]:
+def _host(wishes: Cpus, cores: Sequence[Core], free: list[Core], style: Style, notes: Notes) -> tuple[int, ...]:
     """The core of CPU 0, and a second one next to it on a large machine."""
     others = {*(wishes.pmd or ()), *(wishes.dedicated or ())} if len(cores) >= FEWEST else {*(wishes.dedicated or ())}
     host = {cpu for cpu in cores[0].cpus if cpu not in others}
     why = f"CPU {cores[0].id} serves interrupts and timers that cannot move; the whole core goes with it"
-    if len(cores) >= LARGE and len(free) > FEWEST:
-        beside = [core for core in free if core is not cores[0] and core.node == cores[0].node][:1]
-        host |= set(_cpus(beside))
-        why += f"; a second one because {counted(len(cores), 'core')} leave room for OpenStack's services"
+    if style is Style.POWER and (cluster := _efficient_cluster(free)):
+        host |= set(_cpus(cluster))
+        why += f"; the efficient cores {cpus_text(_cpus(cluster))} carry emulator threads and services on few watts"
+    elif len(cores) >= LARGE and len(free) > FEWEST:
+        beside = [core for core in free if core is not cores[0] and core.node == cores[0].node]
+        if len(beside) > 1:  # the last one is for polling, if the card is on this node
+            host |= set(beside[0].cpus)
+            why += f"; a second one because {counted(len(cores), 'core')} leave room for OpenStack's services"
     notes.because("pool host", cpus_text(host), why)
     return tuple(sorted(host))
 
 
+def _efficient_cluster(free: list[Core]) -> list[Core]:
+    """The last cluster of efficient cores that share an L2 cache, when there are others; none on a uniform machine."""
+    efficient = [core for core in free if core.kind == EFFICIENT]
+    last = [core for core in efficient if core.l2 == efficient[-1].l2] if efficient else []
+    return last if len(last) < len(efficient) else []
+
+
+def _with_their_caches(
+    cores: Sequence[Core], free: list[Core], host: tuple[int, ...], pmd: tuple[int, ...], notes: Notes
+) -> tuple[int, ...]:
+    """The host's pool with what is left of the L3 groups that it and the polling threads are in."""
+    groups = {core.l3 for core in cores if set(core.cpus) & {*host, *pmd}}
+    left = _cpus([core for core in free if core.l3 in groups])
+    if left:
+        host = tuple(sorted({*host, *left}))
+        notes.because(
+            "pool host", cpus_text(host), "also has what is left of the L3 caches that guests are kept out of"
+        )
+    return host
+
+
 def _pmd(
+    wishes: Cpus,
     cores: Sequence[Core],
     free: list[Core],
     host: tuple[int, ...],
     nodes: tuple[int, ...],
-    dedicated: tuple[int, ...] | None,
-    guests: Sequence[int],
+    style: Style,
     notes: Notes,
 ) -> tuple[int, ...]:
     if len(cores) < FEWEST:
@@ -111,62 +138,103 @@ def _pmd(
         return (chosen,)
     where = "the NICs are" if nodes else "CPU 0 is"
     nodes = nodes or (cores[0].node,)
-    count = max(2 if len(cores) >= LARGE else 1, len(nodes))
-    count = min(count, max(1, len(free) - 1))  # guests come first to the last core
+    count, why = _pmd_count(wishes, cores, free, len(nodes), style)
     chosen_cores: list[Core] = []
+    rest = free
     for turn in range(count):
-        rest = [core for core in free if core not in chosen_cores]
         local = [core for core in rest if core.node == nodes[turn % len(nodes)]]
-        chosen_cores.append(_nearest(local or rest, rest, dedicated, guests))
+        candidates = _fast(local or rest)
+        if style is Style.CACHE:
+            chosen_cores.append(_beside(candidates, host, chosen_cores, cores))
+        else:
+            chosen_cores.append(_near_guests(candidates, rest, cores, wishes.dedicated))
+        rest = [core for core in rest if core is not chosen_cores[-1]]
     pmd = _cpus(chosen_cores)
-    notes.because("pool pmd", cpus_text(pmd), _why_pmd(cores, free, chosen_cores, where, dedicated, guests))
+    why += _why_there(cores, free, chosen_cores, where, wishes.dedicated, style)
+    notes.because("pool pmd", cpus_text(pmd), why)
     return pmd
 
 
-def _nearest(
-    candidates: list[Core], rest: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]
+def _pmd_count(wishes: Cpus, cores: Sequence[Core], free: list[Core], nodes: int, style: Style) -> tuple[int, str]:
+    """How many cores poll, and why."""
+    most = max(1, len(free) - (wishes.dedicated is None))  # guests come first to the last core
+    large = len(cores) >= LARGE
+    count = 2 if large and style is not Style.POWER else 1
+    size = f"{LARGE} or more" if large else f"fewer than {LARGE}"
+    why = f"as the machine has {size} ({len(cores)})"
+    if style is Style.CACHE:
+        count, why = 2 * count, f"twice the {count} of a machine of {size} cores, in a cache that no guest has"
+    elif style is Style.POWER:
+        why = "the fewest that there can be"
+    if nodes > count:
+        count, why = nodes, "one for each NUMA node with a NIC"
+    if wishes.pmd_cores is not None:
+        count, why = wishes.pmd_cores, "your file says so"
+    if count > most:
+        why += f"; not {count}, because guests need one of the {counted(len(free), 'core')} that the host leaves"
+    count = min(count, most)
+    return count, f"{counted(count, 'whole core')}, {why}"
+
+
+def _too_few_poll(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
+    """Where the number of polling cores in the user's file cannot be had."""
+    wanted = site.cpus.pmd_cores or 0
+    there = sum(not set(pools.pmd).isdisjoint(core.cpus) for core in cores)
+    if wanted <= there:
+        return []
+    return [
+        warning(
+            "fewer cores poll than your file says",
+            where=site.where("cpus", "pmd_cores"),
+            found=f"pmd_cores {wanted} of {counted(len(cores), 'core')}",
+            expected=f"at most {there}: the host keeps its core, and guests have the last one",
+        )
+    ]
+
+
+def _fast(candidates: list[Core]) -> list[Core]:
+    """Without the efficient cores when there are others: polling is one thread's speed."""
+    return [core for core in candidates if core.kind != EFFICIENT] or candidates
+
+
+def _beside(candidates: list[Core], host: tuple[int, ...], chosen: list[Core], cores: Sequence[Core]) -> Core:
+    """The first core in an L3 group that is lost to guests already, the host's or that of a polling thread."""
+    taken = {core.l3 for core in cores if set(core.cpus) & set(host)} | {core.l3 for core in chosen}
+    return min(candidates, key=lambda core: (core.l3 not in taken, core.id))
+
+
+def _near_guests(
+    candidates: list[Core], rest: list[Core], cores: Sequence[Core], dedicated: tuple[int, ...] | None
 ) -> Core:
-    """The core whose L3 cache most guest CPUs share, as nova will place them; the lowest among equals."""
-    first_of_group: dict[int, Core] = {}
-    for core in candidates:
-        first_of_group.setdefault(core.l3, core)
-    return max(first_of_group.values(), key=lambda core: (_neighbours(core, rest, dedicated, guests), -core.id))
+    """The first core that leaves guests another in its L3 cache; the first of all where none does.
+
+    That is in the host's group, as a rule: the other caches stay whole for guests.
+    """
+    guests = rest if dedicated is None else [core for core in cores if not set(dedicated).isdisjoint(core.cpus)]
+    groups = Counter(core.l3 for core in guests if core.l3 >= 0)
+    ids = {core.id for core in guests}
+    return next((core for core in candidates if groups[core.l3] > (core.id in ids)), candidates[0])
 
 
-def _neighbours(core: Core, rest: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]) -> int:
-    """How many planned guest CPUs share the core's L3 cache (0 when the machine does not say)."""
-    if core.l3 < 0:
-        return 0
-    used = set(
-        _guest_cpus([other for other in rest if other is not core and other.node == core.node], dedicated, guests)
-    )
-    return sum(len(used & set(other.cpus)) for other in rest if other.l3 == core.l3)
-
-
-def _guest_cpus(rest: list[Core], dedicated: tuple[int, ...] | None, guests: Sequence[int]) -> tuple[int, ...]:
-    if dedicated is not None:
-        rest = [Core((cpu,), 0, -1) for cpu in dedicated]
-    return pack([core.cpus for core in rest], guests)
-
-
-def _why_pmd(
+def _why_there(
     cores: Sequence[Core],
     free: list[Core],
     chosen: list[Core],
     where: str,
     dedicated: tuple[int, ...] | None,
-    guests: Sequence[int],
+    style: Style,
 ) -> str:
-    size = f"{LARGE} or more" if len(cores) >= LARGE else f"fewer than {LARGE}"
-    why = f"{counted(len(chosen), 'whole core')}, as the machine has {size} ({len(cores)})"
+    why = ""
     nodes = {core.node for core in chosen}
     if len({core.node for core in cores}) > 1:
         why += f"; on NUMA node {cpus_text(nodes)}, where {where}"
-    used = _guest_cpus([core for core in free if core not in chosen and core.node in nodes], dedicated, guests)
+    if any(core.kind == EFFICIENT for core in cores) and all(core.kind != EFFICIENT for core in chosen):
+        why += "; performance cores, because polling is one thread's speed"
+    left = {cpu for core in free if core not in chosen for cpu in core.cpus} if dedicated is None else set(dedicated)
     groups = {core.l3 for core in chosen if core.l3 >= 0}
-    near = sum(len(set(used) & set(core.cpus)) for core in cores if core.l3 in groups)
-    if near and any(core.l3 not in groups for core in cores):
-        why += f"; shares its L3 cache with {near} of the {len(used)} guest CPUs that nova fills first"
+    near = sum(cpu in left for core in cores if core.l3 in groups for cpu in core.cpus)
+    if style is not Style.CACHE and near and any(core.l3 not in groups for core in cores):
+        why += f"; {near} of the {counted(len(left), 'CPU')} for guests are in the same L3 cache"
     return why
 
 
@@ -231,3 +299,9 @@ def _first_cpu(site: Site, pool: str, first: int, expected: str) -> Finding:
 
 def _cpus(cores: Sequence[Core]) -> tuple[int, ...]:
     return tuple(sorted(cpu for core in cores for cpu in core.cpus))
+
+
+def _without(cores: Sequence[Core], cpus: Sequence[int]) -> list[Core]:
+    """The cores that have none of these CPUs."""
+    taken = set(cpus)
+    return [core for core in cores if not taken & set(core.cpus)]

@@ -1,4 +1,4 @@
-"""What a plan is made of. Every value is frozen and has one JSON form, version 1."""
+"""What a plan is made of. Every value is frozen and has one JSON form, version 2."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from ouchi.cpulist import format_cpus
 from ouchi.errors import Finding
+from ouchi.facts.dpdk import Support
 from ouchi.facts.reading import plain
 
-SCHEMA = 1
+SCHEMA = 2
 
 NovaValue = str | tuple[str, ...]
 """One value, or several for an option that is written once for each."""
@@ -50,25 +51,55 @@ class HugepageNeed:
 
 @dataclass(frozen=True, slots=True)
 class NicPlan:
-    """A network card that OVS-DPDK takes over: its kernel name, PCI address, NUMA node and physical network."""
+    """A network card of the host: kernel name, PCI address, NUMA node, and what it is for.
+
+    ``role``: ``ovs-dpdk`` (OVS's polling threads drive it), ``sriov`` (its ``vfs`` virtual functions go to guests) or
+    ``left alone``. ``rxqs``: the CPU of the polling thread for each receive queue. ``reason`` is why it has its role.
+    """
 
     name: str
     address: str
     node: int
+    role: str
     physnet: str
-    role: str = "ovs-dpdk"
+    vfs: int
+    rxqs: tuple[int, ...]
+    dpdk: Support
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class GuestPlan:
-    """A server of the site: whether its vCPUs are pinned, why, and the NUMA node it is planned on."""
+    """A server of the site: whether its vCPUs are pinned, why, and the NUMA node it is planned on.
+
+    ``cpus``: where nova will put its vCPUs when the servers are created in the order of the plan (which thread of a core
+    it takes first is not known); for one that is not pinned the shared pool on its node.
+    """
 
     name: str
     vcpus: int
     memory_mib: int
     pinned: bool
     node: int
+    cpus: tuple[int, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A plan worth comparing: its pools, what it gains and gives up in words, and the same in ``numbers``.
+
+    Numbers: ``pmd_cores``, ``dedicated_cpus``, ``guest_cpus`` (those that the site's pinned guests get),
+    ``guest_cpus_near_pmd`` (of these, those that share an L3 cache with a polling thread), ``l3_shared_with_host``
+    (dedicated CPUs whose L3 cache the host's pool shares), ``idle_cpus``.
+    """
+
+    name: str
+    chosen: bool
+    pools: Pools
+    gains: tuple[str, ...]
+    costs: tuple[str, ...]
+    numbers: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +115,22 @@ class Reason:
 class Plan:
     """What a host should be, and why.
 
-    ``isolated`` is empty: nothing here needs a reboot. ``nova`` is section → option → value.
+    ``name`` is the alternative that was chosen. ``isolated``: the CPUs to keep Linux's scheduler away from, by
+    ``kernel_args``, which take a reboot; ``up`` does without. ``nova`` is section → option → value.
     """
 
     schema: int
+    name: str
     pools: Pools
     isolated: tuple[int, ...]
     overlapped: bool
     hugepages: tuple[HugepageNeed, ...]
+    kernel_args: tuple[str, ...]
     ovs_other_config: Mapping[str, str]
     nova: Mapping[str, Mapping[str, NovaValue]]
     nics: tuple[NicPlan, ...]
     guests: tuple[GuestPlan, ...]
+    alternatives: tuple[Alternative, ...]
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
 
@@ -103,16 +138,18 @@ class Plan:
         """The plan as plain JSON: CPU lists as numbers, the PMD mask in hexadecimal."""
         return {
             "schema": self.schema,
+            "name": self.name,
             "pools": self.pools.to_json(),
             "isolated": list(self.isolated),
             "masks": {"pmd": mask(self.pools.pmd)},
             "overlapped": self.overlapped,
             "hugepages": plain(self.hugepages),
-            "kernel_args": [],
+            "kernel_args": list(self.kernel_args),
             "ovs": {"other_config": dict(self.ovs_other_config)},
             "nova": plain(self.nova),
             "nics": plain(self.nics),
             "guests": plain(self.guests),
+            "alternatives": plain(self.alternatives),
             "reasons": plain(self.reasons),
             "findings": [finding.to_json() for finding in self.findings],
         }
@@ -132,6 +169,11 @@ class Notes:
     def find(self, finding: Finding) -> None:
         """Note a finding."""
         self.findings.append(finding)
+
+    def take(self, others: Notes) -> None:
+        """Add all that others have noted."""
+        self.reasons += others.reasons
+        self.findings += others.findings
 
 
 def mask(cpus: Iterable[int]) -> str:

@@ -1,35 +1,32 @@
-"""A plan for people: the pools and servers as a table, each choice with its reason."""
+"""A plan for people: pools, memory, NICs and servers as a table, each choice with its reason; what else could be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from ouchi.cpulist import format_cpus
-from ouchi.plan import GuestPlan, Plan
+from ouchi.plan import Alternative, GuestPlan, NicPlan, Plan
 from ouchi.report.page import finding_text, page
 
 
-def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False) -> str:
-    """The table and the findings; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("what", style="bold", no_wrap=True)
-    table.add_column("choice", style="cyan", max_width=24)
-    table.add_column("because")
-    for reason in plan.reasons:
-        table.add_row(reason.topic, reason.choice, reason.because)
-    if plan.guests:
-        table.add_section()
-    for guest in plan.guests:
-        table.add_row(f"server {guest.name}", _shape(guest), f"{guest.reason}; NUMA node {guest.node}")
-    findings = map(finding_text, plan.findings)
-    between = [""] if plan.findings else []
-    return page(table, *between, *findings, width=width, colour=colour)
+def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False, explain: bool = False) -> str:
+    """The table and the findings; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`.
 
-
-def _shape(guest: GuestPlan) -> str:
-    vcpus = "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs"
-    return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB"
+    ``explain``: also what each alternative gains and gives up, and the settings that the plan comes down to.
+    """
+    parts: list[RenderableType] = [_choices(plan)]
+    if len(plan.alternatives) > 1:
+        parts += ["", _alternatives(plan, explain=explain)]
+    if explain:
+        parts += ["", *_settings(plan)]
+    if plan.findings:
+        parts += ["", *map(finding_text, plan.findings)]
+    return page(*parts, width=width, colour=colour)
 
 
 def pools_line(plan: Plan) -> str:
@@ -37,3 +34,76 @@ def pools_line(plan: Plan) -> str:
     pools = plan.pools
     named = (("host", pools.host), ("pmd", pools.pmd), ("dedicated", pools.dedicated), ("shared", pools.shared))
     return "  ".join(f"{name} {format_cpus(cpus) or '-'}" for name, cpus in named)
+
+
+def _choices(plan: Plan) -> Table:
+    table = _table()
+    table.add_column("what", style="bold", no_wrap=True)
+    table.add_column("choice", style="cyan", max_width=24)
+    table.add_column("because")
+    for reason in plan.reasons:
+        table.add_row(reason.topic, reason.choice, reason.because)
+    if plan.nics:
+        table.add_section()
+    for nic in plan.nics:
+        table.add_row(f"NIC {nic.name or nic.address}", _role(nic), _why_nic(nic))
+    if plan.guests:
+        table.add_section()
+    for guest in plan.guests:
+        where = f"; CPU {format_cpus(guest.cpus)}" if guest.cpus else ""
+        table.add_row(f"server {guest.name}", _shape(guest), f"{guest.reason}; NUMA node {guest.node}{where}")
+    return table
+
+
+def _alternatives(plan: Plan, *, explain: bool) -> Table:
+    table = _table()
+    table.add_column("plan", style="bold", no_wrap=True)
+    table.add_column("pmd", style="cyan", no_wrap=True)
+    table.add_column("dedicated", style="cyan", max_width=18)
+    table.add_column("gains, and what it gives up" if explain else "gains (ouchi plan --explain says what it costs)")
+    for alternative in plan.alternatives:
+        name = f"{alternative.name} {'✔' if alternative.chosen else ''}"
+        pools = alternative.pools
+        words = _weighed(alternative) if explain else Text("; ".join(alternative.gains))
+        table.add_row(name, format_cpus(pools.pmd) or "-", format_cpus(pools.dedicated) or "-", words)
+    return table
+
+
+def _weighed(alternative: Alternative) -> Text:
+    lines = [Text(f"+ {gain}", style="green") for gain in alternative.gains]
+    lines += [Text(f"- {cost}", style="yellow") for cost in alternative.costs]
+    return Text("\n").join(lines)
+
+
+def _settings(plan: Plan) -> Iterator[RenderableType]:
+    """What the plan comes down to, key by key."""
+    table = _table()
+    table.add_column("where", style="bold", no_wrap=True)
+    table.add_column("setting")
+    for key, setting in plan.ovs_other_config.items():
+        table.add_row("Open_vSwitch other_config", f"{key}={setting}")
+    for section, options in plan.nova.items():
+        for option, value in options.items():
+            for line in (value,) if isinstance(value, str) else value:
+                table.add_row(f"nova.conf [{section}]", f"{option} = {line}")
+    for word in plan.kernel_args:
+        table.add_row("kernel (takes a reboot)", word)
+    yield table
+
+
+def _role(nic: NicPlan) -> str:
+    return f"{nic.role}, {nic.vfs} VFs" if nic.vfs else nic.role
+
+
+def _why_nic(nic: NicPlan) -> str:
+    queues = f"; PMD {format_cpus(nic.rxqs)}" if nic.rxqs else ""
+    return f"{nic.reason}{queues}; DPDK: {nic.dpdk.reason}"
+
+
+def _shape(guest: GuestPlan) -> str:
+    vcpus = "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs"
+    return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB"
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")

@@ -8,7 +8,7 @@ from ouchi.cpulist import format_cpus
 from ouchi.errors import Finding, error
 from ouchi.facts import Facts
 from ouchi.facts.nics import Nic
-from ouchi.site.models import Cpus, Site
+from ouchi.site.models import POOLS, Site
 from ouchi.site.words import did_you_mean, one_of, quoted
 
 
@@ -19,7 +19,7 @@ def check_against(site: Site, facts: Facts) -> list[Finding]:
 
 def _cpus(site: Site, facts: Facts) -> Iterator[Finding]:
     online = {cpu.id for cpu in facts.cpus if cpu.online}
-    for pool in Cpus.model_fields:
+    for pool in POOLS:
         absent = set(getattr(site.cpus, pool) or ()) - online
         if absent:
             yield error(
@@ -43,22 +43,23 @@ def _nics(site: Site, facts: Facts) -> Iterator[Finding]:
             yield error(
                 f"the NIC {wanted.nic} is in use and would cut this machine off",
                 where=where,
-                found=f"{nic.name} " + " and ".join(uses),
+                found=f"{nic.name or nic.address} " + " and ".join(uses),
                 expected="a NIC that nothing depends on",
                 remedy=_others(facts),
             )
-        if nic.name in taken:
+        card = nic.address or nic.name
+        if card in taken:
             yield error(
-                f"the NIC {nic.name} is there twice",
+                f"the NIC {nic.name or nic.address} is there twice",
                 where=where,
-                found=f"{wanted.nic} and {taken[nic.name]}",
+                found=f"{wanted.nic} and {taken[card]}",
                 expected="each NIC once",
             )
-        taken.setdefault(nic.name, wanted.nic)
+        taken.setdefault(card, wanted.nic)
 
 
 def _no_such_nic(name: str, where: str, facts: Facts) -> Finding:
-    names = [nic.name for nic in facts.nics if nic.physical]
+    names = [nic.name or nic.address for nic in facts.nics if nic.physical]
     near = did_you_mean(name, [*names, *(nic.address for nic in facts.nics if nic.address)])
     return error(
         f"this machine has no NIC {name}",
@@ -81,5 +82,5 @@ def _uses(nic: Nic) -> Iterator[str]:
 
 
 def _others(facts: Facts) -> str:
-    free = [nic.name for nic in facts.nics if nic.address and not any(_uses(nic))]
+    free = [nic.name or nic.address for nic in facts.nics if nic.address and not any(_uses(nic))]
     return f"free: {', '.join(free)}" if free else "leave nics out; the networks then stay within this machine"

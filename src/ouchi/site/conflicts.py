@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
 from ouchi.cpulist import format_cpus
+from ouchi.site.models import POOLS
 from ouchi.site.source import Path
 from ouchi.site.words import did_you_mean, dotted, one_of, quoted
 
@@ -40,6 +41,7 @@ def conflicts(values: Values) -> Iterator[Conflict]:
     yield from _references(values)
     yield from _addresses(values)
     yield from _forwarders(values)
+    yield from _virtual_functions(values)
 
 
 def _pools(values: Values) -> Iterator[Conflict]:
@@ -53,6 +55,15 @@ def _pools(values: Values) -> Iterator[Conflict]:
                 f"CPU {format_cpus(common)} in both",
                 f"no CPU in both {pool} and {other}",
             )
+    forbidden = set(values.get(("cpus", "forbidden")) or ())
+    for pool in POOLS:
+        path = ("cpus", pool)
+        if common := forbidden & set(values.get(path) or ()):
+            claim = f"the pool {pool} has CPUs that are forbidden"
+            yield Conflict(path, claim, f"CPU {format_cpus(common)}", f"no CPU in both {pool} and forbidden")
+    if values.get(("cpus", "pmd")) and values.get(("cpus", "pmd_cores")):
+        claim = "the polling threads' CPUs are given twice"
+        yield Conflict(("cpus", "pmd_cores"), claim, "pmd and pmd_cores", "one of the two")
 
 
 def _twice(values: Values, part: str, key: str) -> Iterator[Conflict]:
@@ -142,6 +153,14 @@ def _forwarders(values: Values) -> Iterator[Conflict]:
         if forwards and len(ports.get(path[:2], ())) == 1:
             claim = "a server that forwards has one port only"
             yield Conflict(path, claim, "1 port", "at least 2 ports", "add a port, or take forwards away")
+
+
+def _virtual_functions(values: Values) -> Iterator[Conflict]:
+    for path, role in _column(values, "nics", "role"):
+        vfs = values.get((*path[:-1], "vfs"))
+        if vfs is not None and (role == "sriov") != (vfs > 0):
+            claim = "the card has no virtual functions" if vfs == 0 else "only cards with role sriov have vfs"
+            yield Conflict((*path[:-1], "vfs"), claim, f"role {role}, vfs {vfs}", "vfs with role sriov, and only there")
 
 
 def _in_subnet(path: Path, address: IPv4Address, subnet: IPv4Network | None) -> Iterator[Conflict]:

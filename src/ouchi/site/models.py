@@ -39,10 +39,28 @@ class Cpus(_Part):
         title="CPUs for vCPUs that are not pinned and for emulator threads",
         description='CPUs as text, in no other pool but host: "0"',
     )
+    forbidden: CpuList | None = Field(
+        default=None, title="CPUs that no pool may have", description='CPUs as text, in no pool, not CPU 0: "4,10"'
+    )
+    pmd_cores: int | None = Field(
+        default=None,
+        title="How many whole cores OVS-DPDK keeps busy polling, where pmd is left out",
+        description="a whole number from 1 to 64",
+        ge=1,
+        le=64,
+    )
+    prefer: Literal["capacity", "cache", "power"] = Field(
+        default="capacity",
+        title="What the pools are made for: most CPUs for guests, an L3 cache without the host for them, or few watts",
+        description="capacity, cache or power",
+    )
+
+
+POOLS = ("host", "pmd", "dedicated", "shared")
 
 
 class Nic(_Part):
-    """A network card that OVS-DPDK takes over, and the physical network behind it."""
+    """A network card for the data plane, and the physical network behind it."""
 
     nic: str = Field(
         title="The card",
@@ -54,6 +72,18 @@ class Nic(_Part):
         description=f"1 to 32 {_LABEL_TEXT}",
         pattern=_LABEL,
         max_length=32,
+    )
+    role: Literal["ovs-dpdk", "sriov"] = Field(
+        default="ovs-dpdk",
+        title="Whether OVS-DPDK drives it, or its virtual functions go to guests",
+        description="ovs-dpdk or sriov",
+    )
+    vfs: int = Field(
+        default=0,
+        title="How many virtual functions it shows, with role sriov",
+        description="a whole number from 1 to 256 with role sriov, left out otherwise",
+        ge=0,
+        le=256,
     )
 
 
@@ -69,6 +99,13 @@ class Network(_Part):
         max_length=32,
     )
     vlan: int = Field(title="The VLAN ID", description="a whole number from 1 to 4094", ge=1, le=4094)
+    mtu: int = Field(
+        default=1500,
+        title="The largest packet on it, in bytes without the Ethernet header",
+        description="a whole number from 1280 to 9000",
+        ge=1280,
+        le=9000,
+    )
     subnet: Subnet = Field(
         title="The addresses on it", description="an IPv4 network from /8 to /29, such as 10.101.0.0/24"
     )
@@ -139,11 +176,11 @@ class Site(_Part):
     cpus: Cpus = Field(
         default=Cpus(),
         title="The CPU pools",
-        description="any of host, pmd, dedicated and shared, each with a CPU list",
+        description="any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, prefer",
     )
     nics: tuple[Nic, ...] = Field(
         default=(),
-        title="Cards that OVS-DPDK takes over",
+        title="Cards for the data plane",
         description="a list of cards, each with nic and physnet",
         strict=False,
     )

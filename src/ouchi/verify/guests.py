@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from ouchi.cloud import libvirt
 from ouchi.cloud.client import Cloud
-from ouchi.cloud.resources import flavor_name
 from ouchi.cpulist import format_cpus, parse_cpus
 from ouchi.instance import Instance
 from ouchi.machine import Machine
 from ouchi.plan import Plan
+from ouchi.plan.flavors import flavor_name
 from ouchi.site import Site
 from ouchi.verify.check import Check
 

@@ -1,0 +1,37 @@
+"""The option that asks for the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ouchi.facts import Facts
+    from ouchi.plan import Plan
+
+svg_option = click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Also draw it: cores by socket and cache, NICs on their node.",
+)
+
+
+def write_svg(path: str, facts: Facts, plan: Plan | None) -> None:
+    """Write the picture, in place of one that is there. Raises :class:`~ouchi.errors.BadInput` when it cannot be."""
+    from ouchi.errors import BadInput, error
+    from ouchi.machine.local import LocalMachine
+    from ouchi.report.picture import svg
+
+    machine = LocalMachine()
+    try:
+        machine.write(machine.absolute(path), svg(facts, plan))
+    except OSError as reason:
+        raise BadInput(
+            error(
+                "the picture cannot be written", where=path, found=str(reason), expected="a file in a folder of yours"
+            )
+        ) from None
+    click.echo(f"drawn: {path}", err=True)

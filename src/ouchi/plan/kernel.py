@@ -1,0 +1,75 @@
+"""Which CPUs Linux's scheduler is kept away from, and the kernel's command line for it.
+
+None of it is needed to run: ``up`` does without, because it takes a reboot.
+Sources: Documentation/admin-guide/kernel-parameters.txt; the AMD driver has no ``amd_iommu=on``
+(``parse_amd_iommu_options`` in drivers/iommu/amd/init.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ouchi.cpulist import format_cpus
+from ouchi.errors import warning
+from ouchi.facts import Facts
+from ouchi.plan.nics import OVS, SRIOV
+from ouchi.plan.values import HugepageNeed, NicPlan, Notes, Pools, cpus_text
+
+SIZES = {2048: "2M", 1024 * 1024: "1G"}
+
+
+def isolated_cpus(facts: Facts, pools: Pools, notes: Notes) -> tuple[int, ...]:
+    """Polling threads and pinned guests; never the shared pool, where the scheduler has to balance."""
+    wrongly = {cpu.id for cpu in facts.cpus if cpu.isolated} & {*pools.host, *pools.shared}
+    if wrongly:
+        notes.find(
+            warning(
+                f"CPUs {cpus_text(wrongly)} are isolated since the start of the kernel, but the host's or shared",
+                where="/sys/devices/system/cpu/isolated",
+                found=cpus_text(cpu.id for cpu in facts.cpus if cpu.isolated),
+                expected="CPUs that Linux balances load over: on isolated ones all threads crowd on one",
+                remedy="ouchi render --to kernel, then restart the machine",
+            )
+        )
+    if pools.overlapped:
+        notes.because("isolated", "none", "the polling thread shares its CPU: isolating it would starve the host")
+        return ()
+    found = tuple(sorted({*pools.pmd, *pools.dedicated} - {*pools.shared, *pools.host}))
+    notes.because(
+        "isolated", cpus_text(found), "polling threads and pinned vCPUs, each alone on its CPU; the shared pool is not"
+    )
+    return found
+
+
+def kernel_args(
+    facts: Facts, pools: Pools, isolated: Sequence[int], pages: Sequence[HugepageNeed], nics: Sequence[NicPlan]
+) -> tuple[str, ...]:
+    """The words to add to the kernel's command line."""
+    words = [*_hugepages(facts, pages)]
+    # Virtual functions go to guests by VFIO whatever drives their card.
+    if any(nic.role == SRIOV or (nic.role == OVS and not nic.dpdk.bifurcated) for nic in nics):
+        words += _iommu(facts)
+    if isolated:
+        cpus = format_cpus(isolated)
+        words += [f"isolcpus=domain,managed_irq,{cpus}", f"nohz_full={cpus}", f"rcu_nocbs={cpus}"]
+        words.append(f"irqaffinity={format_cpus(pools.host)}")
+    return tuple(words)
+
+
+def _hugepages(facts: Facts, pages: Sequence[HugepageNeed]) -> list[str]:
+    """One size; node by node where the machine has several (``0:512,1:512``, since Linux 5.16).
+
+    A single number would be spread evenly over all nodes, also when only one of them needs pages.
+    """
+    if not pages:
+        return []
+    size = SIZES[pages[0].size_kib]
+    several = len(facts.memory) > 1
+    counts = ",".join(f"{need.node}:{need.count}" if several else str(need.count) for need in pages)
+    return [f"default_hugepagesz={size}", f"hugepagesz={size}", f"hugepages={counts}"]
+
+
+def _iommu(facts: Facts) -> list[str]:
+    if facts.processor.vendor == "GenuineIntel":
+        return ["intel_iommu=on", "iommu=pt"]
+    return ["iommu.passthrough=1"] if facts.system.architecture == "aarch64" else ["iommu=pt"]

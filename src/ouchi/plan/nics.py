@@ -1,0 +1,163 @@
+"""What each network card is for, whether DPDK can drive it, and which polling thread has which of its queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ouchi.errors import Finding, error, info, warning
+from ouchi.facts import Facts, Nic
+from ouchi.facts.dpdk import missing_package, support
+from ouchi.plan.values import NicPlan, Notes, Pools, counted, cpus_text
+from ouchi.site import Site
+from ouchi.site.models import Nic as Wanted
+
+ALONE, OVS, SRIOV = "left alone", "ovs-dpdk", "sriov"
+
+
+def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
+    """Every card with a PCI address, those of the site first; queues come with :func:`assign_queues`.
+
+    What the site wants of a card and cannot have is an error finding.
+    """
+    plans = []
+    for index, wanted in enumerate(site.nics):
+        nic = next(nic for nic in facts.nics if wanted.nic in (nic.name, nic.address))
+        verdict = support(nic, facts.dpdk)
+        for finding in _remarks(site, facts, index, wanted, nic):
+            notes.find(finding)
+        reason = "your file says so" + (f": {wanted.vfs} virtual functions for guests" if wanted.vfs else "")
+        plans.append(
+            NicPlan(nic.name, nic.address, nic.node, wanted.role, wanted.physnet, wanted.vfs, (), verdict, reason)
+        )
+    taken = {plan.address for plan in plans}
+    for nic in facts.nics:
+        if nic.address and nic.address not in taken:
+            why = _why_alone(nic)
+            plans.append(NicPlan(nic.name, nic.address, nic.node, ALONE, "", 0, (), support(nic, facts.dpdk), why))
+    return tuple(plans)
+
+
+def missing_packages(site: Site, facts: Facts) -> tuple[str, ...]:
+    """The packages of drivers that the site's cards need and this host has not, by name."""
+    wanted = {wish.nic for wish in site.nics if wish.role == OVS}
+    cards = [nic for nic in facts.nics if {nic.name, nic.address} & wanted]
+    return tuple(sorted({package for nic in cards if (package := missing_package(nic, facts.dpdk))}))
+
+
+def assign_queues(site: Site, nics: Sequence[NicPlan], facts: Facts, pools: Pools, notes: Notes) -> tuple[NicPlan, ...]:
+    """One receive queue for each polling thread on the card's node, or as many as card and driver have."""
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    hardware = {nic.address: nic.rx_queues for nic in facts.nics}
+    plans = []
+    for index, plan in enumerate(nics):
+        if plan.role != OVS:
+            plans.append(plan)
+            continue
+        local = tuple(cpu for cpu in pools.pmd if node_of[cpu] == plan.node)
+        rxqs, why = _queues(plan, local, pools, hardware.get(plan.address, 0))
+        notes.because(f"queues {plan.name or plan.address}", f"PMD {cpus_text(rxqs)}", why)
+        if not local:
+            notes.find(_far(site.where("nics", index, "nic"), plan, pools))
+        plans.append(replace(plan, rxqs=rxqs))
+    return tuple(plans)
+
+
+def _queues(plan: NicPlan, local: tuple[int, ...], pools: Pools, hardware: int) -> tuple[tuple[int, ...], str]:
+    """The polling thread of each receive queue of a card, and why so many."""
+    threads, limit = local or pools.pmd, plan.dpdk.most_queues
+    if limit and limit < len(threads):
+        return threads[:limit], f"{plan.dpdk.pmd} has no more than {counted(limit, 'receive queue')} for this card"
+    # One is what a kernel driver shows that was not asked for more: no limit of the card.
+    if 1 < hardware < len(threads):
+        return threads[:hardware], f"the card shows {counted(hardware, 'receive queue')}"
+    where = "on its NUMA node" if local else "there is, as its NUMA node has none"
+    return threads, f"a receive queue for each polling thread {where}"
+
+
+def _far(where: str, plan: NicPlan, pools: Pools) -> Finding:
+    return warning(
+        f"no polling thread is on the NUMA node of the NIC {plan.name or plan.address}",
+        where=where,
+        found=f"the NIC is on node {plan.node}, PMD are CPUs {cpus_text(pools.pmd)}: each packet crosses between nodes",
+        expected=f"a polling core on node {plan.node}",
+        remedy="cpus.pmd or cpus.pmd_cores in your file, or the NIC in a slot of the other socket",
+    )
+
+
+def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> Iterator[Finding]:
+    where = site.where("nics", index, "nic")
+    name = nic.name or nic.address
+    if not nic.address:
+        yield error(
+            f"DPDK cannot drive the NIC {name}",
+            where=where,
+            found="it has no PCI address" + (f" (driver {nic.driver})" if nic.driver else ""),
+            expected="a NIC on a PCI bus",
+        )
+        return
+    verdict = support(nic, facts.dpdk)
+    if wanted.role == OVS and not verdict.supported and not verdict.pmd:
+        yield error(
+            f"DPDK cannot drive the NIC {name}",
+            where=where,
+            found=f"{nic.vendor}:{nic.device}: {verdict.reason}",
+            expected="a NIC that a driver of the installed DPDK knows",
+            remedy="another NIC, or another DPDK; the host's NICs and their drivers: ouchi inspect",
+        )
+    if wanted.role == OVS and (package := missing_package(nic, facts.dpdk)):
+        yield info(
+            f"the driver of the NIC {name} comes with the package {package}, which ouchi up installs", where=where
+        )
+    if wanted.role == SRIOV and wanted.vfs > nic.vfs_total:
+        yield error(
+            f"the NIC {name} has fewer virtual functions",
+            where=site.where("nics", index, "vfs"),
+            found=f"{wanted.vfs} wanted, {nic.vfs_total} there at most",
+            expected=f"at most {nic.vfs_total}" if nic.vfs_total else "a NIC with SR-IOV, switched on in the firmware",
+        )
+    if wanted.role == OVS:
+        yield warning(
+            f"the NIC {name} is planned for but left alone: {wanted.physnet} has no uplink yet",
+            where=where,
+            found="this version attaches no physical NIC",
+            expected="guests and endpoints of this host reach each other; nothing leaves it",
+        )
+    by_vfio = wanted.role == OVS and not verdict.bifurcated  # and the virtual functions of any card
+    if nic.group_with and by_vfio:
+        yield warning(
+            f"the IOMMU group of the NIC {name} has other devices too",
+            where=where,
+            found=f"group {nic.iommu_group}, with {', '.join(nic.group_with)}",
+            expected="every device of the group bound to vfio-pci or to no driver: VFIO opens whole groups only",
+        )
+    if not facts.boot.iommu and (by_vfio or wanted.role == SRIOV):
+        yield info(
+            "the IOMMU is off: vfio-pci needs it" + (", or its no-IOMMU mode" if by_vfio else ""),
+            where=where,
+            found=facts.boot.iommu_reason,
+            expected="the IOMMU on: in the firmware's setup (VT-d, AMD-Vi or IOMMU) or the hypervisor, and in the kernel",
+            remedy="ouchi render --to kernel",
+        )
+    if len({cpu.node for cpu in facts.cpus if cpu.online}) > 1 and not nic.node_known:
+        yield info(f"the firmware does not say on which NUMA node {name} is: node 0 is assumed", where=where)
+    link = nic.pcie
+    if link and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width:
+        yield info(
+            f"the PCIe slot of the NIC {name} is slower than the NIC",
+            where=where,
+            found=f"{link.speed_gts:g} GT/s x{link.width}",
+            expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}, or less traffic than the link carries",
+        )
+
+
+def _why_alone(nic: Nic) -> str:
+    if nic.session:
+        return "it carries your session"
+    if nic.default_route:
+        return "it carries the default route"
+    if nic.addresses:
+        return f"it has the address {nic.addresses[0]}"
+    if nic.master:
+        return f"it is part of {nic.master}"
+    return "it is not in your file"

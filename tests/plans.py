@@ -1,0 +1,163 @@
+"""What tests of the planner share: recorded hosts, small sites, and the rules that every plan keeps."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import combinations
+
+from ouchi.cpulist import parse_cpus
+from ouchi.errors import Severity
+from ouchi.facts import Core, Facts, collect, physical_cores
+from ouchi.plan import GuestPlan, Plan, Pools
+from ouchi.site import Site, load_site
+from tests.hosts import reader
+
+OVERLAPPED = "overlapped: figures are not meaningful as performance"
+ONE = "  - {name: one, vcpus: 1, memory: 256 MiB, ports: [{network: left}]}\n"
+LEFT = "  - {name: left, vlan: 101, subnet: 10.101.0.0/24}\n"
+
+
+@cache
+def facts_of(name: str) -> Facts:
+    """The facts of a case."""
+    return collect(reader(name))
+
+
+def site_with(text: str = "", servers: str = ONE, networks: str = LEFT) -> Site:
+    """A site with these lines in it, one network ``left`` and one server unless told otherwise."""
+    return load_site(
+        f"name: test\n{text}\nnetworks:\n{networks}\nservers:\n{servers or '  []'}\n".encode(), "site.yaml"
+    )
+
+
+def server(name: str, vcpus: int, memory: str = "512 MiB", more: str = "", network: str = "left") -> str:
+    """A line of ``servers``."""
+    return f"  - {{name: {name}, vcpus: {vcpus}, memory: {memory}, {more}ports: [{{network: {network}}}]}}\n"
+
+
+def claims(plan: Plan) -> list[str]:
+    """What a plan finds."""
+    return [finding.claim for finding in plan.findings]
+
+
+def because(plan: Plan, topic: str) -> str:
+    """The last word on a topic."""
+    return [reason.because for reason in plan.reasons if reason.topic == topic][-1]
+
+
+def check_rules(plan: Plan, facts: Facts, site: Site) -> None:
+    """The rules of planning; ``site`` names no pools, as those may break some."""
+    forbidden = set(site.cpus.forbidden or ())
+    cores = [core for core in _without(physical_cores(facts.cpus), forbidden) if core]
+    assert plan.overlapped == (len(cores) < 3) == (OVERLAPPED in claims(plan))
+    for alternative in plan.alternatives:
+        _check_pools(alternative.pools, cores, plan.overlapped)
+        assert alternative.gains
+        assert all((*alternative.gains, *alternative.costs))
+        assert alternative.numbers["idle_cpus"] == 0
+    _check_alternatives(plan)
+    _check_isolated(plan)
+    _check_guests(plan, facts, cores)
+    _check_memory(plan, facts)
+    assert int(plan.to_json()["masks"]["pmd"], 16) == sum(1 << cpu for cpu in plan.pools.pmd)
+    assert plan.ovs_other_config["pmd-cpu-mask"] == plan.to_json()["masks"]["pmd"]
+    assert {nic.address for nic in plan.nics} == {nic.address for nic in facts.nics if nic.address}
+    assert all(nic.reason and nic.dpdk.reason for nic in plan.nics)
+    assert all(reason.topic and reason.choice and reason.because for reason in plan.reasons)
+    assert all(finding.severity is not Severity.ERROR and finding.claim for finding in plan.findings)
+    assert json.loads(json.dumps(plan.to_json())) == plan.to_json()
+
+
+def _without(cores: tuple[Core, ...], forbidden: set[int]) -> list[tuple[int, ...]]:
+    return [tuple(cpu for cpu in core.cpus if cpu not in forbidden) for core in cores]
+
+
+def _check_pools(pools: Pools, cores: list[tuple[int, ...]], overlapped: bool) -> None:
+    exclusive = {"host": set(pools.host), "pmd": set(pools.pmd), "dedicated": set(pools.dedicated)}
+    assert set().union(*exclusive.values(), pools.shared) == {cpu for core in cores for cpu in core}
+    assert cores[0][0] in pools.host
+    assert pools.pmd
+    assert pools.shared == pools.host
+    for cpus in (pools.host, pools.pmd, pools.dedicated, pools.shared):
+        assert list(cpus) == sorted(set(cpus))
+    if overlapped:
+        assert exclusive.pop("pmd") <= exclusive["host"]
+    else:
+        assert pools.dedicated
+    for one, other in combinations(exclusive.values(), 2):
+        assert not one & other
+        assert not any(one & set(core) and other & set(core) for core in cores)
+
+
+def _check_alternatives(plan: Plan) -> None:
+    first = plan.alternatives[0]
+    assert [one.name for one in plan.alternatives if one.chosen] == [first.name] == [plan.name]
+    assert first.pools == plan.pools
+    assert len({one.name for one in plan.alternatives}) == len(plan.alternatives) <= 3
+    different = {(one.pools, one.name == "power") for one in plan.alternatives}
+    assert len(different) == len(plan.alternatives)
+
+
+def _check_isolated(plan: Plan) -> None:
+    exclusive = set() if plan.overlapped else {*plan.pools.pmd, *plan.pools.dedicated}
+    assert set(plan.isolated) == exclusive
+    assert not set(plan.isolated) & {*plan.pools.shared, *plan.pools.host}
+    words = dict(word.split("=", 1) for word in plan.kernel_args)
+    if plan.isolated:
+        assert parse_cpus(words["isolcpus"].removeprefix("domain,managed_irq,")) == plan.isolated
+        assert parse_cpus(words["nohz_full"]) == parse_cpus(words["rcu_nocbs"]) == plan.isolated
+        assert parse_cpus(words["irqaffinity"]) == plan.pools.host
+    else:
+        assert not words.keys() & {"isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity"}
+
+
+def _check_guests(plan: Plan, facts: Facts, cores: list[tuple[int, ...]]) -> None:
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    taken: set[int] = set()
+    for guest in plan.guests:
+        assert guest.reason
+        assert {node_of[cpu] for cpu in guest.cpus} == {guest.node}
+        if not guest.pinned:
+            assert set(guest.cpus) <= set(plan.pools.shared)
+            assert guest.vcpus <= len(guest.cpus)  # else nova refuses it
+            continue
+        assert len(guest.cpus) == guest.vcpus == len(set(guest.cpus))
+        assert set(guest.cpus) <= set(plan.pools.dedicated)
+        assert not taken & set(guest.cpus)
+        taken |= set(guest.cpus)
+    _check_whole_cores_first([guest for guest in plan.guests if guest.pinned], plan, cores, node_of)
+
+
+def _check_whole_cores_first(
+    guests: list[GuestPlan], plan: Plan, cores: list[tuple[int, ...]], node_of: dict[int, int]
+) -> None:
+    """A guest shares no core with another as long as its node has free cores enough."""
+    free = {core for core in cores if set(core) <= set(plan.pools.dedicated)}
+    for guest in guests:
+        whole = [core for core in free if node_of[core[0]] == guest.node and len(core) == max(map(len, cores))]
+        if sum(map(len, whole)) >= guest.vcpus:
+            assert any(set(guest.cpus) & set(core) for core in free)
+            assert set(guest.cpus) <= {cpu for core in free for cpu in core}
+        free = {core for core in free if not set(core) & set(guest.cpus)}
+
+
+def _check_memory(plan: Plan, facts: Facts) -> None:
+    memory = {node.node: node for node in facts.memory}
+    socket_mib = dict(enumerate(map(int, plan.ovs_other_config["dpdk-socket-mem"].split(","))))
+    pages = {need.node: need for need in plan.hugepages}
+    assert sum(socket_mib.values()) == sum(socket_mib.get(node, 0) for node in pages)
+    for node, need in pages.items():
+        guests = sum(guest.memory_mib for guest in plan.guests if guest.node == node)
+        assert need.count * need.size_kib >= 1024 * (socket_mib.get(node, 0) + guests)
+        pool = memory[node].pool(need.size_kib)
+        assert pool is not None
+        missing = max(0, need.count - pool.total) * need.size_kib
+        assert missing <= memory[node].free_kib
+    reserved = plan.nova["DEFAULT"]["reserved_huge_pages"]
+    assert len(reserved) == sum(mib > 0 for mib in socket_mib.values())
+    counts = next((word for word in plan.kernel_args if word.startswith("hugepages=")), "hugepages=").split("=")[1]
+    if len(memory) > 1:
+        assert counts == ",".join(f"{need.node}:{need.count}" for need in plan.hugepages)
+    else:
+        assert counts == str(plan.hugepages[0].count)

@@ -1,0 +1,209 @@
+"""Cards: what may be asked of which, what is said about each, their queues, and what nova is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ouchi.errors import BadInput, Severity
+from ouchi.facts import Facts, Nic, PcieLink
+from ouchi.plan import NicPlan, Plan, make_plan
+from ouchi.plan.nics import missing_packages
+from tests.plans import because, claims, facts_of, server, site_with
+
+TWO_NODES = "dual-socket-nic-on-node-1"
+
+
+def with_nic(facts: Facts, name: str, **changes: Any) -> Facts:
+    """The host with one card changed."""
+    assert name in {nic.name for nic in facts.nics}
+    return replace(facts, nics=tuple(replace(nic, **changes) if nic.name == name else nic for nic in facts.nics))
+
+
+def card(plan: Plan, name: str) -> NicPlan:
+    return next(nic for nic in plan.nics if nic.name == name)
+
+
+def nic_of(facts: Facts, name: str) -> Nic:
+    return next(nic for nic in facts.nics if nic.name == name)
+
+
+def off(facts: Facts) -> Facts:
+    return replace(facts, boot=replace(facts.boot, iommu=False, iommu_reason="off: for this test"))
+
+
+def iommu_words(plan: Plan) -> list[str]:
+    return [word for word in plan.kernel_args if "iommu" in word]
+
+
+def test_virtual_functions_are_novas_by_the_address_of_their_card() -> None:
+    facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=64)
+    plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
+    nic = card(plan, "enp5s0f0")
+    assert (nic.role, nic.vfs, nic.rxqs) == ("sriov", 8, ())
+    assert nic.reason == "your file says so: 8 virtual functions for guests"
+    assert plan.nova["pci"]["device_spec"] == ('{"address": "0000:05:00.0", "physical_network": "fast"}',)
+    assert plan.ovs_other_config["dpdk-extra"] == "--no-pci"
+    assert because(plan, "dpdk-extra").startswith("your file has no NIC for it")
+    assert not any("IOMMU group" in claim for claim in claims(plan))  # the card itself stays with its driver
+    assert iommu_words(plan) == ["iommu=pt"]
+
+
+def test_more_virtual_functions_than_the_card_has() -> None:
+    facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=4)
+    with pytest.raises(BadInput, match="fewer virtual functions") as caught:
+        make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
+    assert [finding.found for finding in caught.value.findings] == ["8 wanted, 4 there at most"]
+    site = site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]")
+    with pytest.raises(BadInput, match="a NIC with SR-IOV"):
+        make_plan(site, with_nic(facts, "enp5s0f0", vfs_total=0))
+
+
+def test_a_realtek_that_the_installed_dpdk_does_not_know_is_refused_with_the_reason() -> None:
+    facts = with_nic(facts_of("realtek-only"), "enp2s0", default_route=False, addresses=(), session=False)
+    with pytest.raises(BadInput) as caught:
+        make_plan(site_with("nics: [{nic: enp2s0, physnet: physnet1}]"), facts)
+    finding = caught.value.findings[0]
+    assert finding.claim == "DPDK cannot drive the NIC enp2s0"
+    assert "no driver of DPDK 22.11 drives 10ec:8125" in finding.found
+    assert "net_r8169 does" in finding.found
+
+
+def test_a_realtek_has_the_queues_that_its_driver_has() -> None:
+    facts = with_nic(facts_of("ryzen-9-9950x3d"), "enp9s0", default_route=False, addresses=(), session=False)
+    plan = make_plan(site_with("nics: [{nic: enp9s0, physnet: physnet1}]"), facts)
+    assert card(plan, "enp9s0").rxqs == plan.pools.pmd[:1]
+    assert because(plan, "queues enp9s0") == "net_r8169 has no more than 1 receive queue for this card"
+    assert "under a lock" in card(plan, "enp9s0").dpdk.reason
+
+
+def test_queues_follow_the_threads_and_what_the_card_shows() -> None:
+    facts = facts_of("ryzen-5-3600")
+    site = site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]")
+    for shown, queues in ((0, 2), (1, 2), (12, 2)):  # one is what a driver shows that was not asked for more
+        assert len(card(make_plan(site, with_nic(facts, "enp5s0f0", rx_queues=shown)), "enp5s0f0").rxqs) == queues
+    many = site_with("cpus: {pmd_cores: 2}\nnics: [{nic: enp5s0f0, physnet: physnet1}]")
+    plan = make_plan(many, with_nic(facts, "enp5s0f0", rx_queues=3))
+    assert card(plan, "enp5s0f0").rxqs == plan.pools.pmd[:3]
+    assert because(plan, "queues enp5s0f0") == "the card shows 3 receive queues"
+
+
+def test_a_driver_that_is_not_installed_is_named_with_its_package() -> None:
+    facts = facts_of("xeon-d-1541")
+    bare = replace(facts, dpdk=replace(facts.dpdk, installed=()))
+    site = site_with("nics: [{nic: eno3, physnet: physnet1}]")
+    plan = make_plan(site, bare)
+    package = missing_packages(site, bare)
+    assert package == ("librte-net-ixgbe23",)
+    finding = next(one for one in plan.findings if package[0] in one.claim)
+    assert finding.severity is Severity.INFO
+    assert missing_packages(site, facts) == ()
+
+
+def test_mellanox_needs_no_iommu_but_its_virtual_functions_do() -> None:
+    facts = off(facts_of("epyc-7713-nps1"))
+    name = "enp65s0f0np0"
+    plan = make_plan(site_with(f"nics: [{{nic: {name}, physnet: physnet1}}]"), facts)
+    assert card(plan, name).dpdk.bifurcated
+    assert iommu_words(plan) == []
+    assert not any("IOMMU" in claim for claim in claims(plan))
+    site = site_with(f"nics: [{{nic: {name}, physnet: physnet1, role: sriov, vfs: 4}}]")
+    plan = make_plan(site, with_nic(facts, name, vfs_total=8))
+    assert iommu_words(plan) == ["iommu=pt"]
+    assert "the IOMMU is off: vfio-pci needs it" in claims(plan)
+
+
+@pytest.mark.parametrize(
+    ("name", "nic", "words"),
+    [
+        ("xeon-d-1541", "eno3", ["intel_iommu=on", "iommu=pt"]),
+        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no word of the kernel's
+        ("ampere-altra-q80-30", "enP1p1s0f0", ["iommu.passthrough=1"]),
+    ],
+)
+def test_the_words_for_the_iommu_are_the_makers(name: str, nic: str, words: list[str]) -> None:
+    assert iommu_words(make_plan(site_with(f"nics: [{{nic: {nic}, physnet: physnet1}}]"), facts_of(name))) == words
+    assert iommu_words(make_plan(site_with(), facts_of(name))) == []
+
+
+def test_an_iommu_that_is_off_is_said_with_its_reason() -> None:
+    plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]"), off(facts_of("ryzen-5-3600")))
+    finding = next(one for one in plan.findings if one.claim.startswith("the IOMMU is off"))
+    assert (finding.found, finding.remedy) == ("off: for this test", "ouchi render --to kernel")
+
+
+def test_who_else_is_in_the_iommu_group_is_told() -> None:
+    plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]"), facts_of("ryzen-5-3600"))
+    finding = next(one for one in plan.findings if "IOMMU group" in one.claim)
+    assert (finding.severity, finding.found) == (Severity.WARNING, "group 15, with 0000:05:00.1")
+
+
+def test_a_slow_slot_is_told_and_a_right_one_not() -> None:
+    site = site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]")
+    for link, slow in (((8, 4, 8, 8), True), ((8, 8, 8, 8), False), ((16, 4, 8, 8), False), ((0, 0, 8, 8), False)):
+        plan = make_plan(site, with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", pcie=PcieLink(*link)))
+        assert any("slower than the NIC" in claim for claim in claims(plan)) == slow
+
+
+def test_a_card_without_a_pci_address() -> None:
+    with pytest.raises(BadInput, match="no PCI address"):
+        make_plan(site_with("nics: [{nic: ifb0, physnet: a}]"), facts_of("vm-2-cpus"))
+
+
+def test_a_card_of_unknown_node_is_said_on_two_sockets() -> None:
+    facts = with_nic(facts_of(TWO_NODES), "ens4f0", node=0, node_known=False)
+    plan = make_plan(site_with("nics: [{nic: ens4f0, physnet: a}]"), facts)
+    assert any("node 0 is assumed" in claim for claim in claims(plan))
+    assert plan.ovs_other_config["dpdk-socket-mem"].endswith(",0")
+
+
+CARDS = "nics: [{nic: ens4f0, physnet: physnet1}, {nic: ens4f1, physnet: physnet2}]"
+NETWORKS = """\
+  - {name: left, vlan: 101, subnet: 10.101.0.0/24}
+  - {name: right, vlan: 102, physnet: physnet2, subnet: 10.102.0.0/24}
+"""
+
+
+def test_cards_on_two_nodes_have_polling_and_guests_on_both() -> None:
+    facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
+    plan = make_plan(site_with(CARDS, server("a", 2) + server("b", 2, network="right"), NETWORKS), facts)
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    assert {node_of[cpu] for cpu in plan.pools.pmd} == {0, 1}
+    for name, node in (("ens4f0", 1), ("ens4f1", 0)):
+        assert {node_of[cpu] for cpu in card(plan, name).rxqs} == {node}
+    assert [(guest.name, guest.node) for guest in plan.guests] == [("a", 1), ("b", 0)]
+    assert plan.nova["neutron"] == {"physnets": "physnet1,physnet2"}
+    assert plan.nova["neutron_physnet_physnet1"] == {"numa_nodes": "1"}
+    assert plan.nova["neutron_physnet_physnet2"] == {"numa_nodes": "0"}
+
+
+def test_nova_is_told_of_no_affinity_that_would_refuse_a_guest() -> None:
+    """A server between cards of two nodes sits on one of them; nova refuses it if both networks have a node."""
+    facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
+    both = "  - {name: f, vcpus: 2, memory: 1 GiB, ports: [{network: left}, {network: right}]}\n"
+    plan = make_plan(site_with(CARDS, both, NETWORKS), facts)
+    assert len([section for section in plan.nova if section.startswith("neutron_physnet")]) == 1
+    unpinned = make_plan(site_with(CARDS, server("u", 2, more="pinned: false, "), NETWORKS), facts_of(TWO_NODES))
+    assert unpinned.guests[0].node == 0  # where the shared pool is; its card is on node 1
+    assert "neutron_physnet_physnet1" not in unpinned.nova
+    assert unpinned.nova["neutron"] == {"physnets": "physnet2"}
+
+
+def test_a_card_far_from_every_polling_thread_is_told() -> None:
+    plan = make_plan(site_with('cpus: {pmd: "4,28"}\nnics: [{nic: ens4f0, physnet: physnet1}]'), facts_of(TWO_NODES))
+    finding = next(one for one in plan.findings if "no polling thread is on the NUMA node" in one.claim)
+    assert finding.found.startswith("the NIC is on node 1, PMD are CPUs 4,28")
+    assert (
+        because(plan, "queues ens4f0") == "a receive queue for each polling thread there is, as its NUMA node has none"
+    )
+
+
+def test_cpus_isolated_at_boot_are_told_where_the_host_needs_them() -> None:
+    facts = facts_of("ryzen-5-3600")
+    cpus = tuple(replace(cpu, isolated=cpu.id in (6, 7)) for cpu in facts.cpus)
+    plan = make_plan(site_with(), replace(facts, cpus=cpus))
+    finding = next(one for one in plan.findings if "are isolated since the start" in one.claim)
+    assert finding.claim.startswith("CPUs 6 ")
+    assert finding.found == "6-7"
