@@ -194,6 +194,7 @@ def _neutron(settings: Settings) -> Sections:
                 "notify_nova_on_port_data_changes": True,
                 "send_events_interval": 1,
                 "dns_domain": "ouchi.",
+                "global_physnet_mtu": settings.mtu,
             },
             "database": _database(settings, "neutron"),
             "nova": _credentials(settings, "nova"),

@@ -1,0 +1,73 @@
+"""devstack: a ``local.conf`` and the ``local.sh`` that it runs at its end."""
+
+from __future__ import annotations
+
+from ouchi.render.files import Rendered, comment, made_by, script, words
+from ouchi.render.flavors import flavors
+from ouchi.render.host import VHOST, Host
+from ouchi.render.ini import Sections, ini_text
+from ouchi.render.neutron import external_ids, ovn_sections
+from ouchi.render.nova import compute_sections, scheduler_sections
+from ouchi.render.ovs import SWITCH, bridge_lines, port_lines, setting_lines
+
+VSCTL = "sudo ovs-vsctl --no-wait"
+
+
+def devstack(host: Host) -> tuple[Rendered, ...]:
+    """Two files for devstack's own folder."""
+    return (_local_conf(host), _local_sh(host))
+
+
+def _local_conf(host: Host) -> Rendered:
+    """devstack's settings, then what it merges into the services' files."""
+    settings = {
+        "Q_AGENT": "ovn",
+        "OVS_DATAPATH_TYPE": "netdev",
+        "Q_ML2_PLUGIN_MECHANISM_DRIVERS": str(ovn_sections(host)["ml2"]["mechanism_drivers"]),
+        "ML2_VLAN_RANGES": ",".join(host.vlan_ranges),
+    }
+    remarks = ("Goes to local.conf in devstack's folder; passwords and HOST_IP are yours to add.",)
+    text = "[[local|localrc]]\n" + comment(made_by(host, *remarks))
+    text += "".join(f"{key}={words(value)}\n" for key, value in settings.items())
+    neutron = {section: keys for section, keys in ovn_sections(host).items() if section in ("ml2", "ovn")}
+    neutron["ml2"] = {key: value for key, value in neutron["ml2"].items() if key != "mechanism_drivers"}
+    for phase, sections in (
+        ("$NOVA_CPU_CONF", compute_sections(host)),
+        ("$NOVA_CONF", scheduler_sections(host)),
+        ("/$Q_PLUGIN_CONF_FILE", neutron),
+        ("$NEUTRON_CONF", {"DEFAULT": ovn_sections(host)["DEFAULT"]}),
+    ):
+        text += f"\n[[post-config|{phase}]]\n{_bare(sections)}"
+    return Rendered("local.conf", text)
+
+
+def _bare(sections: Sections) -> str:
+    """Sections without a comment: devstack would merge that too."""
+    return ini_text(sections).partition("\n\n")[2]
+
+
+def _local_sh(host: Host) -> Rendered:
+    lines = [
+        f"sudo update-alternatives --set ovs-vswitchd {SWITCH}",
+        words("sudo", "install", "-d", "-o", "libvirt-qemu", VHOST),
+        *setting_lines(host, VSCTL),
+        *bridge_lines(host, VSCTL),
+        *port_lines(host, VSCTL),
+        *(f"sudo {line}" for line in _commands(external_ids(host))),
+        "sudo systemctl restart ovs-vswitchd",
+        "",
+        '. "$(dirname "$0")/openrc" admin admin',
+        *_commands(flavors(host)[0]),
+    ]
+    return script(
+        host,
+        "local.sh",
+        lines,
+        "Goes to local.sh in devstack's folder: stack.sh runs it at its end. It needs openvswitch-switch-dpdk and",
+        "hugepages: the targets kernel, systemd and driverctl come first.",
+    )
+
+
+def _commands(rendered: Rendered) -> list[str]:
+    """The commands of another target's script."""
+    return rendered.text.partition("set -eu\n\n")[2].splitlines()

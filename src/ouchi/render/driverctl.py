@@ -1,0 +1,25 @@
+"""Which kernel module each DPDK card is bound to, for good: driverctl sets it again at every boot."""
+
+from __future__ import annotations
+
+from ouchi.render.files import Rendered, script, words
+from ouchi.render.host import Host
+
+
+def driverctl(host: Host) -> tuple[Rendered, ...]:
+    """Commands; cards whose driver is shared with the kernel are never unbound."""
+    lines = []
+    for nic in host.dpdk_nics:
+        name = nic.name or "a card without an interface"
+        if nic.dpdk.bifurcated:
+            lines.append(f"# {name}, {nic.address}: {nic.dpdk.pmd} works beside the kernel's driver, which stays")
+        elif nic.dpdk.kmod:
+            lines.append(f"# {name}, {nic.address}; to undo: {words('driverctl', 'unset-override', nic.address)}")
+            lines.append(words("driverctl", "set-override", nic.address, nic.dpdk.kmod))
+    if not lines:
+        lines.append("# no card of the plan is bound to another driver")
+    return (
+        script(
+            host, "driverctl.sh", lines, "Run it as root on the host; the cards leave the kernel's network at once."
+        ),
+    )

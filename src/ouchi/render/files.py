@@ -1,0 +1,60 @@
+"""A rendered file, and how each kind of file says what it is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ouchi.render.host import Host
+from ouchi.render.ini import Sections, ini_text
+
+SCRIPT = 0o755
+MARK = "Made by ouchi from the plan"
+"""What a file is known by as one that may be written again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A file: its path below its target's folder (where it goes on the host, without the leading slash), text, mode."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+def made_by(host: Host, *remarks: str) -> tuple[str, ...]:
+    """The lines that every file begins with: whose it is, where it goes, and what else is to be said."""
+    return (f'{MARK} "{host.plan.name}" of {host.site.name}.', *remarks)
+
+
+def ours(text: str) -> bool:
+    """True for the text of a file that was rendered, also by another version or from another plan."""
+    return MARK in text[:1000]
+
+
+def comment(lines: Iterable[str]) -> str:
+    """Lines as a comment of the kind that shells, INI files, YAML and systemd share."""
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def text_file(host: Host, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
+    """A file of plain lines that goes to ``/path``."""
+    body = "".join(f"{line}\n" for line in lines)
+    return Rendered(path, comment(made_by(host, f"Goes to /{path}.", *remarks)) + body)
+
+
+def ini_file(host: Host, path: str, sections: Sections, *remarks: str) -> Rendered:
+    """A file of sections and keys; the first line of the services' own files gives way to ours."""
+    return Rendered(path, comment(made_by(host, *remarks)) + ini_text(sections).partition("\n")[2])
+
+
+def script(host: Host, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
+    """A POSIX shell script that stops at the first command that fails."""
+    head = "#!/bin/sh\n" + comment(made_by(host, *remarks)) + "set -eu\n\n"
+    return Rendered(path, head + "".join(f"{line}\n" for line in lines), SCRIPT)
+
+
+def words(*argv: str) -> str:
+    """A command with every word quoted for the shell."""
+    return shlex.join(argv)

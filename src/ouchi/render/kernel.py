@@ -1,0 +1,19 @@
+"""The kernel's command line, as a GRUB drop-in."""
+
+from __future__ import annotations
+
+import shlex
+
+from ouchi.render.files import Rendered, text_file
+from ouchi.render.host import Host
+
+PATH = "etc/default/grub.d/90-ouchi.cfg"
+
+
+def kernel(host: Host) -> tuple[Rendered, ...]:
+    """A file that update-grub sources after ``/etc/default/grub``, so what stands there is kept."""
+    arguments = " ".join(host.plan.kernel_args)
+    if not arguments:
+        return (text_file(host, PATH, (), "The plan asks nothing of the kernel's command line."),)
+    line = f'GRUB_CMDLINE_LINUX="${{GRUB_CMDLINE_LINUX:-}} "{shlex.quote(arguments)}'
+    return (text_file(host, PATH, (line,), "Then: update-grub, and reboot. To undo: remove the file, the same again."),)

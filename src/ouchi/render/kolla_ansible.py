@@ -1,0 +1,118 @@
+"""kolla-ansible: an inventory, variables and configuration for a site that outgrows one machine.
+
+Its role ``ovs-dpdk`` works with the Open vSwitch agent only, binds cards to ``uio_pci_generic`` and hands on neither
+the mask of the polling threads nor the number of queues; a script sets these after each deployment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ouchi.plan import NicPlan
+from ouchi.render.files import Rendered, comment, ini_file, made_by, script
+from ouchi.render.host import Host
+from ouchi.render.neutron import agent_sections, mappings, ml2_sections
+from ouchi.render.nova import compute_sections, scheduler_sections
+from ouchi.render.ovs import port_lines, setting_lines
+from ouchi.render.yaml import yaml_text
+
+GROUPS = ("control", "network", "compute", "monitoring", "storage")
+"""The groups of kolla-ansible's own ``multinode`` inventory that name hosts; all others are made of these."""
+CONTAINER_VHOST = "/run/openvswitch"
+"""The folder that kolla's containers share."""
+
+
+def kolla_ansible(host: Host) -> tuple[Rendered, ...]:
+    """Files of the deployment host, below ``inventory`` and ``/etc/kolla``."""
+    name = host.site.name
+    config = "etc/kolla/config"
+    return (
+        _inventory(host),
+        _yaml(host, f"inventory/host_vars/{name}.yml", host_variables(host), "Goes beside the inventory."),
+        _yaml(
+            host,
+            "etc/kolla/globals.d/90-ouchi.yml",
+            global_variables(host),
+            "Goes to /etc/kolla/globals.d, which kolla-ansible reads with globals.yml. Yours to set there:",
+            "kolla_internal_vip_address; dpdk_tunnel_interface, whose address moves to the first bridge.",
+        ),
+        ini_file(host, f"{config}/nova/{name}/nova.conf", compute_sections(host), "Merged into this host's nova.conf."),
+        ini_file(host, f"{config}/nova/nova-scheduler.conf", scheduler_sections(host), "Merged where it runs."),
+        ini_file(host, f"{config}/neutron/ml2_conf.ini", _ml2(host), "Merged into ml2_conf.ini."),
+        ini_file(
+            host,
+            f"{config}/neutron/{name}/openvswitch_agent.ini",
+            agent_sections(host, CONTAINER_VHOST),
+            "Merged into this host's openvswitch_agent.ini.",
+        ),
+        _after_deploy(host),
+    )
+
+
+def global_variables(host: Host) -> dict[str, Any]:
+    """What all hosts of the deployment share."""
+    return {
+        "neutron_plugin_agent": "openvswitch",
+        "enable_openvswitch": True,
+        "enable_ovs_dpdk": True,
+        "enable_neutron_provider_networks": True,
+        "enable_neutron_sriov": bool(host.sriov_nics),
+        "neutron_physical_networks": ",".join(host.bridges),
+        "neutron_bridge_name": ",".join(host.bridges.values()),
+    }
+
+
+def host_variables(host: Host) -> dict[str, Any]:
+    """What is this host's own."""
+    interface, address = host.management
+    named = [nic for nic in host.dpdk_nics if nic.name]
+    return {
+        **({"ansible_host": address, "network_interface": interface} if interface else {}),
+        **({"neutron_external_interface": ",".join(nic.name for nic in named)} if named else {}),
+        "ovs_bridge_mappings": mappings(host),
+        "ovs_port_mappings": ",".join(f"{nic.name}:{host.bridges[nic.physnet]}" for nic in named),
+        "ovs_socket_mem": host.plan.ovs_other_config.get("dpdk-socket-mem", "0"),
+        **(
+            {"neutron_sriov_physnet_mappings": {nic.physnet: nic.name for nic in host.sriov_nics}}
+            if host.sriov_nics
+            else {}
+        ),
+    }
+
+
+def _inventory(host: Host) -> Rendered:
+    remarks = ("These groups in place of the same ones in kolla-ansible's inventory/multinode, with all your hosts.",)
+    groups = "".join(f"\n[{group}]\n{host.site.name}\n" for group in GROUPS)
+    deployment = "\n[deployment]\nlocalhost ansible_connection=local\n"
+    return Rendered("inventory/ouchi.ini", comment(made_by(host, *remarks)) + groups + deployment)
+
+
+def _ml2(host: Host) -> dict[str, dict[str, object]]:
+    """ML2's part; the mechanism drivers are kolla-ansible's matter."""
+    sections = {section: dict(keys) for section, keys in ml2_sections(host, "openvswitch").items()}
+    del sections["ml2"]["mechanism_drivers"]
+    # Known to neutron.conf, which neutron's API reads together with this file.
+    return sections
+
+
+def _after_deploy(host: Host) -> Rendered:
+    inside = "docker exec ovsdpdk_db ovs-vsctl --no-wait"
+    lines = [*setting_lines(host, inside), f"{inside} remove Open_vSwitch . other_config dpdk-lcore-mask", ""]
+    lines += port_lines(host, inside, _kernel_name)
+    lines += ["", "docker restart ovsdpdk_vswitchd"]
+    return script(
+        host,
+        "after-deploy.sh",
+        lines,
+        "Run it as root on the host after every deploy and reconfigure: kolla-ansible's role does not set these.",
+        "Which Open vSwitch kolla's images have is not known here; other_config is for the one on the host.",
+    )
+
+
+def _kernel_name(number: int, nic: NicPlan) -> str:
+    """kolla-ansible names a port as the kernel named its card."""
+    return nic.name or f"dpdk{number}"
+
+
+def _yaml(host: Host, path: str, content: dict[str, Any], *remarks: str) -> Rendered:
+    return Rendered(path, comment(made_by(host, *remarks)) + "---\n" + yaml_text(content))

@@ -1,0 +1,90 @@
+"""neutron, for OVN and for the Open vSwitch agent: take one of the two."""
+
+from __future__ import annotations
+
+from ouchi.render.files import Rendered, ini_file, script, words
+from ouchi.render.host import VHOST, Host
+from ouchi.render.ini import Sections, merge
+from ouchi.render.ovs import VSCTL, column
+
+DROP_IN = "etc/neutron/neutron.conf.d/90-ouchi.conf"
+AGENT = "etc/neutron/neutron-openvswitch-agent.conf.d/90-ouchi.conf"
+SRIOV = "etc/neutron/neutron-sriov-nic-agent.conf.d/90-ouchi.conf"
+
+
+def neutron(host: Host) -> tuple[Rendered, ...]:
+    """Folders ``ovn`` and ``ovs-agent``; ``sriov`` beside them when cards give virtual functions to guests."""
+    server = f"Goes to /{DROP_IN} where neutron's API runs; a key in ml2_conf.ini wins over it."
+    files = [
+        ini_file(host, f"ovn/{DROP_IN}", ovn_sections(host), server),
+        external_ids(host),
+        ini_file(host, f"ovs-agent/{DROP_IN}", ml2_sections(host, "openvswitch"), server),
+        ini_file(
+            host,
+            f"ovs-agent/{AGENT}",
+            agent_sections(host, VHOST),
+            f"Goes to /{AGENT} on this host. Then: restart neutron-openvswitch-agent.",
+        ),
+    ]
+    if host.sriov_nics:
+        remark = f"Goes to /{SRIOV} on this host. Then: restart neutron-sriov-nic-agent."
+        files.append(ini_file(host, f"sriov/{SRIOV}", sriov_sections(host), remark))
+    return tuple(files)
+
+
+def ml2_sections(host: Host, driver: str) -> Sections:
+    """What ML2 must know of the site: its mechanism driver, VLANs and MTUs."""
+    drivers = f"{driver},sriovnicswitch" if host.sriov_nics else driver
+    return {
+        # A physnet's MTU counts only up to this one.
+        "DEFAULT": {"global_physnet_mtu": max(host.mtus.values(), default=1500)},
+        "ml2": {
+            "mechanism_drivers": drivers,
+            "physical_network_mtus": ",".join(f"{net}:{mtu}" for net, mtu in host.mtus.items()),
+        },
+        "ml2_type_vlan": {"network_vlan_ranges": ",".join(host.vlan_ranges)},
+    }
+
+
+def ovn_sections(host: Host) -> Sections:
+    """ML2 with OVN."""
+    return merge(ml2_sections(host, "ovn"), {"ovn": {"vhost_sock_dir": VHOST}})
+
+
+def agent_sections(host: Host, vhost: str) -> Sections:
+    """The Open vSwitch agent of a host with OVS-DPDK; ``vhost`` is the folder of the vhost-user sockets."""
+    return {
+        "ovs": {
+            "datapath_type": "netdev",
+            "vhostuser_socket_dir": vhost,
+            "bridge_mappings": mappings(host),
+        },
+        # iptables never sees a vhost-user port.
+        "securitygroup": {"firewall_driver": "openvswitch"},
+    }
+
+
+def sriov_sections(host: Host) -> Sections:
+    """The SR-IOV agent: which interfaces are on which physnet."""
+    pairs = ",".join(f"{nic.physnet}:{nic.name}" for nic in host.sriov_nics)
+    return {"sriov_nic": {"physical_device_mappings": pairs}}
+
+
+def mappings(host: Host) -> str:
+    """Each physnet with its bridge, as neutron and OVN write it."""
+    return ",".join(f"{physnet}:{bridge}" for physnet, bridge in host.bridges.items())
+
+
+def external_ids(host: Host) -> Rendered:
+    """What ovn-controller reads from Open vSwitch's database."""
+    keys = {"ovn-bridge-datapath-type": "netdev", "ovn-bridge-mappings": mappings(host)}
+    lines = [
+        f"{VSCTL} {words('set', 'Open_vSwitch', '.', column('external_ids', key, value))}"
+        for key, value in keys.items()
+    ]
+    return script(
+        host,
+        "ovn/external-ids.sh",
+        lines,
+        "Run it as root on the host. ovn-remote, ovn-encap-type and ovn-encap-ip are your deployment's and left alone.",
+    )

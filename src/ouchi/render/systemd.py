@@ -1,0 +1,44 @@
+"""systemd: on which CPUs services run, kernel modules, the folder of the vhost-user sockets."""
+
+from __future__ import annotations
+
+from ouchi.render.files import Rendered, text_file
+from ouchi.render.host import VHOST, Host
+
+
+def systemd(host: Host) -> tuple[Rendered, ...]:
+    """Drop-ins; none of them replaces a file of a package."""
+    affinity = " ".join(map(str, host.plan.pools.host))
+    return (
+        text_file(
+            host,
+            "etc/systemd/system.conf.d/90-ouchi.conf",
+            ("[Manager]", f"CPUAffinity={affinity}"),
+            "All services begin on the host's CPUs; libvirt puts guests where they belong. Then: reboot.",
+        ),
+        text_file(
+            host,
+            "etc/systemd/system/ovs-vswitchd.service.d/90-ouchi.conf",
+            ("[Service]", "CPUAffinity=", f"CPUAffinity={affinity}"),
+            "For all threads of ovs-vswitchd but the polling ones, which pin themselves. So dpdk-lcore-mask is not",
+            "needed, which would put them all on one CPU. Then: systemctl daemon-reload; systemctl restart ovs-vswitchd.",
+        ),
+        _modules(host),
+        _tmpfiles(host),
+    )
+
+
+def _modules(host: Host) -> Rendered:
+    path = "etc/modules-load.d/90-ouchi.conf"
+    modules = sorted({nic.dpdk.kmod for nic in host.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated})
+    remark = "The modules that DPDK's drivers are bound to." if modules else "No card of the plan needs a module."
+    return text_file(host, path, modules, remark)
+
+
+def _tmpfiles(host: Host) -> Rendered:
+    return text_file(
+        host,
+        "etc/tmpfiles.d/90-ouchi.conf",
+        (f"d {VHOST} 0755 libvirt-qemu root -",),
+        "QEMU (libvirt-qemu on Debian and Ubuntu) makes the vhost-user sockets, ovs-vswitchd (root) connects.",
+    )

@@ -1,0 +1,53 @@
+"""What a plan can be rendered to. Each target is a function of its own name in a module of its own name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ouchi.render.files import Rendered
+    from ouchi.render.host import Host
+
+TARGETS: Mapping[str, str] = MappingProxyType(
+    {
+        "kernel": "the kernel's command line, for GRUB",
+        "systemd": "CPUs of services, modules, the sockets' folder",
+        "ovs": "a script for Open vSwitch: settings, bridges, ports",
+        "nova": "nova.conf for nova-compute and nova-scheduler",
+        "neutron": "neutron with OVN or with the Open vSwitch agent",
+        "flavors": "a script that makes the flavors",
+        "libvirt": "domains for those without OpenStack, and their ports",
+        "tuned": "a profile",
+        "irqbalance": "CPUs without interrupts",
+        "driverctl": "a script that binds the cards",
+        "netplan": "virtual functions",
+        "kolla-ansible": "inventory, variables, configuration",
+        "openstack-ansible": "a compute host",
+        "devstack": "local.conf and local.sh",
+    }
+)
+"""Each target and what it is. They are imported when they are asked for."""
+
+
+def render(host: Host, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
+    """The files of each target, by its name, in the order asked for.
+
+    Raises :class:`~ouchi.errors.BadInput` for names of the host that cannot stand in a file, and :class:`KeyError` for
+    a target that there is not.
+    """
+    from ouchi.render.host import check_names
+
+    check_names(host.plan)
+    return {target: _function(target)(host) for target in dict.fromkeys(targets)}
+
+
+def _function(target: str) -> Callable[[Host], tuple[Rendered, ...]]:
+    if target not in TARGETS:
+        raise KeyError(target)
+    name = target.replace("-", "_")
+    return cast("Callable[[Host], tuple[Rendered, ...]]", getattr(import_module(f"ouchi.render.{name}"), name))

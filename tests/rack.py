@@ -1,0 +1,45 @@
+"""A host to render for: two sockets, one card for OVS-DPDK, one for SR-IOV, a pinned and an unpinned server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ouchi.facts import Facts, collect
+from ouchi.plan import Style, make_plan
+from ouchi.render.host import Host
+from ouchi.site import load_site
+from tests.hosts import reader
+
+CARDS = """nics:
+  - {nic: ens4f0, physnet: physnet1}
+  - {nic: ens4f1, physnet: physnet2, role: sriov, vfs: 8}
+"""
+NETWORKS = """networks:
+  - {name: left, vlan: 101, subnet: 10.101.0.0/24}
+  - {name: right, vlan: 102, mtu: 9000, subnet: 10.102.0.0/24}
+"""
+SERVERS = """servers:
+  - {name: forwarder, vcpus: 8, memory: 8 GiB, forwards: true, pinned: true, ports: [{network: left}, {network: right}]}
+  - {name: endpoint, vcpus: 2, memory: 1 GiB, pinned: false, ports: [{network: left}]}
+"""
+SMALL = """servers:
+  - {name: endpoint, vcpus: 1, memory: 256 MiB, ports: [{network: left}]}
+"""
+
+
+def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Host:
+    """The big host; its cards are X710s with SR-IOV."""
+    facts = collect(reader("dual-socket-nic-on-node-1"))
+    cards = tuple(replace(nic, vendor="8086", device="1572", vfs_total=64, group_with=()) for nic in facts.nics)
+    return _host(replace(facts, nics=cards, ovs_version=ovs_version), CARDS + NETWORKS + SERVERS, style)
+
+
+def small(ovs_version: str = "3.1.0") -> Host:
+    """Two CPUs, without a card for the data plane: the polling thread shares a CPU with the host."""
+    facts = collect(reader("vm-2-cpus"))
+    return _host(replace(facts, ovs_version=ovs_version), NETWORKS + SMALL, None)
+
+
+def _host(facts: Facts, text: str, style: Style | None) -> Host:
+    site = load_site(f"name: rack7\n{text}".encode(), "site.yaml")
+    return Host(site, facts, make_plan(site, facts, style))
