@@ -21,9 +21,9 @@ from ouchi.report.preview import preview_text
 from ouchi.report.status import status_text
 from ouchi.status.values import HostStatus, Part, findings_of, not_asked
 from ouchi.wanted import read_wanted
+from tests.hosts import CASES, names, reader
 
-HOSTS = Path(__file__).parents[1] / "cases" / "hosts"
-NAMES = sorted(path.name for path in HOSTS.iterdir())
+NAMES = names()
 WIDTHS = range(80, WIDEST + 1, 4)
 
 PARTS = (
@@ -56,9 +56,7 @@ def pages() -> dict[str, Callable[..., str]]:
     """Each kind of page, as a function of width and colour."""
     found: dict[str, Callable[..., str]] = {"status": partial(status_text, STATUS)}
     for name in NAMES:
-        wanted = read_wanted(
-            LocalMachine(), str(HOSTS / name / "site.yaml"), snapshot=SnapshotReader(HOSTS / name / "root")
-        )
+        wanted = read_wanted(LocalMachine(), str(CASES / name / "site.yaml"), snapshot=reader(name))
         intents = [Intent("host", "hugepages", will, f"text {will} " * 12) for will in Will]
         found[f"facts {name}"] = partial(facts_text, wanted.facts)
         found[f"plan {name}"] = partial(plan_text, wanted.plan)
@@ -120,7 +118,7 @@ def test_a_host_that_is_up_or_not() -> None:
 def test_facts_show_caches_sockets_and_what_cards_carry() -> None:
     text = PAGES["facts ryzen-5-3600"](80, colour=False)
     assert "12 CPUs, 6 cores, 1 socket, 1 NUMA node" in text
-    assert [line.split()[5:] for line in text.splitlines() if "GHz" in line] == [
+    assert [line.split()[7:] for line in text.splitlines() if "GHz" in line] == [
         ["0,6", "1,7", "2,8"],
         ["3,9", "4,10", "5,11"],
     ]

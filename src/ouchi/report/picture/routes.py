@@ -1,0 +1,84 @@
+"""The lines from a card's queues to the cores that poll them, through the gaps between the cores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from ouchi.report.picture.shapes import Line, Measures, Part
+
+STEPS = 4  # lines next to each other in the lane
+MOST_LINES = 16  # more would be a tangle: the numbers on the cards say it then
+
+
+def queue_lines(parts: Sequence[Part], measures: Measures) -> tuple[Line, ...]:
+    """A line for each queue next to the node whose core polls it; none when the measures have no lane for them.
+
+    Up from the card, along the lane at the bottom of the node, up the nearest gap that is clear, and in below the
+    core.
+    """
+    chips = [part for part in parts if part.kind == "chip" and part.cpu >= 0]
+    if not measures.lane or len(chips) > MOST_LINES:
+        return ()
+    kinds: dict[str, list[Part]] = {"frame": [], "group": [], "core": [], "cpu": [], "card": [], "text": []}
+    for part in parts:
+        if part.kind in kinds:
+            kinds[part.kind].append(part)
+    cells = {part.cpu: part for part in kinds["cpu"]}
+    found: list[Line] = []
+    taken: set[int] = set()
+    for chip in chips:
+        cell = cells.get(chip.cpu)
+        frame = _above(chip, kinds["frame"], measures)
+        card = _around(chip, kinds["card"])
+        if cell and frame and card and frame.holds(cell) and chip.y <= card.y + measures.chip_top:
+            core, group = _around(cell, kinds["core"]), _around(cell, kinds["group"])
+            if core and group:
+                lane = frame.bottom - measures.lane + len(found) % STEPS * (measures.lane // STEPS)
+                obstacles = [
+                    part for part in (*kinds["core"], *kinds["text"]) if frame.holds(part) and part is not core
+                ]
+                route = _route(chip, cell, core, group, lane, obstacles, measures.core_gap[1], taken)
+                taken.add(route[2][0])
+                found.append(Line(route, "queue"))
+    return tuple(found)
+
+
+def _route(
+    chip: Part,
+    cell: Part,
+    core: Part,
+    group: Part,
+    lane: int,
+    obstacles: Sequence[Part],
+    gap: int,
+    taken: Collection[int],
+) -> tuple[tuple[int, int], ...]:
+    """The points of a line; its third is where it goes up, if it can not where another, of those ``taken``, does."""
+    start, end = chip.x + chip.width // 2, cell.x + cell.width // 2
+    below = core.bottom + gap // 2
+    edges = {edge for other in obstacles for edge in (other.x - gap + gap // 2, other.right + gap // 2)}
+    beside = {x + aside for x in edges if group.x <= x <= group.right for aside in (-2, 0, 2)}
+    ways = sorted({end, *beside, group.x - gap, group.right + gap}, key=lambda x: (x in taken) * 40 + abs(x - end))
+    clear = (x for x in ways if not any(_across(x, below, lane, other) for other in obstacles))
+    x = next(clear, group.x - gap)  # beside the group there is nothing but other groups' gaps
+    turns = ((x, lane), (x, below), (end, below)) if x != end else ((end, lane),)
+    return ((start, chip.y), (start, lane), *turns, (end, core.bottom))
+
+
+def _across(x: int, top: int, bottom: int, other: Part) -> bool:
+    """True when a line down at ``x`` would touch it."""
+    return other.x - 1 <= x <= other.right + 1 and other.y < bottom and other.bottom > top
+
+
+def _above(chip: Part, frames: Iterable[Part], measures: Measures) -> Part | None:
+    """The node that the chip's card hangs on, when nothing is between them."""
+    near = (
+        frame
+        for frame in frames
+        if 0 <= chip.y - frame.bottom <= measures.hang + measures.chip_top and frame.x <= chip.x <= frame.right
+    )
+    return max(near, key=lambda frame: frame.bottom, default=None)
+
+
+def _around(inner: Part, outers: Iterable[Part]) -> Part | None:
+    return next((outer for outer in outers if outer.holds(inner)), None)

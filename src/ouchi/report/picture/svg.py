@@ -1,0 +1,202 @@
+"""A picture as SVG: one file with nothing outside it, light or dark as the reader's screen is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from ouchi.facts import Facts
+from ouchi.plan.values import Plan
+from ouchi.report.picture.content import content_of
+from ouchi.report.picture.layout import lay_out
+from ouchi.report.picture.letters import width_at_most
+from ouchi.report.picture.shapes import Line, Measures, Part, Picture
+from ouchi.report.picture.style import stylesheet
+
+LAYERS = ("frame", "group", "cluster", "core", "card", "cpu", "note", "chip", "swatch", "text")
+"""What covers what; the lines lie between ``cluster`` and ``core``."""
+
+_RADII = {"frame": 14, "group": 10, "cluster": 9, "core": 7, "card": 8, "cpu": 4, "note": 3, "chip": 4, "swatch": 4}
+_EFFICIENT = 13  # radius of the corners of an E-core
+
+_SIZES = {"title": 24, "subtitle": 13, "label": 12, "name": 13, "small": 11, "chip": 10}  # px
+_BOLD = frozenset({"title", "label", "name", "number", "note", "chip"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Density:
+    """How large CPUs are drawn on machines of at most so many: sizes of letters, cells, notes and gaps in px."""
+
+    most_cpus: float
+    number: int
+    note: int
+    cell: tuple[int, int]
+    strip: int
+    pad: int
+    gap: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each style of text in px."""
+        return _SIZES | {"number": self.number, "note": self.note}
+
+
+_DENSITIES = (
+    _Density(40, number=17, note=10, cell=(52, 32), strip=16, pad=5, gap=9),
+    _Density(200, number=13, note=9, cell=(36, 24), strip=14, pad=3, gap=7),
+    _Density(math.inf, number=10, note=8, cell=(31, 18), strip=12, pad=2, gap=5),
+)
+
+
+def document(facts: Facts, plan: Plan | None) -> str:
+    """The picture of a host, with its plan or without."""
+    density = _density(facts)
+    return _drawn(geometry(facts, plan), stylesheet(density.sizes, _BOLD))
+
+
+def geometry(facts: Facts, plan: Plan | None) -> Picture:
+    """Where everything is in it, in px."""
+    highest = max((cpu.id for cpu in facts.cpus), default=0)
+    return lay_out(content_of(facts, plan), _measures(_density(facts), highest))
+
+
+def _density(facts: Facts) -> _Density:
+    return next(density for density in _DENSITIES if len(facts.cpus) <= density.most_cpus)
+
+
+def _measures(density: _Density, highest: int) -> Measures:
+    sizes = density.sizes
+
+    def width_of(text: str, style: str) -> int:
+        return width_at_most(text, sizes[style], bold=style in _BOLD)
+
+    return Measures(
+        width_of=width_of,
+        score=_score,
+        limit=100_000,
+        least=640,
+        page=(24, 20),
+        cell=(max(density.cell[0], width_of(str(highest), "number") + 4), density.cell[1]),
+        cell_gap=2,
+        note=density.strip,
+        core_pad=(density.pad, density.pad),
+        core_gap=(density.gap, density.gap),
+        cluster_pad=(4, 4),
+        pad=(14, 12),
+        gap=(16, 14),
+        inset=0,
+        title=32,
+        label=18,
+        label_top=8,
+        line=17,
+        lane=16,
+        hang=22,
+        card=(14, 8),
+        card_room=(150, 230),
+        chip=(5, 16),
+        chip_top=0,
+        swatch=(18, 8),
+        entry_gap=(20, 6),
+    )
+
+
+def _score(width: int, height: int) -> float:
+    """How far a page of these boxes, with a heading, cards and a legend, is from a printed sheet; and how large."""
+    return abs(math.log(width / (height + 340) / 1.5)) + 0.6 * math.log(width * height)
+
+
+def _drawn(picture: Picture, styles: str) -> str:
+    layers: dict[str, list[str]] = {layer: [] for layer in LAYERS}
+    for part in picture.parts:
+        layers[part.kind].append(
+            _cpu(part) if part.kind == "cpu" else _text(part) if part.kind == "text" else _box(part)
+        )
+    layers["cluster"] += map(_line, picture.lines)
+    body = "\n".join(f"<g>{''.join(layers[layer])}</g>" for layer in LAYERS if layers[layer])
+    size = f'width="{picture.width}" height="{picture.height}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="ouchi" role="img" aria-labelledby="ouchi-title ouchi-desc" '
+        f'viewBox="0 0 {picture.width} {picture.height}" {size}>\n'
+        f'<title id="ouchi-title">{escape(picture.title)}</title>\n'
+        f'<desc id="ouchi-desc">{escape(picture.description)}</desc>\n'
+        f"<style>{styles}</style>\n"
+        f'<rect class="page" {size} rx="16"/>\n{body}\n</svg>\n'
+    )
+
+
+def _box(part: Part) -> str:
+    """A box and what is written in it. A swatch looks like what it explains."""
+    kind = part.look.partition(" ")[0] if part.kind == "swatch" else part.kind
+    look = part.look if part.kind == "swatch" else f"{part.kind} {part.look}".strip()
+    radius = _EFFICIENT if look == "core efficient" else _RADII[kind]
+    style = "note" if kind == "note" and part.kind == "note" else "chip"
+    height = part.height - 3 if part.kind == "swatch" else part.height
+    if look == "cpu isolated":
+        return _rect(part, "fence", 4, 1, height) + _written(part, "chip")
+    if look == "cpu offline":
+        return _rect(part, "hollow", 4, 0.5, height)
+    letters = "" if look.startswith("core") else _written(part, style)
+    box = _rect(part, look, min(radius, height / 2), 0, height)
+    return f"<g>{box}{letters}</g>" if letters else box
+
+
+def _cpu(part: Part) -> str:
+    """A CPU: a field in the colours of its pools, hollow when it is offline, fenced in when it is isolated."""
+    thread = part.thread
+    if thread is None:
+        raise ValueError("a CPU is drawn by its thread")
+    radius = _RADII["cpu"]
+    if not thread.online:
+        field = _rect(part, "hollow", radius, 0.5)
+    else:
+        idle = " idle" if thread.note and thread.note.look == "idle" else ""
+        pools = thread.pools
+        field = _rect(part, f"cpu {pools[0]}" if pools else f"cpu{idle}", radius)
+        field += "".join(_band(part, pool, place, len(pools)) for place, pool in enumerate(pools) if place)
+        field += _rect(part, "fence", radius, 1) if thread.isolated else ""
+    said = f"<title>{escape(thread.says)}</title>"
+    return f'<g class="thread" data-cpu="{thread.cpu}">{said}{field}{_written(part, "number")}</g>'
+
+
+def _band(part: Part, pool: str, place: int, pools: int) -> str:
+    """The share of the field that a further pool has, cut at a slant."""
+    slant = part.width // pools // 3
+    left = part.x + part.width * place / pools
+    right = part.x + part.width * (place + 1) / pools
+    radius = _RADII["cpu"]
+    if place == pools - 1:
+        edge = (
+            f"H{part.right - radius}q{radius} 0 {radius} {radius}V{part.bottom - radius}q0 {radius} {-radius} {radius}"
+        )
+    else:
+        edge = f"H{right + slant:g}L{right - slant:g} {part.bottom}"
+    return f'<path class="cpu {pool}" d="M{left + slant:g} {part.y}{edge}H{left - slant:g}Z"/>'
+
+
+def _rect(part: Part, look: str, radius: float, inset: float = 0, height: int = 0) -> str:
+    high = (height or part.height) - 2 * inset
+    y = part.y + inset + (part.height - (height or part.height)) / 2
+    return (
+        f'<rect class="{look}" x="{part.x + inset:g}" y="{y:g}" width="{part.width - 2 * inset:g}" '
+        f'height="{high:g}" rx="{radius:g}"/>'
+    )
+
+
+def _text(part: Part) -> str:
+    return _written(part, part.look)
+
+
+def _written(part: Part, style: str) -> str:
+    """The text of a part, its capitals in the middle of its height."""
+    if not part.text:
+        return ""
+    x = {"start": part.x, "middle": part.x + part.width / 2, "end": part.right}[part.align]
+    y = part.y + part.height / 2
+    anchor = "" if part.align == "start" else f' text-anchor="{part.align}"'
+    return f'<text class="t-{style}" x="{x:g}" y="{y:g}" dy=".36em"{anchor}>{escape(part.text)}</text>'
+
+
+def _line(line: Line) -> str:
+    points = " ".join(f"{x},{y}" for x, y in line.points)
+    return f'<polyline class="line {line.look}" points="{points}"/>'
