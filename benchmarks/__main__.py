@@ -17,6 +17,7 @@ from benchmarks.command import ENDED, Ouchi, run
 from benchmarks.cycle import Record, Say, check_nothing_to_lose, measure_cycles, take_memory
 from benchmarks.fresh import check_alone, check_tools, measure_fresh, tidy
 from benchmarks.host import read_host
+from benchmarks.planning import measure_planning
 from benchmarks.report import as_json, markdown
 from ouchi.cli import show
 from ouchi.errors import BadInput, Failed, OuchiError, error
@@ -27,7 +28,7 @@ from ouchi.machine.processes import marked
 
 HOME = str(Path(__file__).resolve().parents[1])
 CYCLE = ("up", "nothing", "memory", "down", "resume")
-NAMES = ("commands", *CYCLE, "fresh")
+NAMES = ("commands", "planning", *CYCLE, "fresh")
 COMMAND_RUNS = 20
 
 
@@ -50,7 +51,7 @@ def command(
     The packages and the cache in /var/lib/ouchi stay; all else is as before when it ends. Exit status: 0 measured,
     2 refused, nothing changed, 3 something failed (what was measured before is printed).
     """
-    wanted = set(names or ("commands", *CYCLE)) | ({"fresh"} if fresh else set())
+    wanted = set(names or ("commands", "planning", *CYCLE)) | ({"fresh"} if fresh else set())
     host, record = read_host(LocalMachine()), Record()
     status = 0
     try:
@@ -75,7 +76,7 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
     there = bool(marked(instance.name))
     # Memory alone is read from the instance that runs, whoever started it.
     cycles = bool(wanted & {*CYCLE}) and not (there and wanted & {*CYCLE} == {"memory"})
-    if wanted != {"commands"} and os.geteuid() != 0:
+    if wanted - {"commands", "planning"} and os.geteuid() != 0:
         raise BadInput(error("root is needed", found=f"user id {os.geteuid()}", remedy="sudo benchmarks/run"))
     if cycles and not destroy:
         check_nothing_to_lose(machine, instance)
@@ -85,6 +86,8 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
         check_alone(machine, instance)
     if "commands" in wanted:
         measure_commands(record, say)
+    if "planning" in wanted:
+        measure_planning(record, say)
     if not cycles and "memory" in wanted:
         take_memory(machine, instance, record, say)
     if not cycles and "fresh" not in wanted:

@@ -35,6 +35,10 @@ FIGURES = (
     Figure("nothing", "`up` with nothing to do", "s", 2, 3),
     Figure("nothing-cpu", "`up` with nothing to do, CPU", "s", 2),
     Figure("down", "`down`", "s", 1, 20),
+    Figure("plan-one", "One host planned from its snapshot, beyond start-up", "ms", 1, 50),
+    Figure("plan-big", "The same with 1024 CPUs and 64 NICs", "ms", 0, 200),
+    Figure("plan-many", "10,000 hosts planned from their snapshots, two processes", "s", 1, 60),
+    Figure("plan-memory", "The larger of those processes at its end", "MB", 0),
     Figure("memory", "Memory (PSS) without guests and hugepages", "GB", 3, 2.0),
 )
 

@@ -11,13 +11,15 @@ from functools import partial
 from ouchi.cloud import Settings, messaging, ovn
 from ouchi.cloud.client import Cloud
 from ouchi.cloud.environment import is_installed
-from ouchi.cloud.resources import flavor_name, port_name
+from ouchi.cloud.resources import port_name
 from ouchi.cloud.services import APIS, LATER
 from ouchi.dataplane import ovs
 from ouchi.errors import BadInput, Finding
 from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine import CommandFailed, Machine
+from ouchi.plan.flavors import flavor_name
+from ouchi.plan.nics import missing_packages as driver_packages
 from ouchi.preflight import check_disk, check_others
 from ouchi.stages import STAGES
 from ouchi.steps import clouds, endpoint, hugepages, mount
@@ -131,7 +133,7 @@ class Ahead:
     # prepare, inspect, plan
 
     def packages(self) -> Answer:
-        names = (*PACKAGES, *BUILD_PACKAGES)
+        names = (*PACKAGES, *BUILD_PACKAGES, *driver_packages(self.wanted.site, self.wanted.facts))
         missing = missing_packages(self.machine, names)
         if missing:
             return Will.CHANGE, f"install {len(missing)} packages: {' '.join(missing)}"

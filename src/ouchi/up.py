@@ -33,8 +33,8 @@ from ouchi.wanted import read_wanted, session_address
 
 PACKAGES = (
     "openvswitch-switch-dpdk",
-    # DPDK's drivers are plug-ins: without this one there is no memory pool (Debian 12, Ubuntu 24.04, Debian 13).
-    "librte-mempool-ring23|librte-mempool-ring24|librte-mempool-ring25",
+    # DPDK's drivers are plug-ins: without this one there is no memory pool (Debian 12, Ubuntu 24.04, Debian 13, and what comes).
+    "librte-mempool-ring23|librte-mempool-ring24|librte-mempool-ring25|librte-mempool-ring26",
     "ovn-central",
     "ovn-host",
     "mariadb-server",
@@ -62,6 +62,8 @@ class Up:
     instance: Instance
     site_file: str
     timeline: Timeline
+    drivers: tuple[str, ...] = ()
+    """Packages of drivers for the site's cards."""
     journal: Journal = field(init=False)
     supervisor: Supervisor = field(init=False)
     site: Site = field(init=False)
@@ -128,7 +130,7 @@ class Up:
 
     def packages(self, say: Say) -> Outcome:
         check_disk(self.machine, self.instance.state)
-        return packages.install(self.machine, self.journal, (*PACKAGES, *BUILD_PACKAGES), say)
+        return packages.install(self.machine, self.journal, (*PACKAGES, *BUILD_PACKAGES, *self.drivers), say)
 
     def openstack(self, say: Say) -> Outcome:
         return environment.install(self.machine, self.instance, say)
@@ -213,6 +215,7 @@ class Up:
             host=self.facts.system.hostname,
             nova=self.plan.nova,
             physnets=tuple(self.bridges),
+            mtu=max((network.mtu for network in self.site.networks), default=1500),
         )
         self.cloud = Cloud(self.settings)
         self._write("mariadb.cnf", database.configuration(self.instance), mode=0o644)

@@ -24,7 +24,7 @@ from ouchi.errors import BadInput, Failed, Unhealthy, error, warning
 from ouchi.machine import privilege
 
 SRC = Path(ouchi.__file__).parents[1]
-NAMES = ["up", "down", "status", "inspect", "plan", "logs", "openstack", "console", "env", "completion"]
+NAMES = ["up", "down", "status", "inspect", "plan", "render", "logs", "openstack", "console", "env", "completion"]
 
 Ouchi = Callable[..., int]
 

@@ -21,10 +21,10 @@ from ouchi.report.preview import preview_json
 from ouchi.stages import STAGES
 from ouchi.supervise import State, Status
 from ouchi.up import Up
-from ouchi.wanted import Wanted, bridges_of, installed_ovs, read_wanted
+from ouchi.wanted import Wanted, bridges_of, read_wanted
+from tests.hosts import folder
 
-HOSTS = Path(__file__).parents[1] / "cases" / "hosts"
-HOST = HOSTS / "ryzen-5-3600" / "root"
+HOST = folder("ryzen-5-3600")
 
 Run = Callable[..., int]
 
@@ -208,26 +208,11 @@ def test_a_site_file_is_read_and_checked(tmp_path: Path) -> None:
         read_wanted(ReadOnly(), str(file), SnapshotReader(HOST))
 
 
-@pytest.mark.parametrize(
-    ("said", "version"),
-    [("ovs-vsctl (Open vSwitch) 3.1.0\nDB Schema 8.3.1\n", "3.1.0"), ("", "")],
-)
-def test_the_installed_ovs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, version: str) -> None:
-    program = tmp_path / "ovs-vsctl"
-    program.write_text(f"#!/bin/sh\nprintf '%s' '{said}'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert installed_ovs(LocalMachine()) == version
-    program.unlink()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert installed_ovs(LocalMachine()) == ""
-
-
 def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan", "--json", "--snapshot", str(HOST)) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["pools"]["pmd"] == [1, 7]
-    assert said.err == "there is no ouchi.yaml: this is the plan for the one that ouchi up would write\n"
+    assert said.err == "there is no ouchi.yaml: this is for the one that ouchi up would write\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,7 +21,6 @@ from ouchi.facts import HugepagePool, collect
 from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.snapshot import SnapshotReader
 from ouchi.plan import make_plan
 from ouchi.site import load_site
 from ouchi.status import kept_site, read_status, under_way
@@ -33,8 +32,8 @@ from ouchi.status.values import HostStatus, Part, by_layer, findings_of, not_ask
 from ouchi.supervise import State, Status
 from ouchi.verify.check import Check
 from ouchi.verify.dataplane import parse_polled
+from tests.hosts import reader
 
-HOSTS = Path(__file__).parents[1] / "cases" / "hosts"
 SITE = b"""\
 name: test
 networks:
@@ -210,7 +209,7 @@ def test_the_supervisor_itself() -> None:
 
 
 def test_hugepages() -> None:
-    facts = collect(SnapshotReader(HOSTS / "vm-8-cpus" / "root"))
+    facts = collect(reader("vm-8-cpus"))
     plan = make_plan(load_site(SITE, "site.yaml"), facts)
     (need,) = plan.hugepages
 

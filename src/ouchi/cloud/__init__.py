@@ -36,6 +36,8 @@ class Settings:
     nova: Mapping[str, Mapping[str, str | tuple[str, ...]]]
     """The plan's own nova.conf settings by section."""
     physnets: tuple[str, ...]
+    mtu: int = 1500
+    """The largest packet of any network of the site."""
 
     def url(self, service: str) -> str:
         """A service's address on loopback."""

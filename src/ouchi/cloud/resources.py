@@ -12,7 +12,8 @@ from ouchi.cloud.client import Cloud, Row
 from ouchi.errors import Failed, error
 from ouchi.events import Say
 from ouchi.machine.local import LocalMachine
-from ouchi.plan import GuestPlan, Plan
+from ouchi.plan import Plan
+from ouchi.plan.flavors import extra_specs, flavor_name
 from ouchi.site import Network, Server, Site
 from ouchi.steps import Outcome, changed, nothing
 from ouchi.vnf.image import Image
@@ -44,6 +45,7 @@ def ensure_networks(cloud: Cloud, site: Site) -> Outcome:
                 name=wanted.name,
                 description=MARK,
                 shared=True,
+                mtu=wanted.mtu,
                 port_security_enabled=False,
                 **{f"provider:{key}": value for key, value in physical.items()},
             )
@@ -127,20 +129,13 @@ def ensure_image(machine: LocalMachine, cloud: Cloud, image: Image, say: Say) ->
     return changed(f"{name} uploaded")
 
 
-def flavor_name(guest: GuestPlan) -> str:
-    """A flavor says what it is."""
-    return f"ouchi.{'pinned' if guest.pinned else 'shared'}.{guest.vcpus}c.{guest.memory_mib}m"
-
-
 def ensure_flavors(cloud: Cloud, plan: Plan) -> Outcome:
     """A flavor for each shape of guest in the plan."""
     known = cloud.named("nova", "flavors/detail")
     made = []
     for guest in plan.guests:
         name = flavor_name(guest)
-        specs = {"hw:mem_page_size": "large"}
-        if guest.pinned:
-            specs |= {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"}
+        specs = extra_specs(guest)
         flavor = known.get(name)
         if flavor is not None and specs.items() <= flavor["extra_specs"].items():
             continue

@@ -21,7 +21,7 @@ from ouchi.steps import Outcome, changed, device, nothing
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host address on a VLAN: ``address`` with prefix length, ``gateway`` may be empty."""
+    """A host address on a VLAN: ``address`` with prefix length, ``gateway`` may be empty, ``mtu`` in bytes."""
 
     network: str
     vlan: int
@@ -29,6 +29,7 @@ class Endpoint:
     bridge: str
     address: str
     gateway: str
+    mtu: int
 
     def namespace(self, instance: Instance) -> str:
         return f"{instance.name}-{self.network}"
@@ -49,6 +50,7 @@ def endpoints(site: Site, bridges: Mapping[str, str]) -> list[Endpoint]:
             bridges[network.physnet],
             f"{network.endpoint}/{network.subnet.prefixlen}",
             str(network.gateway or ""),
+            network.mtu,
         )
         for network in site.networks
         if network.endpoint
@@ -78,7 +80,7 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
         machine.run(("ip", "netns", "exec", space, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"))
         machine.run((*inside, "address", "add", endpoint.address, "dev", "eth0"))
         machine.run((*inside, "link", "set", "lo", "up"))
-        machine.run((*inside, "link", "set", "eth0", "up"))
+        machine.run((*inside, "link", "set", "eth0", "mtu", str(endpoint.mtu), "up"))
         if endpoint.gateway:
             machine.run((*inside, "route", "add", "default", "via", endpoint.gateway))
         # It has its name only when all is done: a run that was killed before that is begun afresh.
@@ -86,7 +88,7 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
         made = True
     for name in (near, far, port):
         machine.poke(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
-        machine.run(("ip", "link", "set", name, "up"))
+        machine.run(("ip", "link", "set", name, "mtu", str(endpoint.mtu), "up"))
     other = outside(endpoint.physnet)
     device.note(machine, journal, other)
     bridge = ("--may-exist", "add-br", other, "--", "set", "Bridge", other, "datapath_type=netdev")
