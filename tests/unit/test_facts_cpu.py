@@ -50,7 +50,7 @@ def host(
             tree.put_all(f"{CPU}/cpu{cpu}/topology", names)
             if mhz:
                 frequency = {"cpuinfo_max_freq": mhz[cpu] * 1000, "scaling_governor": "powersave"}
-                tree.put_all(f"{CPU}/cpu{cpu}/cpufreq", frequency)
+                tree.put_all(f"{CPU}/cpufreq/policy{cpu}", frequency)
     caches = [(2, group, "512K") for group in l2 or cores] + [(3, *item) for item in (l3 or {}).items()]
     for level, group, size in caches:
         for cpu in group:

@@ -92,7 +92,8 @@ def read_cpus(reader: Reader, cpuinfo: str) -> tuple[Cpu, ...]:
     node_of = _nodes(reader)
     l2_of = _sharing(reader, online, 2)
     l3_of = _sharing(reader, online, 3)
-    khz_of = {cpu: max(0, whole(text_of(reader, f"{ROOT}/cpu{cpu}/cpufreq/cpuinfo_max_freq"), 0)) for cpu in present}
+    frequency_of = {cpu: _frequency(reader, cpu) for cpu in present}
+    khz_of = {cpu: khz for cpu, (khz, _) in frequency_of.items()}
     kind_of = _kinds(reader, online, khz_of if _AMD.search(cpuinfo, 0, 4096) else {})
     return tuple(
         Cpu(
@@ -105,13 +106,21 @@ def read_cpus(reader: Reader, cpuinfo: str) -> tuple[Cpu, ...]:
             siblings=_siblings(reader, cpu),
             kind=kind_of.get(cpu, ""),
             max_khz=khz_of[cpu],
-            # The same driver provides both: without the one there is no use in asking for the other.
-            governor=text_of(reader, f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor") if khz_of[cpu] else "",
+            governor=frequency_of[cpu][1],
             isolated=cpu in isolated,
             online=cpu in online,
         )
         for cpu in present
     )
+
+
+def _frequency(reader: Reader, cpu: int) -> tuple[int, str]:
+    """The most kHz that a CPU runs at, and its governor; 0 and empty when the kernel does not scale it."""
+    # The policy's own folder, most often named for the CPU, first: the other way is a link to it.
+    for folder in (f"{ROOT}/cpufreq/policy{cpu}", f"{ROOT}/cpu{cpu}/cpufreq"):
+        if khz := max(0, whole(text_of(reader, f"{folder}/cpuinfo_max_freq"), 0)):
+            return khz, text_of(reader, f"{folder}/scaling_governor")
+    return 0, ""
 
 
 def read_l3(reader: Reader, cpus: Iterable[Cpu]) -> tuple[L3Group, ...]:

@@ -110,7 +110,7 @@ def shown(name: bytes) -> str:
 
 
 def _octal(field: bytes) -> int:
-    digits = field.rstrip(b" \0").lstrip(b" ")
-    if digits.isdigit() and b"8" not in digits and b"9" not in digits:  # int() also takes signs and underscores
-        return int(digits, 8)
-    return -1
+    try:  # int() also takes signs and underscores; what they make is held against the checksum and the archive's end
+        return int(field.rstrip(b" \0"), 8)
+    except ValueError:
+        return -1
