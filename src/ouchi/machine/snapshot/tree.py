@@ -87,7 +87,8 @@ class Tree(ABC):
     def _folder(self, folder: str) -> str:
         known = self._folders.get(folder)
         if known is None:
-            known = self._folders[folder] = self._follow(folder)
+            # By way of the folder above, which its neighbours have asked for already.
+            known = self._folders[folder] = self._real(folder)
         return known
 
     def _follow(self, path: str) -> str:
