@@ -12,6 +12,7 @@ import errno
 from dataclasses import dataclass
 
 from ouchi.errors import BadInput, error
+from ouchi.machine import Path
 from ouchi.machine.snapshot.tar import Member, damaged, members, shown
 from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large
 from ouchi.machine.snapshot.unpack import read_unpacked
@@ -43,6 +44,14 @@ class ArchiveReader(Tree):
     def __init__(self, name: str, index: Index) -> None:
         super().__init__(name)
         self._index = index
+
+    def read(self, path: Path) -> str:
+        # What stands in the archive as it is asked for is below folders, not links: there is nothing to follow.
+        span = self._index.files.get(str(path))
+        if span is None:
+            return super().read(path)
+        start, size = span
+        return self._index.data[start : start + size].decode("utf-8", errors="replace").rstrip("\0")
 
     def _target(self, place: str) -> str | None:
         return self._index.links.get(place)
