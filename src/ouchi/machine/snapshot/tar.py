@@ -49,9 +49,9 @@ def members(data: bytes | bytearray, where: str) -> Iterator[Member]:
         if not name[0] and header == _ZEROS:
             return
         checksum = _octal(checksum_text)
-        # zlib adds bytes faster than Python; its sum is one more, modulo 65521.
-        total = zlib.adler32(header[156:], zlib.adler32(header[:148])) & 0xFFFF
-        if checksum < 0 or (checksum - _SPACES + 1) % _ADLER != total:
+        # zlib adds bytes faster than Python; its sum is one more, modulo 65521. The checksum's own field counts as spaces.
+        total = zlib.adler32(header) & 0xFFFF
+        if checksum < 0 or (checksum - _SPACES + sum(checksum_text) + 1) % _ADLER != total:
             raise damaged(where, f"no header of a member at byte {at}", "a tar archive")
         start, size = at + BLOCK, _octal(size_text)
         if size < 0 or start + size > end:
