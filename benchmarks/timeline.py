@@ -80,7 +80,8 @@ def chart(done: Sequence[Span], path: Path, *, width: int = 56) -> str:
     """One line for each task: where it ran (``█`` on the critical path, ``░`` beside it), its seconds and slack."""
     if not done:
         return "no task was done"
-    scale = width / max(span.end for span in done) if any(span.end for span in done) else 0.0
+    end = max(span.end for span in done)
+    scale = width / end if end > 1e-6 else 0.0  # what took no microsecond has no length
     names = [f"{span.stage}: {span.task}" for span in done]
     wide = max(map(len, names))
     lines = [f"{'task':{wide}} │{'0 s':<{width}}│ seconds   slack"]

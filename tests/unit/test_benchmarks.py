@@ -177,6 +177,13 @@ def test_every_bar_is_seen_and_stays_within_its_chart(times: list[tuple[float, f
         assert bar.strip(" ")
 
 
+@pytest.mark.parametrize("times", [(5e-324, 0.0), (0.0, 5e-324), (0.0, 0.0)])
+def test_what_took_no_time_has_a_bar_too(times: tuple[float, float]) -> None:
+    spans = [done("t", *times)]
+    (_, line) = timeline.chart(spans, timeline.critical_path(spans, {}), width=3).splitlines()
+    assert line.split("│")[1].strip(" ")
+
+
 def test_an_up_without_tasks_has_a_chart_that_says_so() -> None:
     assert timeline.chart([], timeline.critical_path([], {})) == "no task was done"
 
