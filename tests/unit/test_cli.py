@@ -20,8 +20,10 @@ import pytest
 
 import ouchi
 from ouchi.cli import _commands, main
+from ouchi.cli.planned import STYLES
 from ouchi.errors import BadInput, Failed, Unhealthy, error, warning
 from ouchi.machine import privilege
+from ouchi.plan import Style
 
 SRC = Path(ouchi.__file__).parents[1]
 NAMES = ["up", "down", "status", "inspect", "plan", "render", "logs", "openstack", "console", "env", "completion"]
@@ -285,3 +287,7 @@ class TestNeedRoot:
 
 def test_the_table_and_the_group_agree() -> None:
     assert _commands.list_commands(click.Context(_commands)) == NAMES
+
+
+def test_the_styles_to_choose_from_are_the_planners() -> None:
+    assert tuple(Style) == STYLES

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ouchi.cli.inspect import snapshot_option
-from ouchi.cli.site import DEFAULT_SITE
+from ouchi.cli.site import read_site_option
 
 if TYPE_CHECKING:
     from ouchi.wanted import Wanted
@@ -22,15 +22,7 @@ def planned_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--choose", type=click.Choice(STYLES), help="Another of the alternatives that ouchi plan shows."),
         snapshot_option,
-        click.option(
-            "--site",
-            "site_file",
-            type=click.Path(dir_okay=False),
-            default=DEFAULT_SITE,
-            show_default=True,
-            envvar="OUCHI_SITE",
-            help="The site file; when it is not there, the one that ouchi up would write is planned.",
-        ),
+        read_site_option,
     ):
         command = option(command)
     return command
