@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ouchi.cpulist import format_cpus
 from ouchi.errors import BadInput, Severity, error
 from ouchi.facts import Core, Facts, physical_cores
 from ouchi.plan.alternatives import choose, compare, drafts
@@ -77,12 +78,26 @@ def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
     where = site.where("cpus", "forbidden")
     if first in forbidden:
         notes.find(
-            error(f"CPU {first} cannot be forbidden", where=where, expected="interrupts and timers stay on it: a host")
+            error(
+                f"CPU {first} cannot be forbidden",
+                where=where,
+                found=f"CPU {first}, which interrupts and timers cannot leave",
+                expected="CPUs without it",
+                remedy=f"take {first} out of cpus.forbidden",
+            )
         )
         forbidden.discard(first)
     if absent := forbidden - {cpu.id for cpu in facts.cpus}:
         found = ", ".join(map(str, sorted(absent)))
-        notes.find(error("there are no such CPUs to forbid", where=where, found=found, expected="CPUs of this machine"))
+        notes.find(
+            error(
+                "there are no such CPUs to forbid",
+                where=where,
+                found=found,
+                expected=f"CPUs out of {format_cpus(cpu.id for cpu in facts.cpus)}",
+                remedy="take them out of cpus.forbidden; the machine's CPUs: ouchi inspect",
+            )
+        )
     cpus = tuple(replace(cpu, online=cpu.online and cpu.id not in forbidden) for cpu in facts.cpus)
     return replace(facts, cpus=cpus)
 

@@ -94,6 +94,7 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             where=where,
             found="it has no PCI address" + (f" (driver {nic.driver})" if nic.driver else ""),
             expected="a NIC on a PCI bus",
+            remedy="another NIC: ouchi inspect",
         )
         return
     verdict = support(nic, facts.dpdk)
@@ -115,6 +116,7 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             where=site.where("nics", index, "vfs"),
             found=f"{wanted.vfs} wanted, {nic.vfs_total} there at most",
             expected=f"at most {nic.vfs_total}" if nic.vfs_total else "a NIC with SR-IOV, switched on in the firmware",
+            remedy="fewer vfs, or another NIC: ouchi inspect",
         )
     if wanted.role == OVS:
         yield warning(
