@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ouchi.facts.dpdk.known import nearest, offered_by, table
 from ouchi.facts.dpdk.pmdinfo import Driver, drivers_in
 from ouchi.facts.dpdk.release import order, release_of
-from ouchi.facts.reading import names_in, text_of
+from ouchi.facts.reading import bytes_of, names_in, text_of
 from ouchi.facts.system import parse_distribution
 from ouchi.machine import Reader
 
@@ -65,7 +65,7 @@ def _plugins(reader: Reader) -> tuple[str, tuple[Driver, ...]] | None:
     drivers = [
         driver
         for path, library in _files(reader, folder)
-        for driver in drivers_in(_bytes(reader, path, _MOST_PLUGIN), library)
+        for driver in drivers_in(bytes_of(reader, path, _MOST_PLUGIN), library)
     ]
     return release, tuple(sorted(drivers, key=lambda driver: driver.name))
 
@@ -83,7 +83,7 @@ def _files(reader: Reader, folder: str) -> list[tuple[str, str]]:
 def _built_in(reader: Reader) -> tuple[str, tuple[Driver, ...]] | None:
     """The drivers linked into ovs-vswitchd, which does not tell its release. None when there are none in it."""
     for path in VSWITCHD:
-        if drivers := drivers_in(_bytes(reader, path, _MOST_VSWITCHD), path.rpartition("/")[2]):
+        if drivers := drivers_in(bytes_of(reader, path, _MOST_VSWITCHD), path.rpartition("/")[2]):
             return "", drivers
     return None
 
@@ -96,10 +96,3 @@ def _bare(reader: Reader) -> tuple[str, tuple[Driver, ...]]:
                 if reader.exists(f"{libraries}/librte_eal.so.{abi}"):
                     return release_of(str(abi)), ()
     return "", ()
-
-
-def _bytes(reader: Reader, path: str, most: int) -> bytes:
-    try:
-        return reader.read_bytes(path, most)
-    except OSError:
-        return b""
