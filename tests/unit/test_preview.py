@@ -146,6 +146,9 @@ def test_without_root_what_only_root_sees_is_said(instance: Instance, wanted: Wa
 
 def test_what_is_in_the_way_is_found(instance: Instance, wanted: Wanted) -> None:
     class Busy(ReadOnly):
+        def exists(self, path: object) -> bool:  # whatever network devices this machine has
+            return not str(path).startswith("/sys/class/net/") and super().exists(path)  # type: ignore[arg-type]
+
         def run(self, argv: Sequence[str], **_more: object) -> Result:
             listener = 'LISTEN 0 128 127.0.0.1:5000 0.0.0.0:* users:(("python3",pid=7,fd=3))'
             said = {"df": "Filesystem\n/dev/a 1 1 100 1% /var\n", "ss": listener}.get(argv[0])

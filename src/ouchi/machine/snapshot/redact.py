@@ -40,6 +40,7 @@ _SERIAL = re.compile(r"^[ \t]*(?:serial|system serial|uuid)[ \t\w]*:.*\n?", re.I
 _LEFT_OUT = re.compile(
     r".*/(?:[\w-]*serial[\w-]*|[\w-]*uuid|vpd|machine-id|phys_port_id|phys_switch_id|perm_hwaddr|\w*asset_tag)"
 )
+_ADDRESS = re.compile(r"/sys/.*/net/([^/]+)/address")
 _CONFIG_SPACE = re.compile(r"/sys/devices/.*/config")
 _PUBLIC_CONFIG_SPACE = 64  # bytes; what follows has a card's serial number among its capabilities
 
@@ -72,8 +73,9 @@ class Macs:
 def redact(noted: Noted, session: str = "") -> Noted:
     """What of a host is kept. ``session``: the local address of the user's own session, if there is one."""
     macs = Macs()
-    for place in sorted(place for place in noted.files if re.fullmatch(r"/sys/.*/net/[^/]+/address", place)):
-        macs.replace(noted.files[place].decode(errors="replace"))  # numbered by interface
+    interfaces = {match[1]: place for place in noted.files if (match := _ADDRESS.fullmatch(place))}
+    for _, place in sorted(interfaces.items()):  # numbered by their names, wherever a card is
+        macs.replace(noted.files[place].decode(errors="replace"))
 
     def anonymous(text: str) -> str:
         return _UUID.sub("00000000-0000-0000-0000-000000000000", macs.replace(text))
