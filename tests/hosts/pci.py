@@ -127,11 +127,12 @@ def _interface(tree: Tree, net: Net, folder: str, index: int) -> None:
 
 
 def _ethtool(tree: Tree, host: Host, function: Pci) -> None:
-    """What the ETHTOOL_GDRVINFO call answers, which no file tells."""
+    """What the ETHTOOL_GDRVINFO and ETHTOOL_GCHANNELS calls answer, which no file tells."""
     net = function.net
     assert net is not None
     bus = function.address if function.virtio < 0 else f"virtio{function.virtio}"
     lines = {"driver": function.driver, "version": host.kernel, "firmware": net.firmware, "bus": bus}
+    lines |= {f"{kind} queues": str(count) for kind, count in zip(("rx", "tx"), net.queues, strict=True)}
     tree.put(f"/.ouchi/ethtool/{net.name}", "".join(f"{key}: {value}\n" for key, value in lines.items()))
 
 

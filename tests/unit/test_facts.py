@@ -115,14 +115,6 @@ def test_a_container_without_node_or_cpu_folders(tmp_path: Path) -> None:
     assert facts.memory[0].hugepages[0].total == 7
 
 
-def test_odd_siblings_make_whole_cores() -> None:
-    def cpu(number: int, *siblings: int) -> Cpu:
-        return Cpu(number, 0, 0, 0, -1, -1, siblings, "", 0, "", False, True)
-
-    one_sided = (cpu(0, 0, 1), cpu(1, 1, 2), cpu(2, 2), cpu(3, 3, 99))
-    assert [core.cpus for core in physical_cores(one_sided)] == [(0, 1, 2), (3,)]
-
-
 def test_what_is_underneath_carries_it_too(tmp_path: Path) -> None:
     """A default route on a VLAN over a bridge over a bond: none of the NICs below may be touched."""
     names = ("eno1", "eno2", "bond0", "br0", "br0.7", "spare")

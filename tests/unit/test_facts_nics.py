@@ -201,9 +201,20 @@ def test_probes_of_this_machine() -> None:
         assert machine.probe(name) == ""
     for _, interface in socket.if_nameindex():
         said = machine.probe(f"ethtool/{interface}")
-        assert not said or [line.partition(": ")[0] for line in said.splitlines()] == [
-            "driver", "version", "firmware", "bus",
-        ]  # fmt: skip
+        keys = [line.partition(": ")[0] for line in said.splitlines()]
+        assert keys in ([], ["driver", "version", "firmware", "bus"], [*keys[:4], "rx queues", "tx queues"])
+
+
+def test_queues_are_as_many_as_the_driver_counts_or_as_there_are_folders() -> None:
+    tree = x710()
+    tree.put("/.ouchi/ethtool/enp5s0f0", "driver: i40e\nrx queues: 6\ntx queues: 8\n")
+    card = nics(tree)["0000:05:00.0"]
+    assert (card.rx_queues, card.tx_queues) == (6, 8)
+    here = LocalMachine()
+    for nic in collect(here).nics:
+        folders = here.entries(f"/sys/class/net/{nic.name}/queues") if nic.name and nic.physical else []
+        assert nic.rx_queues == sum(folder.startswith("rx-") for folder in folders)
+        assert nic.tx_queues == sum(folder.startswith("tx-") for folder in folders)
 
 
 @pytest.mark.parametrize(

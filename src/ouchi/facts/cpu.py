@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ouchi.cpulist import HIGHEST_CPU
 from ouchi.facts.reading import cpus_of, names_in, plain, text_of, whole
@@ -92,35 +92,61 @@ def read_cpus(reader: Reader, cpuinfo: str) -> tuple[Cpu, ...]:
     node_of = _nodes(reader)
     l2_of = _sharing(reader, online, 2)
     l3_of = _sharing(reader, online, 3)
-    frequency_of = {cpu: _frequency(reader, cpu) for cpu in present}
-    khz_of = {cpu: khz for cpu, (khz, _) in frequency_of.items()}
+    silicon_of = _silicon(reader, online)
+    khz_of = {cpu: silicon.max_khz for cpu, silicon in silicon_of.items()}
     kind_of = _kinds(reader, online, khz_of if _AMD.search(cpuinfo, 0, 4096) else {})
     return tuple(
         Cpu(
             id=cpu,
-            core=whole(text_of(reader, f"{ROOT}/cpu{cpu}/topology/core_id"), -1),
-            package=whole(text_of(reader, f"{ROOT}/cpu{cpu}/topology/physical_package_id"), -1),
+            core=silicon.core,
+            package=silicon.package,
             node=node_of.get(cpu, 0),
             l2=l2_of.get(cpu, -1),
             l3=l3_of.get(cpu, -1),
-            siblings=_siblings(reader, cpu),
+            siblings=silicon.cpus,
             kind=kind_of.get(cpu, ""),
-            max_khz=khz_of[cpu],
-            governor=frequency_of[cpu][1],
+            max_khz=silicon.max_khz,
+            governor=_of_policy(reader, cpu, "scaling_governor") if silicon.max_khz else "",
             isolated=cpu in isolated,
             online=cpu in online,
         )
         for cpu in present
+        for silicon in [silicon_of.get(cpu) or _Silicon((cpu,), -1, -1, 0)]
     )
 
 
-def _frequency(reader: Reader, cpu: int) -> tuple[int, str]:
-    """The most kHz that a CPU runs at, and its governor; 0 and empty when the kernel does not scale it."""
+class _Silicon(NamedTuple):
+    """What the CPUs of one physical core have in common, in the terms of :class:`Cpu`."""
+
+    cpus: tuple[int, ...]
+    core: int
+    package: int
+    max_khz: int
+
+
+def _silicon(reader: Reader, online: frozenset[int]) -> dict[int, _Silicon]:
+    """The physical core of each online CPU, read where its first CPU tells it: a big host has thousands of files.
+
+    A CPU belongs to the first core that names it, so that cores are disjoint whatever the files say.
+    """
+    found: dict[int, _Silicon] = {}
+    for cpu in sorted(online):
+        if cpu not in found:
+            topology = f"{ROOT}/cpu{cpu}/topology"
+            core = _Silicon(
+                cpus=tuple(other for other in _siblings(reader, cpu) if other in online and other not in found),
+                core=whole(text_of(reader, f"{topology}/core_id"), -1),
+                package=whole(text_of(reader, f"{topology}/physical_package_id"), -1),
+                max_khz=max(0, whole(_of_policy(reader, cpu, "cpuinfo_max_freq"), 0)),
+            )
+            found |= dict.fromkeys(core.cpus, core)
+    return found
+
+
+def _of_policy(reader: Reader, cpu: int, name: str) -> str:
+    """What the frequency policy of a CPU says; empty when the kernel does not scale it."""
     # The policy's own folder, most often named for the CPU, first: the other way is a link to it.
-    for folder in (f"{ROOT}/cpufreq/policy{cpu}", f"{ROOT}/cpu{cpu}/cpufreq"):
-        if khz := max(0, whole(text_of(reader, f"{folder}/cpuinfo_max_freq"), 0)):
-            return khz, text_of(reader, f"{folder}/scaling_governor")
-    return 0, ""
+    return text_of(reader, f"{ROOT}/cpufreq/policy{cpu}/{name}") or text_of(reader, f"{ROOT}/cpu{cpu}/cpufreq/{name}")
 
 
 def read_l3(reader: Reader, cpus: Iterable[Cpu]) -> tuple[L3Group, ...]:
@@ -136,29 +162,12 @@ def read_l3(reader: Reader, cpus: Iterable[Cpu]) -> tuple[L3Group, ...]:
 
 
 def physical_cores(cpus: Iterable[Cpu]) -> tuple[Core, ...]:
-    """The physical cores of the online CPUs, by smallest CPU number.
-
-    CPUs that call each other siblings, directly or through others, make one core: that also holds together
-    what an odd kernel or a damaged snapshot says one-sidedly.
-    """
-    online = {cpu.id: cpu for cpu in cpus if cpu.online}
-    leader = {cpu: cpu for cpu in online}
-
-    def lead(cpu: int) -> int:
-        while leader[cpu] != cpu:
-            leader[cpu] = leader[leader[cpu]]
-            cpu = leader[cpu]
-        return cpu
-
-    for cpu in online.values():
-        for sibling in cpu.siblings:
-            if sibling in online:
-                low, high = sorted((lead(cpu.id), lead(sibling)))
-                leader[high] = low
-    members: dict[int, list[int]] = {}
-    for number in sorted(online):
-        members.setdefault(lead(number), []).append(number)
-    return tuple(_core(tuple(online[number] for number in core)) for core in members.values())
+    """The physical cores of the online CPUs, by smallest CPU number."""
+    members: dict[tuple[int, ...], list[Cpu]] = {}
+    for cpu in cpus:
+        if cpu.online:
+            members.setdefault(cpu.siblings, []).append(cpu)
+    return tuple(_core(tuple(core)) for core in members.values())
 
 
 def _core(cpus: tuple[Cpu, ...]) -> Core:

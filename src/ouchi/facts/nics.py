@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,7 +122,8 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
     slots = (pci_address(event.get("PCI_SLOT_NAME", "")) for event in events)
     address = next(filter(None, slots), "")
     # Bridges, taps and the like are many on a host with guests and have nothing of this to say.
-    queues = names_in(reader, f"{folder}/queues") if places else []
+    told = pairs(reader.probe(f"ethtool/{name}"), ":") if places else {}
+    rx_queues, tx_queues = _queues(reader, folder, told) if places else (0, 0)
     return _nic(
         replace(
             bus.function(address),
@@ -137,10 +138,10 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
         addresses=addresses,
         master=reader.link(f"{folder}/master"),
         physical=bool(places),
-        firmware=_firmware(reader.probe(f"ethtool/{name}")) if places else "",
+        firmware=_firmware(told),
         speed_mbps=max(0, whole(text_of(reader, f"{folder}/speed"), 0)) if places else 0,
-        rx_queues=sum(queue.startswith("rx-") for queue in queues),
-        tx_queues=sum(queue.startswith("tx-") for queue in queues),
+        rx_queues=rx_queues,
+        tx_queues=tx_queues,
     )
 
 
@@ -189,8 +190,17 @@ def _nic(
     )
 
 
-def _firmware(ethtool: str) -> str:
-    version = pairs(ethtool, ":").get("firmware", "")
+def _queues(reader: Reader, folder: str, ethtool: Mapping[str, str]) -> tuple[int, int]:
+    """The receive and the transmit queues in use, as the driver counts them, or as their folders do."""
+    counted = [whole(ethtool.get(key, ""), -1) for key in ("rx queues", "tx queues")]
+    if min(counted) < 0:
+        names = names_in(reader, f"{folder}/queues")
+        counted = [sum(name.startswith(kind) for name in names) for kind in ("rx-", "tx-")]
+    return counted[0], counted[1]
+
+
+def _firmware(ethtool: Mapping[str, str]) -> str:
+    version = ethtool.get("firmware", "")
     return "" if version == "N/A" else version  # what the kernel says for a driver that does not
 
 

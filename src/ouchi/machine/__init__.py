@@ -61,7 +61,8 @@ class Reader(Protocol):
     def probe(self, name: str) -> str:
         """What no file tells, as text; empty when it cannot be told. It never raises.
 
-        ``ethtool/<interface>``: lines ``key: value`` (driver, version, firmware, bus) from the interface's driver.
+        ``ethtool/<interface>``: lines ``key: value`` from the interface's driver: driver, version, firmware, bus,
+        and where it counts them ``rx queues`` and ``tx queues`` in use.
         ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``session``, in a snapshot only: the
         address that the user's session came in on.
         """

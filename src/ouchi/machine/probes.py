@@ -14,9 +14,12 @@ from ouchi.machine import CommandFailed, Result
 
 _SIOCETHTOOL = 0x8946  # <linux/sockios.h>
 _GET_DRIVER = 0x00000003  # ETHTOOL_GDRVINFO in <linux/ethtool.h>
+_GET_CHANNELS = 0x0000003C  # ETHTOOL_GCHANNELS
 _LONGEST_NAME = 15  # IFNAMSIZ without the final zero
 # struct ethtool_drvinfo: cmd, driver, version, fw_version, bus_info, erom_version, reserved, five counters.
 _DRIVER_INFO = struct.Struct("=I32s32s32s32s32s12s5I")
+# struct ethtool_channels: cmd; the most of receive, transmit, other and combined ones; and how many there are.
+_CHANNELS = struct.Struct("=9I")
 _REQUEST = struct.Struct("@16sP16x")  # struct ifreq: a name, and a pointer in a union of 24 bytes
 _PATIENCE = 5.0  # seconds
 
@@ -32,16 +35,28 @@ def ask(run: Callable[..., Result], name: str) -> str:
 
 
 def _ethtool(interface: str) -> str:
-    info = array.array("B", _DRIVER_INFO.pack(_GET_DRIVER, b"", b"", b"", b"", b"", b"", 0, 0, 0, 0, 0))
+    told = _asked(interface, _DRIVER_INFO.pack(_GET_DRIVER, b"", b"", b"", b"", b"", b"", 0, 0, 0, 0, 0))
+    if not told:
+        return ""
+    _, driver, version, firmware, bus, *_ = _DRIVER_INFO.unpack(told)
+    said = {"driver": driver, "version": version, "firmware": firmware, "bus": bus}
+    lines = [f"{key}: {_text(value)}\n" for key, value in said.items()]
+    if counts := _asked(interface, _CHANNELS.pack(_GET_CHANNELS, 0, 0, 0, 0, 0, 0, 0, 0)):
+        receive, transmit, _, both = _CHANNELS.unpack(counts)[5:]
+        lines += [f"rx queues: {receive + both}\n", f"tx queues: {transmit + both}\n"]
+    return "".join(lines)
+
+
+def _asked(interface: str, question: bytes) -> bytes:
+    """The answer to an ethtool call, as long as the question; empty when there is none."""
+    told = array.array("B", question)
     try:
-        request = _REQUEST.pack(os.fsencode(interface), info.buffer_info()[0])
+        request = _REQUEST.pack(os.fsencode(interface), told.buffer_info()[0])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
     except (OSError, struct.error):  # no such interface, or a driver that has nothing to say
-        return ""
-    _, driver, version, firmware, bus, *_ = _DRIVER_INFO.unpack(info.tobytes())
-    said = {"driver": driver, "version": version, "firmware": firmware, "bus": bus}
-    return "".join(f"{key}: {_text(value)}\n" for key, value in said.items())
+        return b""
+    return told.tobytes()
 
 
 def _text(padded: bytes) -> str:
