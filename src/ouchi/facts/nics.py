@@ -215,14 +215,11 @@ def _is_up(operstate: str, flags: str) -> bool:
 
 def _below(reader: Reader, nics: dict[str, Nic]) -> dict[str, set[str]]:
     """The interfaces directly underneath each: sysfs links them as ``lower_<name>``; ports name their master."""
-    found = {
-        name: {
-            entry.removeprefix("lower_")
-            for entry in names_in(reader, f"{CLASS}/{name}")
-            if entry.startswith("lower_") and entry.removeprefix("lower_") in nics
-        }
-        for name in nics
-    }
+    found: dict[str, set[str]] = {name: set() for name in nics}
+    for name, nic in nics.items():
+        if not nic.physical:  # there is nothing underneath a card but the card
+            entries = names_in(reader, f"{CLASS}/{name}")
+            found[name] |= {entry[6:] for entry in entries if entry.startswith("lower_") and entry[6:] in nics}
     for name, nic in nics.items():
         if nic.master in found:
             found[nic.master].add(name)
