@@ -1,0 +1,6 @@
+#pragma once
+
+#include <stdbool.h>
+
+/* Once, after DPDK's start. */
+bool transmit_prepare(void);

@@ -1,0 +1,139 @@
+#include "worker.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_pause.h>
+
+#include "trial.h"
+
+struct worker workers[WORKERS_MOST];
+unsigned workers_count;
+
+static bool leaving;
+
+enum { REST = 200 /* microseconds between two looks whether there is work */, NAP = 50 };
+
+static void note_absence(struct worker *worker, uint64_t now, uint64_t away)
+{
+    if ((double)away <= trial.wish.stall * trial.hz)
+        return;
+    if (worker->stalls < STALLS_MOST) {
+        worker->stall[worker->stalls].seconds = (double)(now - away - trial.start_tsc) / trial.hz;
+        worker->stall[worker->stalls].length = (double)away / trial.hz;
+    }
+    worker->stalls++;
+}
+
+static void work(struct worker *worker)
+{
+    uint64_t last = 0;
+    while (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) {
+        uint64_t now = rte_rdtsc();
+        bool began = (int64_t)(now - trial.start_tsc) >= 0;
+        if (began) {
+            if (last != 0) {
+                uint64_t away = now - last;
+                histogram_add(&worker->away, (uint32_t)RTE_MIN(away >> SIGNATURE_TIME_SHIFT, UINT32_MAX));
+                if (unlikely(away > worker->longest))
+                    worker->longest = away;
+                note_absence(worker, now, away);
+            }
+            last = now;
+            worker->loops++;
+        }
+        bool sending = false;
+        for (unsigned i = 0; i < worker->sends_count; i++) {
+            struct stream *stream = worker->sends[i];
+            if (!stream->sent.done) {
+                if (began)
+                    transmit(stream, rte_rdtsc());
+                sending = true;
+            }
+        }
+        for (unsigned i = 0; i < worker->polls_count; i++)
+            receive(worker->polls[i]);
+        if (!sending)
+            __atomic_store_n(&worker->all_sent, true, __ATOMIC_RELEASE);
+        if (!sending && worker->polls_count == 0)
+            break;
+    }
+}
+
+static int live(void *argument)
+{
+    struct worker *worker = argument;
+    while (!__atomic_load_n(&leaving, __ATOMIC_ACQUIRE)) {
+        if (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) {
+            __atomic_store_n(&worker->runs, true, __ATOMIC_RELEASE);
+            work(worker);
+            while (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) /* nothing more to do, but not yet told to rest */
+                usleep(NAP);
+            __atomic_store_n(&worker->runs, false, __ATOMIC_RELEASE);
+        }
+        usleep(REST);
+    }
+    return 0;
+}
+
+bool workers_launch(void)
+{
+    unsigned lcore;
+    RTE_LCORE_FOREACH_WORKER(lcore)
+    {
+        if (workers_count == WORKERS_MOST)
+            break;
+        struct worker *worker = &workers[workers_count++];
+        worker->lcore = lcore;
+        if (rte_eal_remote_launch(live, worker, lcore) != 0)
+            return false;
+    }
+    return workers_count > 0;
+}
+
+void workers_assign(void)
+{
+    for (unsigned i = 0; i < workers_count; i++) {
+        unsigned lcore = workers[i].lcore;
+        memset(&workers[i], 0, sizeof workers[i]);
+        workers[i].lcore = lcore;
+    }
+    for (unsigned i = 0; i < STREAMS_MOST; i++)
+        if (streams[i] != NULL) {
+            struct worker *worker = &workers[streams[i]->worker];
+            worker->sends[worker->sends_count++] = streams[i];
+        }
+    for (unsigned i = 0; i < PORTS_MOST; i++) {
+        bool expected = false;
+        for (unsigned s = 0; s < STREAMS_MOST; s++)
+            expected |= streams[s] != NULL && streams[s]->to == &ports[i];
+        if (ports[i].used && expected) {
+            struct worker *worker = &workers[ports[i].wish.worker];
+            worker->polls[worker->polls_count++] = &ports[i];
+        }
+    }
+}
+
+void workers_run(void)
+{
+    for (unsigned i = 0; i < workers_count; i++)
+        __atomic_store_n(&workers[i].run, true, __ATOMIC_RELEASE);
+}
+
+void workers_rest(void)
+{
+    for (unsigned i = 0; i < workers_count; i++)
+        __atomic_store_n(&workers[i].run, false, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < workers_count; i++)
+        while (__atomic_load_n(&workers[i].runs, __ATOMIC_ACQUIRE))
+            usleep(NAP);
+}
+
+void workers_join(void)
+{
+    workers_rest();
+    __atomic_store_n(&leaving, true, __ATOMIC_RELEASE);
+    rte_eal_mp_wait_lcore();
+}
