@@ -65,6 +65,7 @@ static json_t *open_port(json_t *request, struct fields *fields)
     wish.tx_ring = (unsigned)fields_whole(fields, "tx_ring", 32, 16384, 1024);
     wish.mtu = (unsigned)fields_whole(fields, "mtu", 68, 9702, RTE_ETHER_MTU);
     wish.worker = (unsigned)fields_whole(fields, "worker", 0, workers_count - 1, 0);
+    wish.patience = (unsigned)fields_whole(fields, "patience", 1, 60, 10);
     if (!fields_done(fields))
         return NULL;
     struct port *port = port_open(&wish, fields->problem);

@@ -10,6 +10,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 
+#include "knock.h"
 #include "stream.h"
 
 struct port ports[PORTS_MOST];
@@ -93,7 +94,11 @@ static struct rte_mempool *pool_of(const struct port *port, struct problem *prob
 
 static bool probe(struct port *port, struct problem *problem)
 {
+    struct knock knock;
+    knock_arm(&knock, port->wish.device, port->wish.patience);
     int failed = rte_dev_probe(port->wish.device);
+    if (knock_disarm(&knock) && failed != 0)
+        return problem_set(problem, "device", "nobody came to %s within %u s", knock.path, port->wish.patience);
     if (failed != 0)
         return problem_set(problem, "device", "DPDK cannot open %s: %s (%s)", port->wish.device, rte_strerror(-failed),
                            port_last_words());

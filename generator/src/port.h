@@ -17,6 +17,7 @@ struct port_wish {
     unsigned rx_ring, tx_ring; /* descriptors */
     unsigned mtu;              /* bytes of an Ethernet payload */
     unsigned worker;
+    unsigned patience; /* seconds to wait for the other end of a device that is a server */
 };
 
 struct port {

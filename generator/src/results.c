@@ -34,8 +34,8 @@ static json_t *gaps_json(const struct stream *stream)
 static json_t *stream_json(const struct stream *stream)
 {
     json_t *sent = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o}", "intended", (json_int_t)stream->sent.intended,
-                             "attempted", (json_int_t)stream->sent.attempted, "accepted", (json_int_t)stream->sent.accepted,
-                             "skipped", (json_int_t)stream->sent.skipped, "refused", (json_int_t)stream->sent.refused,
+                             "accepted", (json_int_t)stream->sent.accepted, "late", (json_int_t)stream->sent.late, "choked",
+                             (json_int_t)stream->sent.choked, "refused", (json_int_t)stream->sent.refused,
                              "no_buffers", (json_int_t)stream->sent.no_buffers, "first", seconds_at(stream->sent.first_tsc),
                              "last", seconds_at(stream->sent.last_tsc), "lateness", histogram_json(&stream->sent.lateness));
     json_t *got = NULL;

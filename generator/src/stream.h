@@ -64,13 +64,13 @@ struct stream {
     /* What sending it has come to; written by one worker. */
     struct {
         uint16_t mark;
-        bool done;
+        bool done, stuck; /* stuck: the last burst was not taken whole */
         unsigned order_at;
         uint64_t sequence;
         uint64_t scheduled;                  /* frames whose time has come, sent or not */
         uint64_t intended;                   /* of the whole trial */
-        uint64_t attempted, accepted;        /* by the port */
-        uint64_t skipped;                    /* too late to be sent */
+        uint64_t accepted;                   /* by the port */
+        uint64_t late, choked;               /* never sent: the worker was away; the port took no more */
         uint64_t refused, no_buffers;        /* bursts */
         uint64_t first_tsc, last_tsc;
         uint64_t random;

@@ -98,6 +98,15 @@ static void build(struct stream *stream, struct rte_mbuf **buffers, unsigned cou
     }
 }
 
+static void give_up(struct stream *stream, uint64_t count)
+{
+    stream->sent.scheduled += count;
+    if (stream->sent.stuck)
+        stream->sent.choked += count;
+    else
+        stream->sent.late += count;
+}
+
 static bool time_is_up(uint64_t now, double slack)
 {
     return trial.wish.seconds > 0 && (double)(now - trial.start_tsc) > (trial.wish.seconds + slack) * trial.hz;
@@ -123,8 +132,7 @@ static unsigned owed(struct stream *stream, uint64_t now, uint64_t *late)
     if (owes > most) { /* it was away: what is long overdue would arrive as a burst that nobody asked for */
         uint64_t skip = (uint64_t)(owes - most);
         skip = skip < rest ? skip : rest;
-        stream->sent.scheduled += skip;
-        stream->sent.skipped += skip;
+        give_up(stream, skip);
         rest -= skip;
         owes -= (double)skip;
     }
@@ -141,8 +149,7 @@ static void finish(struct stream *stream, uint64_t now)
     bool late = time_is_up(now, stream->slack);
     if (stream->sent.scheduled >= stream->sent.intended || late || trial.stopping) {
         if (stream->sent.scheduled < stream->sent.intended && late && stream->pps > 0) {
-            stream->sent.skipped += stream->sent.intended - stream->sent.scheduled;
-            stream->sent.scheduled = stream->sent.intended;
+            give_up(stream, stream->sent.intended - stream->sent.scheduled);
         }
         stream->sent.done = true;
     }
@@ -164,6 +171,7 @@ bool transmit(struct stream *stream, uint64_t now)
     }
     build(stream, buffers, count, (uint32_t)(now >> SIGNATURE_TIME_SHIFT));
     unsigned taken = rte_eth_tx_burst(stream->from->id, (uint16_t)stream->queue, buffers, (uint16_t)count);
+    stream->sent.stuck = taken < count;
     if (unlikely(taken < count)) { /* they keep their numbers: nothing is missing where they would have arrived */
         rte_mempool_put_bulk(stream->pool, (void **)(buffers + taken), count - taken);
         stream->sent.refused++;
@@ -171,7 +179,6 @@ bool transmit(struct stream *stream, uint64_t now)
     if (unlikely(stream->sent.first_tsc == 0))
         stream->sent.first_tsc = now;
     stream->sent.last_tsc = now;
-    stream->sent.attempted += count;
     stream->sent.accepted += taken;
     stream->sent.sequence += taken;
     stream->sent.scheduled += taken;

@@ -29,6 +29,18 @@ class Task:
     needs: tuple[str, ...] = ()
 
 
+def leading_to(tasks: Sequence[Task], name: str) -> list[Task]:
+    """A task and all that it needs, in their order."""
+    by_name = {task.name: task for task in tasks}
+    wanted: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (one := waiting.pop()) not in wanted:
+            wanted.add(one)
+            waiting += by_name[one].needs
+    return [task for task in tasks if task.name in wanted]
+
+
 def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[], None]) -> dict[str, Outcome]:
     """Run every task and return their outcomes by name.
 

@@ -34,6 +34,10 @@ _commands = LazyGroup(
             "plan": "What it should become, and why.",
             "render": "The plan as configuration of other tools.",
         },
+        "Its figures": {
+            "bench": "Measure with DPDK: rates without loss, latency.",
+            "report": "A measured run as tables and as a page.",
+        },
         "On it": {
             "logs": "What a part says.",
             "openstack": "The OpenStack client, against this cloud.",

@@ -31,7 +31,8 @@ def _json_line(event: Event) -> None:
 
 
 @contextlib.contextmanager
-def _timeline(*, as_json: bool) -> Iterator[Timeline]:
+def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
+    """Progress on the terminal, or as JSON lines."""
     if as_json:
         yield Timeline(_json_line)
     else:
@@ -44,10 +45,10 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
     machine, instance = LocalMachine(), Instance()
     # A file that cannot be used is refused before anything is changed, packages included.
     wanted = read_wanted(machine, machine.absolute(site_file))
-    with only_one(LOCK, "up"), _timeline(as_json=as_json) as timeline:
+    with only_one(LOCK, "up"), timeline_of(as_json=as_json) as timeline:
         drivers = missing_packages(wanted.site, wanted.facts)
         up = Up(machine, instance, machine.absolute(site_file), timeline, drivers)
-        run_tasks(up.tasks(until), timeline, lambda: _stop(machine))
+        run_tasks(up.tasks(until), timeline, lambda: stop(machine))
     seconds = timeline.now()
     if as_json:
         timings = [
@@ -64,7 +65,7 @@ def run_up(site_file: str, until: str, *, as_json: bool) -> int:
     return 0
 
 
-def _stop(machine: LocalMachine) -> None:
+def stop(machine: LocalMachine) -> None:
     """End what tasks wait for: programs, and what is to come up."""
     machine.interrupt()
     stop_waiting()
@@ -73,7 +74,7 @@ def _stop(machine: LocalMachine) -> None:
 def run_down(*, purge: bool, as_json: bool) -> int:
     """``down``. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
-    with only_one(LOCK, "down"), _timeline(as_json=as_json) as timeline:
+    with only_one(LOCK, "down"), timeline_of(as_json=as_json) as timeline:
         anything = down(machine, instance, timeline, purge=purge)
     if not as_json:
         click.echo("the machine is as before" if anything else "nothing to do: ouchi is not up")

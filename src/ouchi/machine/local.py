@@ -14,6 +14,7 @@ from pathlib import Path as RealPath
 
 from ouchi.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result, probes
+from ouchi.machine.background import Background
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
@@ -108,6 +109,28 @@ class LocalMachine:
         if check and not result.ok:
             raise CommandFailed(result)
         return result
+
+    def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
+        """Start a program that runs beside us, its output in the file ``log``.
+
+        It outlives us: what is started so ends by itself when nobody asks anything of it any more.
+        Raises :class:`CommandFailed` when it cannot be started.
+        """
+        argv = tuple(str(word) for word in argv)
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
+        try:
+            with open(log, "wb") as output:
+                child = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as reason:
+            raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
+        return Background(child, log)
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content

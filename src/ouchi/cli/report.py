@@ -1,0 +1,93 @@
+"""``ouchi report``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ouchi.machine.local import LocalMachine
+    from ouchi.measure.recorded import Run
+
+_FILE = click.Path(dir_okay=False)
+
+
+@click.command()
+@click.argument("run", type=click.Path(file_okay=False), metavar="RUN")
+@click.option(
+    "-o", "page_file", type=_FILE, metavar="FILE.html", help="Where to write the page.  [default: RUN/report.html]"
+)
+@click.option("--csv", "csv_file", type=_FILE, metavar="FILE", help="Write every trial as CSV instead.")
+@click.option(
+    "--prometheus",
+    "prometheus_file",
+    type=_FILE,
+    metavar="FILE",
+    help="Write figures for node_exporter's textfile collector.",
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole run as JSON.")
+def command(
+    run: str, page_file: str | None, csv_file: str | None, prometheus_file: str | None, as_markdown: bool, as_json: bool
+) -> None:
+    """A run that ouchi bench measured: tables here, and a page of HTML that needs no network.
+
+    RUN is its folder. The page is left out when another output is asked for without -o.
+    """
+    if as_markdown and as_json:
+        raise click.UsageError("--markdown and --json cannot both be printed")
+    from ouchi.machine.local import LocalMachine
+    from ouchi.measure.run import read_run
+
+    machine = LocalMachine()
+    folder = machine.absolute(run)
+    found = read_run(machine, folder)
+    if not (page_file or csv_file or prometheus_file or as_markdown or as_json):
+        page_file = f"{folder}/report.html"
+    for path, text in _texts(found, page_file, csv_file, prometheus_file):
+        _write(machine, path, text)
+    click.echo(_printed(found, as_markdown=as_markdown, as_json=as_json))
+
+
+def _texts(
+    run: Run, page_file: str | None, csv_file: str | None, prometheus_file: str | None
+) -> Iterator[tuple[str, str]]:
+    """The files asked for, and what goes into them."""
+    from ouchi.report.run.csv import csv_text
+    from ouchi.report.run.page import page_html
+    from ouchi.report.run.prometheus import prometheus_text
+
+    for path, made in ((page_file, page_html), (csv_file, csv_text), (prometheus_file, prometheus_text)):
+        if path:
+            yield path, made(run)
+
+
+def _printed(run: Run, *, as_markdown: bool, as_json: bool) -> str:
+    import json
+
+    from ouchi.report.run.table import markdown
+    from ouchi.report.run.terminal import run_text
+
+    if as_json:
+        return json.dumps(run.to_json(), indent=1)
+    return markdown(run) if as_markdown else run_text(run)
+
+
+def _write(machine: LocalMachine, path: str, text: str) -> None:
+    from ouchi.errors import BadInput, error
+
+    try:
+        machine.write(machine.absolute(path), text)
+    except OSError as reason:
+        raise BadInput(
+            error(
+                "the report cannot be written",
+                where=path,
+                found=str(reason),
+                expected="a file in a folder of yours",
+                remedy="ouchi report RUN -o FILE.html",
+            )
+        ) from None
+    click.echo(f"written: {path}", err=True)

@@ -1,0 +1,108 @@
+"""The bridge that is measured: vhost-user ports joined two by two, counters read before and after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ouchi.dataplane import ovs
+from ouchi.instance import Instance
+from ouchi.machine import Machine
+from ouchi.waiting import NotYet, wait_for
+
+BRIDGE = "ouchi-bench"
+
+
+def port_name(end: str) -> str:
+    """The name of an OVS port for an end of a path."""
+    return f"bench-{end}"
+
+
+def build(machine: Machine, instance: Instance) -> None:
+    """A bridge of its own, without ports."""
+    words = ["--", "--if-exists", "del-br", BRIDGE, "--", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE]
+    words += ["datapath_type=netdev", "fail_mode=secure", f"external_ids:ouchi={instance.name}"]
+    ovs.vsctl(machine, instance, *words, wait=30)
+
+
+def attach(machine: Machine, instance: Instance, end: str, socket: str) -> None:
+    """A vhost-user port for an end, as the client of ``socket``, which is waited for: OVS tries once a second only."""
+
+    def probe() -> None:
+        if not machine.exists(socket):
+            raise NotYet("it is not there")
+
+    wait_for(f"the socket {socket}", probe, seconds=10, every=0.01)
+    name = port_name(end)
+    words = ["--", "add-port", BRIDGE, name, "--", "set", "Interface", name, "type=dpdkvhostuserclient"]
+    ovs.vsctl(machine, instance, *words, f"options:vhost-server-path={ovs.quote(socket)}", wait=30)
+
+
+def join(machine: Machine, instance: Instance, links: Iterable[tuple[str, str]]) -> None:
+    """What comes in at one end of a link leaves at the other, both ways."""
+    _ofctl(machine, instance, "del-flows", BRIDGE)
+    for one, other in links:
+        for come, go in ((one, other), (other, one)):
+            _ofctl(machine, instance, "add-flow", BRIDGE, f"in_port={port_name(come)},actions=output:{port_name(go)}")
+
+
+def remove(machine: Machine, instance: Instance) -> None:
+    """Take the bridge and its ports away; not there is fine."""
+    ovs.vsctl(machine, instance, "--", "--if-exists", "del-br", BRIDGE, wait=30)
+
+
+def counters(machine: Machine, instance: Instance) -> dict[str, Any]:
+    """What OVS counted for each port (live, not from its database, which lags by seconds) and for each PMD."""
+    ports = parse_ports(_ofctl(machine, instance, "dump-ports", BRIDGE))
+    return {"ports": ports, "pmd": parse_pmd(ovs.appctl(machine, instance, "dpif-netdev/pmd-stats-show").stdout)}
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What was counted between two readings, and how busy each PMD was (share of its cycles)."""
+    ports = {
+        name: {key: value - before["ports"].get(name, {}).get(key, 0) for key, value in counted.items()}
+        for name, counted in after["ports"].items()
+    }
+    pmd = {}
+    for name, counted in after["pmd"].items():
+        was = before["pmd"].get(name, {})
+        spent = {key: value - was.get(key, 0) for key, value in counted.items()}
+        cycles = spent.get("idle cycles", 0) + spent.get("processing cycles", 0)
+        pmd[name] = {
+            **spent,
+            "busy": round(spent.get("processing cycles", 0) / cycles, 4) if cycles else 0.0,
+            "cycles per packet": round(spent.get("processing cycles", 0) / max(1, spent.get("packets received", 0))),
+        }
+    return {"ports": ports, "pmd": pmd}
+
+
+def parse_ports(text: str) -> dict[str, dict[str, int]]:
+    """``ovs-ofctl dump-ports``: the counters of each port; those that OVS does not keep are left out."""
+    found: dict[str, dict[str, int]] = {}
+    for match in re.finditer(r'port\s+"?([\w-]+)"?: (rx .*?)\n\s+(tx .*?)(?=\n|$)', text):
+        name, *lines = match.groups()
+        found[name] = {
+            f"{line[:2]}_{key}": int(value) for line in lines for key, value in re.findall(r"(\w+)=([0-9]+)", line)
+        }
+    return found
+
+
+def parse_pmd(text: str) -> dict[str, dict[str, int]]:
+    """``pmd-stats-show``: the counters of each PMD thread by its CPU (``pmd 0``)."""
+    found: dict[str, dict[str, int]] = {}
+    name = ""
+    for line in text.splitlines():
+        if match := re.match(r"pmd thread numa_id \d+ core_id (\d+):", line):
+            name = f"pmd {match[1]}"
+            found[name] = {}
+        elif line.startswith("main thread"):
+            name = ""
+        elif name and (match := re.match(r"\s+([a-z /]+): ([0-9]+)", line)):
+            found[name][match[1]] = int(match[2])
+    return found
+
+
+def _ofctl(machine: Machine, instance: Instance, *words: str) -> str:
+    argv = ("ovs-ofctl", "-O", "OpenFlow14", "--timeout=10", *words)
+    return machine.run(argv, timeout=15, env={"OVS_RUNDIR": instance.ovs}).stdout

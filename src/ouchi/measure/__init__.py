@@ -1,0 +1,1 @@
+"""Measure a path: generate packets, run trials, search for rates, and judge what can be believed."""

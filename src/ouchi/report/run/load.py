@@ -1,0 +1,53 @@
+"""How busy each core was at each offered load, where the counters of a trial have it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from ouchi.measure.recorded import Recorded, Run
+from ouchi.report.run.chart import Chart
+from ouchi.report.run.figure import Figure, colour
+from ouchi.report.run.scales import linear
+from ouchi.report.run.told import size_words
+from ouchi.report.run.words import rate_text, rate_unit, share_text
+
+CORES = "cores"
+"""The counter: an object of names and busy shares, 0 to 1, such as ``{"pmd on CPU 2": 0.93}``."""
+
+
+def load_figure(run: Run, size: str) -> Figure | None:
+    """None when no trial has the counter."""
+    cores: dict[str, dict[float, list[float]]] = {}
+    for recorded in run.of_size(size):
+        for name, share in _busy(recorded):
+            cores.setdefault(name, {}).setdefault(recorded.trial.intended_pps, []).append(share)
+    if not cores:
+        return None
+    most = max(pps for rates in cores.values() for pps in rates)
+    unit = rate_unit(most)
+    title = f"Load of each core, {size_words(size)}"
+    chart = Chart(
+        title,
+        linear(0, most * 1.03, unit.text),
+        linear(0, 1, share_text, about=5),
+        f"offered load, {unit.name}",
+        "busy",
+    )
+    for index, (name, rates) in enumerate(cores.items()):
+        middle = [(pps, statistics.fmean(shares)) for pps, shares in sorted(rates.items())]
+        chart.line(middle, colour(index))
+        for pps, share in middle:
+            chart.dot(pps, share, f"{name}\n{share_text(share)} busy at {rate_text(pps)}", colour(index), 3)
+    legend = [(colour(index), name) for index, name in enumerate(cores)]
+    return Figure("Share of its time that each core was busy; the mean of the valid trials at a load.", chart, legend)
+
+
+def _busy(recorded: Recorded) -> Iterator[tuple[str, float]]:
+    """The counter is whatever the file has: what is no share is passed over."""
+    cores = recorded.trial.counters.get(CORES)
+    if not recorded.trial.valid or not isinstance(cores, dict):
+        return
+    for name, share in cores.items():
+        if isinstance(share, int | float) and 0 <= share <= 1:
+            yield name, float(share)

@@ -1,0 +1,74 @@
+"use strict";
+// What a mark says, beside it: for the pointer the nearest mark, for the keyboard one after the other.
+const NEAR = 28;
+const tip = document.getElementById("tip");
+let shown = null;
+
+function middle(mark) {
+  const box = mark.getBoundingClientRect();
+  return [box.left + box.width / 2, box.top + Math.min(box.height / 2, 8)];
+}
+
+function hide() {
+  if (shown) shown.classList.remove("near");
+  shown = null;
+  tip.hidden = true;
+}
+
+function show(mark) {
+  if (mark === shown) return;
+  hide();
+  shown = mark;
+  mark.classList.add("near");
+  tip.textContent = mark.dataset.says;
+  tip.hidden = false;
+  const [x, y] = middle(mark);
+  const box = tip.getBoundingClientRect();
+  tip.style.left = Math.max(4, Math.min(x - box.width / 2, document.documentElement.clientWidth - box.width - 4)) + "px";
+  tip.style.top = (y > box.height + 16 ? y - box.height - 12 : y + 14) + "px";
+}
+
+for (const figure of document.querySelectorAll("figure")) {
+  const marks = [...figure.querySelectorAll(".mark")];
+  for (const mark of marks) {
+    // The browser's own tips would come late and cover ours.
+    const says = mark.querySelector("title");
+    mark.dataset.says = says.textContent;
+    mark.setAttribute("aria-label", says.textContent);
+    says.remove();
+  }
+  let places = null;
+  const forget = () => { places = null; hide(); };
+  figure.addEventListener("pointerleave", forget);
+  addEventListener("scroll", forget, { passive: true });
+  figure.addEventListener("pointermove", (event) => {
+    places ??= marks.map(middle);
+    let best = null, least = NEAR * NEAR;
+    places.forEach(([x, y], index) => {
+      const far = (x - event.clientX) ** 2 + (y - event.clientY) ** 2;
+      if (far < least) [best, least] = [marks[index], far];
+    });
+    if (best) show(best); else hide();
+  });
+  figure.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") hide();
+    if (!step || !marks.length) return;
+    event.preventDefault();
+    show(marks[(marks.indexOf(shown) + step + marks.length) % marks.length]);
+  });
+  figure.addEventListener("blur", hide);
+}
+
+for (const button of document.querySelectorAll("button[data-copies]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copies).textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed here: select the text below";
+    }
+  });
+}

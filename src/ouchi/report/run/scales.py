@@ -1,0 +1,73 @@
+"""Scales of charts: where a value lies between the ends of an axis (0 to 1), and which values are written there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+ZERO_ROOM = 0.12
+"""The share of an axis with a zero that lies below its smallest decade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """``place`` maps a value to 0..1 (what lies outside is held at the end); ``ticks`` are (value, text)."""
+
+    place: Callable[[float], float]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def linear(low: float, high: float, text: Callable[[float], str], *, about: int = 6) -> Scale:
+    """Equal steps, of which about so many are written."""
+    high = high if high > low else low + 1
+    step = _step((high - low) / about)
+    ticks = [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return Scale(lambda value: _held((value - low) / (high - low)), tuple((tick, text(tick)) for tick in ticks))
+
+
+def decades(low: float, high: float, text: Callable[[float], str]) -> Scale:
+    """Equal ratios, from the power of ten at or under ``low`` (above 0) to that at or over ``high``."""
+    first, last = _decades(low, high)
+
+    def place(value: float) -> float:
+        return _held((math.log10(value) - first) / (last - first)) if value > 0 else 0.0
+
+    return Scale(place, _powers(first, last, text))
+
+
+def decades_with_zero(low: float, high: float, text: Callable[[float], str]) -> Scale:
+    """As :func:`decades`, with a place of its own for 0 (and less) at the lower end."""
+    first, last = _decades(low, high)
+
+    def place(value: float) -> float:
+        if value <= 0:
+            return ZERO_ROOM / 3
+        return ZERO_ROOM + (1 - ZERO_ROOM) * _held((math.log10(value) - first) / (last - first))
+
+    return Scale(place, ((0.0, "0"), *_powers(first, last, text)))
+
+
+def slots(names: Sequence[str]) -> Scale:
+    """One place for each name: value 0 is in the middle of the first."""
+    count = max(1, len(names))
+    return Scale(lambda value: _held((value + 0.5) / count), tuple(enumerate(names)))
+
+
+def _held(share: float) -> float:
+    return min(1.0, max(0.0, share))
+
+
+def _step(least: float) -> float:
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))
+
+
+def _decades(low: float, high: float) -> tuple[int, int]:
+    first = math.floor(math.log10(low) + 1e-9)
+    return first, max(first + 1, math.ceil(math.log10(max(high, low)) - 1e-9))
+
+
+def _powers(first: int, last: int, text: Callable[[float], str]) -> tuple[tuple[float, str], ...]:
+    stride = max(1, math.ceil((last - first) / 7))
+    return tuple((10.0**power, text(10.0**power)) for power in range(last, first - 1, -stride))[::-1]

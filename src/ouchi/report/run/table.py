@@ -1,0 +1,106 @@
+"""The summary as a table: rows of text for every kind of output, and Markdown that reads well unrendered too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ouchi.measure.goals import Goal
+from ouchi.measure.rates import l1_bits
+from ouchi.measure.recorded import Run, Summary
+from ouchi.report.run.latency import NAMES, Measured, measured
+from ouchi.report.run.told import bounds_of, directions, goals_of, mean_size
+from ouchi.report.run.words import bits_text, count_text, range_text, rate_text, share_text, time_text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``columns`` in which figures stand are set to the right: those not in ``words``."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: frozenset[int]
+
+
+def summary_table(run: Run) -> Table:
+    """The rates found: frame size, goal, median, range, repeats and noise."""
+    columns = ("frames", "goal", "may lose", "median", "on the wire", "range", "n", "noise")
+    goals = {goal.name: goal for goal in goals_of(run)}
+    rows = tuple(_row(run, row, goals.get(row.goal)) for row in run.summary)
+    return Table(columns, rows, frozenset({0, 1, 2}))
+
+
+def latency_table(run: Run, *sizes: str) -> Table:
+    """Percentiles of the latency at fractions of the rates found, each direction by itself; all sizes when none is named."""
+    rows = [_latency(each) for size in sizes or run.sizes for each in measured(run, size)]
+    return Table(("frames", "at", "offered", "stream", *NAMES), tuple(rows), frozenset({0, 1, 3}))
+
+
+def headline(run: Run) -> str:
+    """What was measured, when, and how the figures are to be read."""
+    both = directions(run)
+    summed = f"; rates are the sum of {both} directions" if both > 1 else "; one direction"
+    return f"{run.about.name}: {run.about.path}, {run.about.began[:10]}{summed}; sizes in bytes with FCS"
+
+
+def markdown(run: Run) -> str:
+    """The summary and the latencies, to be pasted: with the labels, for a figure means nothing without them."""
+    blocks = [_escaped(headline(run))]
+    if run.about.labels:
+        blocks.append("**" + _escaped("; ".join(run.about.labels)) + "**")
+    blocks += [_escaped(f"{note.severity}: {note.claim} ({note.found})") for note in run.notes]
+    blocks += ["\n".join(_lines(table)) for table in (summary_table(run), latency_table(run)) if table.rows]
+    return "\n\n".join(blocks)
+
+
+def _row(run: Run, row: Summary, goal: Goal | None) -> tuple[str, ...]:
+    # The threshold stands beside the name: not everybody who says NDR means the same.
+    may_lose = f"{share_text(goal.loss_ratio)} in {goal.final_seconds:g} s" if goal else "–"
+    size = mean_size(run, row.size)
+    wire = bits_text(l1_bits(row.median_pps, size)) if size and row.median_pps else "–"
+    found = [bounds.lower_pps for bounds in bounds_of(run, row.size, row.goal)]
+    repeats = f"{row.n} of {len(found)}" if len(found) > row.n else str(row.n)
+    noise = "–" if row.noise is None else share_text(row.noise)
+    reach = range_text(row.low_pps, row.high_pps)
+    return row.size, row.goal, may_lose, rate_text(row.median_pps), wire, reach, repeats, noise
+
+
+def _latency(at: Measured) -> tuple[str, ...]:
+    times = tuple(map(time_text, at.percentiles))
+    return at.size, f"{share_text(at.fraction)} of {at.goal}", rate_text(at.pps), at.stream, *times
+
+
+def _lines(table: Table) -> Iterator[str]:
+    rows = [tuple(map(_escaped, row)) for row in (table.columns, *table.rows)]
+    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(table.columns))]
+    words = [column in table.words for column in range(len(widths))]
+    yield _line(rows[0], widths, words)
+    yield (
+        "|"
+        + "|".join(
+            "-" * (width + 2) if left else "-" * (width + 1) + ":" for width, left in zip(widths, words, strict=True)
+        )
+        + "|"
+    )
+    for row in rows[1:]:
+        yield _line(row, widths, words)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> str:
+    set_out = [
+        cell.ljust(width) if left else cell.rjust(width) for cell, width, left in zip(cells, widths, words, strict=True)
+    ]
+    return "| " + " | ".join(set_out) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    for sign in "\\`*_[]|":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def trials_line(run: Run) -> str:
+    """How many trials there are, and how many prove nothing."""
+    invalid = sum(not recorded.trial.valid for recorded in run.trials)
+    return f"{count_text(len(run.trials), 'trial')}, {invalid} invalid"

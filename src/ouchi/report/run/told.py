@@ -1,0 +1,55 @@
+"""A trial in words, as a mark says it when pointed at, and what several charts want to know of a run."""
+
+from __future__ import annotations
+
+from ouchi.measure.goals import Bounds, Goal, judged_loss
+from ouchi.measure.recorded import Recorded, Run
+from ouchi.report.run.words import rate_text, share_text
+
+
+def trial_says(recorded: Recorded) -> str:
+    """Rate, time, counts, and why it proves nothing where it does not."""
+    trial = recorded.trial
+    name = f"trial {trial.number}, repeat {recorded.repeat}" + (f", {trial.label}" if trial.label else "")
+    lines = [
+        name,
+        f"offered {rate_text(trial.intended_pps)} for {trial.intended_seconds:g} s",
+        f"lost {trial.lost:,} of {trial.sent:,} sent ({share_text(trial.loss_ratio)})",
+    ]
+    if len(trial.streams) > 1:
+        lines.append(f"worst direction {share_text(judged_loss(trial))}")
+    if trial.unsent > 0:
+        lines.append(f"unsent {trial.unsent:,}")
+    return "\n".join([*lines, *(f"invalid: {problem}" for problem in trial.problems)])
+
+
+def size_words(size: str) -> str:
+    """``64-byte frames``, ``imix frames``."""
+    return f"{size}-byte frames" if size.isdigit() else f"{size} frames"
+
+
+def mean_size(run: Run, size: str) -> float | None:
+    """The mean frame in bytes that trials of a frame size sent; None when nothing was sent."""
+    streams = [stream for recorded in run.of_size(size) for stream in recorded.trial.streams]
+    sent = sum(stream.sent for stream in streams)
+    return sum(stream.size * stream.sent for stream in streams) / sent if sent else None
+
+
+def directions(run: Run) -> int:
+    """The most streams that were loaded at once."""
+    return max((len(recorded.trial.streams) for recorded in run.trials), default=0)
+
+
+def goals_of(run: Run, size: str | None = None) -> tuple[Goal, ...]:
+    """The goals searched for (at one frame size), each once, in their order."""
+    return tuple({bounds.goal.name: bounds.goal for bounds in bounds_of(run, size)}.values())
+
+
+def bounds_of(run: Run, size: str | None = None, goal: str | None = None) -> tuple[Bounds, ...]:
+    """The bounds that the repeats found (at one frame size, for one goal)."""
+    return tuple(
+        bounds
+        for result in run.results
+        for bounds in result.bounds
+        if size in (None, result.size) and goal in (None, bounds.goal.name)
+    )

@@ -1,0 +1,169 @@
+"""RFC 2544's other benchmarks, TST 009's verification, the soak and the maximum, on the simulated device."""
+
+import pytest
+
+from ouchi.errors import BadInput
+from ouchi.measure.evidence import INTERRUPTED
+from ouchi.measure.maximum import maximum
+from ouchi.measure.rfc2544 import back_to_back, frame_loss, latency, throughput
+from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.soak import soak
+from ouchi.measure.trial import Trial
+from ouchi.measure.tst009 import loss_verification
+from tests.measured import LINE, Tampered
+
+
+def test_throughput_is_one_trial_of_60_s_without_loss() -> None:
+    told: list[Trial] = []
+    device = SimulatedDevice(7e6)
+    found = throughput(device, most_pps=LINE, least_pps=1e4, most_seconds=600, on_trial=told.append)
+    assert tuple(told) == found.trials
+    assert found.bounds[0].lower_pps == pytest.approx(6.98e6, rel=0.005)
+    deciding = [trial for trial in told if trial.intended_pps == found.bounds[0].lower_pps]
+    assert [(trial.intended_seconds, trial.lost) for trial in deciding if trial.intended_seconds >= 60] == [(60, 0)]
+
+
+def test_latency_is_the_mean_of_the_repeats_means() -> None:
+    device = SimulatedDevice(7e6, ring=1024, stall_seconds=100e-6, stall_period=1.0, latency_ns=5000, streams=2)
+    found = latency(device, 2e6, repeats=3, seconds=10)
+    assert (len(found.means_ns), len(found.trials), found.complete) == (3, 3, True)
+    # 0.01 % of the packets wait for half of 100 µs on average.
+    assert found.mean_ns == pytest.approx(5005, abs=1)
+    assert set(found.streams) == {"0→1", "1→0"}
+    assert found.streams["0→1"].total == 30_000_000
+    assert (found.streams["0→1"].percentile(50), found.streams["0→1"].maximum) == (5000, 55_000)
+
+
+def test_latency_is_asked_for_20_times_two_minutes() -> None:
+    device = SimulatedDevice(7e6)
+    latency(device, 1e6)
+    assert device.clock() == 20 * 120
+
+
+def test_latency_of_nothing_received_is_none() -> None:
+    assert latency(SimulatedDevice(7e6, fault="corrupt"), 1e6).mean_ns is None
+
+
+def test_frame_loss_goes_down_until_two_in_a_row_lose_nothing() -> None:
+    found = frame_loss(SimulatedDevice(7e6), most_pps=10e6, seconds=1)
+    assert [share for share, _ in found.points] == [1.0, 0.9, 0.8, 0.7, 0.6]
+    losses = [trial.loss_ratio for _, trial in found.points]
+    assert losses == pytest.approx([0.3, 2 / 9, 0.125, 0, 0], abs=1e-6)
+
+
+def test_frame_loss_of_a_fast_device_takes_two_trials_and_of_a_lossy_one_all() -> None:
+    assert len(frame_loss(SimulatedDevice(1e9), most_pps=LINE).points) == 2
+    assert len(frame_loss(SimulatedDevice(1e9, loss=0.01), most_pps=LINE).points) == 10
+
+
+def test_the_longest_burst_is_the_ring_and_what_leaves_it_meanwhile() -> None:
+    """In a burst of N at the line's rate L the ring of R gains N(1 - C/L): the longest is R / (1 - C/L)."""
+    found = back_to_back(SimulatedDevice(7e6, ring=1024), line_pps=LINE, throughput_pps=7e6, repeats=5, width=1e-4)
+    longest = 1024 / (1 - 7e6 / LINE)
+    assert found.mean == pytest.approx(longest, abs=2)
+    assert found.deviation == 0
+    # RFC 9004's correction gives back the time in which the line would fill the ring alone.
+    assert found.corrected_seconds == pytest.approx(1024 / LINE, rel=1e-3)
+    assert not found.unbounded
+
+
+def test_a_burst_that_always_passes_is_only_a_lower_limit() -> None:
+    found = back_to_back(SimulatedDevice(1e9), line_pps=LINE, throughput_pps=7e6, repeats=1, seconds=2)
+    assert (found.unbounded, found.bursts) == (True, (29_761_904,))
+
+
+@pytest.mark.parametrize("rate", [0.0, LINE, 2 * LINE])
+def test_without_a_throughput_below_the_line_there_is_no_buffer_to_see(rate: float) -> None:
+    with pytest.raises(BadInput, match="show nothing here"):
+        back_to_back(SimulatedDevice(7e6), line_pps=LINE, throughput_pps=rate)
+
+
+def test_verification_forgives_what_comes_by_chance() -> None:
+    """A trial loses a packet by chance half of the time: bisection is misled, two more attempts mostly are not."""
+
+    def found(repetitions: int, most_lost: int | None = None) -> float:
+        rates = []
+        for seed in range(9):
+            device = SimulatedDevice(7e6, loss=1e-7, seed=seed)
+            result = loss_verification(
+                device, most_pps=LINE, least_pps=1e5, seconds=1, repetitions=repetitions, most_lost=most_lost
+            )
+            rates.append(result.bounds[0].lower_pps or 0.0)
+        return sorted(rates)[4]
+
+    assert found(5) == pytest.approx(7e6, rel=0.005)
+    assert found(0) < 6.9e6
+
+
+def test_verification_does_not_repeat_what_chance_cannot_explain() -> None:
+    device = SimulatedDevice(7e6)
+    many = loss_verification(device, most_pps=LINE, least_pps=1e5, seconds=1, repetitions=4)
+    few = loss_verification(SimulatedDevice(7e6), most_pps=LINE, least_pps=1e5, seconds=1, repetitions=4, most_lost=0)
+    assert many.bounds[0].lower_pps == few.bounds[0].lower_pps
+    bad = sum(trial.lost > 0 for trial in few.trials)
+    assert len(many.trials) == len(few.trials) + 4 * bad
+    bounds = few.bounds[0]
+    assert (bounds.conditional_pps, bounds.reason) == (bounds.lower_pps, "")
+
+
+def test_a_soak_tells_when_packets_were_lost() -> None:
+    device = SimulatedDevice(7e6, stall_seconds=1e-3, stall_period=100.0, seed=1)
+    found = soak(device, 1e6, 300, interval_seconds=10)
+    assert [trial.label for trial in found.trials[:3]] == ["from 0 s", "from 10 s", "from 20 s"]
+    assert [trial.lost for trial in found.trials if trial.lost] == [1000, 1000, 1000]
+    assert (found.sent, found.lost, found.loss_ratio) == (300_000_000, 3000, 1e-5)
+    assert found.resolution == pytest.approx(1 / 3e8)
+
+
+def test_a_soaks_last_interval_is_what_is_left() -> None:
+    found = soak(SimulatedDevice(7e6), 1e6, 25, interval_seconds=10)
+    assert [trial.intended_seconds for trial in found.trials] == [10, 10, 5]
+
+
+def test_an_invalid_interval_of_a_soak_is_in_no_sum() -> None:
+    found = soak(SimulatedDevice(7e6, fault="negative", fault_every=4), 1e6, 100)
+    assert (len(found.trials), found.invalid, found.sent, found.lost) == (10, 2, 80_000_000, 0)
+    nothing = soak(SimulatedDevice(7e6, fault="negative"), 1e6, 20)
+    assert (nothing.loss_ratio, nothing.resolution) == (None, None)
+
+
+def test_the_maximum_is_what_comes_through() -> None:
+    found = maximum(SimulatedDevice(7e6), LINE)
+    assert (found.median_pps, len(found.received_pps), found.complete) == (7e6, 10, True)
+    assert maximum(SimulatedDevice(7e6, generator_pps=5e6), LINE).median_pps is None
+
+
+def test_ctrl_c_keeps_the_trials_of_all_of_them() -> None:
+    def interrupt(count: int, trial: Trial) -> Trial:
+        if count == 2:
+            raise KeyboardInterrupt
+        return trial
+
+    def device() -> Tampered:
+        return Tampered(SimulatedDevice(1e6), interrupt)
+
+    for found in (
+        latency(device(), 5e5),
+        frame_loss(device(), most_pps=LINE),
+        back_to_back(device(), line_pps=LINE, throughput_pps=1e6),
+        soak(device(), 5e5, 100),
+        maximum(device(), LINE),
+    ):
+        assert (found.complete, found.reason, len(found.trials)) == (False, INTERRUPTED, 1)
+
+
+def test_the_simulation_is_the_same_each_time_for_a_seed() -> None:
+    def run(seed: int) -> list[int]:
+        device = SimulatedDevice(7e6, ring=64, stall_seconds=1e-4, stalls_per_second=1, loss=1e-6, seed=seed)
+        return [device.trial(5e6, 1.0).lost for _ in range(20)]
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_gaps_add_up_to_what_the_ring_lost() -> None:
+    device = SimulatedDevice(7e6, ring=100, stall_seconds=1e-3, stall_period=1e-2, streams=2)
+    for pps in (1e6, 1e7, 2e7):
+        for stream in device.trial(pps, 1.0).streams:
+            assert stream.lost == sum(gap.packets for gap in stream.gaps)
+            assert [gap.begin_s for gap in stream.gaps] == sorted(gap.begin_s for gap in stream.gaps)

@@ -1,0 +1,224 @@
+"""Searches that meet loss by chance, invalid trials, devices without sense, the end of the time, or the user."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ouchi.measure.bisect import bisect
+from ouchi.measure.evidence import ATTEMPTS, INTERRUPTED
+from ouchi.measure.goals import NDR, PDR, RFC2544, TST009, Goal, bounds
+from ouchi.measure.search import Standing, search
+from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.trial import Trial
+from ouchi.measure.tst009 import loss_verification
+from tests.measured import LEAST, LINE, Tampered, find, lower
+
+
+def test_constant_loss_costs_the_ndr_and_not_the_pdr() -> None:
+    def constant(_: int, trial: Trial) -> Trial:
+        (stream,) = trial.streams
+        return replace(trial, streams=(replace(stream, received=stream.sent - max(1, stream.sent // 100_000)),))
+
+    device = Tampered(SimulatedDevice(1e9), constant)
+    ndr, pdr = search(device, (NDR, PDR), most_pps=LINE, least_pps=LEAST, most_seconds=60).bounds
+    assert (ndr.lower_pps, ndr.upper_pps) == (None, pytest.approx(LEAST))
+    assert pdr.lower_pps == pytest.approx(LINE)
+
+
+def test_loss_at_random_ends_all_the_same() -> None:
+    found = find(SimulatedDevice(7e6, ring=1024, loss=1e-5), NDR, PDR)
+    assert found.complete
+    # Half of the trials of 1 s lose nothing where the mean is ln 2 packets: at 69 kpps.
+    assert lower(found) == pytest.approx(69_315, rel=0.35)
+    assert lower(found, 1) == pytest.approx(7.02e6, rel=0.005)
+
+
+@pytest.mark.parametrize("fault", ["negative", "stretched", "stalled", "unsent", "corrupt", "foreign"])
+@pytest.mark.parametrize("how", ["search", "bisect", "tst009"])
+def test_nothing_but_invalid_trials_ends_a_search_with_their_reason(fault: str, how: str) -> None:
+    device = SimulatedDevice(7e6, fault=fault)  # type: ignore[arg-type]
+    match how:
+        case "search":
+            found = find(device, NDR, RFC2544)
+        case "bisect":
+            found = bisect(device, most_pps=LINE, least_pps=LEAST)
+        case _:
+            found = loss_verification(device, most_pps=LINE, least_pps=LEAST)
+    assert not found.complete
+    assert found.reason.startswith(f"{ATTEMPTS} trials in a row at 14,880,952 pps were invalid, at last because ")
+    assert found.trials[-1].problems[0] in found.reason
+    assert len(found.trials) == ATTEMPTS
+    for each in found.bounds:
+        assert (each.lower_pps, each.upper_pps, each.reason) == (None, None, found.reason)
+
+
+@pytest.mark.parametrize("fault", ["negative", "unsent", "stalled"])
+def test_invalid_trials_now_and_then_change_nothing_but_their_number(fault: str) -> None:
+    clean, spoilt = SimulatedDevice(7e6), SimulatedDevice(7e6, fault=fault, fault_every=3)  # type: ignore[arg-type]
+    one, other = find(clean, NDR, PDR), find(spoilt, NDR, PDR)
+    assert one.bounds == other.bounds
+    assert sum(trial.valid for trial in other.trials) == len(one.trials)
+    assert sum(not trial.valid for trial in other.trials) == len(other.trials) // 3
+
+
+def test_a_generator_that_cannot_reach_the_most_ends_it_and_says_so() -> None:
+    found = find(SimulatedDevice(7e6, generator_pps=10e6), NDR)
+    assert "were not sent" in found.reason
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 1e-5, 0.003, 0.3, 1.0]), min_size=1, max_size=60))
+def test_a_device_without_sense_keeps_every_trial(losses: list[float]) -> None:
+    def erratic(count: int, trial: Trial) -> Trial:
+        (stream,) = trial.streams
+        received = stream.sent - int(stream.sent * losses[count % len(losses)])
+        return replace(trial, streams=(replace(stream, received=received),))
+
+    device = Tampered(SimulatedDevice(1e9), erratic)
+    clock = device.inner.clock
+    found = search(device, (NDR, PDR), most_pps=LINE, least_pps=LEAST, most_seconds=500, clock=clock)
+    assert len(found.trials) == device.count
+    assert found.complete is (found.reason == "")
+    for each in found.bounds:
+        assert each.lower_pps is None or each.upper_pps is None or each.lower_pps < each.upper_pps
+        assert replace(each, reason="") == bounds(each.goal, found.trials)
+
+
+def test_when_mlrsearch_gives_up_the_trials_and_their_bounds_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    import MLRsearch.multiple_loss_ratio_search as theirs
+
+    measure, calls = theirs.MultipleLossRatioSearch.measure, [0]
+
+    def gives_up(self: object, duration: float, load: object) -> object:
+        calls[0] += 1
+        if calls[0] > 20:
+            raise RuntimeError("Lower load expected.")
+        return measure(self, duration, load)
+
+    monkeypatch.setattr(theirs.MultipleLossRatioSearch, "measure", gives_up)
+    found = find(SimulatedDevice(7e6), NDR, PDR)
+    assert (found.complete, len(found.trials)) == (False, 20)
+    assert found.reason == "the device makes no sense: Lower load expected."
+    assert any(each.lower_pps or each.upper_pps for each in found.bounds)
+
+
+def test_an_error_of_the_device_itself_goes_through() -> None:
+    def breaks(count: int, trial: Trial) -> Trial:
+        if count == 5:
+            raise RuntimeError("the generator is gone")
+        return trial
+
+    seen: list[Trial] = []
+    with pytest.raises(RuntimeError, match="the generator is gone"):
+        search(
+            Tampered(SimulatedDevice(7e6), breaks),
+            (NDR,),
+            most_pps=LINE,
+            least_pps=LEAST,
+            most_seconds=60,
+            on_trial=lambda trial, _: seen.append(trial),
+        )
+    assert len(seen) == 4
+
+
+# Time and the user
+
+
+@pytest.mark.parametrize("most_seconds", [5.0, 20.0, 30.0, 70.0, 120.0])
+def test_time_runs_out_with_every_trial_and_its_bounds(most_seconds: float) -> None:
+    device = SimulatedDevice(7e6, pause_seconds=0.2)
+    found = find(device, NDR, RFC2544, most_seconds=most_seconds)
+    assert not found.complete
+    assert found.reason == f"the {most_seconds:,.0f} s allowed do not suffice"
+    assert device.clock() <= most_seconds + 0.2
+    assert len(found.trials) == found.trials[-1].number
+    for each in found.bounds:
+        assert each.reason.startswith(found.reason) if not each.narrow else each.reason == ""
+    if most_seconds == 20:
+        assert found.bounds[0].reason.endswith("; single trials point to between 6,983,066 and 7,018,142 pps")
+        assert found.bounds[1].reason == found.reason
+
+
+def test_the_limit_is_kept_by_the_wall_clock_too() -> None:
+    began = time.monotonic()
+    found = search(SimulatedDevice(7e6), (RFC2544,), most_pps=LINE, least_pps=LEAST, most_seconds=10)
+    assert (found.complete, found.reason) == (False, "the 10 s allowed do not suffice")
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("at", [1, 2, 10, 30])
+@pytest.mark.parametrize("how", ["search", "bisect", "tst009"])
+def test_ctrl_c_keeps_what_was_measured(at: int, how: str) -> None:
+    def interrupt(count: int, trial: Trial) -> Trial:
+        if count == at:
+            raise KeyboardInterrupt
+        return trial
+
+    device = Tampered(SimulatedDevice(7e6), interrupt)
+    match how:
+        case "search":
+            found = search(device, (NDR, PDR), most_pps=LINE, least_pps=LEAST, most_seconds=600)
+        case "bisect":
+            found = bisect(device, most_pps=LINE, least_pps=LEAST, width=1e-9)
+        case _:
+            found = loss_verification(device, most_pps=LINE, least_pps=LEAST, width=1e-9)
+    assert (found.complete, found.reason, found.interrupted) == (False, INTERRUPTED, True)
+    assert [trial.number for trial in found.trials] == list(range(1, at))
+    (first, *_) = found.bounds
+    assert first.reason.startswith(INTERRUPTED) or first.narrow
+    if at == 30 and how != "tst009":
+        assert first.lower_pps is not None
+        assert first.upper_pps is not None
+        assert first.lower_pps <= 7.02e6 <= first.upper_pps * 1.01
+
+
+def test_ctrl_c_in_the_callback_keeps_the_trial_that_was_told() -> None:
+    def stop(trial: Trial, _: Standing) -> None:
+        if trial.number == 3:
+            raise KeyboardInterrupt
+
+    found = search(SimulatedDevice(7e6), (NDR,), most_pps=LINE, least_pps=LEAST, most_seconds=60, on_trial=stop)
+    assert (found.reason, len(found.trials)) == (INTERRUPTED, 3)
+
+
+@pytest.mark.parametrize("goals", [(NDR, PDR), (RFC2544,), (TST009,), (NDR, RFC2544)])
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_the_standing_tells_where_the_search_is(goals: tuple[Goal, ...], pause: float) -> None:
+    device = SimulatedDevice(7e6, ring=1024, pause_seconds=pause)
+    told: list[Standing] = []
+    found = search(
+        device,
+        goals,
+        most_pps=LINE,
+        least_pps=LEAST,
+        most_seconds=3600,
+        on_trial=lambda _, standing: told.append(standing),
+        clock=device.clock,
+    )
+    total = device.clock()
+    assert [standing.trials for standing in told] == list(range(1, len(found.trials) + 1))
+    assert told[-1].bounds == found.bounds
+    assert told[-1].left_seconds == 0
+    # Within a factor of three of what the search then took.
+    assert all(total / 3 <= standing.spent_seconds + standing.left_seconds <= 3 * total for standing in told)
+    assert all(standing.left_seconds > 0 for standing in told[:-1])
+
+
+def test_the_estimate_never_promises_more_than_the_limit() -> None:
+    device = SimulatedDevice(7e6)
+    search(
+        device,
+        (RFC2544,),
+        most_pps=LINE,
+        least_pps=LEAST,
+        most_seconds=100,
+        on_trial=lambda _, standing: check(standing.spent_seconds + standing.left_seconds <= 100),
+        clock=device.clock,
+    )
+
+
+def check(holds: bool) -> None:
+    assert holds

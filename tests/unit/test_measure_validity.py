@@ -1,0 +1,158 @@
+"""Each rule of validity: a trial just inside of it and one just outside."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.trial import Histogram, Stalls, StreamResult, Trial
+from ouchi.measure.validity import problems, unequal_sizes
+
+Change = Callable[[Trial], Trial]
+
+
+def sound(streams: int = 1, seconds: float = 10.0, packets: int = 1_000_000) -> Trial:
+    """``packets`` by each stream, all received."""
+    results = tuple(
+        StreamResult(
+            f"s{i}", f"p{i}", f"p{i + 1}", 64.0, packets, packets, packets, packets, 0, 0, 0, Histogram(1.0), 0.0
+        )
+        for i in range(streams)
+    )
+    pps = packets * streams / seconds
+    return Trial(1, "", pps, seconds, seconds, results, Stalls(0.0, 0, 10.0), 0, (), {}, "")
+
+
+def stream(**changes: Any) -> Change:
+    return lambda trial: replace(trial, streams=(replace(trial.streams[0], **changes), *trial.streams[1:]))
+
+
+def sent(packets: int) -> Change:
+    """All that were handed over were sent and came back."""
+    return stream(attempted=packets, sent=packets, received=packets)
+
+
+def taking(seconds: float) -> Change:
+    """Sending took another time, at the rate asked for."""
+
+    def change(trial: Trial) -> Trial:
+        packets = round(trial.intended_pps * seconds)
+        return replace(
+            stream(intended=packets, attempted=packets, sent=packets, received=packets)(trial), seconds=seconds
+        )
+
+    return change
+
+
+EDGES: list[tuple[str, str, Change, Change]] = [
+    ("received", "more packets received than sent", stream(received=1_000_000), stream(received=1_000_001)),
+    (
+        "duplicates",
+        "more packets received",
+        stream(received=1_000_009, duplicated=9),
+        stream(received=1_000_009, duplicated=8),
+    ),
+    ("longer", "sending took", taking(10.0509), taking(10.0511)),
+    ("shorter", "sending took", taking(9.9491), taking(9.9489)),
+    ("unsent", "were not sent", stream(sent=998_968, received=998_968), stream(sent=998_967, received=998_967)),
+    ("slow", "the generator reached", sent(998_968), sent(998_967)),
+    ("fast", "the generator reached", sent(1_001_032), sent(1_001_033)),
+    (
+        "stall",
+        "the generator stalled",
+        lambda trial: replace(trial, stalls=Stalls(10_240.0, 1, 10.0)),
+        lambda trial: replace(trial, stalls=Stalls(10_241.0, 1, 10.0)),
+    ),
+    (
+        "foreign",
+        "frames of others",
+        lambda trial: replace(trial, foreign=1100),
+        lambda trial: replace(trial, foreign=1101),
+    ),
+    ("corrupt", "came back changed", stream(corrupt=0), stream(corrupt=1)),
+]
+
+
+@pytest.mark.parametrize(("text", "inside", "outside"), [edge[1:] for edge in EDGES], ids=[edge[0] for edge in EDGES])
+def test_each_rule_at_its_edge(text: str, inside: Change, outside: Change) -> None:
+    assert problems(inside(sound())) == ()
+    found = problems(outside(sound()))
+    assert any(text in problem for problem in found), found
+
+
+def test_loss_alone_is_no_reason() -> None:
+    assert problems(stream(received=0)(sound())) == ()
+
+
+def test_line_rate_is_counted_with_preamble_and_gap() -> None:
+    # 14,880,952.38 pps of 64 bytes fill 10 Gbit/s; 100 ppm of the clock and a burst of 32 packets are allowed.
+    full = sound(seconds=10.0, packets=148_809_523)
+    fastest = int(148_809_523.8 * (1 + 100e-6)) + 32
+    assert problems(full, line_bits=10e9) == ()
+    assert problems(sent(fastest)(full), line_bits=10e9) == ()
+    (problem,) = problems(sent(fastest + 1)(full), line_bits=10e9)
+    assert "on a line of 10,000,000,000 bit/s" in problem
+
+
+def test_without_a_line_there_is_no_line_rate() -> None:
+    assert problems(sound(seconds=1.0, packets=100_000_000)) == ()
+
+
+def test_streams_of_one_port_share_its_line() -> None:
+    two = sound(streams=2, packets=80_000_000)
+    shared = replace(two, streams=tuple(replace(each, sent_from="p0") for each in two.streams))
+    assert problems(two, line_bits=10e9) == ()
+    assert len(problems(shared, line_bits=10e9)) == 1
+
+
+def test_each_direction_is_judged_by_itself() -> None:
+    two = sound(streams=2)
+    swapped = replace(
+        two, streams=(replace(two.streams[0], received=1_000_005), replace(two.streams[1], received=999_995))
+    )
+    assert swapped.lost == 0
+    assert problems(swapped) == ("s0: 5 more packets received than sent",)
+
+
+def test_a_stall_is_worse_at_a_higher_rate_of_a_stream() -> None:
+    stalls = Stalls(1000.0, 1, 10.0)
+    assert problems(replace(sound(packets=10_000_000), stalls=stalls)) == ()
+    assert problems(replace(sound(packets=20_000_000), stalls=stalls)) != ()
+    assert problems(replace(sound(packets=20_000_000), stalls=stalls), ring=2048) == ()
+    assert problems(replace(sound(streams=2, packets=10_000_000), stalls=stalls)) == ()
+
+
+def test_nothing_sent_is_a_problem_even_where_little_was_wanted() -> None:
+    assert any("not sent" in problem for problem in problems(sent(0)(sound(packets=10))))
+
+
+def test_a_burst_of_few_packets_can_be_valid() -> None:
+    burst = sound(seconds=64 / 14_880_952, packets=64)
+    assert problems(replace(burst, seconds=burst.seconds * 1.2), line_bits=10e9) == ()
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(problems(stream(corrupt=1, sent=1, received=2)(replace(sound(), foreign=10**6, seconds=20.0)))) == 6
+
+
+@pytest.mark.parametrize("fault", ["negative", "stretched", "stalled", "unsent", "corrupt", "foreign"])
+def test_each_fault_of_the_simulation_is_caught(fault: Any) -> None:
+    assert SimulatedDevice(1e6).trial(5e5, 1.0).valid
+    assert not SimulatedDevice(1e6, fault=fault).trial(5e5, 1.0).valid
+
+
+@given(st.floats(1e3, 2e7), st.floats(0.1, 60), st.integers(1, 2))
+def test_a_sound_device_is_never_blamed(pps: float, seconds: float, streams: int) -> None:
+    device = SimulatedDevice(5e6, ring=512, loss=1e-4, streams=streams)
+    assert device.trial(pps, seconds).problems == ()
+
+
+def test_only_equal_sizes_are_compared() -> None:
+    assert unequal_sizes(["64", "64"]) == ()
+    assert unequal_sizes([64.0, 64.0]) == ()
+    assert unequal_sizes([64, 68]) == ("frames of 64 and 68 bytes are not comparable",)
+    assert unequal_sizes([]) == ()
