@@ -87,10 +87,9 @@ class Client:
         try:
             self._socket.settimeout(10)
             self._socket.sendall(data)
-        except OSError as reason:
-            raise self._gone(str(reason)) from None
-        finally:
             self._socket.settimeout(_TICK)
+        except OSError as reason:
+            raise self._gone(self._fate() or str(reason)) from None
 
     def _message(self, end: float, what: str) -> dict[str, Any]:
         while (line := self._line()) is None:

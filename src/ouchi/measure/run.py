@@ -253,7 +253,7 @@ def _odd(trial: Trial) -> str:
     for stream in trial.streams:
         counts += [stream.size, stream.intended, stream.attempted, stream.sent, stream.received, stream.duplicated]
         counts += [stream.reordered, stream.corrupt, stream.gaps_dropped]
-        counts += [gap.packets for gap in stream.gaps] + [gap.begin_s for gap in stream.gaps]
+        counts += [gap.packets for gap in stream.gaps]
         counts += [value for bucket in stream.latency.counts for value in bucket]
         edges = [edge for edge, _ in stream.latency.counts]
         if edges != sorted(set(edges)):

@@ -83,7 +83,7 @@ def _stream(one: Mapping[str, Any], flow: Flow, unit_ns: float) -> StreamResult:
         intended=sent["intended"],
         attempted=sent["accepted"] + sent["choked"],
         sent=sent["accepted"],
-        received=received + got["duplicated"],
+        received=received,
         duplicated=got["duplicated"],
         reordered=got["reordered"],
         corrupt=got["corrupt"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ouchi.measure.recorded import Recorded, Run
 from ouchi.report.run.chart import Chart
@@ -11,9 +12,6 @@ from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear
 from ouchi.report.run.told import size_words
 from ouchi.report.run.words import rate_text, rate_unit, share_text
-
-CORES = "cores"
-"""The counter: an object of names and busy shares, 0 to 1, such as ``{"pmd on CPU 2": 0.93}``."""
 
 
 def load_figure(run: Run, size: str) -> Figure | None:
@@ -44,10 +42,13 @@ def load_figure(run: Run, size: str) -> Figure | None:
 
 
 def _busy(recorded: Recorded) -> Iterator[tuple[str, float]]:
-    """The counter is whatever the file has: what is no share is passed over."""
-    cores = recorded.trial.counters.get(CORES)
-    if not recorded.trial.valid or not isinstance(cores, dict):
+    """The PMD threads of OVS. The counters are whatever the file has: what is no share is passed over."""
+    found: Any = recorded.trial.counters
+    for key in ("ovs", "pmd"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    if not recorded.trial.valid or not isinstance(found, Mapping):
         return
-    for name, share in cores.items():
+    for name, counted in found.items():
+        share = counted.get("busy") if isinstance(counted, Mapping) else None
         if isinstance(share, int | float) and 0 <= share <= 1:
             yield name, float(share)

@@ -37,25 +37,28 @@ for (const figure of document.querySelectorAll("figure")) {
     mark.setAttribute("aria-label", says.textContent);
     says.remove();
   }
-  let places = null;
+  let places = null, at = -1;
   const forget = () => { places = null; hide(); };
   figure.addEventListener("pointerleave", forget);
   addEventListener("scroll", forget, { passive: true });
   figure.addEventListener("pointermove", (event) => {
     places ??= marks.map(middle);
-    let best = null, least = NEAR * NEAR;
+    let best = -1, least = NEAR * NEAR;
     places.forEach(([x, y], index) => {
       const far = (x - event.clientX) ** 2 + (y - event.clientY) ** 2;
-      if (far < least) [best, least] = [marks[index], far];
+      if (far < least) [best, least] = [index, far];
     });
-    if (best) show(best); else hide();
+    if (best < 0) return hide();
+    at = best;
+    show(marks[at]);
   });
   figure.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (event.key === "Escape") hide();
     if (!step || !marks.length) return;
     event.preventDefault();
-    show(marks[(marks.indexOf(shown) + step + marks.length) % marks.length]);
+    at = at < 0 ? 0 : (at + step + marks.length) % marks.length;
+    show(marks[at]);
   });
   figure.addEventListener("blur", hide);
 }

@@ -24,7 +24,7 @@ class Table:
 
 def summary_table(run: Run) -> Table:
     """The rates found: frame size, goal, median, range, repeats and noise."""
-    columns = ("frames", "goal", "may lose", "median", "on the wire", "range", "n", "noise")
+    columns = ("frames", "goal", "may lose", "median", "on the wire", "low–high", "n", "noise")
     goals = {goal.name: goal for goal in goals_of(run)}
     rows = tuple(_row(run, row, goals.get(row.goal)) for row in run.summary)
     return Table(columns, rows, frozenset({0, 1, 2}))
@@ -61,7 +61,7 @@ def _row(run: Run, row: Summary, goal: Goal | None) -> tuple[str, ...]:
     found = [bounds.lower_pps for bounds in bounds_of(run, row.size, row.goal)]
     repeats = f"{row.n} of {len(found)}" if len(found) > row.n else str(row.n)
     noise = "–" if row.noise is None else share_text(row.noise)
-    reach = range_text(row.low_pps, row.high_pps)
+    reach = range_text(row.low_pps, row.high_pps, row.median_pps)
     return row.size, row.goal, may_lose, rate_text(row.median_pps), wire, reach, repeats, noise
 
 

@@ -35,12 +35,12 @@ def rate_text(pps: float | None) -> str:
     return f"{digits(pps / unit.size)} {unit.name}"
 
 
-def range_text(low_pps: float | None, high_pps: float | None) -> str:
-    """``2.701–2.722 Mpps``; a dash for None."""
-    if low_pps is None or high_pps is None:
+def range_text(low_pps: float | None, high_pps: float | None, median_pps: float | None) -> str:
+    """``2.701–2.722`` in the unit that :func:`rate_text` gives the median; a dash for None."""
+    if low_pps is None or high_pps is None or median_pps is None:
         return "–"
-    unit = rate_unit(high_pps)
-    return f"{digits(low_pps / unit.size)}–{digits(high_pps / unit.size)} {unit.name}"
+    unit = rate_unit(median_pps)
+    return f"{digits(low_pps / unit.size)}–{digits(high_pps / unit.size)}"
 
 
 def bits_text(bits_per_second: float) -> str:

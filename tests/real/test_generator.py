@@ -1,0 +1,438 @@
+"""The generator itself, built with sanitizers: what it sends, what it makes of what it receives, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guardian import lent_hugepages
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ouchi.errors import Failed
+from ouchi.machine.local import LocalMachine
+from ouchi.measure.client import Client, Refused
+from ouchi.measure.flows import Vary
+from ouchi.measure.frames import Headers
+from ouchi.measure.generator import Flow, Generator
+from ouchi.measure.scapy_quietly import load_scapy
+from ouchi.measure.streams import Stream, make_stream
+from ouchi.measure.traffic import read_trial
+from ouchi.measure.trial import Trial
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="DPDK wants root for its hugepages"),
+    pytest.mark.usefixtures("pages"),
+]
+
+HOME = Path(__file__).parents[2]
+HEADERS = Headers(
+    src_mac="02:00:00:00:00:01", dst_mac="02:00:00:00:00:02", src_ip="198.18.0.1", dst_ip="198.19.0.1", src_port=1024, dst_port=7
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The generator with AddressSanitizer and UndefinedBehaviorSanitizer, warnings being errors."""
+    work = tmp_path_factory.mktemp("generator")
+    subprocess.run(
+        ["meson", "setup", work, HOME / "generator", "-Db_sanitize=address,undefined", "-Doptimization=1", "-Db_lundef=false"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    subprocess.run(["ninja", "-C", work], check=True, capture_output=True)
+    return f"{work}/ouchi-generator"
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[None]:
+    with lent_hugepages():
+        Path("/proc/sys/vm/nr_hugepages").write_text("200")
+        yield
+
+
+Start = Callable[..., Generator]
+
+
+@pytest.fixture
+def start(program: str, tmp_path: Path) -> Iterator[Start]:
+    """Start generators; at the end each must have ended well, with nothing for a sanitizer to say."""
+    started: list[Generator] = []
+
+    def begin(**more: Any) -> Generator:
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        # What DPDK and its drivers keep until the end is not ours to free.
+        env = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+        started.append(Generator(LocalMachine(), program, str(folder), (0, 1), env=env, **more))
+        return started[-1]
+
+    yield begin
+    for number, generator in enumerate(started):
+        generator.close()
+        log = (tmp_path / str(number) / "generator.log").read_text()
+        assert not [word for word in ("Sanitizer", "runtime error") if word in log], log[-3000:]
+        assert not Path(generator.socket).exists()
+
+
+def trial(generator: Generator, flows: list[Flow], pps: float, **wish: Any) -> Trial:
+    generator.load(flows)
+    told = generator.run([pps] * len(flows), **wish)
+    return read_trial(told, flows, 1, "", pps * len(flows), wish.get("seconds", 0), "")
+
+
+def test_none_of_half_a_million_is_lost_or_seen_twice(start: Start) -> None:
+    generator = start()
+    generator.open("left", "net_ring0")
+    flows = [Flow(make_stream("round", HEADERS), "left", "left")]
+    found = trial(generator, flows, 0, count=500_000)
+    (one,) = found.streams
+    assert (one.intended, one.sent, one.received, one.lost) == (500_000, 500_000, 500_000, 0)
+    assert (one.duplicated, one.reordered, one.corrupt, found.foreign, one.gaps) == (0, 0, 0, 0, ())
+    assert one.latency.total == 500_000
+    assert (one.latency.minimum or 0) > 0
+
+
+@pytest.mark.parametrize("pps", [1000.0, 50_000.0])
+def test_every_frame_whose_time_came_is_accounted_for(start: Start, pps: float) -> None:
+    generator = start()
+    generator.open("left", "net_ring0")
+    flows = [
+        Flow(make_stream(name, HEADERS, size=size), "left", "left") for name, size in (("small", 64), ("large", 1518))
+    ]
+    generator.load(flows)
+    told = generator.run([pps, pps / 10], seconds=1.0)
+    for one, rate in zip(told["streams"], (pps, pps / 10), strict=True):
+        sent = one["sent"]
+        assert sent["intended"] == rate
+        assert sent["accepted"] + sent["late"] + sent["choked"] == sent["intended"]
+        assert one["got"]["received"] == sent["accepted"]
+    trial_seen = read_trial(told, flows, 1, "", pps * 1.1, 1.0, "")
+    assert trial_seen.lost == 0
+
+
+def sent_frames(generator: Generator, file: Path, stream: Stream, count: int, *, port: str = "file") -> list[bytes]:
+    """What a stream sends, as a capture holds it."""
+    generator.open(port, f"net_pcap0,tx_pcap={file}")
+    told_flows = [Flow(stream, port, port)]
+    generator.load(told_flows)
+    told = generator.run([0.0], count=count)
+    assert told["streams"][0]["sent"]["accepted"] == count
+    generator.load([])
+    generator._client.ask("close", port=port)
+    load_scapy()
+    from scapy.utils import RawPcapReader
+
+    with RawPcapReader(str(file)) as capture:
+        return [data for data, _ in capture]
+
+
+@pytest.mark.parametrize(
+    ("size", "headers"),
+    [
+        ("64", HEADERS),
+        ("imix", HEADERS),
+        ("128", Headers(**{**HEADERS.to_json(), "vlans": (100, 200), "tunnel": None})),
+        (
+            "100",
+            Headers(
+                **{**HEADERS.to_json(), "src_ip": "2001:db8::1", "dst_ip": "2001:db8::2", "vlans": (), "tunnel": None}
+            ),
+        ),
+        ("90", Headers(**{**HEADERS.to_json(), "protocol": "tcp", "vlans": (), "tunnel": None})),
+    ],
+    ids=["64", "imix", "qinq", "ipv6", "tcp"],
+)
+def test_what_is_sent_is_right(start: Start, tmp_path: Path, size: str, headers: Headers) -> None:
+    """Every checksum by scapy's reckoning, every flow, every signature."""
+    load_scapy()
+    from scapy.layers.inet import IP, TCP, UDP
+    from scapy.layers.l2 import Ether
+
+    count, flows = 240, 20
+    vary = (Vary("src_port"), Vary("src_ip"))
+    stream = make_stream("sent", headers, size=size, flows=flows, vary=vary)
+    frames = sent_frames(start(), tmp_path / "sent.pcap", stream, count)
+    assert [len(frame) for frame in frames] == [
+        len(stream.frames[stream.order[i % len(stream.order)]]) for i in range(count)
+    ]
+    seen = set()
+    for number, frame in enumerate(frames):
+        packet = Ether(frame)
+        above = packet[TCP] if packet.haslayer(TCP) else packet[UDP]
+        seen.add((str(above.underlayer.src), above.sport))
+        claimed = (packet[IP].chksum if packet.haslayer(IP) else 0, above.chksum)
+        if packet.haslayer(IP):
+            del packet[IP].chksum
+        del above.chksum
+        again = Ether(bytes(packet))
+        above_again = again[TCP] if again.haslayer(TCP) else again[UDP]
+        recomputed = (again[IP].chksum if again.haslayer(IP) else 0, above_again.chksum)
+        assert claimed == recomputed, number
+        mark, sequence = frame[-12:-10], frame[-8:-4]
+        assert (mark[0] & 0xF0, mark[1], int.from_bytes(sequence)) == (0xC0, 0, number)
+        words = sum(int.from_bytes(frame[at : at + 2]) for at in range(len(frame) - 12, len(frame), 2))
+        assert words % 0xFFFF == 0
+    assert len(seen) == flows
+
+
+def test_a_replay_of_more_than_a_line_holds(start: Start, tmp_path: Path) -> None:
+    load_scapy()
+    base = make_stream("base", HEADERS, size=1518)
+    frames = tuple(base.frames[0][:60] + number.to_bytes(2) + base.frames[0][62:] for number in range(2000))
+    stream = Stream("many", frames, tuple(range(2000)), (), 1518.0)
+    sent = sent_frames(start(), tmp_path / "many.pcap", stream, 2000)
+    assert [frame[:-12] for frame in sent] == [frame[:-12] for frame in frames]
+
+
+def signed(frame: bytes, number: int, sequence: int) -> bytes:
+    """A frame as the trial of a number would send it, made by the description of the signature alone."""
+    rest = bytes((0xC0 | number & 15, 0)) + b"\0\0" + sequence.to_bytes(4) + b"\0\0\0\1"
+    total = sum(int.from_bytes(rest[at : at + 2]) for at in range(0, 12, 2))
+    complement = -total % 0xFFFF
+    return frame[:-12] + rest[:2] + complement.to_bytes(2) + rest[4:]
+
+
+@pytest.fixture
+def cable() -> Iterator[tuple[str, str]]:
+    """Two joined interfaces on which nobody else says anything."""
+    ends = (f"ouchit{os.getpid() % 10000}a", f"ouchit{os.getpid() % 10000}b")
+    subprocess.run(["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1]], check=True)
+    try:
+        for end in ends:
+            Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").write_text("1")
+            subprocess.run(["ip", "link", "set", end, "up"], check=True)
+        yield ends
+    finally:
+        subprocess.run(["ip", "link", "del", ends[0]], check=True)
+
+
+def test_what_happened_on_the_way_is_told(start: Start, cable: tuple[str, str]) -> None:
+    """Frames dropped, doubled, swapped and damaged by us, while a trial runs whose frames go nowhere."""
+    generator = start()
+    generator.open("sink", "net_null0,no-rx=1")
+    generator.open("back", f"net_af_packet0,iface={cable[0]}")
+    stream = make_stream("sent", HEADERS)
+    frames = [signed(stream.frames[0], 1, sequence) for sequence in range(1000)]
+    noise = random.Random(7)
+    arriving = frames[:100] + frames[150:400]  # 50 lost
+    arriving += [frames[400], frames[400], frames[402], frames[401]]  # one twice, two swapped
+    arriving += [frames[403][:-6] + bytes((frames[403][-6] ^ 1,)) + frames[403][-5:]]  # a bit of its signature
+    arriving += [bytes(noise.randrange(256) for _ in range(60))]  # somebody else's
+    arriving += frames[404:990]  # and the last ten are lost, which only the sender knows
+    arriving.reverse()
+
+    def bring(_progress: dict[str, Any]) -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((cable[1], 0))
+            for _ in range(min(200, len(arriving))):
+                wire.send(arriving.pop())
+
+    flows = [Flow(stream, "sink", "back")]
+    generator.load(flows)
+    told = generator.run([5000.0], count=1000, drain=1.5, progress=bring)
+    assert told["trial"] == 1
+    found = read_trial(told, flows, 1, "", 5000.0, 0.2, "")
+    (one,) = found.streams
+    late = told["streams"][0]["sent"]["late"]  # of a sender that was held up
+    assert one.sent + late == 1000
+    assert (one.duplicated, one.reordered, one.corrupt, found.foreign) == (1, 1, 1, 1)
+    assert one.lost == 50 + 1 + 10 - late
+    assert [(gap.first, gap.packets) for gap in one.gaps] == [(100, 50), (403, 1)]
+
+
+BAD = {
+    "no-such-request": {"do": "explode"},
+    "no request": {},
+    "unknown member": {"do": "hello", "colour": "red"},
+    "no name": {"do": "open", "port": "", "device": "net_null0"},
+    "long name": {"do": "open", "port": "x" * 200, "device": "net_null0"},
+    "no such device": {"do": "open", "port": "a", "device": "net_rubbish0"},
+    "a device that is no card": {"do": "open", "port": "a", "device": "0000:ff:1f.7"},
+    "too many queues": {"do": "open", "port": "a", "device": "net_null7", "rx_queues": 17},
+    "no queue": {"do": "open", "port": "a", "device": "net_null7", "tx_queues": 0},
+    "unknown port": {"do": "close", "port": "nowhere"},
+    "nothing to send": {"do": "start", "seconds": 1.0},
+    "negative time": {"do": "start", "seconds": -1},
+    "no time": {"do": "start", "seconds": float("nan")},
+    "no list": {"do": "streams", "streams": 7},
+}  # fmt: skip
+FRAME = make_stream("x", HEADERS).frames[0].hex()
+STREAM = {"stream": 0, "from": "ok", "pps": 1.0, "frames": [FRAME]}
+BAD_STREAMS = {
+    "negative rate": {"pps": -1}, "a rate above all lines": {"pps": 1e12}, "no rate": {"pps": "fast"},
+    "ten bytes": {"frames": ["00" * 10]}, "70,000 bytes": {"frames": ["00" * 70_000]}, "half a byte": {"frames": [FRAME + "0"]},
+    "no digits": {"frames": ["zz" * 60]}, "unknown port": {"from": "nowhere"}, "burst": {"burst": 0},
+    "stream": {"stream": 256}, "queue": {"queue": 1}, "worker": {"worker": 9},
+    "a field at the signature": {"fields": [{"kind": "increment", "offset": 48, "width": 2, "first": 0, "count": 2}]},
+    "a field of nothing": {"fields": [{"kind": "list", "offset": 20, "width": 2, "values": []}]},
+    "a kind": {"fields": [{"kind": "guess", "offset": 20, "width": 2, "first": 0, "count": 2}]},
+    "a checksum on it": {"fields": [{"kind": "increment", "offset": 24, "width": 2, "first": 0, "count": 2, "checksums": [24]}]},
+    "an order": {"order": [1]},
+}  # fmt: skip
+
+
+def refused_stream(client: Client, stream: dict[str, Any]) -> str:
+    """Why a stream is refused, at once or when it is to be sent; empty when it is taken."""
+    try:
+        client.ask("streams", streams=[stream])
+        client.ask("start", seconds=0.1)
+    except Refused as reason:
+        return str(reason)
+    return ""
+
+
+def test_bad_requests_are_refused_and_nothing_comes_of_them(start: Start) -> None:
+    generator = start()
+    generator.open("ok", "net_ring0")
+    client = generator._client
+    for name, members in BAD.items():
+        with pytest.raises(Refused) as refused:
+            client.ask(members.get("do", "?"), **{key: value for key, value in members.items() if key != "do"})
+        assert str(refused.value), name
+    for name, change in BAD_STREAMS.items():
+        client.ask("streams", streams=[])
+        assert refused_stream(client, {**STREAM, **change}), name
+    found = trial(generator, [Flow(make_stream("fine", HEADERS), "ok", "ok")], 0, count=1000)
+    assert found.lost == 0
+
+
+def test_rubbish_lines_are_answered(start: Start) -> None:
+    generator = start()
+    generator._client.close()
+    for line in (
+        b"{",
+        b"\xff\xfe\x00",
+        b"[1]",
+        b'"x"',
+        b"nul",
+        b'{"do":"hello","do":"hello"}',
+        b"[" * 5000,
+        b'{"do":' + b"9" * 400 + b"}",
+    ):
+        assert b'"error"' in _said(generator.socket, line + b"\n")
+    assert b"more than one MiB" in _said(generator.socket, b"x" * ((1 << 20) + 5) + b"\n")
+    assert _said(generator.socket, b'{"do":"hello"') == b""  # half a line, and gone
+    generator._client = Client(generator.socket, lambda: "")
+    assert generator._client.ask("hello")["protocol"] == 1
+
+
+def _said(path: str, data: bytes) -> bytes:
+    """What is answered to some bytes, after which the client hangs up."""
+    for _ in range(100):
+        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):  # it hangs up on a second client
+            client.settimeout(5)
+            client.connect(path)
+            client.sendall(data)
+            if not data.endswith(b"\n"):
+                return b""
+            answer = client.recv(100_000)
+            if b"another client" not in answer:
+                return answer
+        time.sleep(0.02)
+    raise AssertionError("the client before is still being served")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+names = st.sampled_from(["hello", "port", "close", "streams", "append", "rate", "stop", "results", "start"])
+members = st.sampled_from(
+    [
+        "id",
+        "port",
+        "stream",
+        "streams",
+        "frames",
+        "order",
+        "fields",
+        "pps",
+        "seconds",
+        "count",
+        "ramp",
+        "drain",
+        "stall",
+    ]
+)
+
+
+def test_any_json_is_answered(start: Start) -> None:
+    generator = start()
+    client = generator._client
+
+    @settings(max_examples=300)
+    @given(names, st.dictionaries(members, values, max_size=5))
+    def ask(do: str, more: dict[str, Any]) -> None:
+        client._send(json.dumps({**more, "do": do}).encode() + b"\n")
+        message = client._message(time.monotonic() + 10, do)
+        while "event" in message:
+            message = client._message(time.monotonic() + 10, do)
+        assert isinstance(message, dict)
+
+    ask()
+    client.ask("stop")
+
+
+def test_a_client_that_vanishes_stops_the_traffic(start: Start) -> None:
+    generator = start()
+    generator.open("left", "net_ring0")
+    generator.load([Flow(make_stream("round", HEADERS), "left", "left")])
+    generator._client.ask("rate", stream=0, pps=1000.0)
+    generator._client.ask("start", seconds=600.0)
+    generator._client.close()
+    for _ in range(100):
+        time.sleep(0.05)
+        try:
+            generator._client = Client(generator.socket, lambda: "")
+            told = generator._client.ask("results")
+            break
+        except (Refused, Failed):
+            generator._client.close()
+    assert told["interrupted"]
+    before = told["streams"][0]["sent"]["accepted"]
+    assert generator._client.ask("results")["streams"][0]["sent"]["accepted"] == before
+
+
+def test_one_client_at_a_time(start: Start) -> None:
+    generator = start()
+    with socket.socket(socket.AF_UNIX) as second:
+        second.connect(generator.socket)
+        assert b"another client" in second.recv(1000)
+    assert generator._client.ask("hello")["protocol"] == 1
+
+
+def test_a_server_waits_for_its_client_only_so_long(start: Start, tmp_path: Path) -> None:
+    generator = start()
+    device = f"net_virtio_user0,path={tmp_path}/nobody.sock,server=1,queues=1"
+    with pytest.raises(Refused, match=r"nobody came to .*nobody\.sock within 1 s"):
+        generator.open("alone", device, patience=1)
+    generator.open("left", "net_ring0")
+
+
+def test_a_socket_that_is_taken(start: Start, tmp_path: Path) -> None:
+    generator = start()
+    with pytest.raises(Failed, match="does not start"):
+        Generator(LocalMachine(), "/bin/false", str(tmp_path), (0, 1))
+    with pytest.raises(Refused, match="DPDK cannot open"):
+        generator.open("client", f"net_virtio_user0,path={tmp_path}/no-such.sock")
+
+
+def test_it_ends_by_itself_when_nobody_comes(program: str, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    done = subprocess.run(
+        [program, tmp_path / "s", "1", "--in-memory", "--no-telemetry", "--no-pci", "--lcores", "0@0,1@1"],
+        capture_output=True, timeout=30, check=False, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert time.monotonic() - begin >= 1
+    assert not (tmp_path / "s").exists()
