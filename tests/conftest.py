@@ -9,8 +9,15 @@ import pytest
 from hypothesis import settings
 
 # Timing says little on a shared machine; nothing is kept in the checkout, a failure prints how to repeat it.
-settings.register_profile("ouchi", deadline=None, database=None, print_blob=True)
-settings.load_profile("ouchi")
+settings.register_profile("quick", max_examples=50, deadline=None, database=None, print_blob=True)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=250)
+settings.load_profile("quick")  # --hypothesis-profile=thorough takes the other
+
+
+@pytest.fixture
+def thorough() -> bool:
+    """Whether time is no matter."""
+    return settings.get_current_profile_name() == "thorough"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

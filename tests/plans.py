@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from functools import cache
 from itertools import combinations
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from ouchi.cpulist import parse_cpus
 from ouchi.errors import Severity
 from ouchi.facts import Core, Facts, collect, physical_cores
-from ouchi.plan import GuestPlan, Plan, Pools
+from ouchi.plan import GuestPlan, Plan, Pools, make_plan
 from ouchi.site import Site, load_site
-from tests.hosts import reader
+from ouchi.wanted import Wanted
+from tests.hosts import CASES, reader
 
 OVERLAPPED = "overlapped: figures are not meaningful as performance"
 ONE = "  - {name: one, vcpus: 1, memory: 256 MiB, ports: [{network: left}]}\n"
@@ -19,11 +23,25 @@ LEFT = "  - {name: left, vlan: 101, subnet: 10.101.0.0/24}\n"
 
 
 @cache
+def expected(name: str) -> dict[str, Any]:
+    """What was derived by hand for a case; the same object for all, to be read only."""
+    return dict(YAML(typ="safe", pure=True).load((CASES / name / "expected.yaml").read_text()))
+
+
+@cache
 def facts_of(name: str) -> Facts:
     """The facts of a case."""
-    return collect(reader(name))
+    return collect(reader(name), expected(name).get("session", ""))
 
 
+@cache
+def wanted_of(name: str) -> Wanted:
+    """The site of a case, its facts and the plan for both."""
+    site = load_site((CASES / name / "site.yaml").read_bytes(), "site.yaml")
+    return Wanted("site.yaml", False, site, facts_of(name), make_plan(site, facts_of(name)))
+
+
+@cache
 def site_with(text: str = "", servers: str = ONE, networks: str = LEFT) -> Site:
     """A site with these lines in it, one network ``left`` and one server unless told otherwise."""
     return load_site(
@@ -60,13 +78,14 @@ def check_rules(plan: Plan, facts: Facts, site: Site) -> None:
     _check_isolated(plan)
     _check_guests(plan, facts, cores)
     _check_memory(plan, facts)
-    assert int(plan.to_json()["masks"]["pmd"], 16) == sum(1 << cpu for cpu in plan.pools.pmd)
-    assert plan.ovs_other_config["pmd-cpu-mask"] == plan.to_json()["masks"]["pmd"]
+    plain = plan.to_json()
+    assert int(plain["masks"]["pmd"], 16) == sum(1 << cpu for cpu in plan.pools.pmd)
+    assert plan.ovs_other_config["pmd-cpu-mask"] == plain["masks"]["pmd"]
     assert {nic.address for nic in plan.nics} == {nic.address for nic in facts.nics if nic.address}
     assert all(nic.reason and nic.dpdk.reason for nic in plan.nics)
     assert all(reason.topic and reason.choice and reason.because for reason in plan.reasons)
     assert all(finding.severity is not Severity.ERROR and finding.claim for finding in plan.findings)
-    assert json.loads(json.dumps(plan.to_json())) == plan.to_json()
+    assert json.loads(json.dumps(plain)) == plain
 
 
 def _without(cores: tuple[Core, ...], forbidden: set[int]) -> list[tuple[int, ...]]:

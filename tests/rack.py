@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
-from ouchi.facts import Facts, collect
+from ouchi.facts import Facts
 from ouchi.plan import Style, make_plan
 from ouchi.render.host import Host
 from ouchi.site import load_site
-from tests.hosts import reader
+from tests.plans import facts_of
 
 CARDS = """nics:
   - {nic: ens4f0, physnet: physnet1}
@@ -27,17 +28,18 @@ SMALL = """servers:
 """
 
 
+@cache
 def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Host:
     """The big host; its cards are X710s with SR-IOV."""
-    facts = collect(reader("dual-socket-nic-on-node-1"))
+    facts = facts_of("dual-socket-nic-on-node-1")
     cards = tuple(replace(nic, vendor="8086", device="1572", vfs_total=64, group_with=()) for nic in facts.nics)
     return _host(replace(facts, nics=cards, ovs_version=ovs_version), CARDS + NETWORKS + SERVERS, style)
 
 
+@cache
 def small(ovs_version: str = "3.1.0") -> Host:
     """Two CPUs, without a card for the data plane: the polling thread shares a CPU with the host."""
-    facts = collect(reader("vm-2-cpus"))
-    return _host(replace(facts, ovs_version=ovs_version), NETWORKS + SMALL, None)
+    return _host(replace(facts_of("vm-2-cpus"), ovs_version=ovs_version), NETWORKS + SMALL, None)
 
 
 def _host(facts: Facts, text: str, style: Style | None) -> Host:

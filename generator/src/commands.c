@@ -233,6 +233,7 @@ static struct stream *stream_of(json_t *object, struct problem *problem)
     stream->burst = (unsigned)fields_whole(&fields, "burst", 1, BURST_MOST, 32);
     stream->pps = fields_number(&fields, "pps", 0, 1e9, REQUIRED);
     stream->slack = fields_number(&fields, "slack", 0, 1, 100e-6);
+    stream->make_up = fields_number(&fields, "make_up", 0, 10, 0.05);
     json_t *frames = fields_list(&fields, "frames", true), *order = fields_list(&fields, "order", false),
            *changing = fields_list(&fields, "fields", false);
     if (fields.good && json_array_size(changing) > FIELDS_MOST)

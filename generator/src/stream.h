@@ -51,7 +51,8 @@ struct stream {
     struct port *from, *to; /* to may be NULL: only sent */
     unsigned queue, burst, worker;
     double pps; /* 0: as fast as the port takes them */
-    double slack; /* seconds; what was missed longer ago is not made up for */
+    double slack;   /* seconds; what was missed for so long is made up for at once */
+    double make_up; /* what was missed for longer is, by sending so much faster (a share of the rate) */
     struct frame *frames;
     unsigned frames_count;
     uint32_t *order;
@@ -73,6 +74,7 @@ struct stream {
         uint64_t late, choked;               /* never sent: the worker was away; the port took no more */
         uint64_t refused, no_buffers;        /* bursts */
         uint64_t first_tsc, last_tsc;
+        double credit, credit_at; /* frames that may be sent now; cycles since the start */
         uint64_t random;
         struct histogram lateness; /* of each burst, in sixteenths of... see SIGNATURE_TIME_SHIFT */
     } sent __attribute__((aligned(64)));

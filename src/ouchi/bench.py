@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,17 +30,19 @@ from ouchi.steps import hugepages
 
 HUGEPAGES_MIB = 320
 """What the generator and a guest's testpmd take, on top of the plan's: packet buffers of two ports and two streams each."""
-OFFER = 0.98
-"""Of the most that was accepted: the highest rate to search at, which the generator can then also keep."""
+OFFER = 0.97
+"""Of the most that was accepted: the highest rate to search at."""
+LESS, TRIES = 0.93, 5
+"""Where the ports do not take even that steadily, the search begins again at so much of it, so many times."""
 LEAST_PPS = 10_000.0
 LATENCY_AT = (0.1, 0.5, 0.9)
 """Fractions of the rate found, as FD.io CSIT reports latency."""
-PROBES, PROBE_SECONDS = 3, 0.5
+PROBES, PROBE_SECONDS = 5, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be measured. ``most_seconds`` bounds one search; ``rate`` is a single trial in place of a search."""
+    """What is to be measured. ``most_seconds`` bounds one search."""
 
     path: str
     sizes: tuple[str, ...]
@@ -119,14 +122,20 @@ class Bench:
             self._timeline.emit(Kind.PROGRESS, "measure", task, _standing(trial, standing))
 
         most = self._most(traffic, keep)
-        found = search(
-            traffic,
-            wish.goals,
-            most_pps=most,
-            least_pps=min(LEAST_PPS, most / 10),
-            most_seconds=wish.most_seconds,
-            on_trial=told,
-        )
+        for _ in range(TRIES):
+            left = wish.most_seconds - (self._timeline.now() - begin)
+            found = search(
+                traffic,
+                wish.goals,
+                most_pps=most,
+                least_pps=min(LEAST_PPS, most / 10),
+                most_seconds=left,
+                on_trial=told,
+            )
+            if found.complete or found.interrupted or any(trial.valid for trial in found.trials):
+                break
+            most *= LESS
+        found = replace(found, bounds=tuple(_told_why(bounds, most) for bounds in found.bounds))
         latency = () if found.interrupted else self._latency(found.bounds, traffic, keep)
         self._results.append(Result(size, repeat, found.bounds, latency))
         writer.results(self._results, summarise(self._results))
@@ -135,7 +144,7 @@ class Bench:
         return found
 
     def _most(self, traffic: Traffic, keep: Callable[[Trial], None]) -> float:
-        """A little below the least of what the ports took when as much as possible was offered (pps, all streams)."""
+        """A little below what the ports took when as much as possible was offered (pps, all streams)."""
         taken = []
         for _ in range(PROBES):
             trial = traffic.trial(0, PROBE_SECONDS, "as much as the ports take")
@@ -143,7 +152,7 @@ class Bench:
             taken.append(trial.sent_pps)
         if not min(taken):
             raise Failed(error("the ports take no frames", where=traffic.flows[0].sent_from, remedy="ouchi status"))
-        return OFFER * sorted(taken)[len(taken) // 2]
+        return OFFER * statistics.median(taken)
 
     def _latency(
         self, bounds: tuple[Bounds, ...], traffic: Traffic, keep: Callable[[Trial], None]
@@ -221,6 +230,13 @@ def bounds_text(bounds: Bounds) -> str:
     """``NDR 1.93–1.94 Mpps``; a question mark where there is no bound."""
     low, high = (f"{value / 1e6:.3f}" if value is not None else "?" for value in (bounds.lower_pps, bounds.upper_pps))
     return f"{bounds.goal.name} {low}–{high} Mpps"
+
+
+def _told_why(bounds: Bounds, most: float) -> Bounds:
+    """Where nothing was lost up to the highest rate there is: why there is no upper bound."""
+    if bounds.upper_pps is not None or bounds.lower_pps is None or bounds.lower_pps < most * (1 - 1e-9):
+        return bounds
+    return replace(bounds, reason=f"not lost up to {most / 1e6:.3f} Mpps; the ports take hardly more than that")
 
 
 def _standing(trial: Trial, standing: Standing) -> str:

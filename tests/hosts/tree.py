@@ -81,14 +81,12 @@ class Tree:
 
     def to_folder(self, folder: RealPath) -> None:
         """Write everything below a folder, as a snapshot that is a folder."""
+        for path in {os.path.dirname(path) for path in (*self.files, *self.links)}:
+            os.makedirs(f"{folder}{path}", exist_ok=True)
         for path, content in self.files.items():
-            file = folder / path.lstrip("/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+            RealPath(f"{folder}{path}").write_bytes(content)
         for path, target in self.links.items():
-            file = folder / path.lstrip("/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.symlink_to(target)
+            os.symlink(target, f"{folder}{path}")
 
     def to_tar(self, file: RealPath) -> None:
         """Write everything to a tar; it is compressed as the file's name ends (``.gz``, ``.xz``)."""

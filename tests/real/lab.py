@@ -203,13 +203,14 @@ from ouchi.cloud import environment
 from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
+from ouchi.measure import build, guest
 from ouchi.steps import packages
 from ouchi.up import PACKAGES
 from ouchi.vnf.image import BUILD_PACKAGES, build_image
 import sys
 machine, instance = LocalMachine(), Instance()
 say = lambda text: print(text, file=sys.stderr)
-packages.install(machine, Journal(machine, sys.argv[1]), (*PACKAGES, *BUILD_PACKAGES), say)
+packages.install(machine, Journal(machine, sys.argv[1]), (*PACKAGES, *BUILD_PACKAGES, *build.PACKAGES, guest.PACKAGE), say)
 environment.install(machine, instance, say)
 environment.link_libvirt(machine, instance)
 build_image(machine, f"{instance.cache}/images", say)

@@ -17,6 +17,7 @@ import pytest
 from guardian import lent_hugepages
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lab import prepare_cache
 
 from ouchi.errors import Failed
 from ouchi.machine.local import LocalMachine
@@ -43,6 +44,7 @@ HEADERS = Headers(
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The generator with AddressSanitizer and UndefinedBehaviorSanitizer, warnings being errors."""
+    prepare_cache()
     work = tmp_path_factory.mktemp("generator")
     subprocess.run(
         ["meson", "setup", work, HOME / "generator", "-Db_sanitize=address,undefined", "-Doptimization=1", "-Db_lundef=false"],

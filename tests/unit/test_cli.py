@@ -26,7 +26,21 @@ from ouchi.machine import privilege
 from ouchi.plan import Style
 
 SRC = Path(ouchi.__file__).parents[1]
-NAMES = ["up", "down", "status", "inspect", "plan", "render", "logs", "openstack", "console", "env", "completion"]
+NAMES = [
+    "up",
+    "down",
+    "status",
+    "inspect",
+    "plan",
+    "render",
+    "bench",
+    "report",
+    "logs",
+    "openstack",
+    "console",
+    "env",
+    "completion",
+]
 
 Ouchi = Callable[..., int]
 

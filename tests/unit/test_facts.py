@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.errors import BadInput
@@ -167,7 +168,6 @@ def test_distribution_quotes() -> None:
     assert (found.id, found.version, found.codename, found.pretty) == ("debian", "12", "", "Debian = 12")
 
 
-@settings(max_examples=150)
 @given(st.text(max_size=200), st.text(max_size=200), st.text(max_size=200))
 def test_parsers_take_any_text(trie: str, route: str, inet6: str) -> None:
     interface_addresses("|-- 1.2.3.4\n/32 host LOCAL\n" + trie, "Iface\n" + route, inet6)
@@ -176,13 +176,16 @@ def test_parsers_take_any_text(trie: str, route: str, inet6: str) -> None:
     parse_distribution(trie)
 
 
-@settings(max_examples=60)
+@cache
+def files_in(root: Path) -> list[str]:
+    return sorted(f"/{path.relative_to(root)}" for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+
+
 @given(st.data())
 def test_any_text_in_any_file_of_a_snapshot(data: st.DataObject) -> None:
     root = folder("ryzen-5-3600")
-    files = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    broken = data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=6))
-    texts = {f"/{name}": data.draw(st.text(max_size=60)) for name in broken}
+    broken = data.draw(st.lists(st.sampled_from(files_in(root)), min_size=1, max_size=6))
+    texts = {path: data.draw(st.text(max_size=60)) for path in broken}
 
     class Broken(SnapshotReader):
         def read(self, path: object) -> str:

@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.facts import Nic, PcieLink, collect
@@ -163,7 +163,6 @@ def test_a_group_of_thousands_stays_small() -> None:
     assert len(nics(tree)["0000:05:00.0"].group_with) <= MOST_MATES
 
 
-@settings(max_examples=80)
 @given(st.data())
 def test_any_bytes_in_any_file(data: st.DataObject) -> None:
     tree = x710()

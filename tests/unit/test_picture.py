@@ -10,7 +10,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -26,10 +26,8 @@ from ouchi.facts import (
     Processor,
     Support,
     System,
-    collect,
 )
 from ouchi.facts.nics import PcieLink
-from ouchi.plan import make_plan
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Plan, Pools
 from ouchi.report.picture import picture_text, svg, terminal
 from ouchi.report.picture.content import content_of
@@ -38,8 +36,8 @@ from ouchi.report.picture.shapes import Measures, Part, Picture
 from ouchi.report.picture.style import PAINTS
 from ouchi.report.picture.svg import geometry
 from ouchi.report.picture.threads import guest_tag
-from ouchi.site import load_site
-from tests.hosts import CASES, names, reader
+from tests.hosts import names
+from tests.plans import facts_of, wanted_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 POOLS = ("host", "pmd", "dedicated", "shared")
@@ -193,11 +191,13 @@ def colours(group: ET.Element) -> tuple[str, ...]:
 
 def overlapping(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
     """Pairs that cover each other, by a sweep from the top."""
-    found, open_parts = [], []
+    found: list[tuple[Part, Part]] = []
+    begun: list[tuple[int, int, int, Part]] = []
     for part in sorted(parts, key=lambda part: part.y):
-        open_parts = [other for other in open_parts if other.bottom > part.y]
-        found += [(other, part) for other in open_parts if other.x < part.right and part.x < other.right]
-        open_parts.append(part)
+        x, right, y = part.x, part.right, part.y
+        begun = [other for other in begun if other[2] > y]
+        found += [(other, part) for its_x, its_right, _, other in begun if its_x < right and x < its_right]
+        begun.append((x, right, part.bottom, part))
     return found
 
 
@@ -224,8 +224,9 @@ def check_geometry(picture: Picture) -> None:
         assert one.holds(other) or other.holds(one)
     holders = {"cpu": "core", "note": "core", "core": "frame", "group": "frame", "chip": "card"}
     for inner, outer in holders.items():
-        for part in kinds.get(inner, []):
-            assert any(box.holds(part) for box in kinds[outer])
+        held, boxes = kinds.get(inner, []), kinds.get(outer, [])
+        inside = {id(part) for box, part in overlapping(boxes + held) if box.kind == outer and box.holds(part)}
+        assert inside >= {id(part) for part in held}
 
 
 def check_text_fits(picture: Picture, measures_text: dict[str, int]) -> None:
@@ -316,17 +317,15 @@ def test_each_host(name: str, planned: bool) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_each_case(name: str) -> None:
-    facts = collect(reader(name))
-    check_svg(facts, None)
-    check_terminal(facts, None, 80)
+    check_svg(facts_of(name), None)
+    check_terminal(facts_of(name), None, 80)
 
 
 @pytest.mark.parametrize("name", ["ryzen-5-3600", "core-i5-13500", "xeon-gold-6542y-snc2", "vm-2-cpus"])
 def test_a_case_with_the_plan_that_it_gets(name: str) -> None:
-    facts = collect(reader(name))
-    found = make_plan(load_site((CASES / name / "site.yaml").read_bytes(), "site.yaml"), facts)
-    check_svg(facts, found)
-    check_terminal(facts, found, 80)
+    wanted = wanted_of(name)
+    check_svg(wanted.facts, wanted.plan)
+    check_terminal(wanted.facts, wanted.plan, 80)
 
 
 @st.composite
@@ -382,7 +381,6 @@ def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
     return facts, plan(chosen, guests, roles, isolated=tuple(sorted({*pools["pmd"], *pools["dedicated"]})))
 
 
-@settings(max_examples=60, deadline=None)
 @given(machines(), st.integers(72, 130))
 def test_any_machine(machine: tuple[Facts, Plan | None], width: int) -> None:
     check_svg(*machine)

@@ -4,56 +4,45 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from ouchi.cpulist import format_cpus
 from ouchi.errors import BadInput
-from ouchi.facts import Cpu, collect
-from ouchi.plan import Plan, Style, make_plan
+from ouchi.facts import Cpu
+from ouchi.plan import Style, make_plan
 from ouchi.plan.keys import sleep_key
 from ouchi.plan.packing import in_novas_order, pack
 from ouchi.plan.values import mask
-from ouchi.site import load_site
-from tests.hosts import CASES, names, reader
-from tests.plans import OVERLAPPED, check_rules, claims, facts_of, site_with
+from tests.hosts import CASES, names
+from tests.plans import OVERLAPPED, check_rules, claims, expected, facts_of, site_with, wanted_of
 
 
 def told(error: pytest.ExceptionInfo[BadInput]) -> str:
     return "\n".join(map(str, error.value.findings))
 
 
-def plan_of(name: str) -> tuple[Plan, dict[str, Any]]:
-    """The plan of a case, and what was derived by hand."""
-    expected = dict(YAML(typ="safe", pure=True).load((CASES / name / "expected.yaml").read_text()))
-    site = load_site((CASES / name / "site.yaml").read_bytes(), "site.yaml")
-    facts = collect(reader(name), expected.get("session", ""))
-    plan = make_plan(site, facts)
-    check_rules(plan, facts, site)
-    return plan, expected
-
-
 @pytest.mark.parametrize("name", names())
 def test_the_plan_of_each_case_is_the_one_derived_by_hand(name: str) -> None:
-    plan, expected = plan_of(name)
-    assert plan.name == expected["name"]
-    assert {pool: format_cpus(cpus) for pool, cpus in plan.pools.to_json().items()} == expected["pools"]
-    assert format_cpus(plan.isolated) == expected["isolated"]
-    assert mask(plan.pools.pmd) == expected["pmd_mask"]
-    assert {guest.name: format_cpus(guest.cpus) for guest in plan.guests} == expected["guests"]
+    plan, want = wanted_of(name).plan, expected(name)
+    assert plan.name == want["name"]
+    assert {pool: format_cpus(cpus) for pool, cpus in plan.pools.to_json().items()} == want["pools"]
+    assert format_cpus(plan.isolated) == want["isolated"]
+    assert mask(plan.pools.pmd) == want["pmd_mask"]
+    assert {guest.name: format_cpus(guest.cpus) for guest in plan.guests} == want["guests"]
     drivers = {nic.name: {"role": nic.role, "pmd": nic.dpdk.pmd if nic.dpdk.supported else ""} for nic in plan.nics}
-    assert drivers == expected["nics"]
+    assert drivers == want["nics"]
     # That no physical card is attached yet is said wherever there is one.
     others = [claim for claim in claims(plan) if "has no uplink yet" not in claim]
-    assert len(others) == len(expected["findings"])
-    assert all(found.startswith(wanted) for found, wanted in zip(others, expected["findings"], strict=True))
+    assert len(others) == len(want["findings"])
+    assert all(found.startswith(wanted) for found, wanted in zip(others, want["findings"], strict=True))
 
 
 @pytest.mark.parametrize("name", names())
 def test_the_whole_plan_of_each_case_is_as_recorded(name: str) -> None:
-    plan, _ = plan_of(name)
+    wanted = wanted_of(name)
+    plan = wanted.plan
+    check_rules(plan, wanted.facts, wanted.site)
     found = json.loads(json.dumps(plan.to_json()))
     reasons = found.pop("reasons")  # words may change; that each choice has some may not
     assert found == json.loads((CASES / name / "plan.json").read_text())

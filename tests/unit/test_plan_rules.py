@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -60,23 +58,23 @@ def sites(draw: st.DrawFn, facts: Facts) -> Site:
     return site_with(text, servers, networks)
 
 
-@settings(max_examples=80, suppress_health_check=UNHURRIED)
+@settings(suppress_health_check=UNHURRIED)
 @given(st.data(), hosts(), STYLES)
 def test_a_plan_keeps_the_rules_or_says_why_there_is_none(
     data: st.DataObject, facts: Facts, style: Style | None
 ) -> None:
     site = data.draw(sites(facts))
-    before = deepcopy((site.to_json(), facts))
+    before = hash((site, facts))  # both are values all through: nothing that has a hash can change in place
     plan = plan_or_findings(site, facts, style)
     if not isinstance(plan, Plan):
         assert all(finding.where and finding.claim and finding.expected for finding in plan)
         return
     check_rules(plan, facts, site)
     assert make_plan(site, facts, style) == plan
-    assert (site.to_json(), facts) == before
+    assert hash((site, facts)) == before
 
 
-@settings(max_examples=60, suppress_health_check=UNHURRIED)
+@settings(suppress_health_check=UNHURRIED)
 @given(hosts(256), st.sampled_from(Style))
 def test_each_alternative_is_the_plan_that_its_name_chooses(facts: Facts, style: Style) -> None:
     site = site_with()
@@ -90,7 +88,7 @@ def test_each_alternative_is_the_plan_that_its_name_chooses(facts: Facts, style:
     assert (plan.name == style) != any(f"a plan for {style} would gain nothing" in one.claim for one in plan.findings)
 
 
-@settings(max_examples=80, suppress_health_check=UNHURRIED)
+@settings(suppress_health_check=UNHURRIED)
 @given(st.data(), hosts(512), st.sampled_from(Style))
 def test_polling_is_where_the_cards_are_and_on_the_fast_cores(data: st.DataObject, facts: Facts, style: Style) -> None:
     free = [nic for nic in facts.nics if not nic.default_route]
@@ -115,7 +113,7 @@ def test_polling_is_where_the_cards_are_and_on_the_fast_cores(data: st.DataObjec
     assert len(set(rxqs)) == len(rxqs)
 
 
-@settings(max_examples=60, suppress_health_check=UNHURRIED)
+@settings(suppress_health_check=UNHURRIED)
 @given(st.data(), hosts(64))
 def test_pools_of_the_file_are_kept_to_the_letter_or_refused(data: st.DataObject, facts: Facts) -> None:
     online = [cpu.id for cpu in facts.cpus if cpu.online]

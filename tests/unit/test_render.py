@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from ruamel.yaml import YAML
 
+from ouchi.cli import main
 from ouchi.errors import BadInput
 from ouchi.plan import Style
 from ouchi.render.files import MARK, ours
@@ -308,10 +310,7 @@ def test_another_style_has_another_text() -> None:
 # --- the command
 
 
-def ouchi(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"}
-    argv = [sys.executable, "-m", "ouchi", "render", *words]
-    return subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -320,14 +319,32 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-SNAPSHOT = ("--snapshot", str(folder("vm-8-cpus")))
+@pytest.fixture
+def ouchi(place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run ``ouchi render WORDS...`` for a snapshot, in a folder with its site file."""
+    monkeypatch.chdir(place)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = ["ouchi", "render", *words, "--snapshot", str(folder("vm-8-cpus"))]
+        monkeypatch.setattr(sys, "argv", argv)
+        return subprocess.CompletedProcess(argv, main(), *capfd.readouterr())
+
+    return run
 
 
-def test_one_file_is_printed_as_it_is_and_several_with_their_paths(place: Path) -> None:
-    one = ouchi("--to", "kernel", *SNAPSHOT, cwd=place)
+def test_as_a_program(place: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"}
+    argv = [sys.executable, "-m", "ouchi", "render", "--to", "kernel", "--snapshot", str(folder("vm-8-cpus"))]
+    done = subprocess.run(argv, cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("# Made by ouchi")
+
+
+def test_one_file_is_printed_as_it_is_and_several_with_their_paths(ouchi: Run) -> None:
+    one = ouchi("--to", "kernel")
     assert (one.returncode, one.stderr) == (0, "")
     assert one.stdout.startswith("# Made by ouchi")
-    two = ouchi("--to", "kernel", "--to", "irqbalance", *SNAPSHOT, cwd=place)
+    two = ouchi("--to", "kernel", "--to", "irqbalance")
     assert re.findall(r"^==> (.*) <==$", two.stdout, re.MULTILINE) == [
         "kernel/etc/default/grub.d/90-ouchi.cfg",
         "irqbalance/etc/systemd/system/irqbalance.service.d/90-ouchi.conf",
@@ -335,29 +352,29 @@ def test_one_file_is_printed_as_it_is_and_several_with_their_paths(place: Path) 
     assert one.stdout in two.stdout
 
 
-def test_files_are_written_again_but_only_ours(place: Path) -> None:
-    first = ouchi("--to", "all", "-o", "out", *SNAPSHOT, cwd=place)
+def test_files_are_written_again_but_only_ours(ouchi: Run, place: Path) -> None:
+    first = ouchi("--to", "all", "-o", "out")
     assert first.returncode == 0, first.stderr
     assert {line.split(": ")[1] for line in first.stdout.splitlines()} == {"written"}
     assert {path.name for path in (place / "out").iterdir()} == set(TARGETS)
     assert (place / "out/ovs/ovs.sh").stat().st_mode & 0o777 == 0o755
-    again = ouchi("--to", "all", "-o", "out", *SNAPSHOT, cwd=place)
+    again = ouchi("--to", "all", "-o", "out")
     assert {line.split(": ")[1] for line in again.stdout.splitlines()} == {"as it was"}
     kernel = place / "out/kernel/etc/default/grub.d/90-ouchi.cfg"
     kernel.write_text(kernel.read_text() + "# an older plan\n")
-    assert "90-ouchi.cfg: written" in ouchi("--to", "kernel", "-o", "out", *SNAPSHOT, cwd=place).stdout
+    assert "90-ouchi.cfg: written" in ouchi("--to", "kernel", "-o", "out").stdout
     kernel.write_text("GRUB_TIMEOUT=1\n")
     (place / "out/ovs/ovs.sh").write_text("#!/bin/sh\n")
     tuned = place / "out/tuned/etc/tuned/ouchi/tuned.conf"
     tuned.unlink()
-    refused = ouchi("--to", "all", "-o", "out", *SNAPSHOT, cwd=place)
+    refused = ouchi("--to", "all", "-o", "out")
     assert refused.returncode == 2
     assert refused.stderr.count("a file is in the way that ouchi did not write") == 2
     assert kernel.read_text() == "GRUB_TIMEOUT=1\n"
     assert not tuned.exists(), "nothing is written when something is in the way"
 
 
-def test_a_mistake_is_a_finding(place: Path) -> None:
+def test_a_mistake_is_a_finding(ouchi: Run) -> None:
     for words, status, part in (
         (("--to", "vmware"), 2, "'vmware' is not one of"),
         ((), 2, "Missing option '--to'"),
@@ -365,12 +382,12 @@ def test_a_mistake_is_a_finding(place: Path) -> None:
         (("--to", "kernel", "--site", "none.yaml"), 0, "there is no none.yaml"),
         (("--to", "kernel", "-o", "ouchi.yaml/below"), 2, "the files cannot be written"),
     ):
-        done = ouchi(*words, *SNAPSHOT, cwd=place)
+        done = ouchi(*words)
         assert (done.returncode, part in done.stderr) == (status, True), done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_choose_takes_another_alternative(place: Path) -> None:
-    assert 'plan "capacity"' in ouchi("--to", "kernel", *SNAPSHOT, cwd=place).stdout
-    chosen = ouchi("--to", "kernel", "--choose", "power", *SNAPSHOT, cwd=place)
+def test_choose_takes_another_alternative(ouchi: Run) -> None:
+    assert 'plan "capacity"' in ouchi("--to", "kernel").stdout
+    chosen = ouchi("--to", "kernel", "--choose", "power")
     assert chosen.returncode == 0, chosen.stderr

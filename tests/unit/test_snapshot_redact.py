@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.facts.addresses import interface_addresses
@@ -100,7 +100,6 @@ def networks(draw: st.DrawFn) -> list[tuple[str, ipaddress.IPv4Interface]]:
     return found
 
 
-@settings(max_examples=150)
 @given(networks())
 def test_an_address_is_in_a_subnet_exactly_when_it_was_before(found: list[tuple[str, ipaddress.IPv4Interface]]) -> None:
     def word(address: ipaddress.IPv4Address) -> str:

@@ -102,6 +102,12 @@ class Machine(Reader, Protocol):
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         """Replace a file at once (never half-written); its folder must exist."""
 
+    def append(self, path: Path, text: str) -> None:
+        """Add to the end of a file; it is with the kernel, out of reach of our own death, when this returns.
+
+        Raises :class:`OSError`.
+        """
+
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
         """Make a folder and those above it; True when it was not there."""
 

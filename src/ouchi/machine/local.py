@@ -149,6 +149,10 @@ class LocalMachine:
                 os.unlink(temporary)
             raise
 
+    def append(self, path: Path, text: str) -> None:
+        with open(path, "ab") as file:
+            file.write(text.encode())
+
     def poke(self, path: Path, text: str) -> None:
         with open(path, "w", encoding="ascii") as file:
             file.write(text)

@@ -10,7 +10,7 @@ from ouchi.errors import BadInput, error
 from ouchi.measure.device import Device
 from ouchi.measure.trial import Trial
 
-ATTEMPTS = 3
+ATTEMPTS = 10
 """How often a trial is run until one is valid."""
 INTERRUPTED = "stopped by the user"
 """The reason after Ctrl-C."""

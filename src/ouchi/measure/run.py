@@ -63,9 +63,9 @@ class RunWriter:
         self._write(f"{name}.json", value)
 
     def add(self, size: str, repeat: int, trial: Trial) -> None:
-        """Keep a trial. Raises CommandFailed when there is no room for it."""
+        """Keep a trial. Raises OSError when there is no room for it."""
         line = json.dumps(Recorded(size, repeat, trial).to_json(), separators=(",", ":"), allow_nan=False)
-        append(self._machine, self._folder / TRIALS, line + "\n")
+        self._machine.append(self._folder / TRIALS, line + "\n")
 
     def results(
         self, results: Iterable[Result], summary: Sequence[Summary] = (), comparison: Mapping[str, Any] | None = None
@@ -88,14 +88,6 @@ class RunWriter:
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         self._machine.write(self._folder / name, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def append(machine: Machine, path: Path, text: str) -> None:
-    """Add ``text`` to the end of a file; it is with the kernel, out of reach of our own death, when this returns.
-
-    The door has no way to append yet, so a program does it. Raises CommandFailed when there is no room.
-    """
-    machine.run(("tee", "-a", "--", str(path)), input=text)
 
 
 def read_run(machine: Reader, folder: Path) -> Run:

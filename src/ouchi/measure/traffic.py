@@ -20,7 +20,7 @@ class Traffic:
     """A :class:`~ouchi.measure.device.Device` of flows that the generator has loaded.
 
     ``drain``: seconds of receiving after the last frame. ``line_bits``: bit/s of the wire, None without one.
-    ``ring``: what the path's rings hold (packets). ``read_counters``: what else is counted, read after the drain.
+    ``ring``: what the path's rings hold (packets). ``read_counters``: what else was counted since it was called last.
     """
 
     generator: Generator
@@ -41,6 +41,7 @@ class Traffic:
         self._number += 1
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         rates = [pps / len(self.flows)] * len(self.flows)
+        self.read_counters()  # from here on
         told = self.generator.run(rates, seconds=seconds, drain=self.drain, stall=STALL, progress=self.progress)
         trial = read_trial(told, self.flows, self._number, label, pps, seconds, began)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})

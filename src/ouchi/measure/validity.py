@@ -101,14 +101,14 @@ def _rate_missed(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
 
 
 def _stalled(trial: Trial, ring: int) -> tuple[str, ...]:
-    """A stall matters once more packets of a stream come due in it than a ring holds.
+    """A stall matters when packets were lost and more of a stream arrive in it than a ring holds.
 
-    Fewer are caught up with unharmed. More either overflow the receiver's ring or leave in a burst that the path
-    would not have seen at the rate asked for; either way the loss would be the generator's.
+    The core that stalls is the one that receives: its ring overflows and the loss is the generator's. Without loss
+    the trial shows what it seems to show.
     """
     each = trial.intended_pps / max(1, len(trial.streams))
     due = trial.stalls.longest_us / 1e6 * each
-    if due <= ring:
+    if due <= ring or not any(stream.lost > 0 for stream in trial.streams):
         return ()
     longest = f"{trial.stalls.longest_us:,.0f} µs"
     return (f"the generator stalled for {longest}, in which {due:,.0f} packets came due (a ring holds {ring:,})",)
