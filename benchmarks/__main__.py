@@ -19,6 +19,7 @@ from benchmarks.fresh import check_alone, check_tools, measure_fresh, tidy
 from benchmarks.host import read_host
 from benchmarks.planning import measure_planning
 from benchmarks.report import as_json, markdown
+from benchmarks.traffic import measure_traffic
 from ouchi.cli import show
 from ouchi.errors import BadInput, Failed, OuchiError, error
 from ouchi.events import Event
@@ -28,7 +29,8 @@ from ouchi.machine.processes import marked
 
 HOME = str(Path(__file__).resolve().parents[1])
 CYCLE = ("up", "nothing", "memory", "down", "resume")
-NAMES = ("commands", "planning", *CYCLE, "fresh")
+ALONE = ("commands", "planning", "traffic")
+NAMES = (*ALONE, *CYCLE, "fresh")
 COMMAND_RUNS = 20
 
 
@@ -51,7 +53,7 @@ def command(
     The packages and the cache in /var/lib/ouchi stay; all else is as before when it ends. Exit status: 0 measured,
     2 refused, nothing changed, 3 something failed (what was measured before is printed).
     """
-    wanted = set(names or ("commands", "planning", *CYCLE)) | ({"fresh"} if fresh else set())
+    wanted = set(names or (*ALONE, *CYCLE)) | ({"fresh"} if fresh else set())
     host, record = read_host(LocalMachine()), Record()
     status = 0
     try:
@@ -76,18 +78,13 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
     there = bool(marked(instance.name))
     # Memory alone is read from the instance that runs, whoever started it.
     cycles = bool(wanted & {*CYCLE}) and not (there and wanted & {*CYCLE} == {"memory"})
-    if wanted - {"commands", "planning"} and os.geteuid() != 0:
-        raise BadInput(error("root is needed", found=f"user id {os.geteuid()}", remedy="sudo benchmarks/run"))
-    if cycles and not destroy:
-        check_nothing_to_lose(machine, instance)
-    if "fresh" in wanted:
-        check_tools(machine)
-    if "fresh" in wanted and not cycles:
-        check_alone(machine, instance)
+    check(wanted, cycles, destroy, machine, instance)
     if "commands" in wanted:
         measure_commands(record, say)
     if "planning" in wanted:
         measure_planning(record, say)
+    if "traffic" in wanted:
+        measure_traffic(ouchi, record, say)
     if not cycles and "memory" in wanted:
         take_memory(machine, instance, record, say)
     if not cycles and "fresh" not in wanted:
@@ -103,6 +100,18 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
     finally:
         with contextlib.suppress(OSError):  # not empty: a cache waits there for the next run
             os.rmdir(WORK)
+
+
+def check(wanted: set[str], cycles: bool, destroy: bool, machine: LocalMachine, instance: Instance) -> None:
+    """Refuse what cannot be measured here, before anything is changed."""
+    if wanted - {"commands", "planning"} and os.geteuid() != 0:
+        raise BadInput(error("root is needed", found=f"user id {os.geteuid()}", remedy="sudo benchmarks/run"))
+    if (cycles or "traffic" in wanted) and not destroy:
+        check_nothing_to_lose(machine, instance)
+    if "fresh" in wanted:
+        check_tools(machine)
+    if "fresh" in wanted and not cycles:
+        check_alone(machine, instance)
 
 
 def measure_commands(record: Record, say: Say) -> None:

@@ -107,10 +107,10 @@ class Ouchi:
     words: tuple[str, ...]
     hear: Callable[[Event], None]
 
-    def run(self, *words: str, seconds: float = 900) -> Ran:
+    def run(self, *words: str, seconds: float = 900, fine: Sequence[int] = (0,)) -> Ran:
         """Run one of its commands. Raises :class:`~ouchi.errors.Failed` with its own findings when it fails."""
         ran = run((*self.words, *words), seconds=seconds, hear=self.hear)
-        if ran.status:
+        if ran.status not in fine:
             raise Failed(
                 error(
                     f"ouchi {words[0]} failed with status {ran.status} after {ran.seconds:.1f} s",

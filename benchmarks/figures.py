@@ -11,13 +11,17 @@ GB = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: a short name, what it is, its unit, how many decimals mean something, and the most it should be."""
+    """One figure: a short name, what it is, its unit, how many decimals mean something, and the most it should be.
+
+    ``at_least``: the target is the least it should be.
+    """
 
     name: str
     title: str
     unit: str
     decimals: int
     target: float | None = None
+    at_least: bool = False
 
     def text(self, value: float) -> str:
         """A value with the decimals of this figure."""
@@ -39,6 +43,23 @@ FIGURES = (
     Figure("plan-big", "The same with 1024 CPUs and 64 NICs", "ms", 0, 200),
     Figure("plan-many", "10,000 hosts planned from their snapshots, two processes", "s", 1, 60),
     Figure("plan-memory", "The larger of those processes at its end", "MB", 0),
+    Figure("traffic-sends", "Generator: 64 B frames sent by one core into net_null", "Mpps", 1, 14.88, at_least=True),
+    Figure("testpmd-sends", "testpmd txonly there (no sequence, no time), in turn with it", "Mpps", 1),
+    Figure("traffic-receives", "Generator: received and checked by one core", "Mpps", 1, 12, at_least=True),
+    Figure("traffic-rounds", "Generator: sent, received and checked by one and the same core", "Mpps", 1),
+    Figure("traffic-rate-error", "Generator: error of rates from 1 kpps to 90 % of the most", "%", 3, 0.1),
+    Figure(
+        "traffic-billion",
+        "Generator: a billion frames through a ring, falsely lost, twice or out of order",
+        "frames",
+        0,
+    ),
+    Figure("traffic-start", "Generator: from its start to the first frame", "s", 2, 1.5),
+    Figure("v2v-most", "`bench` v2v: the most that OVS took, both ways together", "Mpps", 2),
+    Figure("v2v-busy", "OVS's PMD was busy meanwhile", "%", 1, 95, at_least=True),
+    Figure("v2v-cycles", "cycles of the PMD for a frame", "", 0),
+    Figure("v2v-ndr", "`bench` v2v: no loss up to, both ways together", "Mpps", 2),
+    Figure("v2v-ndr-seconds", "one search for it", "s", 0, 60),
     Figure("memory", "Memory (PSS) without guests and hugepages", "GB", 3, 2.0),
 )
 
@@ -67,7 +88,8 @@ def table(samples: Mapping[str, Sequence[float]]) -> str:
     ]
     for figure in FIGURES:
         if values := samples.get(figure.name):
-            target = f"≤ {figure.target:g} {figure.unit}" if figure.target else ""
+            sign = "≥" if figure.at_least else "≤"
+            target = f"{sign} {figure.target:g} {figure.unit}" if figure.target else ""
             cells = (figure.title, target, spread(figure, values), str(len(values)), ratio(figure, values))
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
