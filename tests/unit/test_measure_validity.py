@@ -64,8 +64,8 @@ EDGES: list[tuple[str, str, Change, Change]] = [
     (
         "stall",
         "the generator stalled",
-        lambda trial: replace(trial, stalls=Stalls(10_240.0, 1, 10.0)),
-        lambda trial: replace(trial, stalls=Stalls(10_241.0, 1, 10.0)),
+        lambda trial: replace(stream(received=999_999)(trial), stalls=Stalls(10_240.0, 1, 10.0)),
+        lambda trial: replace(stream(received=999_999)(trial), stalls=Stalls(10_241.0, 1, 10.0)),
     ),
     (
         "foreign",
@@ -118,12 +118,21 @@ def test_each_direction_is_judged_by_itself() -> None:
     assert problems(swapped) == ("s0: 5 more packets received than sent",)
 
 
+def stalled(trial: Trial, lost: int) -> Trial:
+    """The generator was away for a millisecond, and so many packets of each stream were lost."""
+    streams = tuple(replace(each, received=each.sent - lost) for each in trial.streams)
+    return replace(trial, streams=streams, stalls=Stalls(1000.0, 1, 10.0))
+
+
 def test_a_stall_is_worse_at_a_higher_rate_of_a_stream() -> None:
-    stalls = Stalls(1000.0, 1, 10.0)
-    assert problems(replace(sound(packets=10_000_000), stalls=stalls)) == ()
-    assert problems(replace(sound(packets=20_000_000), stalls=stalls)) != ()
-    assert problems(replace(sound(packets=20_000_000), stalls=stalls), ring=2048) == ()
-    assert problems(replace(sound(streams=2, packets=10_000_000), stalls=stalls)) == ()
+    assert problems(stalled(sound(packets=10_000_000), 1)) == ()
+    assert problems(stalled(sound(packets=20_000_000), 1)) != ()
+    assert problems(stalled(sound(packets=20_000_000), 1), ring=2048) == ()
+    assert problems(stalled(sound(streams=2, packets=10_000_000), 1)) == ()
+
+
+def test_a_stall_in_which_nothing_was_lost_did_no_harm() -> None:
+    assert problems(stalled(sound(packets=20_000_000), 0)) == ()
 
 
 def test_nothing_sent_is_a_problem_even_where_little_was_wanted() -> None:

@@ -20,7 +20,7 @@ from ouchi.measure.compare import Sample
 from ouchi.measure.compare import compare as compare_samples
 from ouchi.measure.guest import PACKAGE as GUEST_PACKAGE
 from ouchi.measure.imix import genome
-from ouchi.measure.opened import choose_cpus
+from ouchi.measure.opened import choose_cpus, stream_of
 from ouchi.measure.paths import PATHS
 from ouchi.measure.recorded import Run
 from ouchi.measure.run import read_run
@@ -32,6 +32,8 @@ from ouchi.steps import Outcome, changed, nothing, packages
 from ouchi.up import Up
 from ouchi.wanted import Wanted, read_wanted
 
+LARGEST = 1522
+"""Bytes of a frame with one VLAN tag and FCS, at an MTU of 1500."""
 GOALS = {"ndr": NDR, "pdr": PDR, "rfc2544": RFC2544, "tst009": TST009}
 
 
@@ -50,8 +52,7 @@ def run_bench(
     as_json: bool,
 ) -> int:
     """``bench``: what the path needs, then the searches. Returns the exit status: 1 when not all could be measured."""
-    for size in sizes:
-        genome(size)  # refused before anything is changed
+    _check_streams(sizes, flows)  # refused before anything is changed
     machine, instance = LocalMachine(), Instance()
     wanted = read_wanted(machine, machine.absolute(site_file))
     chosen = tuple(GOALS[goal] for goal in dict.fromkeys(goals))
@@ -70,6 +71,21 @@ def run_bench(
         click.echo(run_text(run))
         click.echo(f"\nkept in {place}\nnext: ouchi report {place}")
     return 0 if complete else 1
+
+
+def _check_streams(sizes: Sequence[str], flows: int) -> None:
+    """Raise BadInput for what no stream can be made of, and for frames that ports with an MTU of 1500 do not take."""
+    for size in sizes:
+        stream_of(0, "bench", size, flows)
+        if (largest := max(genome(size).sizes)) > LARGEST:
+            raise BadInput(
+                error(
+                    "frames of that size cannot be measured yet",
+                    where="--size",
+                    found=f"{largest} bytes",
+                    expected=f"at most {LARGEST} bytes: the ports have an MTU of 1500",
+                )
+            )
 
 
 def _prepare(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, timeline: Timeline) -> str:

@@ -16,7 +16,7 @@ from ouchi.measure.frames import Headers
 from ouchi.measure.generator import Flow, Generator
 from ouchi.measure.guest import end_guest, start_guest
 from ouchi.measure.paths import RING, Path, mac_of, virtio_user
-from ouchi.measure.streams import make_stream
+from ouchi.measure.streams import Stream, make_stream
 from ouchi.measure.traffic import Traffic
 from ouchi.measure.trial import Trial
 from ouchi.plan import Plan
@@ -70,7 +70,7 @@ class Opened:
         else:
             directions = [("left", "right"), ("right", "left")][: 2 if both else 1]
         loaded = [
-            Flow(_stream(number, f"{go} to {come}", size, flows), go, come)
+            Flow(stream_of(number, f"{go} to {come}", size, flows), go, come)
             for number, (go, come) in enumerate(directions)
         ]
         self.generator.load(loaded)
@@ -145,8 +145,11 @@ def open_path(
         yield Opened(machine, instance, path, generator, progress)
 
 
-def _stream(number: int, name: str, size: str, flows: int) -> Any:
-    """Each direction has addresses of its own (RFC 2544's 198.18.0.0/15), so that nothing is taken for an answer."""
+def stream_of(number: int, name: str, size: str, flows: int) -> Stream:
+    """The stream of a direction (0: from the left), at least 64 bytes a frame. Raises BadInput.
+
+    Each direction has addresses of its own (RFC 2544's 198.18.0.0/15), so that nothing is taken for an answer.
+    """
     headers = Headers(
         src_mac=mac_of(number),
         dst_mac=mac_of(1 - number),

@@ -182,7 +182,8 @@ def _spoilt(trial: Trial, fault: Fault) -> Trial:
         case "stretched":
             return replace(trial, seconds=trial.seconds * 1.1)
         case "stalled":
-            return replace(trial, stalls=Stalls(1e6, 1, 10.0, ((1e6, 1),)))
+            lossy = replace(first, received=max(0, first.received - 1))
+            return replace(trial, streams=(lossy, *others), stalls=Stalls(1e6, 1, 10.0, ((1e6, 1),)))
         case "unsent":
             half = first.sent // 2
             return replace(trial, streams=(replace(first, attempted=half, sent=half, received=half), *others))

@@ -59,7 +59,7 @@ def _held(share: float) -> float:
 
 
 def _step(least: float) -> float:
-    power = 10.0 ** math.floor(math.log10(least))
+    power = 10.0 ** math.floor(math.log10(max(least, 1e-300)))  # a file may hold the smallest of numbers
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
