@@ -58,7 +58,7 @@ class Wish:
             "frame sizes": list(self.sizes),
             "flows": self.flows,
             "directions": 2 if self.both and self.path != "loop" else 1,
-            "goals": [goal.to_json() for goal in self.goals],
+            "goals": [goal.name for goal in self.goals],
             "repeats": self.repeats,
         }
 
@@ -187,7 +187,13 @@ class Bench:
             began=_now(),
             path=wish.path,
             what=wish.to_json(),
-            labels=labels(facts, self._plan, cpus, guest=bool(PATHS[wish.path].guest_ports)),
+            labels=labels(
+                facts,
+                self._plan,
+                cpus,
+                guest=bool(PATHS[wish.path].guest_ports),
+                servers=bool(self._machine.entries(self._instance.vhost)),
+            ),
             host={
                 "processor": facts.processor.model,
                 "cores": cores,
@@ -214,8 +220,8 @@ class Bench:
         }
 
 
-def labels(facts: Facts, plan: Plan, cpus: Cpus, *, guest: bool) -> tuple[str, ...]:
-    """What must stand beside every figure of a run."""
+def labels(facts: Facts, plan: Plan, cpus: Cpus, *, guest: bool, servers: bool) -> tuple[str, ...]:
+    """What must stand beside every figure of a run. ``servers``: those of the site run meanwhile."""
     said = []
     if plan.overlapped:
         said.append(OVERLAPPED)
@@ -223,6 +229,8 @@ def labels(facts: Facts, plan: Plan, cpus: Cpus, *, guest: bool) -> tuple[str, .
         said.append("shared machine: its CPUs are virtual")
     if guest and cpus.shared:
         said.append("shared cores: the generator and the guest have one CPU between them")
+    if servers:
+        said.append("the site's servers run at the same time, on the CPUs that the generator has too")
     return tuple(said)
 
 

@@ -59,7 +59,7 @@ def run_bench(
     wish = Wish(path, tuple(dict.fromkeys(sizes)), chosen, flows, repeats, both, most_seconds)
     place = machine.absolute(folder or f"ouchi-{path}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
-        click.echo(_ahead(wanted, wish, place, as_json=as_json))
+        click.echo(_ahead(machine, instance, wanted, wish, place, as_json=as_json))
         return 0
     with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
         program = _prepare(machine, instance, wanted, wish, timeline)
@@ -109,9 +109,10 @@ def _prepare(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wi
     return programs[0]
 
 
-def _ahead(wanted: Wanted, wish: Wish, folder: str, *, as_json: bool) -> str:
+def _ahead(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, folder: str, *, as_json: bool) -> str:
     cpus = choose_cpus(wanted.plan)
-    said = labels(wanted.facts, wanted.plan, cpus, guest=bool(PATHS[wish.path].guest_ports))
+    guest, servers = bool(PATHS[wish.path].guest_ports), bool(machine.entries(instance.vhost))
+    said = labels(wanted.facts, wanted.plan, cpus, guest=guest, servers=servers)
     told = {
         "path": wish.path,
         **wish.to_json(),
@@ -122,7 +123,6 @@ def _ahead(wanted: Wanted, wish: Wish, folder: str, *, as_json: bool) -> str:
     }
     if as_json:
         return json.dumps(told)
-    told["goals"] = ", ".join(goal.name for goal in wish.goals)
     lines = [
         f"{key + ':':<18}{', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in told.items()
