@@ -54,6 +54,23 @@ def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
     assert "trials" in lab.ouchi("report", f"{lab.home}/run-stopped").stdout
 
 
+def test_after_a_killed_run_the_next_one_measures(lab: Lab) -> None:
+    words = ("bench", "--path", "pvp", "--goal", "pdr", "--most-seconds", "20", "-o")
+    gate = lab.start(*words, f"{lab.home}/run-killed", "--repeats", "50")
+    trials = lab.path(f"{lab.home}/run-killed/trials.ndjson")
+    deadline = time.monotonic() + 120
+    while not trials.exists() or trials.read_text().count("\n") < 3:
+        assert time.monotonic() < deadline
+        assert gate.poll() is None
+        time.sleep(0.2)
+    lab.kill9(gate)
+    report = lab.ouchi("report", f"{lab.home}/run-killed")
+    assert "not complete" in report.stdout + report.stderr
+    again = lab.ouchi(*words, f"{lab.home}/run-again", "--repeats", "1", "--json", timeout=200, check=False)
+    assert again.returncode in (0, 1), again.stderr[-3000:]
+    assert sum(trial["received"] for trial in json.loads(again.stdout)["trials"]) > 100_000
+
+
 def test_what_cannot_be_measured_is_refused(lab: Lab) -> None:
     for words in (
         ["--size", "10"],

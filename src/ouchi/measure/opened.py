@@ -11,6 +11,7 @@ from typing import Any
 from ouchi.dataplane import bench
 from ouchi.errors import Failed, error
 from ouchi.instance import Instance
+from ouchi.machine import processes
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.frames import Headers
 from ouchi.measure.generator import Flow, Generator
@@ -21,6 +22,8 @@ from ouchi.measure.traffic import Traffic
 from ouchi.measure.trial import Trial
 from ouchi.plan import Plan
 
+SERVICE = "bench"
+"""What marks the generator and the guest: the next run and ``down`` end those of a killed one."""
 TEACH_PPS, TEACH_SECONDS, TEACH_TRIES = 2000.0, 0.2, 10
 
 
@@ -111,6 +114,8 @@ def open_path(
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Iterator[Opened]:
     """Open a path; OVS must run when it is in it. Whatever was made for it is taken away at the end."""
+    processes.end(instance.name, {SERVICE}, polite_seconds=3)  # of a run that was killed
+    environment = {**instance.environment, processes.SERVICE_MARK: SERVICE}
     folder = f"{instance.run}/bench"
     machine.make_folder(folder, mode=0o700)
     sockets = {end: f"{folder}/{end}.sock" for end in path.ports}
@@ -125,13 +130,11 @@ def open_path(
                 virtio_user(2 + number, sockets[end], mac=mac_of(2 + number))
                 for number, end in enumerate(path.guest_ports)
             ]
-            guest = start_guest(machine, folder, (cpus.main, cpus.guest), devices, instance.environment)
+            guest = start_guest(machine, folder, (cpus.main, cpus.guest), devices, environment)
             undo.callback(end_guest, guest)
             for end in path.guest_ports:
                 bench.attach(machine, instance, end, sockets[end])
-        generator = undo.enter_context(
-            Generator(machine, program, folder, (cpus.main, cpus.worker), env=instance.environment)
-        )
+        generator = undo.enter_context(Generator(machine, program, folder, (cpus.main, cpus.worker), env=environment))
         if path.switched:
             for number, end in enumerate(("left", "right")):
                 generator.open(
