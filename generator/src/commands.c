@@ -324,6 +324,8 @@ static json_t *start(json_t *request, struct fields *fields)
         .drain = fields_number(fields, "drain", 0, 60, 0.1),
         .stall = fields_number(fields, "stall", 1e-6, 10, 100e-6),
     };
+    if (fields->good && wish.seconds == 0 && wish.count == 0)
+        fields->good = problem_set(fields->problem, "seconds", "a trial needs an end: seconds, or a count");
     if (fields->good && wish.ramp > wish.seconds)
         fields->good = problem_set(fields->problem, "ramp", "it is part of the seconds and cannot be longer");
     if (!fields_done(fields) || !trial_start(&wish, fields->problem))

@@ -8,7 +8,7 @@
 #include "problem.h"
 
 struct trial_wish {
-    double seconds; /* of sending; 0: until the count, or until it is stopped */
+    double seconds; /* of sending; 0: until the count */
     uint64_t count; /* frames of each stream; 0: no limit */
     double ramp;    /* seconds from nothing to the full rate, part of `seconds` */
     double drain;   /* seconds of receiving after the last frame */

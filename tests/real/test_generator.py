@@ -263,6 +263,7 @@ BAD = {
     "no queue": {"do": "open", "port": "a", "device": "net_null7", "tx_queues": 0},
     "unknown port": {"do": "close", "port": "nowhere"},
     "nothing to send": {"do": "start", "seconds": 1.0},
+    "no end": {"do": "start"},
     "negative time": {"do": "start", "seconds": -1},
     "no time": {"do": "start", "seconds": float("nan")},
     "no list": {"do": "streams", "streams": 7},
