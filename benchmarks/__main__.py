@@ -83,16 +83,16 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
         measure_commands(record, say)
     if "planning" in wanted:
         measure_planning(record, say)
-    if "traffic" in wanted:
-        measure_traffic(ouchi, record, say)
     if not cycles and "memory" in wanted:
         take_memory(machine, instance, record, say)
-    if not cycles and "fresh" not in wanted:
+    if not cycles and not wanted & {"fresh", "traffic"}:
         return
     machine.make_folder(WORK, mode=0o700)
     try:
         if not there:
             tidy(machine)  # what a killed run may have left
+        if "traffic" in wanted:
+            measure_traffic(ouchi, record, say)
         if cycles:
             measure_cycles(ouchi, machine, instance, wanted, repeats, record, say)
         if "fresh" in wanted:

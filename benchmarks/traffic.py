@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.command import Ouchi
-from benchmarks.cycle import Record, Say
+from benchmarks.cycle import Record, Say, forget_data
 from ouchi.instance import Instance
+from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.build import PACKAGES, build
 from ouchi.measure.frames import Headers
 from ouchi.measure.generator import Flow, Generator
 from ouchi.measure.guest import PACKAGE
 from ouchi.measure.streams import make_stream
+from ouchi.steps import packages
 
 PAGES = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"
 MORE_PAGES = 300
@@ -34,10 +36,9 @@ HEADERS = Headers(
 def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
     """The generator by itself, testpmd in turn with it, then ``ouchi bench`` through OVS."""
     machine = LocalMachine()
-    ouchi.run("bench", "--path", "loop", "--repeats", "1", "--most-seconds", "1", "--dry-run")
-    machine.run(("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES, PACKAGE), timeout=600)
-    program = build(machine, Instance(), say)
     with more_pages(machine), tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
+        packages.install(machine, Journal(machine, folder), (*PACKAGES, PACKAGE), say)
+        program = build(machine, Instance(), say)
         for _ in range(RUNS):
             sends(machine, program, folder, record)
             record.add("testpmd-sends", testpmd())
@@ -124,7 +125,7 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
         ran = ouchi.run(
             "bench", "--path", "v2v", "--goal", "ndr", "--repeats", str(RUNS), "--most-seconds", "60", "-o", f"{folder}/run",
-            "--json", seconds=1800, fine=(0, 1),
+            "--json", "--site", f"{folder}/ouchi.yaml", seconds=1800, fine=(0, 1),
         )  # fmt: skip
     run = json.loads(ran.stdout)
     for trial in run["trials"]:
@@ -146,5 +147,5 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     record.remarks.append(
         f"Through OVS: {invalid} of {len(run['trials'])} trials were invalid; labels: {'; '.join(run['run']['labels'])}"
     )
-    ouchi.run("down")
+    forget_data(ouchi, LocalMachine(), Instance())
     say("through OVS: measured")

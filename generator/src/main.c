@@ -8,6 +8,7 @@
 #include <rte_eal.h>
 
 #include "control.h"
+#include "log.h"
 #include "port.h"
 #include "stream.h"
 #include "transmit.h"
@@ -30,9 +31,9 @@ int main(int argc, char **argv)
     if (*end != '\0' || !(patience > 0))
         return usage();
     argv[2] = argv[0];
-    (void)port_listen_to_log();
+    (void)log_listen();
     if (rte_eal_init(argc - 2, argv + 2) < 0) {
-        fprintf(stderr, "ouchi-generator: DPDK does not start: %s\n", port_last_words());
+        fprintf(stderr, "ouchi-generator: DPDK does not start: %s\n", log_last_words());
         return 3;
     }
     int status = 0;

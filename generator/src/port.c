@@ -1,72 +1,21 @@
 #include "port.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <rte_mbuf.h>
 
 #include "knock.h"
+#include "log.h"
 #include "stream.h"
 
 struct port ports[PORTS_MOST];
 
 enum { FLUSH_MOST = 1 << 16 };
 enum { HEADERS = 22 + 4 /* Ethernet header, two VLAN tags, FCS */, CACHE = 256, SMALLEST_ROOM = 2048 };
-
-static char last_words[400];
-static size_t last_length;
-
-static ssize_t hear(void *ignored, const char *text, size_t length)
-{
-    fwrite(text, 1, length, stderr);
-    size_t keep = length < sizeof last_words - 1 ? length : sizeof last_words - 1;
-    if (last_length + keep > sizeof last_words - 1) {
-        size_t drop = last_length + keep - (sizeof last_words - 1);
-        memmove(last_words, last_words + drop, last_length - drop);
-        last_length -= drop;
-    }
-    memcpy(last_words + last_length, text + (length - keep), keep);
-    last_length += keep;
-    return (ssize_t)length;
-}
-
-bool port_listen_to_log(void)
-{
-    FILE *ear = fopencookie(NULL, "w", (cookie_io_functions_t){.write = hear});
-    if (ear == NULL)
-        return false;
-    setvbuf(ear, NULL, _IOLBF, 0);
-    return rte_openlog_stream(ear) == 0;
-}
-
-const char *port_last_words(void)
-{
-    last_words[last_length] = '\0';
-    for (size_t i = 0; i < last_length; i++)
-        if ((unsigned char)last_words[i] < ' ' || (unsigned char)last_words[i] > '~')
-            last_words[i] = last_words[i] == '\n' ? ';' : ' ';
-    while (last_length > 0 && (last_words[last_length - 1] == ';' || last_words[last_length - 1] == ' '))
-        last_words[--last_length] = '\0';
-    last_length = 0;
-    return last_words[0] != '\0' ? last_words : "DPDK said no more";
-}
-
-bool problem_set(struct problem *problem, const char *where, const char *format, ...)
-{
-    if (problem->text[0] != '\0')
-        return false;
-    snprintf(problem->where, sizeof problem->where, "%s", where);
-    va_list values;
-    va_start(values, format);
-    vsnprintf(problem->text, sizeof problem->text, format, values);
-    va_end(values);
-    return false;
-}
 
 struct port *port_named(const char *name)
 {
@@ -101,7 +50,7 @@ static bool probe(struct port *port, struct problem *problem)
         return problem_set(problem, "device", "nobody came to %s within %u s", knock.path, port->wish.patience);
     if (failed != 0)
         return problem_set(problem, "device", "DPDK cannot open %s: %s (%s)", port->wish.device, rte_strerror(-failed),
-                           port_last_words());
+                           log_last_words());
     struct rte_dev_iterator iterator;
     uint16_t id;
     bool found = false;
@@ -156,7 +105,7 @@ static bool configure(struct port *port, struct problem *problem)
     }
     if (failed != 0)
         return problem_set(problem, "device", "%s cannot be %s: %s (%s)", port->wish.device, what, rte_strerror(-failed),
-                           port_last_words());
+                           log_last_words());
     (void)rte_eth_promiscuous_enable(port->id); /* not every virtual device has a filter to switch off */
     return true;
 }
@@ -177,7 +126,7 @@ struct port *port_open(const struct port_wish *wish, struct problem *problem)
     }
     memset(port, 0, sizeof *port);
     port->wish = *wish;
-    (void)port_last_words();
+    (void)log_last_words();
     if (!probe(port, problem))
         return NULL;
     port->used = true;

@@ -35,7 +35,3 @@ struct port *port_named(const char *name);
 struct port *port_open(const struct port_wish *wish, struct problem *problem);
 void port_close(struct port *port);
 void ports_close(void);
-
-/* What DPDK logged since the last call, its last lines: the reason of a failure that DPDK's numbers do not tell. */
-const char *port_last_words(void);
-bool port_listen_to_log(void);

@@ -76,7 +76,7 @@ struct stream {
         uint64_t first_tsc, last_tsc;
         double credit, credit_at; /* frames that may be sent now; cycles since the start */
         uint64_t random;
-        struct histogram lateness; /* of each burst, in sixteenths of... see SIGNATURE_TIME_SHIFT */
+        struct histogram lateness; /* of each burst, in units of 2^SIGNATURE_TIME_SHIFT cycles */
     } sent __attribute__((aligned(64)));
 
     /* What has been received of it; written by one worker, another one perhaps. */

@@ -1,4 +1,4 @@
-/* Sending: when a burst is due, and what stands in it. The hot path; a frame takes some forty cycles. */
+/* Sending: when a burst is due, and what stands in it. The hot path. */
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>

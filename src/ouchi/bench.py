@@ -6,7 +6,7 @@ import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,7 +85,9 @@ class Bench:
         complete = False
         try:
             with self._memory(), open_path(self._machine, self._instance, self._program, path, cpus) as opened:
+                writer.attach("counters-before", opened.counters())
                 complete = self._measure(wish, opened, writer)
+                writer.attach("counters-after", opened.counters())
         finally:
             writer.results(self._results, summarise(self._results))
             writer.finish(_now(), complete=complete)
@@ -135,7 +137,6 @@ class Bench:
             if found.complete or found.interrupted or any(trial.valid for trial in found.trials):
                 break
             most *= LESS
-        found = replace(found, bounds=tuple(_told_why(bounds, most) for bounds in found.bounds))
         latency = () if found.interrupted else self._latency(found.bounds, traffic, keep)
         self._results.append(Result(size, repeat, found.bounds, latency))
         writer.results(self._results, summarise(self._results))
@@ -238,13 +239,6 @@ def bounds_text(bounds: Bounds) -> str:
     """``NDR 1.93–1.94 Mpps``; a question mark where there is no bound."""
     low, high = (f"{value / 1e6:.3f}" if value is not None else "?" for value in (bounds.lower_pps, bounds.upper_pps))
     return f"{bounds.goal.name} {low}–{high} Mpps"
-
-
-def _told_why(bounds: Bounds, most: float) -> Bounds:
-    """Where nothing was lost up to the highest rate there is: why there is no upper bound."""
-    if bounds.upper_pps is not None or bounds.lower_pps is None or bounds.lower_pps < most * (1 - 1e-9):
-        return bounds
-    return replace(bounds, reason=f"not lost up to {most / 1e6:.3f} Mpps; the ports take hardly more than that")
 
 
 def _standing(trial: Trial, standing: Standing) -> str:

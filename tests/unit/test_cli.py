@@ -19,7 +19,7 @@ import click
 import pytest
 
 import ouchi
-from ouchi.cli import _commands, main
+from ouchi.cli import _commands, bench, benching, main
 from ouchi.cli.planned import STYLES
 from ouchi.errors import BadInput, Failed, Unhealthy, error, warning
 from ouchi.machine import privilege
@@ -92,6 +92,12 @@ def test_every_listed_command_is_there_and_has_help(run: Ouchi, name: str, capsy
     if name != "openstack":  # hands --help to the real client
         assert run(name, "--help") == 0
         assert capsys.readouterr().out.startswith(f"Usage: ouchi {name} ")
+
+
+def test_bench_offers_what_there_is() -> None:
+    """The command names paths and goals itself, so that help needs no other module."""
+    assert tuple(benching.PATHS) == bench.PATHS
+    assert tuple(benching.GOALS) == bench.GOALS
 
 
 def test_version(run: Ouchi, capsys: pytest.CaptureFixture[str]) -> None:

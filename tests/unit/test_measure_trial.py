@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.trial import Gap, Histogram, Sent, Stalls, StreamResult, Trial
+from ouchi.measure.trial import Gap, Histogram, Stalls, StreamResult, Trial
 
 COUNTS = st.integers(0, 10**12)
 SECONDS = st.floats(0, 1e6)
@@ -70,8 +70,6 @@ def test_duplicates_do_not_hide_loss(trial: Trial) -> None:
 def test_unsent_is_not_lost(trial: Trial) -> None:
     stream = replace(trial.streams[0], intended=100, attempted=100, sent=90, received=90)
     assert (stream.lost, stream.unsent) == (0, 10)
-    assert Sent(100, 95, 90).unsent == 5
-    assert Sent.from_json(Sent(100, 95, 90).to_json()) == Sent(100, 95, 90)
 
 
 def test_rates_come_from_the_measured_time(trial: Trial) -> None:

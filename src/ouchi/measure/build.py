@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import re
 from pathlib import PurePath
 
 from ouchi.errors import Failed, error
@@ -13,6 +14,8 @@ from ouchi.machine import CommandFailed, Machine
 
 PACKAGES = ("gcc", "libc6-dev", "meson", "ninja-build", "pkg-config", "libdpdk-dev", "libjansson-dev")
 NAME = "ouchi-generator"
+
+_ABLE = re.compile(r"^(?:flags|Features)\s*:.*$", re.MULTILINE)  # what -march=native goes by
 
 
 def built(machine: Machine, instance: Instance) -> str:
@@ -34,13 +37,16 @@ def build(machine: Machine, instance: Instance, say: Say) -> str:
     machine.make_folder(work)
     say("compiling")
     try:
-        machine.run(("meson", "setup", work, _sources()), timeout=120)
+        machine.run(("meson", "setup", work, _sources(machine)), timeout=120)
         machine.run(("ninja", "-C", work), timeout=300)
     except CommandFailed as reason:
         found = (reason.result.stdout + reason.result.stderr).strip()[-600:]
         raise Failed(
             error(
-                "the traffic generator cannot be built", where=_sources(), found=found, remedy=f"see {work}/meson-logs"
+                "the traffic generator cannot be built",
+                where=_sources(machine),
+                found=found,
+                remedy=f"see {work}/meson-logs",
             )
         ) from None
     machine.make_folder(place)
@@ -49,11 +55,11 @@ def build(machine: Machine, instance: Instance, say: Say) -> str:
     return program
 
 
-def _sources() -> str:
+def _sources(machine: Machine) -> str:
     """The folder of the C sources: inside the installed package, or beside the checkout's."""
     package = PurePath(str(importlib.resources.files("ouchi")))
     for folder in (package / "generator", package.parent.parent / "generator"):
-        if (importlib.resources.files("ouchi") / str(folder) / "meson.build").is_file():
+        if machine.exists(folder / "meson.build"):
             return str(folder)
     raise Failed(
         error("the generator's sources are missing", where=str(package / "generator"), remedy="install ouchi again")
@@ -62,10 +68,10 @@ def _sources() -> str:
 
 def _fingerprint(machine: Machine) -> str:
     """Of the sources, and of the DPDK and the processor that they are built for."""
-    sources = _sources()
+    sources = _sources(machine)
     known = hashlib.sha256()
     for name in ("meson.build", *(f"src/{name}" for name in machine.entries(f"{sources}/src"))):
         known.update(name.encode() + b"\0" + machine.read_bytes(f"{sources}/{name}"))
     known.update(machine.run(("pkg-config", "--modversion", "libdpdk")).stdout.encode())
-    known.update(machine.run(("uname", "-m")).stdout.encode())
+    known.update("".join(_ABLE.findall(machine.read("/proc/cpuinfo"))[:1]).encode())
     return known.hexdigest()[:16]

@@ -99,7 +99,9 @@ class Client:
                 if gone := self._fate():
                     raise self._gone(gone) from None
                 if time.monotonic() > end:
-                    raise Failed(error(f"waited for {what} in vain", where=self._path)) from None
+                    raise Failed(
+                        error(f"waited for {what} in vain", where=self._path, remedy="run the same command again")
+                    ) from None
                 continue
             except OSError as reason:
                 raise self._gone(str(reason)) from None
@@ -119,7 +121,13 @@ class Client:
 
     def _gone(self, found: str) -> Failed:
         return Failed(
-            error("the traffic generator is gone", where=self._path, found=found[-600:], expected="that it answers")
+            error(
+                "the traffic generator is gone",
+                where=self._path,
+                found=found[-600:],
+                expected="that it answers",
+                remedy="run the same command again",
+            )
         )
 
 

@@ -10,7 +10,6 @@ from typing import Any, Self
 from ouchi.errors import Failed, OuchiError, error
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.client import Client
-from ouchi.measure.flows import Field
 from ouchi.measure.streams import Stream
 from ouchi.waiting import NotYet, wait_for
 
@@ -70,7 +69,7 @@ class Generator:
         self._process = machine.start(argv, log=f"{folder}/generator.log", env=env)
         try:
             self._client = self._connect()
-            self.told = self._client.ask("hello")
+            self._client.ask("hello")
         except BaseException:
             self._process.end()
             raise
@@ -80,11 +79,6 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def pid(self) -> int:
-        """Its process number."""
-        return self._process.pid
 
     def open(self, name: str, device: str, *, meanwhile: Callable[[], None] | None = None, **wishes: int) -> Port:
         """Open a port: a PCI address or a virtual device with its arguments.
@@ -160,7 +154,14 @@ class Generator:
     def _connect(self) -> Client:
         def probe() -> Client:
             if gone := self._fate():
-                raise Failed(error("the traffic generator does not start", where=self.socket, found=gone[-600:]))
+                raise Failed(
+                    error(
+                        "the traffic generator does not start",
+                        where=self.socket,
+                        found=gone[-600:],
+                        remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
+                    )
+                )
             return Client(self.socket, self._fate)
 
         return wait_for("the traffic generator", probe, seconds=30, every=0.02)
@@ -186,16 +187,8 @@ def _stream(number: int, flow: Flow) -> dict[str, Any]:
         "worker": flow.worker,
         "frames": [frame.hex() for frame in stream.frames] if whole else [],
         "order": list(stream.order),
-        "fields": [_field(field) for field in stream.fields],
+        "fields": [field.to_json() for field in stream.fields],
     }
-
-
-def _field(field: Field) -> dict[str, Any]:
-    told: dict[str, Any] = {"kind": field.kind, "offset": field.offset, "width": field.width, "every": field.every}
-    told |= {"checksums": list(field.checksums)}
-    if field.kind == "list":
-        return told | {"values": list(field.values)}
-    return told | {"first": field.first, "step": field.step, "count": field.count}
 
 
 def _batches(frames: Sequence[bytes]) -> list[list[bytes]]:

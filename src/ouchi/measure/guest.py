@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 from ouchi.errors import Failed, error
 from ouchi.machine import CommandFailed
@@ -38,9 +37,3 @@ def start_guest(
         raise Failed(
             error("the guest does not start", found=str(reason.result.stderr), remedy=f"apt install {PACKAGE}")
         ) from None
-
-
-def end_guest(guest: Background) -> None:
-    """End it. Twice is fine."""
-    with suppress(ProcessLookupError):
-        guest.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +12,11 @@ from ouchi.dataplane import bench
 from ouchi.errors import Failed, error
 from ouchi.instance import Instance
 from ouchi.machine import processes
+from ouchi.machine.background import Background
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.frames import Headers
 from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.guest import end_guest, start_guest
+from ouchi.measure.guest import start_guest
 from ouchi.measure.paths import RING, Path, mac_of, virtio_user
 from ouchi.measure.streams import Stream, make_stream
 from ouchi.measure.traffic import Traffic
@@ -54,16 +55,8 @@ def choose_cpus(plan: Plan) -> Cpus:
 class Opened:
     """The open path; ``traffic`` gives what searches measure for a frame size."""
 
-    def __init__(
-        self,
-        machine: LocalMachine,
-        instance: Instance,
-        path: Path,
-        generator: Generator,
-        progress: Callable[[dict[str, Any]], None] | None,
-    ) -> None:
+    def __init__(self, machine: LocalMachine, instance: Instance, path: Path, generator: Generator) -> None:
         self._machine, self._instance, self.path, self.generator = machine, instance, path, generator
-        self._progress = progress
         self._before: Mapping[str, Any] = {}
 
     def traffic(self, size: str, flows: int, *, both: bool) -> Traffic:
@@ -77,7 +70,7 @@ class Opened:
             for number, (go, come) in enumerate(directions)
         ]
         self.generator.load(loaded)
-        return Traffic(self.generator, loaded, ring=RING, read_counters=self._counted, progress=self._progress)
+        return Traffic(self.generator, loaded, ring=RING, read_counters=self._counted)
 
     def teach(self, traffic: Traffic) -> None:
         """Send a few frames until none is lost: flows and addresses are known then. Raises Failed when that never comes."""
@@ -94,25 +87,22 @@ class Opened:
             )
         )
 
+    def counters(self) -> Mapping[str, Any]:
+        """What OVS has counted; nothing where it is not in the path."""
+        return bench.counters(self._machine, self._instance) if self.path.switched else {}
+
     def _counted(self) -> Mapping[str, Any]:
         """What OVS counted since the last reading."""
-        if not self.path.switched:
+        now = self.counters()
+        if not now:
             return {}
-        now = bench.counters(self._machine, self._instance)
         spent = bench.difference(self._before or now, now)
         self._before = now
         return {"ovs": spent}
 
 
 @contextmanager
-def open_path(
-    machine: LocalMachine,
-    instance: Instance,
-    program: str,
-    path: Path,
-    cpus: Cpus,
-    progress: Callable[[dict[str, Any]], None] | None = None,
-) -> Iterator[Opened]:
+def open_path(machine: LocalMachine, instance: Instance, program: str, path: Path, cpus: Cpus) -> Iterator[Opened]:
     """Open a path; OVS must run when it is in it. Whatever was made for it is taken away at the end."""
     processes.end(instance.name, {SERVICE}, polite_seconds=3)  # of a run that was killed
     environment = {**instance.environment, processes.SERVICE_MARK: SERVICE}
@@ -131,9 +121,8 @@ def open_path(
                 for number, end in enumerate(path.guest_ports)
             ]
             guest = start_guest(machine, folder, (cpus.main, cpus.guest), devices, environment)
-            undo.callback(end_guest, guest)
-            for end in path.guest_ports:
-                bench.attach(machine, instance, end, sockets[end])
+            undo.callback(guest.end)
+            _attach_guest(machine, instance, path, sockets, guest)
         generator = undo.enter_context(Generator(machine, program, folder, (cpus.main, cpus.worker), env=environment))
         if path.switched:
             for number, end in enumerate(("left", "right")):
@@ -145,7 +134,25 @@ def open_path(
             bench.join(machine, instance, path.links)
         else:
             generator.open("left", "net_ring0")
-        yield Opened(machine, instance, path, generator, progress)
+        yield Opened(machine, instance, path, generator)
+
+
+def _attach_guest(
+    machine: LocalMachine, instance: Instance, path: Path, sockets: Mapping[str, str], guest: Background
+) -> None:
+    """Join the guest's ports to OVS. Raises Failed, with what the guest said, when they do not come."""
+    try:
+        for end in path.guest_ports:
+            bench.attach(machine, instance, end, sockets[end])
+    except Failed:
+        raise Failed(
+            error(
+                "the guest's ports do not come up",
+                found=guest.said()[-600:] or "it says nothing",
+                expected="testpmd with two virtio-user ports",
+                remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
+            )
+        ) from None
 
 
 def stream_of(number: int, name: str, size: str, flows: int) -> Stream:

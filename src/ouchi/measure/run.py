@@ -7,13 +7,14 @@ found; ``facts.json``, ``plan.json``, ``counters-before.json`` and ``counters-af
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
-from ouchi.errors import BadInput, Finding, error, warning
+from ouchi.errors import BadInput, Failed, Finding, error, warning
 from ouchi.machine import Machine, Path, Reader
 from ouchi.measure import untrusted
 from ouchi.measure.recorded import SCHEMA, About, Recorded, Result, Run, Summary
@@ -46,7 +47,7 @@ class RunWriter:
             )
         try:
             machine.make_folder(self._folder)
-            self._write(ABOUT, about.to_json())
+            self._put(ABOUT, about.to_json())
             machine.write(self._folder / TRIALS, "")
         except OSError as reason:
             raise BadInput(
@@ -55,6 +56,7 @@ class RunWriter:
                     where=str(folder),
                     found=str(reason),
                     expected="a folder of yours",
+                    remedy="choose another folder",
                 )
             ) from None
 
@@ -63,9 +65,10 @@ class RunWriter:
         self._write(f"{name}.json", value)
 
     def add(self, size: str, repeat: int, trial: Trial) -> None:
-        """Keep a trial. Raises OSError when there is no room for it."""
+        """Keep a trial. Raises Failed when it cannot be written."""
         line = json.dumps(Recorded(size, repeat, trial).to_json(), separators=(",", ":"), allow_nan=False)
-        self._machine.append(self._folder / TRIALS, line + "\n")
+        with self._kept():
+            self._machine.append(self._folder / TRIALS, line + "\n")
 
     def results(
         self, results: Iterable[Result], summary: Sequence[Summary] = (), comparison: Mapping[str, Any] | None = None
@@ -86,7 +89,25 @@ class RunWriter:
         self._about = replace(self._about, ended=ended, complete=complete)
         self._write(ABOUT, self._about.to_json())
 
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as reason:
+            raise Failed(
+                error(
+                    "what was measured cannot be kept",
+                    where=str(self._folder),
+                    found=str(reason.strerror or reason),
+                    remedy="make room on that disk, or choose another folder with -o",
+                )
+            ) from None
+
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        with self._kept():
+            self._put(name, value)
+
+    def _put(self, name: str, value: Mapping[str, Any]) -> None:
         self._machine.write(self._folder / name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 

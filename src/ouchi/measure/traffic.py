@@ -29,7 +29,6 @@ class Traffic:
     line_bits: float | None = None
     ring: int = 1024
     read_counters: Callable[[], Mapping[str, Any]] = dict
-    progress: Callable[[dict[str, Any]], None] | None = None
     _number: int = field(default=0, init=False)
 
     @property
@@ -42,7 +41,7 @@ class Traffic:
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         rates = [pps / len(self.flows)] * len(self.flows)
         self.read_counters()  # from here on
-        told = self.generator.run(rates, seconds=seconds, drain=self.drain, stall=STALL, progress=self.progress)
+        told = self.generator.run(rates, seconds=seconds, drain=self.drain, stall=STALL)
         trial = read_trial(told, self.flows, self._number, label, pps, seconds, began)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})
         burst = max(flow.burst for flow in self.flows)

@@ -13,29 +13,6 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """Packets a sender was to send, handed to its port, and had accepted by the port."""
-
-    intended: int
-    attempted: int
-    accepted: int
-
-    @property
-    def unsent(self) -> int:
-        """Packets that the port did not take."""
-        return self.attempted - self.accepted
-
-    def to_json(self) -> dict[str, int]:
-        """The three counts."""
-        return {"intended": self.intended, "attempted": self.attempted, "accepted": self.accepted}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Sent:
-        """What :meth:`to_json` gave."""
-        return cls(value["intended"], value["attempted"], value["accepted"])
-
-
-@dataclass(frozen=True, slots=True)
 class Histogram:
     """Times in nanoseconds by bucket: ``counts`` are (lower edge in ns, packets), ascending.
 

@@ -1,7 +1,8 @@
 """The members of a tar archive in memory: POSIX ustar and pax, and GNU's long names.
 
-Our own reader because snapshots are opened by the thousand: with 200 members and 140 KB, Python's tarfile took 43 µs
-for each member, this takes 4, and 7 with the index of all names made. Nor does it guess on where something is damaged.
+Our own reader because snapshots are opened by the thousand: with 217 members and 215 KB, side by side, Python's tarfile
+took 19 µs for each member, this takes 2.8, and 5.4 with the index of all names made (medians of 40). Nor does it guess on
+where something is damaged.
 """
 
 from __future__ import annotations
