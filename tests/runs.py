@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.goals import NDR, PDR, Goal
-from ouchi.measure.recorded import About, LatencyPoint, Result, summarise
-from ouchi.measure.run import RunWriter
+from ouchi.measure.recorded import About, LatencyPoint, Result, Run, summarise
+from ouchi.measure.run import RunWriter, read_run
 from ouchi.measure.search import search
 from ouchi.measure.simulated import Fault, SimulatedDevice
 from ouchi.measure.trial import Stalls, Trial
@@ -18,6 +19,9 @@ from ouchi.measure.trial import Stalls, Trial
 FRACTIONS = (0.1, 0.5, 0.9)
 STALL_SECONDS, RING = 250e-6, 512
 LABELS = ("shared cores", "emulated")
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&|`=*_[x](http://x)\x1b[31m{{"
+MACHINE = LocalMachine()
 
 Rename = Callable[[Trial], Trial]
 
@@ -118,3 +122,27 @@ def _repeat(
         writer.add(size, repeat, trial)
         points.append(LatencyPoint(fraction, goals[0].name, trial.number))
     return Result(size, repeat, found.bounds, tuple(points))
+
+
+def hostile_run(folder: Path, *, finished: bool = True) -> Run:
+    """A run in which every text is an attack."""
+
+    def renamed(trial: Trial) -> Trial:
+        streams = tuple(
+            replace(stream, stream=HOSTILE + stream.stream, sent_from=HOSTILE, received_at=HOSTILE)
+            for stream in trial.streams
+        )
+        counters = {"ovs": {"pmd": {HOSTILE: {"busy": 0.5}, "other" + HOSTILE: {"busy": 0.25}}}}
+        return replace(trial, label=HOSTILE, streams=streams, counters=counters, began=HOSTILE)
+
+    goals = (replace(NDR, name=HOSTILE), replace(PDR, name="PDR" + HOSTILE))
+    writer = write_run(
+        folder, sizes=(HOSTILE,), name=HOSTILE, path=HOSTILE, labels=(HOSTILE,), goals=goals, fault="stalled",
+        change=renamed, finished=finished,
+    )  # fmt: skip
+    about = json.loads((folder / "run.json").read_text())
+    for key in ("what", "host", "versions", "settings"):
+        about[key] = {HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: [HOSTILE]}]}
+    MACHINE.write(folder / "run.json", json.dumps(about))
+    assert writer
+    return read_run(MACHINE, folder)

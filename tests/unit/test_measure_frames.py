@@ -1,163 +1,40 @@
-"""Frames and flows: scapy reads back what was built, and recomputes every checksum by itself.
-
-The generator is simulated here from what a stream says: it writes fields and the signature and updates checksums by
-differences. Whatever it would send must be a right frame too.
-"""
+"""Frames and streams: scapy reads back what was built, and recomputes every checksum by itself."""
 
 from __future__ import annotations
 
 import json
-import random
-import struct
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouchi.errors import BadInput
-from ouchi.measure.flows import BY_PORT_THEN_ADDRESS, Field, Vary, fields_for
+from ouchi.measure.flows import BY_PORT_THEN_ADDRESS, Vary
 from ouchi.measure.frames import GENEVE_PORT, SIGNATURE, VXLAN_PORT, Headers, Tunnel, build_frame, layouts, least_size
 from ouchi.measure.scapy_quietly import load_scapy
-from ouchi.measure.streams import Stream, make_stream
+from ouchi.measure.streams import make_stream
+from tests.frames import (
+    PLAIN,
+    PLAIN6,
+    any_headers,
+    check,
+    layers,
+    sent,
+)
 
 load_scapy()
 from scapy.contrib.geneve import GENEVE  # noqa: E402
 from scapy.layers.inet import IP, TCP, UDP  # noqa: E402
 from scapy.layers.inet6 import IPv6  # noqa: E402
-from scapy.layers.l2 import Dot1AD, Dot1Q, Ether  # noqa: E402
+from scapy.layers.l2 import Dot1AD, Dot1Q  # noqa: E402
 from scapy.layers.vxlan import VXLAN  # noqa: E402
 from scapy.packet import Packet  # noqa: E402
-
-PLAIN = Headers(
-    src_mac="02:00:00:00:00:01",
-    dst_mac="02:00:00:00:00:02",
-    src_ip="198.18.0.1",
-    dst_ip="198.19.0.1",
-    src_port=1024,
-    dst_port=5001,
-)
-PLAIN6 = replace(PLAIN, src_ip="2001:2::1", dst_ip="2001:2:0:1::1")
-MACS = st.binary(min_size=6, max_size=6).map(lambda raw: bytes([raw[0] & 0xFE]) + raw[1:]).map(lambda raw: raw.hex(":"))
-IPV4 = st.integers(1 << 24, (224 << 24) - 1).map(lambda number: str(ip_address(number)))
-IPV6 = st.integers(1, (0xFF << 120) - 1).map(lambda number: str(ip_address(number.to_bytes(16, "big"))))
-PORTS = st.integers(1, 65535).filter(lambda port: port not in (VXLAN_PORT, GENEVE_PORT))
-
-
-@st.composite
-def plain_headers(draw: st.DrawFn) -> Headers:
-    addresses = draw(st.sampled_from([IPV4, IPV6]))
-    return Headers(
-        src_mac=draw(MACS),
-        dst_mac=draw(MACS),
-        vlans=tuple(draw(st.lists(st.integers(1, 4094), max_size=2))),
-        src_ip=draw(addresses),
-        dst_ip=draw(addresses),
-        protocol=draw(st.sampled_from(["udp", "tcp"])),
-        src_port=draw(PORTS),
-        dst_port=draw(PORTS),
-    )
-
-
-@st.composite
-def any_headers(draw: st.DrawFn) -> Headers:
-    headers = draw(plain_headers())
-    kind = draw(st.sampled_from([None, "vxlan", "geneve"]))
-    if kind is None:
-        return headers
-    tunnel = Tunnel(kind, draw(st.integers(0, 2**24 - 1)), draw(plain_headers()))
-    return replace(headers, protocol="udp", dst_port=VXLAN_PORT if kind == "vxlan" else GENEVE_PORT, tunnel=tunnel)
-
-
-def layers(packet: Packet) -> Iterator[Packet]:
-    while packet:
-        yield packet
-        packet = packet.payload
-
-
-def same(left: int, right: int) -> bool:
-    """Whether two ones' complement numbers are the same: all ones is zero too."""
-    return left % 0xFFFF == right % 0xFFFF
-
-
-def check(frame: bytes) -> Packet:
-    """Read a frame with scapy and have it make every checksum again; the frame as scapy understands it."""
-    packet = Ether(frame)
-    fresh = packet.copy()
-    for layer in layers(fresh):
-        if isinstance(layer, (IP, UDP, TCP)) and not (isinstance(layer, UDP) and layer.chksum == 0):
-            layer.chksum = None
-    rebuilt = Ether(bytes(fresh))
-    assert len(bytes(rebuilt)) == len(frame)
-    for read, made in zip(layers(packet), layers(rebuilt), strict=True):
-        assert type(read) is type(made)
-        if isinstance(read, (IP, UDP, TCP)):
-            assert same(read.chksum, made.chksum), f"{read.name} {read.chksum:#06x}, scapy {made.chksum:#06x}"
-    return packet
-
-
-def values_of(field: Field, dice: random.Random) -> Iterator[int]:
-    number = 0
-    while True:
-        step = number // field.every % field.count
-        match field.kind:
-            case "increment":
-                yield field.first + field.step * step
-            case "list":
-                yield field.values[step]
-            case "random":
-                yield field.first + field.step * dice.randrange(field.count)
-        number += 1
-
-
-def add(checksum: int, old: int, new: int) -> int:
-    """RFC 1624, equation 3, over numbers of any length; zero is written as all ones, for UDP's sake."""
-    return (0xFFFF - ((0xFFFF - checksum) + (0xFFFF * (1 << 64) - old) + new) % 0xFFFF) or 0xFFFF
-
-
-def signature(stream: int, sequence: int, time: int) -> bytes:
-    mark, rest = struct.pack(">H", 0xC500 | stream), struct.pack(">II", sequence & 0xFFFFFFFF, time)
-    words = struct.unpack(">5H", mark + rest)
-    return mark + struct.pack(">H", 0xFFFF - sum(words) % 0xFFFF) + rest
-
-
-def sent(stream: Stream, seed: int = 1) -> Iterator[bytes]:
-    """What the generator sends of a stream, for ever."""
-    dice = random.Random(seed)
-    fields = [(field, values_of(field, dice)) for field in stream.fields]
-    sequence = dice.getrandbits(33)
-    while True:
-        for index in stream.order:
-            frame = bytearray(stream.frames[index])
-            for field, values in fields:
-                place = slice(field.offset, field.offset + field.width)
-                old, new = bytes(frame[place]), next(values).to_bytes(field.width, "big")
-                frame[place] = new
-                for at in field.checksums:
-                    checksum = int.from_bytes(frame[at : at + 2], "big")
-                    changed = add(checksum, int.from_bytes(old, "big"), int.from_bytes(new, "big"))
-                    frame[at : at + 2] = changed.to_bytes(2, "big")
-            assert frame[-SIGNATURE:] == bytes(SIGNATURE)
-            frame[-SIGNATURE:] = signature(7, sequence, dice.getrandbits(32))
-            sequence += 1
-            yield bytes(frame)
-
-
-def flow_of(packet: Packet) -> tuple[Any, ...]:
-    """What makes a frame part of its flow: tags, addresses and ports of all layers."""
-    names = {Dot1Q: ("vlan",), Dot1AD: ("vlan",), IP: ("src", "dst"), IPv6: ("src", "dst"), UDP: ("sport", "dport")}
-    names[TCP] = names[UDP]
-    return tuple(layer.getfieldval(name) for layer in layers(packet) for name in names.get(type(layer), ()))
-
-
-# Frames
 
 
 @settings(max_examples=40, deadline=None)
@@ -234,137 +111,6 @@ def test_layouts_are_where_scapy_puts_the_headers() -> None:
         assert layout.l4_checksum
         frame = build_frame(udp, 100)
         assert frame[layout.l4_checksum :][:2] == UDP(frame[layout.l4 :]).chksum.to_bytes(2, "big")
-
-
-# Flows
-
-
-NAMES = ("src_port", "dst_port", "src_ip", "dst_ip", "vlan", "outer_vlan")
-
-
-@settings(max_examples=40, deadline=None)
-@given(any_headers(), st.data())
-def test_whatever_varies_the_checksums_stay_right(headers: Headers, data: st.DataObject) -> None:
-    names = [name for name in NAMES if "vlan" not in name or len(headers.vlans) > name.startswith("outer")]
-    if headers.tunnel:
-        tags = len(headers.tunnel.inner.vlans)
-        names += [f"inner_{name}" for name in NAMES if "vlan" not in name or tags > name.startswith("outer")]
-        names.remove("dst_port")  # the tunnel's; on another one scapy would not look inside
-        names = [name for name in names if name not in ("inner_dst_port", "inner_src_port")]
-    chosen = data.draw(st.lists(st.sampled_from(names), unique=True, min_size=1, max_size=4))
-    steps = st.integers(1, 300)
-    vary = [Vary(name, data.draw(st.sampled_from(["increment", "random"])), data.draw(steps)) for name in chosen]
-    least = least_size(headers)
-    try:
-        stream = make_stream("s", headers, size=data.draw(st.integers(least, least + 9)), flows=4, vary=vary)
-    except BadInput:
-        reject()  # too few values: a port near 65535, a large step
-    for frame in islice(sent(stream, data.draw(st.integers(0, 99))), 8):
-        check(frame)
-
-
-@pytest.mark.parametrize(
-    ("headers", "flow"),
-    [
-        (replace(PLAIN, vlans=(7, 8)), [7, 8, "198.18.0.1", "198.19.0.1", 1024, 5001]),
-        (replace(PLAIN6, vlans=(7, 8), protocol="tcp"), [7, 8, "2001:2::1", "2001:2:0:1::1", 1024, 5001]),
-    ],
-)
-@pytest.mark.parametrize("inner", [False, True])
-def test_each_field_is_where_its_name_says(headers: Headers, flow: list[Any], inner: bool) -> None:
-    outer = ["198.18.0.1", "198.19.0.1", 1024, GENEVE_PORT] if inner else []
-    if inner:
-        headers = replace(PLAIN, dst_port=GENEVE_PORT, tunnel=Tunnel("geneve", 1, headers))
-    for at, name in enumerate(("outer_vlan", "vlan", "src_ip", "dst_ip", "src_port", "dst_port")):
-        vary = (Vary("inner_" * inner + name, step=3),)
-        first, second = (
-            flow_of(check(frame)) for frame in islice(sent(make_stream("s", headers, size=200, flows=2, vary=vary)), 2)
-        )
-        assert list(first) == outer + flow
-        now = flow[at]
-        changed = now + 3 if isinstance(now, int) else str(ip_address(now) + 3)
-        assert list(second) == outer + flow[:at] + [changed] + flow[at + 1 :]
-
-
-@pytest.mark.parametrize("flows", [1, 2, 7, 150])
-@pytest.mark.parametrize("protocol", ["udp", "tcp"])
-def test_as_many_flows_as_asked_for(flows: int, protocol: Any) -> None:
-    headers = replace(PLAIN, protocol=protocol, src_port=65500, vlans=(4090,))
-    stream = make_stream("s", headers, size=128, flows=flows, vary=(Vary("src_port"), Vary("vlan"), Vary("src_ip")))
-    twice = [flow_of(check(frame)) for frame in islice(sent(stream), 2 * flows)]
-    assert len(set(twice)) == flows
-    assert twice[:flows] == twice[flows:]
-
-
-@pytest.mark.parametrize(
-    ("flows", "counts"),
-    [
-        (1, []),
-        (10, [(10, 1)]),
-        (64512, [(64512, 1)]),
-        (100_000, [(50_000, 1), (2, 50_000)]),
-        (1_000_000, [(62_500, 1), (16, 62_500)]),
-        (10_000_000, [(62_500, 1), (160, 62_500)]),
-        (999_983, [(999_983, 1)]),  # a prime: the addresses alone
-    ],
-)
-def test_ports_come_first_and_then_addresses(flows: int, counts: list[tuple[int, int]]) -> None:
-    fields = fields_for(PLAIN, flows, BY_PORT_THEN_ADDRESS)
-    assert [(field.count, field.every) for field in fields] == counts
-    assert [field.offset for field in fields] == ([26] if flows == 999_983 else [34, 26][: len(counts)])
-
-
-@settings(deadline=None)
-@given(st.integers(1, 10_000_000))
-def test_any_number_of_flows_is_made_exactly(flows: int) -> None:
-    product = 1
-    for field in fields_for(PLAIN6, flows, BY_PORT_THEN_ADDRESS):
-        assert field.every == product
-        product *= field.count
-        assert field.first + field.step * (field.count - 1) < 1 << 8 * field.width
-    assert product == flows
-
-
-def test_random_fields_stay_within_their_values_and_come_to_all_of_them() -> None:
-    vary = (Vary("src_port", "random", 2), Vary("dst_ip", "random"))
-    headers = replace(PLAIN, src_port=65529)
-    stream = make_stream("s", headers, flows=12, vary=vary)
-    flows = {flow_of(check(frame)) for frame in islice(sent(stream), 150)}
-    ports, addresses = (65529, 65531, 65533, 65535), ("198.19.0.1", "198.19.0.2", "198.19.0.3")
-    assert flows == {("198.18.0.1", address, port, 5001) for port in ports for address in addresses}
-
-
-def test_a_random_field_does_not_hold_up_the_grid_of_the_others() -> None:
-    vary = (Vary("dst_ip", "random", 1 << 28), Vary("src_port"), Vary("src_ip"))  # 2, 64,512 and many values
-    fields = fields_for(PLAIN, 2 * 64_512 * 3, vary)
-    assert [(field.count, field.every) for field in fields] == [(2, 1), (64_512, 1), (3, 64_512)]
-
-
-def test_lists_of_numbers_and_addresses() -> None:
-    vary = (Vary("dst_port", "list", values=(53, 80, 443)), Vary("src_ip", "list", values=("10.0.0.9", "10.9.9.9")))
-    stream = make_stream("s", PLAIN, flows=6, vary=vary)
-    seen = [flow_of(check(frame)) for frame in islice(sent(stream), 6)]
-    assert [(flow[0], flow[3]) for flow in seen] == [
-        (ip, port) for ip in ("10.0.0.9", "10.9.9.9") for port in (53, 80, 443)
-    ]
-
-
-def test_lists_of_ipv6_addresses_change_their_last_bytes() -> None:
-    stream = make_stream("s", PLAIN6, size=78, flows=2, vary=(Vary("dst_ip", "list", values=("2001:2:0:1::9", 0x10)),))
-    assert [check(frame)[IPv6].dst for frame in islice(sent(stream), 2)] == ["2001:2:0:1::9", "2001:2:0:1::10"]
-
-
-def test_an_outer_field_of_a_tunnel_leaves_the_inner_checksums_alone() -> None:
-    headers = replace(PLAIN, dst_port=VXLAN_PORT, tunnel=Tunnel("vxlan", 9, PLAIN6))
-    vary = (Vary("src_port"), Vary("src_ip"), Vary("inner_src_ip"), Vary("inner_dst_port"))
-    fields = fields_for(replace(headers, src_port=65535), 64, (vary[1],))
-    assert [field.checksums for field in fields] == [(24,)]
-    assert [field.checksums for field in fields_for(headers, 2, (vary[0],))] == [()]
-    assert [field.checksums for field in fields_for(headers, 2, (vary[2],))] == [(110,)]
-    assert [field.checksums for field in fields_for(headers, 2, (vary[3],))] == [(110,)]
-
-
-# Streams
 
 
 def test_a_mix_sends_its_sizes_in_order() -> None:

@@ -7,9 +7,7 @@ import csv
 import hashlib
 import io
 import json
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -38,10 +36,10 @@ from ouchi.report.run.scales import ZERO_ROOM, Scale, decades, decades_with_zero
 from ouchi.report.run.table import markdown
 from ouchi.report.run.terminal import run_text
 from ouchi.report.run.words import rate_text, share_text, time_text
-from tests.runs import FRACTIONS, LABELS, RING, STALL_SECONDS, write_run
+from tests.exposition import check_exposition
+from tests.runs import FRACTIONS, HOSTILE, LABELS, RING, STALL_SECONDS, hostile_run, write_run
 
 MACHINE = LocalMachine()
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&|`=*_[x](http://x)\x1b[31m{{"
 
 
 class Page(HTMLParser):
@@ -97,44 +95,8 @@ def drawn(chart: list[tuple[str, dict[str, str | None]]], look: str) -> list[dic
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("runs") / "run"
-    write_run(found, sizes=("64", "imix"), goals=(NDR, PDR, RFC2544), fault="stalled")
-    return found
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Run:
-    return read_run(MACHINE, folder)
-
-
-@pytest.fixture(scope="module")
 def page(run: Run) -> Page:
     return Page(page_html(run))
-
-
-def hostile_run(folder: Path, *, finished: bool = True) -> Run:
-    """A run in which every text is an attack."""
-
-    def renamed(trial: Trial) -> Trial:
-        streams = tuple(
-            replace(stream, stream=HOSTILE + stream.stream, sent_from=HOSTILE, received_at=HOSTILE)
-            for stream in trial.streams
-        )
-        counters = {"ovs": {"pmd": {HOSTILE: {"busy": 0.5}, "other" + HOSTILE: {"busy": 0.25}}}}
-        return replace(trial, label=HOSTILE, streams=streams, counters=counters, began=HOSTILE)
-
-    goals = (replace(NDR, name=HOSTILE), replace(PDR, name="PDR" + HOSTILE))
-    writer = write_run(
-        folder, sizes=(HOSTILE,), name=HOSTILE, path=HOSTILE, labels=(HOSTILE,), goals=goals, fault="stalled",
-        change=renamed, finished=finished,
-    )  # fmt: skip
-    about = json.loads((folder / "run.json").read_text())
-    for key in ("what", "host", "versions", "settings"):
-        about[key] = {HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: [HOSTILE]}]}
-    MACHINE.write(folder / "run.json", json.dumps(about))
-    assert writer
-    return read_run(MACHINE, folder)
 
 
 # The page
@@ -408,92 +370,6 @@ def test_csv_is_no_formula(tmp_path: Path) -> None:
     (row,) = csv.DictReader(io.StringIO(csv_text(read_run(MACHINE, tmp_path / "run"))))
     found = [row[name] for name in ("size", "label", "problems", "run_labels")]
     assert found == ["'=1+1", "'+cmd|' /C calc'!A0", '\'-2; a "quoted", one', "'@SUM(1)"]
-
-
-# Prometheus
-
-SAMPLE = re.compile(
-    r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)'
-)
-LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"')
-
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def check_exposition(text: str) -> Samples:
-    """The samples of a text in Prometheus' format 0.0.4, which keeps every rule that the collector insists on."""
-    assert text.endswith("\n")
-    samples: Samples = {}
-    kind: dict[str, str] = {}
-    family = ""
-    for line in text.splitlines():
-        if line.startswith("# HELP "):
-            family = line.split(" ")[2]
-            assert family not in kind
-        elif line.startswith("# TYPE "):
-            _, _, name, kind[name] = line.split(" ")
-            assert name == family
-            assert kind[name] in ("gauge", "summary")
-        else:
-            matched = SAMPLE.fullmatch(line)
-            assert matched, line
-            name, labels, value = matched.groups()
-            parts = ("", "_sum", "_count") if kind[family] == "summary" else ("",)
-            assert name in {family + part for part in parts}
-            assert name.startswith("ouchi_bench_")
-            told = [(key, unescaped(value)) for key, value in LABEL.findall(labels)]
-            assert max(Counter(key for key, _ in told).values()) == 1
-            key = (name, frozenset(told))
-            assert key not in samples
-            samples[key] = float(value)
-            assert not math.isnan(samples[key])
-    return samples
-
-
-def unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", lambda found: {"n": "\n"}.get(found[1], found[1]), text)
-
-
-def sample(samples: Samples, name: str, **labels: str) -> list[float]:
-    """The values of a metric that has these labels among its own."""
-    return [
-        value for (found, own), value in samples.items() if found == f"ouchi_bench_{name}" and labels.items() <= own
-    ]
-
-
-def test_prometheus_says_what_the_run_says(run: Run) -> None:
-    samples = check_exposition(prometheus_text(run))
-    for row in run.summary:
-        at = {"size": row.size, "goal": row.goal, "run": "a run", "path": "v2v"}
-        assert sample(samples, "throughput_packets_per_second", **at) == [row.median_pps]
-        assert sample(samples, "throughput_lowest_packets_per_second", **at) == [row.low_pps]
-        below = [each.trial for each in run.of_size(row.size) if each.trial.intended_pps <= (row.median_pps or 0)]
-        lost, sent = (sum(getattr(trial, key) for trial in below if trial.valid) for key in ("lost", "sent"))
-        assert sample(samples, "loss_ratio", **at) == [lost / sent]
-    for size in run.sizes:
-        for valid in (True, False):
-            count = sum(each.trial.valid is valid for each in run.of_size(size))
-            assert sample(samples, "trials", size=size, valid=str(valid).lower()) == [count]
-    assert sample(samples, "run_end_timestamp_seconds") == [1795412472.0]
-    assert sample(samples, "run_complete") == [1]
-    assert sample(samples, "run_info", labels="; ".join(LABELS)) == [1]
-
-
-def test_prometheus_latencies_are_seconds_in_order(run: Run) -> None:
-    samples = check_exposition(prometheus_text(run))
-    at = {"size": "64", "fraction": "0.5", "stream": "0→1", "goal": "NDR"}
-    quantiles = [
-        sample(samples, "latency_seconds", quantile=name, **at)[0] for name in ("0.5", "0.9", "0.99", "0.999", "1")
-    ]
-    assert quantiles == sorted(quantiles)
-    assert 1e-6 < quantiles[0] < 1e-3
-    (total,), (count,) = (sample(samples, f"latency_seconds_{part}", **at) for part in ("sum", "count"))
-    assert quantiles[0] <= total / count <= quantiles[-1]
-
-
-def test_prometheus_names_come_through_whole(tmp_path: Path) -> None:
-    samples = check_exposition(prometheus_text(hostile_run(tmp_path / "run")))
-    assert sample(samples, "run_complete", run=HOSTILE.replace("\x1b", "\ufffd")) == [1]
 
 
 # Scales
