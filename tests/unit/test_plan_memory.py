@@ -150,6 +150,10 @@ def test_a_node_without_memory() -> None:
     assert {guest.node for guest in make_plan(site_with(), half).guests} == {0}
     with pytest.raises(BadInput, match="NUMA node 1 has no memory"):
         make_plan(site_with(CARD), half)
+    # Switched off, its CPUs name no node: that a card is there is all that tells of it.
+    gone = tuple(cpu if cpu.node == 0 else replace(cpu, online=False, node=0) for cpu in half.cpus)
+    with pytest.raises(BadInput, match="NUMA node 1 has no memory"):
+        make_plan(site_with(CARD), replace(half, cpus=gone))
 
 
 def test_unpinned_servers_are_where_the_shared_pool_has_memory() -> None:

@@ -95,7 +95,7 @@ def test_polling_is_where_the_cards_are_and_on_the_fast_cores(data: st.DataObjec
     cores = physical_cores(facts.cpus)
     assume(free and len(cores) >= 3)
     card = data.draw(st.sampled_from(free))
-    assume({core.node for core in cores} == {node.node for node in facts.memory})
+    assume({card.node, *(core.node for core in cores)} == {node.node for node in facts.memory})
     plan = make_plan(site_with(f"nics: [{{nic: {card.name}, physnet: physnet1}}]", servers=""), facts, style)
     of_cpu = {cpu: core for core in cores for cpu in core.cpus}
     polling = {of_cpu[cpu].id: of_cpu[cpu] for cpu in plan.pools.pmd}

@@ -213,7 +213,7 @@ def _too_little(site: Site, need: HugepageNeed, free_kib: int, control_kib: int,
 
 
 def _no_pages(node: int, facts: Facts) -> Finding:
-    if len({cpu.node for cpu in facts.cpus}) > 1 and node not in {memory.node for memory in facts.memory}:
+    if node not in {memory.node for memory in facts.memory}:
         return error(
             f"NUMA node {node} has no memory, but a NIC or a server of the plan is there",
             where=f"/sys/devices/system/node/node{node}",
