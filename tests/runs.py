@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.goals import NDR, PDR, Goal
-from ouchi.measure.recorded import About, LatencyPoint, Result, Run, summarise
+from ouchi.measure.recorded import About, Beside, LatencyPoint, Result, Run, summarise
 from ouchi.measure.run import RunWriter, read_run
 from ouchi.measure.search import search
 from ouchi.measure.simulated import Fault, SimulatedDevice
@@ -22,6 +22,8 @@ LABELS = ("shared cores", "emulated")
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&|`=*_[x](http://x)\x1b[31m{{"
 MACHINE = LocalMachine()
+
+BESIDE = Beside("64", "through the kernel's bridge", 212_000.0, "0.03 times as much", {"ratio": 0.03})
 
 Rename = Callable[[Trial], Trial]
 
@@ -79,7 +81,7 @@ def write_run(
         for repeat in range(1, repeats + 1):
             results.append(_repeat(writer, size, repeat, place, goals, fault, stalls_per_second, change))
             if finished:
-                writer.results(results, summarise(results), {"kernel": {"64-byte UDP": {"pps": 212000}}})
+                writer.results(results, summarise(results), [BESIDE])
     if finished:
         writer.finish("2026-11-23T05:41:12+00:00", complete=True)
     return writer

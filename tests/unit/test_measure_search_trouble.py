@@ -36,7 +36,7 @@ def test_loss_at_random_ends_all_the_same() -> None:
     assert lower(found, 1) == pytest.approx(7.02e6, rel=0.005)
 
 
-@pytest.mark.parametrize("fault", ["negative", "stretched", "stalled", "unsent", "corrupt", "foreign"])
+@pytest.mark.parametrize("fault", ["negative", "stalled", "corrupt", "foreign"])
 @pytest.mark.parametrize("how", ["search", "bisect", "tst009"])
 def test_nothing_but_invalid_trials_ends_a_search_with_their_reason(fault: str, how: str) -> None:
     device = SimulatedDevice(7e6, fault=fault)  # type: ignore[arg-type]
@@ -49,10 +49,22 @@ def test_nothing_but_invalid_trials_ends_a_search_with_their_reason(fault: str, 
             found = loss_verification(device, most_pps=LINE, least_pps=LEAST)
     assert not found.complete
     assert found.reason.startswith(f"{ATTEMPTS} trials in a row at 14,880,952 pps were invalid, at last because ")
-    assert found.trials[-1].problems[0] in found.reason
+    assert found.trials[-1].remarks[0] in found.reason
     assert len(found.trials) == ATTEMPTS
     for each in found.bounds:
         assert (each.lower_pps, each.upper_pps, each.reason) == (None, None, found.reason)
+
+
+def test_what_is_lost_of_too_little_still_counts_against_its_rate() -> None:
+    """But what is not lost proves nothing: the search ends at the first rate at which too little shows no loss."""
+    one_trial = replace(NDR, sum_seconds=1.0, exceed_ratio=0.0)
+    found = find(SimulatedDevice(7e6, fault="stretched"), one_trial)
+    assert "trials in a row" in found.reason
+    assert found.trials[-1].shortfalls[0] in found.reason
+    (ndr,) = found.bounds
+    assert ndr.lower_pps is None
+    assert ndr.upper_pps is not None
+    assert 7e6 <= ndr.upper_pps <= LINE
 
 
 @pytest.mark.parametrize("fault", ["negative", "unsent", "stalled"])
@@ -64,9 +76,14 @@ def test_invalid_trials_now_and_then_change_nothing_but_their_number(fault: str)
     assert sum(not trial.valid for trial in other.trials) == len(other.trials) // 3
 
 
-def test_a_generator_that_cannot_reach_the_most_ends_it_and_says_so() -> None:
-    found = find(SimulatedDevice(7e6, generator_pps=10e6), NDR)
+def test_a_generator_that_cannot_reach_the_most_may_still_show_that_it_is_too_much() -> None:
+    assert find(SimulatedDevice(7e6, generator_pps=10e6), NDR).bounds == find(SimulatedDevice(7e6), NDR).bounds
+
+
+def test_a_generator_slower_than_the_device_ends_it_and_says_so() -> None:
+    found = find(SimulatedDevice(7e6, generator_pps=5e6), NDR)
     assert "were not sent" in found.reason
+    assert found.bounds[0].upper_pps is None
 
 
 @settings(max_examples=30, deadline=None)

@@ -31,6 +31,8 @@ STREAMS = st.builds(
     variation_ns=SECONDS,
     gaps=st.lists(st.builds(Gap, SECONDS, COUNTS, COUNTS), max_size=2).map(tuple),
     gaps_dropped=COUNTS,
+    refused=COUNTS,
+    doubtful=COUNTS,
 )
 TRIALS = st.builds(
     Trial,
@@ -45,6 +47,8 @@ TRIALS = st.builds(
     problems=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     counters=st.dictionaries(st.text(max_size=5), COUNTS, max_size=2),
     began=st.just("2026-01-01T00:00:00+00:00"),
+    shortfalls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    doubts=st.lists(st.text(max_size=5), max_size=2).map(tuple),
 )
 
 
@@ -58,7 +62,7 @@ def test_a_trial_comes_back_from_json_as_it_was(trial: Trial) -> None:
 def test_sums_are_those_of_the_streams(trial: Trial) -> None:
     assert trial.lost == trial.sent - trial.received + sum(stream.duplicated for stream in trial.streams)
     assert trial.unsent == trial.intended - trial.sent
-    assert trial.valid is (trial.problems == ())
+    assert trial.valid is (trial.remarks == ())
 
 
 def test_duplicates_do_not_hide_loss(trial: Trial) -> None:

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ouchi.measure.goals import NDR, PDR, goal, judged_loss, verdict
 from ouchi.measure.simulated import SimulatedDevice
 from ouchi.measure.trial import Histogram, Stalls, StreamResult, Trial
-from ouchi.measure.validity import problems, unequal_sizes
+from ouchi.measure.validity import judged, unequal_sizes
 
 Change = Callable[[Trial], Trial]
+
+
+def problems(trial: Trial, **limits: Any) -> tuple[str, ...]:
+    return judged(trial, **limits).remarks
 
 
 def sound(streams: int = 1, seconds: float = 10.0, packets: int = 1_000_000) -> Trial:
@@ -136,7 +141,7 @@ def test_a_stall_in_which_nothing_was_lost_did_no_harm() -> None:
 
 
 def test_nothing_sent_is_a_problem_even_where_little_was_wanted() -> None:
-    assert any("not sent" in problem for problem in problems(sent(0)(sound(packets=10))))
+    assert any("none of 10 packets" in problem for problem in problems(sent(0)(sound(packets=10))))
 
 
 def test_a_burst_of_few_packets_can_be_valid() -> None:
@@ -165,3 +170,44 @@ def test_only_equal_sizes_are_compared() -> None:
     assert unequal_sizes([64.0, 64.0]) == ()
     assert unequal_sizes([64, 68]) == ("frames of 64 and 68 bytes are not comparable",)
     assert unequal_sizes([]) == ()
+
+
+def test_a_doubt_is_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None:
+    """At 2 Mpps a stall of 1 ms brings 2000 packets, of which 1024 find room."""
+    one = judged(stalled(sound(packets=20_000_000), 900))
+    assert (one.streams[0].doubtful, one.streams[0].certain_ratio) == (900, 0.0)
+    other = judged(stalled(sound(packets=20_000_000), 2000))
+    assert other.streams[0].doubtful == 976
+    assert other.streams[0].certain_ratio == pytest.approx(1024 / 20_000_000)
+    assert not other.valid
+    assert not other.problems
+
+
+def test_too_little_is_a_shortfall_and_too_much_a_problem() -> None:
+    for change in (sent(998_000), taking(10.2), stream(sent=990_000, received=990_000)):
+        assert judged(change(sound())).shortfalls
+        assert not judged(change(sound())).problems
+    for change in (sent(1_002_000), taking(9.8), sent(0)):
+        assert judged(change(sound())).problems
+
+
+def test_what_a_full_ring_refused_is_no_fault_of_the_generator() -> None:
+    """It counts against the rate, as loss does, and makes nothing invalid."""
+    refused = stream(attempted=990_000, sent=990_000, received=990_000, refused=10_000)(sound())
+    trial = judged(refused)
+    assert trial.valid
+    assert (trial.lost, trial.unsent, trial.refused) == (0, 10_000, 10_000)
+    assert judged_loss(trial) == pytest.approx(0.01)
+    assert (verdict(NDR, trial), verdict(goal(0.02), trial)) == (False, True)
+
+
+def test_a_trial_counts_as_far_as_its_faults_make_no_difference() -> None:
+    doubtful = judged(stalled(sound(packets=20_000_000), 900))
+    assert (verdict(NDR, doubtful), verdict(PDR, doubtful)) == (None, True)
+    lossy = judged(stalled(sound(packets=20_000_000), 2000))
+    assert (verdict(NDR, lossy), verdict(PDR, lossy)) == (False, True)
+    little = judged(stream(attempted=900_000, sent=900_000, received=900_000)(sound()))
+    assert (verdict(NDR, little), verdict(PDR, little)) == (None, None)
+    little_and_lost = judged(stream(attempted=900_000, sent=900_000, received=899_000)(sound()))
+    assert (verdict(NDR, little_and_lost), verdict(PDR, little_and_lost)) == (False, None)
+    assert verdict(NDR, judged(stream(corrupt=1, received=0)(sound()))) is None

@@ -4,66 +4,113 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import click
 
-from ouchi.bench import Bench, Wish, labels
-from ouchi.cli.running import LOCK, stop, timeline_of
+from ouchi.bench import Bench, prepare
+from ouchi.cli.running import LOCK, timeline_of
 from ouchi.errors import BadInput, error
-from ouchi.events import Say, Timeline
 from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
-from ouchi.measure.build import PACKAGES, build, built
+from ouchi.measure.about import labels
 from ouchi.measure.compare import Sample
 from ouchi.measure.compare import compare as compare_samples
-from ouchi.measure.guest import PACKAGE as GUEST_PACKAGE
+from ouchi.measure.further import SECONDS, Further
 from ouchi.measure.imix import genome
-from ouchi.measure.opened import choose_cpus, stream_of
+from ouchi.measure.memory import more_mib
+from ouchi.measure.opened import stream_of
 from ouchi.measure.paths import PATHS
 from ouchi.measure.recorded import Run
 from ouchi.measure.run import read_run
-from ouchi.measure.search import NDR, PDR, RFC2544, TST009
-from ouchi.plan.nics import missing_packages
+from ouchi.measure.search import NDR, PDR, RFC2544, TST009, Goal, goal
+from ouchi.measure.wires import Wire, check_wires
+from ouchi.measure.wish import LARGEST, Wish
 from ouchi.report.run.terminal import run_text
-from ouchi.runner import Task, leading_to, run_tasks
-from ouchi.steps import Outcome, changed, nothing, packages
-from ouchi.up import Up
 from ouchi.wanted import Wanted, read_wanted
 
-LARGEST = 1522
-"""Bytes of a frame with one VLAN tag and FCS, at an MTU of 1500."""
+__all__ = ["GOALS", "PATHS", "Asked", "run_bench", "run_compare"]
+
 GOALS = {"ndr": NDR, "pdr": PDR, "rfc2544": RFC2544, "tst009": TST009}
 
 
-def run_bench(
-    site_file: str,
-    path: str,
-    sizes: Sequence[str],
-    goals: Sequence[str],
-    folder: str | None,
-    *,
-    flows: int,
-    repeats: int,
-    both: bool,
-    most_seconds: float,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says, as it stands there."""
+
+    path: str
+    sizes: Sequence[str]
+    goals: Sequence[str]
+    also: Sequence[str]
+    guest: str
+    wires: Sequence[tuple[str, str]]
+    flows: int
+    repeats: int
+    both: bool
+    most_seconds: float
+    kernel: bool
+
+    def wish(self) -> Wish:
+        """As a value that can be measured. Raises BadInput for what no stream can be made of."""
+        for size in self.sizes:
+            stream_of(0, "bench", size, self.flows)
+            if (largest := max(genome(size).sizes)) > LARGEST:
+                raise BadInput(
+                    error(
+                        "no port takes frames of that size",
+                        where="--size",
+                        found=f"{largest} bytes",
+                        expected=f"at most {LARGEST} bytes",
+                    )
+                )
+        if self.kernel and self.path != "v2v":
+            raise BadInput(
+                error(
+                    "the kernel's networking is measured beside v2v",
+                    where="--beside-kernel",
+                    found=f"--path {self.path}",
+                )
+            )
+        return Wish(
+            self.path,
+            tuple(dict.fromkeys(self.sizes)),
+            tuple(_goal(name) for name in dict.fromkeys(self.goals)),
+            self.flows,
+            self.repeats,
+            self.both,
+            self.most_seconds,
+            "vm" if self.guest == "vm" else "testpmd",
+            tuple(Wire(*wire) for wire in self.wires),
+            tuple(_further(text) for text in dict.fromkeys(self.also)),
+            self.kernel,
+        )
+
+
+def _goal(name: str) -> Goal:
+    return GOALS[name] if name in GOALS else goal(float(name.removesuffix("%")) / 100)
+
+
+def _further(text: str) -> Further:
+    name, _, seconds = text.partition(":")
+    return Further(name, float(seconds or SECONDS[name]))
+
+
+def run_bench(site_file: str, asked: Asked, folder: str | None, *, dry_run: bool, as_json: bool) -> int:
     """``bench``: what the path needs, then the searches. Returns the exit status: 1 when not all could be measured."""
-    _check_streams(sizes, flows)  # refused before anything is changed
+    wish = asked.wish()  # refused before anything is changed
     machine, instance = LocalMachine(), Instance()
     wanted = read_wanted(machine, machine.absolute(site_file))
-    chosen = tuple(GOALS[goal] for goal in dict.fromkeys(goals))
-    wish = Wish(path, tuple(dict.fromkeys(sizes)), chosen, flows, repeats, both, most_seconds)
-    place = machine.absolute(folder or f"ouchi-{path}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
+    check_wires(wish.path_name, wish.path.wired, wish.wires, wanted.site, wanted.facts)
+    place = machine.absolute(folder or f"ouchi-{wish.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
         click.echo(_ahead(machine, instance, wanted, wish, place, as_json=as_json))
         return 0
     with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
-        program = _prepare(machine, instance, wanted, wish, timeline)
-        complete = Bench(machine, instance, wanted.facts, wanted.plan, program, timeline).run(wish, place)
+        ready = prepare(machine, instance, wanted, wish, timeline)
+        bench = Bench(machine, instance, wanted.facts, wanted.plan, ready, timeline)
+        complete = bench.run(wish, place)
     run = read_run(machine, place)
     if as_json:
         click.echo(json.dumps({"folder": place, **run.to_json()}))
@@ -73,52 +120,18 @@ def run_bench(
     return 0 if complete else 1
 
 
-def _check_streams(sizes: Sequence[str], flows: int) -> None:
-    """Raise BadInput for what no stream can be made of, and for frames that ports with an MTU of 1500 do not take."""
-    for size in sizes:
-        stream_of(0, "bench", size, flows)
-        if (largest := max(genome(size).sizes)) > LARGEST:
-            raise BadInput(
-                error(
-                    "frames of that size cannot be measured yet",
-                    where="--size",
-                    found=f"{largest} bytes",
-                    expected=f"at most {LARGEST} bytes: the ports have an MTU of 1500",
-                )
-            )
-
-
-def _prepare(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, timeline: Timeline) -> str:
-    """See to packages, the generator and, when the path has it, OVS; the generator's program."""
-    up = Up(machine, instance, wanted.site_file, timeline, missing_packages(wanted.site, wanted.facts))
-    programs = []
-
-    def tools(say: Say) -> Outcome:
-        guest = (GUEST_PACKAGE,) if PATHS[wish.path].guest_ports else ()
-        return packages.install(machine, up.journal, (*PACKAGES, *guest), say)
-
-    def generator(say: Say) -> Outcome:
-        before = machine.exists(built(machine, instance))
-        programs.append(build(machine, instance, say))
-        return nothing("the traffic generator is built") if before else changed("the traffic generator is built")
-
-    # One package manager at a time; the switch and the generator side by side.
-    needed = leading_to(up.tasks("dataplane"), "bridges" if PATHS[wish.path].switched else "hugetlbfs")
-    more = [Task("prepare", "tools", tools, ("packages",)), Task("prepare", "generator", generator, ("tools",))]
-    run_tasks([*needed, *more], timeline, lambda: stop(machine))
-    return programs[0]
-
-
 def _ahead(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, folder: str, *, as_json: bool) -> str:
-    cpus = choose_cpus(wanted.plan)
-    guest, servers = bool(PATHS[wish.path].guest_ports), bool(machine.entries(instance.vhost))
-    said = labels(wanted.facts, wanted.plan, cpus, guest=guest, servers=servers)
+    setup = wish.setup(wanted.plan)
     told = {
-        "path": wish.path,
+        "path": wish.path.name,
         **wish.to_json(),
-        "PMD CPUs": list(wanted.plan.pools.pmd) if PATHS[wish.path].switched else [],
-        "generator's CPU": cpus.worker,
-        "labels": list(said),
+        "PMD CPUs": list(wanted.plan.pools.pmd) if setup.path.switched else [],
+        "generator's CPUs": list(setup.cpus.workers),
+        **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
+        "more hugepages": f"{more_mib(wanted.plan, setup)} MiB",
+        "labels": list(
+            labels(wanted.facts, wanted.plan, setup, servers=bool(machine.entries(instance.vhost)), emulated=False)
+        ),
         "folder": folder,
     }
     if as_json:
@@ -145,10 +158,10 @@ def run_compare(before: str, after: str, *, as_json: bool) -> None:
         )
     found = [(size, goal, compare_samples(one, other)) for size, goal, one, other in pairs]
     if as_json:
-        click.echo(json.dumps([{"size": size, "goal": goal, **each.to_json()} for size, goal, each in found]))
+        click.echo(json.dumps([{"size": size, "goal": name, **each.to_json()} for size, name, each in found]))
         return
-    for size, goal, each in found:
-        click.echo(f"{size} B, {goal}: {each.verdict}")
+    for size, name, each in found:
+        click.echo(f"{size} B, {name}: {each.verdict}")
 
 
 def _pairs(before: Run, after: Run) -> list[tuple[str, str, Sample, Sample]]:

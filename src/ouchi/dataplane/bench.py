@@ -1,4 +1,8 @@
-"""The bridge that is measured: vhost-user ports joined two by two, counters read before and after."""
+"""The bridge that is measured: ports joined two by two, what it has learnt, counters read before and after.
+
+Each link of a path is a VLAN of the bridge's own with two access ports, on which OVS learns addresses and switches as
+it does for any bridge (``NORMAL``); the frames carry no tag for it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ouchi.dataplane import ovs
+from ouchi.errors import Failed, error
 from ouchi.instance import Instance
 from ouchi.machine import Machine
+from ouchi.plan.mempools import MTU
 from ouchi.waiting import NotYet, wait_for
 
 BRIDGE = "ouchi-bench"
@@ -20,13 +26,13 @@ def port_name(end: str) -> str:
 
 
 def build(machine: Machine, instance: Instance) -> None:
-    """A bridge of its own, without ports."""
+    """A bridge of its own, without ports and without a flow."""
     words = ["--", "--if-exists", "del-br", BRIDGE, "--", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE]
     words += ["datapath_type=netdev", "fail_mode=secure", f"external_ids:ouchi={instance.name}"]
     ovs.vsctl(machine, instance, *words, wait=30)
 
 
-def attach(machine: Machine, instance: Instance, end: str, socket: str) -> None:
+def attach_socket(machine: Machine, instance: Instance, end: str, socket: str, *, mtu: int) -> None:
     """A vhost-user port for an end, as the client of ``socket``, which is waited for: OVS tries once a second only."""
 
     def probe() -> None:
@@ -34,17 +40,52 @@ def attach(machine: Machine, instance: Instance, end: str, socket: str) -> None:
             raise NotYet("it is not there")
 
     wait_for(f"the socket {socket}", probe, seconds=10, every=0.01)
-    name = port_name(end)
-    words = ["--", "add-port", BRIDGE, name, "--", "set", "Interface", name, "type=dpdkvhostuserclient"]
-    ovs.vsctl(machine, instance, *words, f"options:vhost-server-path={ovs.quote(socket)}", wait=30)
+    _add_port(machine, instance, end, "dpdkvhostuserclient", f"options:vhost-server-path={ovs.quote(socket)}", mtu)
+
+
+def attach_device(machine: Machine, instance: Instance, end: str, device: str, *, mtu: int) -> None:
+    """A port for an end that is a card (its PCI address) or a virtual device of DPDK's. Raises Failed with OVS's reason."""
+    _add_port(machine, instance, end, "dpdk", f"options:dpdk-devargs={ovs.quote(device)}", mtu)
+    said = ovs.vsctl(machine, instance, "get", "Interface", port_name(end), "error").strip()
+    if said != "[]":
+        raise Failed(
+            error(
+                f"OVS cannot open {device}",
+                found=said.strip('"'),
+                expected="a device that this DPDK drives, and that OVS was allowed to probe",
+                remedy="name the card under nics in your site file; ouchi logs ovs-vswitchd",
+            )
+        )
 
 
 def join(machine: Machine, instance: Instance, links: Iterable[tuple[str, str]]) -> None:
-    """What comes in at one end of a link leaves at the other, both ways."""
+    """What comes in at one end of a link leaves at the other, both ways; at the same one where the link has only one."""
     _ofctl(machine, instance, "del-flows", BRIDGE)
-    for one, other in links:
-        for come, go in ((one, other), (other, one)):
-            _ofctl(machine, instance, "add-flow", BRIDGE, f"in_port={port_name(come)},actions=output:{port_name(go)}")
+    for vlan, (one, other) in enumerate(links, 1):
+        if one == other:
+            _ofctl(machine, instance, "add-flow", BRIDGE, f"in_port={port_name(one)},actions=in_port")
+            continue
+        for end in (one, other):
+            ovs.vsctl(machine, instance, "set", "Port", port_name(end), f"tag={vlan}")
+            _ofctl(machine, instance, "add-flow", BRIDGE, f"in_port={port_name(end)},actions=NORMAL")
+
+
+def unlearnt(machine: Machine, instance: Instance, links: Iterable[tuple[str, str]]) -> list[str]:
+    """What OVS does not know yet of the links: an address behind each port, a datapath flow from each to the other."""
+    numbers = {
+        end: ovs.vsctl(machine, instance, "get", "Interface", port_name(end), "ofport").strip()
+        for end in {end for link in links for end in link}
+    }
+    known = parse_addresses(ovs.appctl(machine, instance, "fdb/show", BRIDGE).stdout)
+    flows = parse_flows(ovs.appctl(machine, instance, "dpctl/dump-flows", "--names", "netdev@ovs-netdev").stdout)
+    found = []
+    for vlan, (one, other) in enumerate(links, 1):
+        for come, go in dict.fromkeys(((one, other), (other, one))):
+            if one != other and (numbers[come], vlan) not in known:
+                found.append(f"no address behind {come}")
+            if (port_name(come), port_name(go)) not in flows:
+                found.append(f"no flow from {come} to {go}")
+    return found
 
 
 def remove(machine: Machine, instance: Instance) -> None:
@@ -88,6 +129,16 @@ def parse_ports(text: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def parse_addresses(text: str) -> set[tuple[str, int]]:
+    """``fdb/show``: the ports (by their OpenFlow numbers) and VLANs that an address was learnt on."""
+    return {(match[1], int(match[2])) for match in re.finditer(r"^ *(\d+) +(\d+) +[0-9a-f:]{17} ", text, re.MULTILINE)}
+
+
+def parse_flows(text: str) -> set[tuple[str, str]]:
+    """``dpctl/dump-flows --names``: from which port to which one flows of the datapath lead, the simple ones."""
+    return set(re.findall(r"in_port\(([\w-]+)\).*actions:([\w-]+)$", text, re.MULTILINE))
+
+
 def parse_pmd(text: str) -> dict[str, dict[str, int]]:
     """``pmd-stats-show``: the counters of each PMD thread by its CPU (``pmd 0``)."""
     found: dict[str, dict[str, int]] = {}
@@ -101,6 +152,12 @@ def parse_pmd(text: str) -> dict[str, dict[str, int]]:
         elif name and (match := re.match(r"\s+([a-z /]+): ([0-9]+)", line)):
             found[name][match[1]] = int(match[2])
     return found
+
+
+def _add_port(machine: Machine, instance: Instance, end: str, kind: str, option: str, mtu: int) -> None:
+    name = port_name(end)
+    words = ["--", "add-port", BRIDGE, name, "--", "set", "Interface", name, f"type={kind}", option]
+    ovs.vsctl(machine, instance, *words, *([f"mtu_request={mtu}"] if mtu != MTU else []), wait=30)
 
 
 def _ofctl(machine: Machine, instance: Instance, *words: str) -> str:

@@ -62,6 +62,17 @@ class Nic:
     rx_queues: int
     tx_queues: int
 
+    @property
+    def use(self) -> str:
+        """What it carries that must not be taken from it, in words; empty when it is free."""
+        if self.session:
+            return "it carries your session"
+        if self.default_route:
+            return "it carries the default route"
+        if self.addresses:
+            return f"it has the address {self.addresses[0]}"
+        return f"it is part of {self.master}" if self.master else ""
+
     def to_json(self) -> dict[str, Any]:
         """The card or interface as a JSON object."""
         return dict(plain(self))

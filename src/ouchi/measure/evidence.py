@@ -50,13 +50,15 @@ class Evidence:
         """Whether nothing ended it early."""
         return not self.reason
 
-    def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
-        """A valid trial, after at most :data:`ATTEMPTS`. Raises Stop without one, or without the time for it."""
+    def trial(
+        self, pps: float, seconds: float, label: str = "", enough: Callable[[Trial], bool] = lambda trial: trial.valid
+    ) -> Trial:
+        """A trial that is ``enough``, after at most :data:`ATTEMPTS`. Raises Stop without one, or without the time for it."""
         for _ in range(ATTEMPTS):
             last = self.once(pps, seconds, label)
-            if last.valid:
+            if enough(last):
                 return last
-        why = "; ".join(last.problems)
+        why = "; ".join(last.remarks)
         raise Stop(f"{ATTEMPTS} trials in a row at {pps:,.0f} pps were invalid, at last because {why}")
 
     def once(self, pps: float, seconds: float, label: str = "") -> Trial:

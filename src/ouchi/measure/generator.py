@@ -32,13 +32,14 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A stream on its way: from which port, to which one, sent in bursts of how many, by which worker."""
+    """A stream on its way: from which port, to which one, sent in bursts of how many, by which worker, on which queue."""
 
     stream: Stream
     sent_from: str
     received_at: str
     burst: int = 32
     worker: int = 0
+    queue: int = 0
 
 
 class Generator:
@@ -185,6 +186,7 @@ def _stream(number: int, flow: Flow) -> dict[str, Any]:
         "pps": 0.0,
         "burst": flow.burst,
         "worker": flow.worker,
+        "queue": flow.queue,
         "frames": [frame.hex() for frame in stream.frames] if whole else [],
         "order": list(stream.order),
         "fields": [field.to_json() for field in stream.fields],

@@ -98,13 +98,28 @@ class Bounds:
 def judged_loss(trial: Trial) -> float:
     """The loss ratio that a trial is judged by: that of its worst stream, each direction by itself.
 
-    More received than sent is no success either, so its size counts as loss.
+    A path that refuses a packet for want of room carries its rate no more than one that loses it: FD.io CSIT, too,
+    holds packets that could not be sent against the rate.
     """
-    return max((abs(stream.loss_ratio) for stream in trial.streams), default=1.0)
+    return max((stream.failed_ratio for stream in trial.streams), default=1.0)
+
+
+def verdict(goal: Goal, trial: Trial) -> bool | None:
+    """Whether a trial lost no more than ``goal`` allows; None when it proves nothing about that.
+
+    Where the generator may have lost something itself, the trial still counts when that makes no difference; where it
+    offered too little, only what was lost nevertheless does.
+    """
+    if trial.problems:
+        return None
+    if judged_loss(trial) <= goal.loss_ratio:
+        return None if trial.shortfalls else True
+    certain = max((stream.certain_ratio for stream in trial.streams), default=1.0)
+    return False if certain > goal.loss_ratio else None
 
 
 def meets(goal: Goal, trials: Iterable[Trial]) -> bool | None:
-    """Whether trials at one rate show that it meets ``goal``; None when more are needed. Invalid trials are ignored.
+    """Whether trials at one rate show that it meets ``goal``; None when more are needed.
 
     The rate meets the goal when even losing all that is still missing to ``sum_seconds`` would keep the bad share
     within ``exceed_ratio``; it does not when even losing nothing more would not. Short trials count only when bad,
@@ -112,9 +127,10 @@ def meets(goal: Goal, trials: Iterable[Trial]) -> bool | None:
     """
     long, short = {True: 0.0, False: 0.0}, {True: 0.0, False: 0.0}
     for trial in trials:
-        if trial.valid:
+        good = verdict(goal, trial)
+        if good is not None:
             seconds = long if trial.intended_seconds >= goal.final_seconds else short
-            seconds[judged_loss(trial) <= goal.loss_ratio] += trial.intended_seconds
+            seconds[good] += trial.intended_seconds
     excused = short[True] * goal.exceed_ratio / (1 - goal.exceed_ratio)
     bad = long[False] + max(0.0, short[False] - excused)
     whole = max(goal.sum_seconds, long[True] + bad)
@@ -144,10 +160,10 @@ def bounds(goal: Goal, trials: Iterable[Trial], reason: str = "") -> Bounds:
 
 
 def by_rate(trials: Iterable[Trial]) -> dict[float, list[Trial]]:
-    """The valid trials by the rate asked for."""
+    """The trials that prove anything, by the rate asked for."""
     rates: dict[float, list[Trial]] = {}
     for trial in trials:
-        if trial.valid:
+        if not trial.problems:
             rates.setdefault(trial.intended_pps, []).append(trial)
     return rates
 

@@ -86,6 +86,25 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Something measured beside the searches at a frame size (empty where none is its own), in a line.
+
+    ``what`` was done, at which rate or with which outcome (``pps``, sum of all streams; None where packets are not
+    what was counted), ``said`` in words, and the same in ``figures``.
+    """
+
+    size: str
+    what: str
+    pps: float | None
+    said: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The rate found for a goal at a frame size over ``n`` repeats (pps, sum of all streams; None: none was found).
 
@@ -113,7 +132,7 @@ class Run:
     trials: tuple[Recorded, ...]
     results: tuple[Result, ...] = ()
     summary: tuple[Summary, ...] = ()
-    comparison: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[Beside, ...] = ()
     notes: tuple[Finding, ...] = ()
 
     @property
@@ -132,7 +151,7 @@ class Run:
             "run": self.about.to_json(),
             "summary": [row.to_json() for row in self.summary],
             "results": [result.to_json() for result in self.results],
-            "comparison": dict(self.comparison),
+            "beside": [row.to_json() for row in self.beside],
             "trials": [recorded.to_json() for recorded in self.trials],
             "notes": [note.to_json() for note in self.notes],
         }

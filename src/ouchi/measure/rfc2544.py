@@ -162,4 +162,4 @@ def back_to_back(
 
 
 def _lossy(trial: Trial) -> bool:
-    return any(stream.lost for stream in trial.streams)
+    return any(stream.lost or stream.refused for stream in trial.streams)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from ouchi.errors import BadInput, Failed, Finding, error, warning
 from ouchi.machine import Machine, Path, Reader
 from ouchi.measure import untrusted
-from ouchi.measure.recorded import SCHEMA, About, Recorded, Result, Run, Summary
+from ouchi.measure.recorded import SCHEMA, About, Beside, Recorded, Result, Run, Summary
 from ouchi.measure.trial import Trial
 
 ABOUT, TRIALS, RESULTS = "run.json", "trials.ndjson", "results.json"
@@ -71,7 +71,7 @@ class RunWriter:
             self._machine.append(self._folder / TRIALS, line + "\n")
 
     def results(
-        self, results: Iterable[Result], summary: Sequence[Summary] = (), comparison: Mapping[str, Any] | None = None
+        self, results: Iterable[Result], summary: Sequence[Summary] = (), beside: Sequence[Beside] = ()
     ) -> None:
         """Keep the results so far, in place of those kept before."""
         self._write(
@@ -80,7 +80,7 @@ class RunWriter:
                 "schema": SCHEMA,
                 "results": [result.to_json() for result in results],
                 "summary": [row.to_json() for row in summary],
-                "comparison": dict(comparison or {}),
+                "beside": [row.to_json() for row in beside],
             },
         )
 
@@ -138,7 +138,7 @@ class _Found:
     schema: Literal[1] = 1
     results: tuple[Result, ...] = ()
     summary: tuple[Summary, ...] = ()
-    comparison: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class _Reading:
             self._notes.append(
                 warning("the run is not complete", where=str(self._folder), found=f"trials: {len(trials)}")
             )
-        return Run(about, trials, found.results, found.summary, found.comparison, tuple(self._notes))
+        return Run(about, trials, found.results, found.summary, found.beside, tuple(self._notes))
 
     def _document(self, name: str, made: Callable[[Any], T]) -> T | None:
         """A file that is one value; None when it is damaged."""
@@ -265,7 +265,7 @@ def _odd(trial: Trial) -> str:
     counts += [value for bucket in trial.stalls.histogram for value in bucket]
     for stream in trial.streams:
         counts += [stream.size, stream.intended, stream.attempted, stream.sent, stream.received, stream.duplicated]
-        counts += [stream.reordered, stream.corrupt, stream.gaps_dropped]
+        counts += [stream.reordered, stream.corrupt, stream.gaps_dropped, stream.refused, stream.doubtful]
         counts += [gap.packets for gap in stream.gaps]
         counts += [value for bucket in stream.latency.counts for value in bucket]
         edges = [edge for edge, _ in stream.latency.counts]

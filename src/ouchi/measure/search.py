@@ -15,8 +15,8 @@ from typing import Any
 
 from ouchi.measure.device import Device
 from ouchi.measure.evidence import INTERRUPTED, Evidence, Stop, check_range
-from ouchi.measure.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, by_rate, goal, judged_loss
-from ouchi.measure.trial import StreamResult, Trial
+from ouchi.measure.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, by_rate, goal, judged_loss, verdict
+from ouchi.measure.trial import Trial
 
 __all__ = ["NDR", "PDR", "RFC2544", "TST009", "Bounds", "Goal", "SearchResult", "Standing", "bounds", "goal", "search"]
 
@@ -135,7 +135,7 @@ def _steer(evidence: Evidence, goals: Sequence[Goal], most_pps: float, least_pps
         search_duration_max=_UNLIMITED,
         warmup_duration=None,  # the device's own matter
     )
-    measurer = _Measurer(evidence)
+    measurer = _Measurer(evidence, goals)
     try:
         MultipleLossRatioSearch(config).search(measurer=measurer, debug=lambda _: None)
     except RuntimeError as trouble:
@@ -149,26 +149,27 @@ class _Measurer:
     """Our trials as MLRsearch wants them: it thinks in rates per port, and judges by one count of sent and lost."""
 
     evidence: Evidence
+    goals: Sequence[Goal]
     measuring: bool = field(default=False, init=False)
 
     def measure(self, intended_duration: float, intended_load: float) -> Any:
         from MLRsearch import MeasurementResult
 
         self.measuring = True
-        trial = self.evidence.trial(intended_load * self.evidence.device.streams, intended_duration)
+        pps = intended_load * self.evidence.device.streams
+        trial = self.evidence.trial(pps, intended_duration, enough=self._decides)
         self.measuring = False
-        worst = max(trial.streams, key=_loss)
+        worst = max(trial.streams, key=lambda stream: stream.failed_ratio)
         # Without intended_count: packets left unsent within the validity rules are not held against the device.
         return MeasurementResult(
             intended_duration=intended_duration,
             intended_load=intended_load,
-            offered_count=worst.sent,
-            loss_count=worst.lost,
+            offered_count=worst.sent + worst.refused,
+            loss_count=worst.lost + worst.refused,
         )
 
-
-def _loss(stream: StreamResult) -> float:
-    return abs(stream.loss_ratio)
+    def _decides(self, trial: Trial) -> bool:
+        return all(verdict(each, trial) is not None for each in self.goals)
 
 
 def _explained(found: Bounds, most_pps: float, least_pps: float) -> Bounds:

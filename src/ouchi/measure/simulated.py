@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ouchi.measure.trial import Gap, Histogram, Stalls, StreamResult, Trial
-from ouchi.measure.validity import problems
+from ouchi.measure.validity import judged
 
 Fault = Literal["", "negative", "stretched", "stalled", "unsent", "corrupt", "foreign"]
 """What can be wrong with a trial for tests: more received than sent, sending took longer, the generator stalled, …"""
@@ -94,7 +94,7 @@ class SimulatedDevice:
         self._now += seconds + self.pause_seconds
         if self.fault and self._trials % self.fault_every == 0:
             trial = _spoilt(trial, self.fault)
-        return replace(trial, problems=problems(trial, line_bits=self.line_bits))
+        return judged(trial, line_bits=self.line_bits)
 
     def _interval(self, first: bool = False) -> float:
         """Seconds to the next stall."""

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ouchi.measure.generator import Flow, Generator
+from ouchi.measure.rates import line_rate
 from ouchi.measure.trial import Gap, Histogram, Stalls, StreamResult, Trial
-from ouchi.measure.validity import problems
+from ouchi.measure.validity import RATE, judged
 
 STALL = 100e-6
 """Seconds; a worker of the generator that is away for longer is said to have stalled."""
@@ -35,6 +36,13 @@ class Traffic:
     def streams(self) -> int:
         return len(self.flows)
 
+    @property
+    def line_pps(self) -> float | None:
+        """What the wires carry of these frames at most (pps, all streams); None without a wire."""
+        if self.line_bits is None:
+            return None
+        return sum(line_rate(self.line_bits, flow.stream.mean_size) for flow in self.flows)
+
     def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
         """``pps`` of 0: as fast as the ports take them; what was offered is then what was intended."""
         self._number += 1
@@ -45,14 +53,18 @@ class Traffic:
         trial = read_trial(told, self.flows, self._number, label, pps, seconds, began)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})
         burst = max(flow.burst for flow in self.flows)
-        return replace(trial, problems=problems(trial, line_bits=self.line_bits, burst=burst, ring=self.ring))
+        return judged(trial, line_bits=self.line_bits, burst=burst, ring=self.ring)
 
 
 def read_trial(
     told: Mapping[str, Any], flows: Sequence[Flow], number: int, label: str, pps: float, seconds: float, began: str
 ) -> Trial:
     """The generator's counts as a trial, not yet judged."""
-    streams = tuple(_stream(one, flow, told["unit_ns"]) for one, flow in zip(told["streams"], flows, strict=True))
+    stalls = _stalls(told)
+    streams = tuple(
+        _stream(one, flow, told["unit_ns"], _refused(one["sent"], flow, pps / len(flows), stalls))
+        for one, flow in zip(told["streams"], flows, strict=True)
+    )
     first = min(one["sent"]["first"] for one in told["streams"])
     last = max(one["sent"]["last"] for one in told["streams"])
     # The first frame of a paced stream is due when its first burst is: the time of one more burst belongs to it.
@@ -69,10 +81,10 @@ def read_trial(
         ],
     }
     foreign = sum(port["foreign"] + port["astray"] for port in told["ports"])
-    return Trial(number, label, pps, seconds, measured, streams, _stalls(told), foreign, (), counters, began)
+    return Trial(number, label, pps, seconds, measured, streams, stalls, foreign, (), counters, began)
 
 
-def _stream(one: Mapping[str, Any], flow: Flow, unit_ns: float) -> StreamResult:
+def _stream(one: Mapping[str, Any], flow: Flow, unit_ns: float, refused: int) -> StreamResult:
     sent, got = one["sent"], one["got"]
     received = got["received"]
     return StreamResult(
@@ -91,7 +103,22 @@ def _stream(one: Mapping[str, Any], flow: Flow, unit_ns: float) -> StreamResult:
         variation_ns=got["variation"] * unit_ns / max(1, received - 1),
         gaps=tuple(Gap(begin, first, packets) for begin, first, packets in got["gaps"]),
         gaps_dropped=max(0, got["gaps_seen"] - len(got["gaps"])) if got["gap_frames_dropped"] else 0,
+        refused=refused,
     )
+
+
+def _refused(sent: Mapping[str, Any], flow: Flow, pps: float, stalls: Stalls) -> int:
+    """Packets that found the port's ring full when they were due (see :class:`StreamResult`); 0 without a rate.
+
+    Only when no absence of the generator explains as many: after one it is owing, sends faster than it was asked to
+    and may well find the ring full for its own fault. A burst that was not taken whole left at most all of it behind.
+    """
+    seconds = sent["last"] - sent["first"] + flow.burst / pps if pps else 0.0
+    due = max(sent["intended"], pps * seconds)
+    missing = due - sent["accepted"]
+    away = sum(micros * count for micros, count in stalls.histogram) / 1e6 * pps
+    explained = missing <= RATE * due + flow.burst or missing <= away or missing > sent["refused"] * flow.burst
+    return 0 if explained or not pps else round(missing)
 
 
 def _histogram(counts: Sequence[Sequence[int]], unit_ns: float) -> Histogram:

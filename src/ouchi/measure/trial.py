@@ -127,7 +127,10 @@ class StreamResult:
     """One direction of a trial: packets from one port to another, by the receiver's look at each signature.
 
     ``size`` is the mean frame in bytes. ``sent`` is what the port accepted of ``attempted``; ``received`` includes
-    the ``duplicated``. ``gaps_dropped`` counts the gaps that there was no room to list.
+    the ``duplicated``. ``gaps_dropped`` counts the gaps that there was no room to list. ``refused`` are packets for
+    which the port's ring was full when they were due, because whoever empties it did not keep up: never sent, or sent
+    too late. They are not lost, and it is not the generator that failed. Of the ``lost``, ``doubtful`` are as many as
+    may have been lost in the receiving port's ring while the generator itself was away.
     """
 
     stream: str
@@ -145,6 +148,8 @@ class StreamResult:
     variation_ns: float
     gaps: tuple[Gap, ...] = ()
     gaps_dropped: int = 0
+    refused: int = 0
+    doubtful: int = 0
 
     @property
     def lost(self) -> int:
@@ -160,6 +165,21 @@ class StreamResult:
     def loss_ratio(self) -> float:
         """Lost over sent; 1 when nothing was sent, for that shows nothing good."""
         return self.lost / self.sent if self.sent else 1.0
+
+    @property
+    def failed_ratio(self) -> float:
+        """The share of what was offered that was lost or refused; 1 when nothing was offered.
+
+        More received than sent is no success either, so its size counts as loss.
+        """
+        offered = self.sent + self.refused
+        return (abs(self.lost) + self.refused) / offered if offered else 1.0
+
+    @property
+    def certain_ratio(self) -> float:
+        """The least that :attr:`failed_ratio` can be: without what is doubtful."""
+        offered = self.sent + self.refused
+        return self.failed_ratio - self.doubtful / offered if offered else 1.0
 
     def to_json(self) -> dict[str, Any]:
         """All of it, and ``lost`` and ``unsent`` for whoever reads the file without this code."""
@@ -177,6 +197,8 @@ class StreamResult:
             "corrupt": self.corrupt,
             "lost": self.lost,
             "unsent": self.unsent,
+            "refused": self.refused,
+            "doubtful": self.doubtful,
             "latency": self.latency.to_json(),
             "variation_ns": self.variation_ns,
             "gaps": [gap.to_json() for gap in self.gaps],
@@ -202,6 +224,8 @@ class StreamResult:
             variation_ns=value["variation_ns"],
             gaps=tuple(Gap.from_json(gap) for gap in value["gaps"]),
             gaps_dropped=value["gaps_dropped"],
+            refused=value.get("refused", 0),
+            doubtful=value.get("doubtful", 0),
         )
 
 
@@ -210,8 +234,8 @@ class Trial:
     """One trial of all its streams at once.
 
     ``intended_pps`` is the sum over the streams; ``seconds`` is the measured sending time; ``foreign`` counts frames
-    received without a signature of ours; ``problems`` says why the trial proves nothing (see
-    :mod:`ouchi.measure.validity`); ``counters`` holds what else was counted on the way; ``began`` is an ISO time.
+    received without a signature of ours; ``problems`` says why the trial proves nothing, ``shortfalls`` why it proves
+    nothing good (less was offered than asked for), ``doubts`` why some of its loss may be the generator's own (see :mod:`ouchi.measure.validity`); ``counters`` holds what else was counted on the way; ``began`` is an ISO time.
     """
 
     number: int
@@ -225,11 +249,18 @@ class Trial:
     problems: tuple[str, ...]
     counters: Mapping[str, Any]
     began: str
+    shortfalls: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def valid(self) -> bool:
-        """Whether the trial is evidence for or against its rate."""
-        return not self.problems
+        """Whether the trial is evidence, without reserve, for or against its rate."""
+        return not self.remarks
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Why it is not."""
+        return (*self.problems, *self.shortfalls, *self.doubts)
 
     @property
     def intended(self) -> int:
@@ -262,6 +293,11 @@ class Trial:
         return sum(stream.unsent for stream in self.streams)
 
     @property
+    def refused(self) -> int:
+        """Packets for which a port's ring was full when they were due, all streams."""
+        return sum(stream.refused for stream in self.streams)
+
+    @property
     def loss_ratio(self) -> float:
         """Lost over sent, all streams; 1 when nothing was sent, for that shows nothing good."""
         return self.lost / self.sent if self.sent else 1.0
@@ -291,6 +327,8 @@ class Trial:
             "lost": self.lost,
             "valid": self.valid,
             "problems": list(self.problems),
+            "shortfalls": list(self.shortfalls),
+            "doubts": list(self.doubts),
             "streams": [stream.to_json() for stream in self.streams],
             "stalls": self.stalls.to_json(),
             "foreign": self.foreign,
@@ -315,4 +353,6 @@ class Trial:
             problems=tuple(value["problems"]),
             counters=value["counters"],
             began=value["began"],
+            shortfalls=tuple(value.get("shortfalls", ())),
+            doubts=tuple(value.get("doubts", ())),
         )

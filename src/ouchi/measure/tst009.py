@@ -54,4 +54,4 @@ def loss_verification(
 
 
 def _lost(trial: Trial) -> int:
-    return sum(abs(stream.lost) for stream in trial.streams)
+    return sum(abs(stream.lost) + stream.refused for stream in trial.streams)

@@ -1,12 +1,16 @@
-"""When a trial proves nothing: the rules, each a sentence about what went wrong.
+"""When a trial proves nothing, nothing good, or leaves doubt: the rules, each a sentence about what went wrong.
 
-A trial that breaks one is invalid: it is evidence neither for nor against its rate. The limits are what a sound
-generator on a quiet machine keeps with ease; they are not there to be tuned until a trial passes.
+A trial with a *problem* is evidence neither for nor against its rate. One with a *shortfall* offered less than it was
+asked to: what it lost is evidence against the rate all the same, what it did not lose proves nothing. One with a
+*doubt* lost packets that the generator may have lost itself. The limits are what a sound generator on a quiet machine
+keeps with ease; they are not there to be tuned until a trial passes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ouchi.measure.rates import PREAMBLE_AND_GAP
 from ouchi.measure.trial import StreamResult, Trial
@@ -23,25 +27,49 @@ FOREIGN = 0.001
 FOREIGN_FRAMES = 100
 
 
-def problems(
+def judged(
     trial: Trial, *, line_bits: float | None = None, burst: int = 32, ring: int = 1024, rate: float = RATE
-) -> tuple[str, ...]:
-    """Why ``trial`` proves nothing; empty for a valid trial.
+) -> Trial:
+    """The trial with its problems, its shortfalls, and its doubts where the generator may have lost something itself.
+
+    A core of the generator's that is away receives nothing: more of a stream than a ring holds is lost then, and the
+    loss is its own. Without loss the trial shows what it seems to show.
 
     ``line_bits``: bit/s on the wire of each sending port, None where there is no wire. ``burst``: packets that the
     generator hands over at once, by which a count may be off. ``ring``: packets that a receiving ring holds while
     the generator's core is held up. ``rate``: the share by which the rate may be missed and packets stay unsent.
     """
-    return (
-        *_above_line(trial, line_bits, burst),
-        *_received_more(trial),
-        *_stretched(trial),
-        *_unsent(trial, burst, rate),
-        *_rate_missed(trial, burst, rate),
-        *_stalled(trial, ring),
-        *_foreign(trial),
-        *_corrupt(trial),
+    each = trial.intended_pps / max(1, len(trial.streams))
+    overflow = _overflow(trial, each, ring)
+    streams = tuple(replace(stream, doubtful=min(max(0, stream.lost), overflow)) for stream in trial.streams)
+    doubts: tuple[str, ...] = ()
+    if any(stream.doubtful for stream in streams):
+        longest, due = trial.stalls.longest_us, trial.stalls.longest_us / 1e6 * each
+        doubts = (
+            f"the generator stalled for {longest:,.0f} µs, in which {due:,.0f} packets came due (a ring holds {ring:,})",
+        )
+    return replace(
+        trial,
+        streams=streams,
+        doubts=doubts,
+        shortfalls=(*_longer(trial), *_unsent(trial, burst, rate), *_slow(trial, burst, rate)),
+        problems=(
+            *_above_line(trial, line_bits, burst),
+            *_received_more(trial),
+            *_shorter(trial),
+            *_nothing_sent(trial),
+            *_fast(trial, burst, rate),
+            *_foreign(trial),
+            *_corrupt(trial),
+        ),
     )
+
+
+def _overflow(trial: Trial, pps: float, ring: int) -> int:
+    """How many packets of a stream came due in stalls beyond what a ring holds."""
+    stalls = trial.stalls
+    over = sum(max(0.0, micros / 1e6 * pps - ring) * count for micros, count in stalls.histogram)
+    return math.ceil(max(over, stalls.longest_us / 1e6 * pps - ring, 0.0))
 
 
 def unequal_sizes(sizes: Iterable[float | str]) -> tuple[str, ...]:
@@ -78,40 +106,57 @@ def _received_more(trial: Trial) -> tuple[str, ...]:
     )
 
 
-def _stretched(trial: Trial) -> tuple[str, ...]:
-    if abs(trial.seconds - trial.intended_seconds) <= STRETCH * trial.intended_seconds + STRETCH_SECONDS:
-        return ()
+def _longer(trial: Trial) -> tuple[str, ...]:
+    return _took(trial) if trial.seconds - trial.intended_seconds > _tolerance(trial) else ()
+
+
+def _shorter(trial: Trial) -> tuple[str, ...]:
+    return _took(trial) if trial.intended_seconds - trial.seconds > _tolerance(trial) else ()
+
+
+def _tolerance(trial: Trial) -> float:
+    return STRETCH * trial.intended_seconds + STRETCH_SECONDS
+
+
+def _took(trial: Trial) -> tuple[str, ...]:
     return (f"sending took {trial.seconds:.6g} s instead of {trial.intended_seconds:.6g} s",)
+
+
+def _nothing_sent(trial: Trial) -> tuple[str, ...]:
+    return tuple(
+        f"{stream.stream}: none of {stream.intended:,} packets were sent" for stream in trial.streams if not stream.sent
+    )
 
 
 def _unsent(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
     return tuple(
         f"{stream.stream}: {stream.unsent:,} of {stream.intended:,} packets were not sent"
         for stream in trial.streams
-        if not stream.sent or stream.unsent > rate * stream.intended + burst
+        if stream.sent and stream.unsent - stream.refused > rate * stream.intended + burst
     )
 
 
-def _rate_missed(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    expected = trial.intended_pps * trial.seconds
-    if abs(trial.attempted - expected) <= rate * expected + burst * len(trial.streams):
-        return ()
+def _slow(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
+    # What was refused was offered in its time.
+    missed = trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.refused
+    return _reached(trial) if missed else ()
+
+
+def _fast(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
+    return _reached(trial) if trial.attempted > _expected(trial) + _margin(trial, burst, rate) else ()
+
+
+def _expected(trial: Trial) -> float:
+    return trial.intended_pps * trial.seconds
+
+
+def _margin(trial: Trial, burst: int, rate: float) -> float:
+    return rate * _expected(trial) + burst * len(trial.streams)
+
+
+def _reached(trial: Trial) -> tuple[str, ...]:
     achieved = trial.attempted / trial.seconds if trial.seconds > 0 else 0.0
     return (f"the generator reached {achieved:,.0f} pps of {trial.intended_pps:,.0f} pps",)
-
-
-def _stalled(trial: Trial, ring: int) -> tuple[str, ...]:
-    """A stall matters when packets were lost and more of a stream arrive in it than a ring holds.
-
-    The core that stalls is the one that receives: its ring overflows and the loss is the generator's. Without loss
-    the trial shows what it seems to show.
-    """
-    each = trial.intended_pps / max(1, len(trial.streams))
-    due = trial.stalls.longest_us / 1e6 * each
-    if due <= ring or not any(stream.lost > 0 for stream in trial.streams):
-        return ()
-    longest = f"{trial.stalls.longest_us:,.0f} µs"
-    return (f"the generator stalled for {longest}, in which {due:,.0f} packets came due (a ring holds {ring:,})",)
 
 
 def _foreign(trial: Trial) -> tuple[str, ...]:

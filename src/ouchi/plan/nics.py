@@ -33,7 +33,7 @@ def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
     taken = {plan.address for plan in plans}
     for nic in facts.nics:
         if nic.address and nic.address not in taken:
-            why = _why_alone(nic)
+            why = nic.use or "it is not in your file"
             plans.append(NicPlan(nic.name, nic.address, nic.node, ALONE, "", 0, (), support(nic, facts.dpdk), why))
     return tuple(plans)
 
@@ -151,15 +151,3 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             found=f"{link.speed_gts:g} GT/s x{link.width}",
             expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}, or less traffic than the link carries",
         )
-
-
-def _why_alone(nic: Nic) -> str:
-    if nic.session:
-        return "it carries your session"
-    if nic.default_route:
-        return "it carries the default route"
-    if nic.addresses:
-        return f"it has the address {nic.addresses[0]}"
-    if nic.master:
-        return f"it is part of {nic.master}"
-    return "it is not in your file"

@@ -11,7 +11,7 @@ from ouchi.measure.trial import StreamResult
 COLUMNS = (
     "size", "repeat", "trial", "label", "began", "valid", "problems", "intended_pps", "intended_seconds", "seconds",
     "stream", "sent_from", "received_at", "mean_frame_bytes", "intended", "attempted", "sent", "received", "duplicated",
-    "reordered", "corrupt", "lost", "unsent", "latency_50_ns", "latency_90_ns", "latency_99_ns", "latency_99_9_ns",
+    "reordered", "corrupt", "lost", "unsent", "refused", "latency_50_ns", "latency_90_ns", "latency_99_ns", "latency_99_9_ns",
     "latency_max_ns", "variation_ns", "gaps", "longest_stall_us",
 )  # fmt: skip
 
@@ -32,10 +32,10 @@ def _row(recorded: Recorded, stream: StreamResult) -> tuple[str | int | float | 
     trial, latency = recorded.trial, stream.latency
     return (
         _inert(recorded.size), recorded.repeat, trial.number, _inert(trial.label), _inert(trial.began), int(trial.valid),
-        _inert("; ".join(trial.problems)), trial.intended_pps, trial.intended_seconds, trial.seconds,
+        _inert("; ".join(trial.remarks)), trial.intended_pps, trial.intended_seconds, trial.seconds,
         _inert(stream.stream), _inert(stream.sent_from), _inert(stream.received_at), stream.size, stream.intended,
         stream.attempted, stream.sent, stream.received, stream.duplicated, stream.reordered, stream.corrupt, stream.lost,
-        stream.unsent, *(latency.percentile(percent) for percent in (50, 90, 99, 99.9)), latency.maximum,
+        stream.unsent, stream.refused, *(latency.percentile(percent) for percent in (50, 90, 99, 99.9)), latency.maximum,
         stream.variation_ns, len(stream.gaps) + stream.gaps_dropped, trial.stalls.longest_us,
     )  # fmt: skip
 

@@ -33,7 +33,9 @@ def loss_figures(run: Run, size: str) -> list[Figure]:
 
 def _figure(run: Run, size: str, trials: Sequence[Recorded], span: tuple[float, float], title: str) -> Figure:
     unit = rate_unit(span[1])
-    chart = Chart(title, linear(*span, unit.text), _losses(run, trials), f"offered load, {unit.name}", "packets lost")
+    chart = Chart(
+        title, linear(*span, unit.text), _losses(run, trials), f"offered load, {unit.name}", "packets lost or refused"
+    )
     legend = [("ink disc", "valid trial")]
     for index, goal in enumerate(goals_of(run, size)):
         found = bounds_of(run, size, goal.name)
@@ -53,7 +55,7 @@ def _figure(run: Run, size: str, trials: Sequence[Recorded], span: tuple[float, 
         else:
             chart.cross(*at, "bad")
     if any(not recorded.trial.valid for recorded in trials):
-        legend.append(("bad struck", "invalid trial: proves nothing"))
+        legend.append(("bad struck", "invalid or doubtful trial"))
     return Figure(_caption(trials), chart, legend)
 
 

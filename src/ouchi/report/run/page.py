@@ -28,8 +28,8 @@ from ouchi.report.run.latency import latency_figure
 from ouchi.report.run.load import load_figure
 from ouchi.report.run.loss import loss_figures
 from ouchi.report.run.stalls import stalls_figure
-from ouchi.report.run.table import Table, headline, latency_table, markdown, summary_table, trials_line
-from ouchi.report.run.told import size_words
+from ouchi.report.run.table import Table, beside_table, headline, latency_table, markdown, summary_table, trials_line
+from ouchi.report.run.told import remarks, size_words
 from ouchi.report.run.words import duration_text, rate_text, share_text, time_text
 
 MOST_ROWS = 5000
@@ -37,7 +37,8 @@ MOST_ROWS = 5000
 
 HOW_TO_READ = (
     "Frame sizes include FCS and VLAN tags. “On the wire” adds the 20 bytes of preamble and gap of each frame. Lost is "
-    "what was sent and not received; what the generator could not send is unsent, and no loss. A trial that breaks a "
+    "what was sent and not received; what the generator could not send is unsent, and no loss. Refused is what found the "
+    "port's ring full when it was due: it counts against a rate as loss does. A trial that breaks a "
     "rule of validity proves nothing and counts for no rate. Noise is the range of the repeats over their median."
 )
 
@@ -71,8 +72,8 @@ def _body(run: Run) -> Iterator[Markup]:
     yield _summary(run)
     for size in run.sizes:
         yield _size(run, size)
-    if run.comparison:
-        yield tag("section", tag("h2", "Beside it"), _facts(run.comparison))
+    if run.beside:
+        yield tag("section", tag("h2", "Beside the searches"), _table(beside_table(run)))
     yield _made_on(run)
     yield _trials(run)
     yield tag("footer", tag("p", HOW_TO_READ), tag("p", f"Made by ouchi {__version__}."))
@@ -136,7 +137,21 @@ def _made_on(run: Run) -> Markup:
 
 
 def _trials(run: Run) -> Markup:
-    names = ("frames", "repeat", "trial", "offered", "seconds", "sent", "lost", "loss", "unsent", "50 %", "99 %", "max")
+    names = (
+        "frames",
+        "repeat",
+        "trial",
+        "offered",
+        "seconds",
+        "sent",
+        "lost",
+        "refused",
+        "loss",
+        "unsent",
+        "50 %",
+        "99 %",
+        "max",
+    )
     head = [tag("th", name, class_="word" if not place else None) for place, name in enumerate(names)]
     table = tag(
         "table",
@@ -157,12 +172,12 @@ def _trial(recorded: Recorded) -> Markup:
     latency = Histogram.merged(stream.latency for stream in trial.streams)
     figures = (
         str(recorded.repeat), str(trial.number), rate_text(trial.intended_pps), f"{trial.seconds:.4g}", f"{trial.sent:,}",
-        f"{trial.lost:,}", share_text(judged_loss(trial)), f"{trial.unsent:,}",
+        f"{trial.lost:,}", f"{trial.refused:,}", share_text(judged_loss(trial)), f"{trial.unsent:,}",
         *(time_text(latency.percentile(percent)) for percent in (50, 99)), time_text(latency.maximum),
     )  # fmt: skip
-    remarks = "; ".join(filter(None, [trial.label, *(f"invalid: {problem}" for problem in trial.problems)]))
+    said = "; ".join(filter(None, [trial.label, *remarks(trial)]))
     cells = [tag("td", recorded.size, class_="word"), *(tag("td", text) for text in figures)]
-    return tag("tr", *cells, tag("td", remarks, class_="long"), class_=None if trial.valid else "bad-trial")
+    return tag("tr", *cells, tag("td", said, class_="long"), class_=None if trial.valid else "bad-trial")
 
 
 def _table(table: Table, look: str = "") -> Markup:

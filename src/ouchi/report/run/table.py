@@ -36,11 +36,22 @@ def latency_table(run: Run, *sizes: str) -> Table:
     return Table(("frames", "at", "offered", "stream", *NAMES), tuple(rows), frozenset({0, 1, 3}))
 
 
+def beside_table(run: Run) -> Table:
+    """What was measured beside the searches: the generator alone, the most taken, further tests, the kernel."""
+    rows = tuple((row.size or "–", row.what, rate_text(row.pps), row.said) for row in run.beside)
+    return Table(("frames", "beside the searches", "rate", "found"), rows, frozenset({0, 1, 3}))
+
+
 def headline(run: Run) -> str:
     """What was measured, when, and how the figures are to be read."""
     both = directions(run)
     summed = f"; rates are the sum of {both} directions" if both > 1 else "; one direction"
     return f"{run.about.name}: {run.about.path}, {run.about.began[:10]}{summed}; sizes in bytes with FCS"
+
+
+def tables_of(run: Run) -> list[Table]:
+    """All tables that have something to show."""
+    return [table for table in (summary_table(run), latency_table(run), beside_table(run)) if table.rows]
 
 
 def markdown(run: Run) -> str:
@@ -49,7 +60,7 @@ def markdown(run: Run) -> str:
     if run.about.labels:
         blocks.append("**" + _escaped("; ".join(run.about.labels)) + "**")
     blocks += [_escaped(f"{note.severity}: {note.claim} ({note.found})") for note in run.notes]
-    blocks += ["\n".join(_lines(table)) for table in (summary_table(run), latency_table(run)) if table.rows]
+    blocks += ["\n".join(_lines(table)) for table in tables_of(run)]
     return "\n\n".join(blocks)
 
 

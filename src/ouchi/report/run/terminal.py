@@ -9,16 +9,15 @@ from rich.text import Text
 
 from ouchi.measure.recorded import Run
 from ouchi.report.page import finding_text, page
-from ouchi.report.run.table import Table, headline, latency_table, summary_table, trials_line
+from ouchi.report.run.table import Table, headline, tables_of, trials_line
 
 
 def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     parts: list[RenderableType] = [Text(headline(run), style="bold"), Text(trials_line(run))]
     parts += [Text(f"label: {label}", style="yellow") for label in run.about.labels]
-    for table in (summary_table(run), latency_table(run)):
-        if table.rows:
-            parts += ["", _drawn(table)]
+    for table in tables_of(run):
+        parts += ["", _drawn(table)]
     if run.notes:
         parts += ["", *map(finding_text, run.notes)]
     return page(*parts, width=width, colour=colour)

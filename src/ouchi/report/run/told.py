@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from ouchi.measure.goals import Bounds, Goal, judged_loss
 from ouchi.measure.recorded import Recorded, Run
+from ouchi.measure.trial import Trial
 from ouchi.report.run.words import rate_text, share_text
 
 
 def trial_says(recorded: Recorded) -> str:
     """Rate, time, counts, and why it proves nothing where it does not."""
     trial = recorded.trial
-    name = f"trial {trial.number}, repeat {recorded.repeat}" + (f", {trial.label}" if trial.label else "")
+    name = (
+        f"trial {trial.number}"
+        + (f", repeat {recorded.repeat}" if recorded.repeat else "")
+        + (f", {trial.label}" if trial.label else "")
+    )
     lines = [
         name,
         f"offered {rate_text(trial.intended_pps)} for {trial.intended_seconds:g} s",
@@ -18,9 +23,17 @@ def trial_says(recorded: Recorded) -> str:
     ]
     if len(trial.streams) > 1:
         lines.append(f"worst direction {share_text(judged_loss(trial))}")
+    if trial.refused:
+        lines.append(f"refused by a full ring {trial.refused:,}")
     if trial.unsent > 0:
         lines.append(f"unsent {trial.unsent:,}")
-    return "\n".join([*lines, *(f"invalid: {problem}" for problem in trial.problems)])
+    return "\n".join([*lines, *remarks(trial)])
+
+
+def remarks(trial: Trial) -> list[str]:
+    """Why a trial is no evidence, or not without reserve; nothing for a valid one."""
+    kinds = (("invalid", trial.problems), ("too little offered", trial.shortfalls), ("doubtful", trial.doubts))
+    return [f"{kind}: {why}" for kind, several in kinds for why in several]
 
 
 def size_words(size: str) -> str:

@@ -1,0 +1,48 @@
+"""What must be there before a path is opened: packages, the generator, OVS-DPDK, the guests' image."""
+
+from __future__ import annotations
+
+from ouchi.cloud import kvm
+from ouchi.events import Say, Timeline
+from ouchi.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.measure.build import PACKAGES, build, built
+from ouchi.measure.guest import PACKAGE as GUEST_PACKAGE
+from ouchi.measure.opened import Ready
+from ouchi.measure.wish import Wish
+from ouchi.plan.nics import missing_packages
+from ouchi.runner import Task, leading_to, run_tasks
+from ouchi.steps import Outcome, changed, nothing, packages
+from ouchi.up import Up
+from ouchi.waiting import stop_waiting
+from ouchi.wanted import Wanted
+
+
+def prepare(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, timeline: Timeline) -> Ready:
+    """See to all that the path has in it, as ``up`` does."""
+    up = Up(machine, instance, wanted.site_file, timeline, missing_packages(wanted.site, wanted.facts))
+    virtual = wish.guest == "vm" and bool(wish.path.guests)
+    programs = []
+
+    def tools(say: Say) -> Outcome:
+        guest = (GUEST_PACKAGE,) if wish.path.guests and not virtual else ()
+        return packages.install(machine, up.journal, (*PACKAGES, *guest), say)
+
+    def generator(say: Say) -> Outcome:
+        before = machine.exists(built(machine, instance))
+        programs.append(build(machine, instance, say))
+        return nothing("the traffic generator is built") if before else changed("the traffic generator is built")
+
+    def stop() -> None:
+        machine.interrupt()
+        stop_waiting()
+
+    # One package manager at a time; the switch and the generator side by side.
+    goals = ["bridges" if wish.path.switched else "hugetlbfs", *(["guest image", "kvm"] if virtual else [])]
+    table = up.tasks("dataplane")
+    needed = {task.name for goal in goals for task in leading_to(table, goal)}
+    more = [Task("prepare", "tools", tools, ("packages",)), Task("prepare", "generator", generator, ("tools",))]
+    run_tasks([*(task for task in table if task.name in needed), *more], timeline, stop)
+    if not virtual:
+        return Ready(programs[0])
+    return Ready(programs[0], str(up.image.path), kvm=kvm.remembered(machine, instance)[0])

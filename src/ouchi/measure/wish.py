@@ -1,0 +1,73 @@
+"""What a user wants measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ouchi.measure.cpus import choose_cpus
+from ouchi.measure.further import Further
+from ouchi.measure.goals import Goal
+from ouchi.measure.imix import genome
+from ouchi.measure.opened import GuestKind, Setup
+from ouchi.measure.paths import PATHS, Path
+from ouchi.measure.wires import Wire
+from ouchi.plan import Plan
+from ouchi.plan.mempools import MTU
+
+TAGGED = 22
+"""Bytes of a frame beyond its payload: Ethernet header, one VLAN tag, FCS."""
+LARGEST, JUMBO = 9000, 9000
+"""Bytes of a frame with FCS; and the MTU of ports that take those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be measured. ``most_seconds`` bounds one search; ``kernel``: the kernel's networking beside it."""
+
+    path_name: str
+    sizes: tuple[str, ...]
+    goals: tuple[Goal, ...]
+    flows: int = 1
+    repeats: int = 3
+    both: bool = True
+    most_seconds: float = 120.0
+    guest: GuestKind = "testpmd"
+    wires: tuple[Wire, ...] = ()
+    also: tuple[Further, ...] = ()
+    kernel: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The path, as its wires make it."""
+        return PATHS[self.path_name].over_wires(len(self.wires))
+
+    @property
+    def directions(self) -> int:
+        """How many streams are sent at once."""
+        return len(self.path.directions) if self.both else 1
+
+    @property
+    def mtu(self) -> int:
+        """Ethernet's own, or one for jumbo frames."""
+        largest = max(max(genome(size).sizes) for size in self.sizes)
+        return MTU if largest <= MTU + TAGGED else JUMBO
+
+    def setup(self, plan: Plan) -> Setup:
+        """How its path is opened on a host of this plan."""
+        cpus = choose_cpus(plan, directions=len(self.path.directions), guests=len(self.path.guests))
+        need = plan.hugepages[0]
+        return Setup(self.path, cpus, self.mtu, self.wires, self.guest, need.node, need.size_kib)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run's folder says it."""
+        return {
+            "frame sizes": list(self.sizes),
+            "flows": self.flows,
+            "directions": self.directions,
+            "goals": [goal.name for goal in self.goals],
+            "repeats": self.repeats,
+            **({"guest": self.guest} if self.path.guests else {}),
+            **({"wires": [str(wire) for wire in self.wires]} if self.wires else {}),
+            **({"also": [str(test) for test in self.also]} if self.also else {}),
+        }
