@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ouchi.measure.guest import BUFFERS, buffer_bytes
 from ouchi.measure.opened import Setup
-from ouchi.measure.virtual import MIB as VIRTUAL_MIB
+from ouchi.measure.virtual import memory_kib
 from ouchi.plan import Plan
 from ouchi.plan.memory import EAL_MIB, SPARE_PORTS
 from ouchi.plan.mempools import MTU, pool_bytes, port_mbufs, shared_mbufs
@@ -20,7 +20,10 @@ _MBUF = 256
 
 def more_mib(plan: Plan, setup: Setup) -> int:
     """MiB for the generator, the guests, and the ports that OVS has no buffers for yet."""
-    guest = VIRTUAL_MIB if setup.guest == "vm" else EAL_MIB + _mib(BUFFERS * (buffer_bytes(setup.mtu) + _MBUF))
+    if setup.guest == "vm":
+        guest = memory_kib(setup.page_kib) // 1024
+    else:
+        guest = EAL_MIB + _mib(BUFFERS * (buffer_bytes(setup.mtu) + _MBUF))
     generator = GENERATOR_MIB + (GENERATOR_JUMBO_MIB if setup.mtu > MTU else 0)
     return generator + len(setup.path.guests) * guest + _switch_mib(plan, setup)
 

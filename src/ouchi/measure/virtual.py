@@ -101,10 +101,10 @@ class Shape:
     node: int = 0
     page_kib: int = 2048
 
-    @property
-    def memory_kib(self) -> int:
-        """Whole hugepages."""
-        return -(-MIB * 1024 // self.page_kib) * self.page_kib
+
+def memory_kib(page_kib: int) -> int:
+    """The memory of a guest: whole hugepages."""
+    return -(-MIB * 1024 // page_kib) * page_kib
 
 
 class Virtual:
@@ -226,9 +226,9 @@ def command(place: str, number: int, image: str, sides: Sequence[Side], shape: S
     """QEMU's command line."""
     argv = [PROGRAM, "-name", f"ouchi-guest{number},debug-threads=on"]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", _SANDBOX]
-    argv += ["-machine", "q35,memory-backend=memory", "-smp", "1", "-m", f"{shape.memory_kib}K"]
+    argv += ["-machine", "q35,memory-backend=memory", "-smp", "1", "-m", f"{memory_kib(shape.page_kib)}K"]
     argv += ["-accel", "kvm", "-cpu", "host"] if shape.kvm else ["-accel", "tcg", "-cpu", "qemu64"]
-    memory = f"memory-backend-memfd,id=memory,size={shape.memory_kib}K,share=on,prealloc=on"
+    memory = f"memory-backend-memfd,id=memory,size={memory_kib(shape.page_kib)}K,share=on,prealloc=on"
     memory += f",hugetlb=on,hugetlbsize={shape.page_kib}K,host-nodes={shape.node},policy=bind"
     argv += ["-object", memory, "-serial", f"file:{_console(place)}"]
     disks = (("disk", image, ",bootindex=1"), ("config", _drive(place), ""))

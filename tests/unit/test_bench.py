@@ -1,0 +1,131 @@
+"""What a run says beside its searches, and what the command line makes of its words."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ouchi.bench.kernel import compared, kernel_wish
+from ouchi.bench.lines import most_of, proof, taken
+from ouchi.cli import main
+from ouchi.cli.bench import GOALS, GUESTS, TESTS
+from ouchi.cli.benching import Asked
+from ouchi.errors import BadInput, Failed
+from ouchi.measure.further import SECONDS
+from ouchi.measure.recorded import Summary
+from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.standing import trial_text
+from ouchi.measure.trial import Trial
+from ouchi.measure.validity import judged
+
+
+def trial(pps: float = 1e6, **changes: int) -> Trial:
+    made = SimulatedDevice(1e9).trial(pps, 1.0)
+    return judged(replace(made, streams=(replace(made.streams[0], **changes),)))
+
+
+def test_a_generator_without_fault_is_proved() -> None:
+    row = proof("64", 2e6, trial())
+    assert (row.pps, row.figures["lost"], row.figures["valid"]) == (2e6, 0, True)
+    assert row.said.startswith("0 of 1,000,000 frames falsely lost")
+
+
+@pytest.mark.parametrize("fault", [{"received": 999_999}, {"reordered": 1}, {"duplicated": 1, "received": 1_000_001}])
+def test_a_generator_with_a_fault_proves_nothing_and_is_said(fault: dict[str, int]) -> None:
+    with pytest.raises(Failed, match="finds fault"):
+        proof("64", 2e6, trial(**fault))
+
+
+def test_what_could_not_be_proved_is_no_proof() -> None:
+    row = proof("64", 2e6, trial(corrupt=1))
+    assert row.said.startswith("no proof: ")
+
+
+@pytest.mark.parametrize(("busy", "limit"), [(0.97, "OVS is the limit"), (0.6, "not OVS")])
+def test_whose_limit_it_was_is_said(busy: float, limit: str) -> None:
+    seen = replace(trial(), counters={"ovs": {"pmd": {"pmd 2": {"busy": 0.1}, "pmd 3": {"busy": busy}}}})
+    row = taken("64", 1e6, [seen])
+    assert limit in row.said
+    assert row.figures["busy"] == busy
+    assert taken("64", 1e6, [trial()]).said == "one way"
+
+
+def test_the_most_is_the_median_and_nothing_when_a_port_is_dead() -> None:
+    assert most_of([trial(1e6), trial(3e6), trial(2e6)]) == pytest.approx(2e6)
+    assert most_of([trial(1e6), trial(1e6, sent=0, received=0)]) == 0
+
+
+def test_a_ratio_is_made_of_equal_frames_and_goals_only() -> None:
+    ours = [Summary("64", "NDR", 10e6, 9e6, 11e6, 3, 0.2), Summary("1518", "NDR", 4e6, 4e6, 4e6, 1, None)]
+    theirs = [Summary("64", "NDR", 1e6, 1e6, 1e6, 3, 0.0), Summary("1518", "NDR", None, None, None, 0, None)]
+    first, second = compared(ours, theirs)
+    assert (first.pps, first.figures["ratio"]) == (1e6, 10.0)
+    assert "10.0 times as much" in first.said
+    assert "no ratio" in second.said
+    assert not second.figures
+
+
+def asked(**words: object) -> Asked:
+    usual: dict[str, object] = {
+        "path": "v2v", "sizes": ("64",), "goals": ("ndr",), "also": (), "guest": "testpmd", "wires": (), "flows": 1,
+        "repeats": 3, "both": True, "most_seconds": 60.0, "kernel": False,
+    }  # fmt: skip
+    return Asked(**{**usual, **words})  # type: ignore[arg-type]
+
+
+def test_words_become_a_wish() -> None:
+    wish = asked(
+        path="pvp", sizes=("64", "64", "imix"), goals=("ndr", "0.1%"), also=("soak:30", "maximum"), guest="vm"
+    ).wish()
+    assert wish.sizes == ("64", "imix")
+    assert [goal.name for goal in wish.goals] == ["NDR", "PDR 0.1 %"]
+    assert [str(test) for test in wish.also] == ["soak:30", "maximum:1"]
+    assert wish.guest == "vm"
+    assert json.dumps(wish.to_json())
+
+
+def test_the_kernel_is_measured_with_the_same_words() -> None:
+    wish = asked(kernel=True, sizes=("64", "1518"), also=("maximum",)).wish()
+    other = kernel_wish(wish)
+    assert (other.sizes, other.goals, other.flows, other.path.carrier) == (wish.sizes, wish.goals, 1, "kernel")
+    assert not other.also
+    assert not other.kernel
+
+
+@pytest.mark.parametrize("words", [{"sizes": ("9001",)}, {"sizes": ("63",)}, {"kernel": True, "path": "pvp"}])
+def test_what_cannot_be_measured_is_refused(words: dict[str, object]) -> None:
+    with pytest.raises(BadInput):
+        asked(**words).wish()
+
+
+def test_the_command_names_what_there_is() -> None:
+    assert set(TESTS) == set(SECONDS)
+    assert GUESTS == ("testpmd", "vm")
+    assert GOALS[:2] == ("ndr", "pdr")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["--goal", "0.1%"], 0), (["--goal", "100%"], 2), (["--goal", "ndx"], 2), (["--goal", "%"], 2),
+        (["--also", "soak:600"], 0), (["--also", "soak:"], 2), (["--also", "soak:0"], 2), (["--also", "nap"], 2),
+        (["--also", "soak:-1"], 2), (["--path", "p2p"], 2), (["--path", "p2p", "--wire", "net_ring0", "net_ring1"], 0),
+        (["--wire", "net_ring0", "net_ring1"], 2), (["--guest", "ghost"], 2), (["--size", "9000"], 0),
+        (["--beside-kernel"], 0), (["--beside-kernel", "--path", "loop"], 2),
+    ],
+)  # fmt: skip
+def test_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], status: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ouchi", "bench", "--dry-run", *words])
+    assert main() == status
+    assert bool(capsys.readouterr().out) == (status == 0)
+
+
+def test_a_trial_is_said_with_its_reserve() -> None:
+    assert trial_text(trial()) == "1.000 Mpps for 1 s: 0 of 1,000,000 lost"
+    assert "900 refused" in trial_text(trial(refused=900))
+    assert "invalid: " in trial_text(trial(corrupt=1))

@@ -1,0 +1,72 @@
+"""What is measured beside the searches, on a simulated device of which the answers are known."""
+
+import pytest
+
+from ouchi.measure.further import SECONDS, Further, Known, measure_further
+from ouchi.measure.recorded import Beside
+from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.trial import Trial
+
+KNOWN = Known(found=6.9e6, most=10e6, offered=14_880_952.0)
+
+
+def rows(name: str, device: SimulatedDevice, known: Known = KNOWN, seconds: float | None = None) -> list[Beside]:
+    kept: list[Trial] = []
+    found = measure_further(Further(name, seconds or SECONDS[name]), device, "64", known, kept.append)
+    assert kept or known.found is None
+    assert all(row.size == "64" for row in found)
+    return found
+
+
+def test_frame_loss_goes_down_until_two_rates_lose_nothing() -> None:
+    found = rows("frame-loss", SimulatedDevice(7e6, ring=1024))
+    assert [row.figures["share"] for row in found] == [1.0, 0.9, 0.8, 0.7, 0.6]
+    assert found[0].pps == 10e6
+    assert found[0].figures["lost"] / found[0].figures["sent"] == pytest.approx(0.3, rel=0.01)
+    assert found[-1].figures["lost"] == 0
+
+
+def test_back_to_back_finds_the_buffer() -> None:
+    (row,) = rows("back-to-back", SimulatedDevice(7e6, ring=1024))
+    assert row.figures["mean"] == pytest.approx(1024 / (1 - 7e6 / KNOWN.offered), rel=0.02)
+    assert row.figures["corrected_seconds"] == pytest.approx(1024 / KNOWN.offered, rel=0.05)
+    assert "frames in a row" in row.said
+
+
+def test_a_path_that_keeps_up_shows_no_buffer() -> None:
+    (row,) = measure_further(
+        Further("back-to-back", 2), SimulatedDevice(7e6), "64", Known(5e6, 5e6, 5e6), lambda _: None
+    )
+    assert "keeps up" in row.said
+
+
+def test_soak_counts_every_interval() -> None:
+    (row,) = rows("soak", SimulatedDevice(7e6, ring=512, stall_seconds=300e-6, stall_period=20.0), seconds=60)
+    assert (row.figures["intervals"], row.figures["invalid"]) == (6, 0)
+    assert row.figures["sent"] == 6.9e6 * 60
+    assert row.figures["lost"] > 0
+
+
+def test_latency_is_the_mean_of_the_trials_means() -> None:
+    (row,) = rows("latency", SimulatedDevice(7e6, latency_ns=12_500), seconds=1)
+    assert row.figures["mean_ns"] == 12_500
+    assert row.figures["trials"] == 20
+
+
+def test_the_most_received_is_the_capacity() -> None:
+    (row,) = rows("maximum", SimulatedDevice(7e6))
+    assert row.pps == pytest.approx(7e6, rel=0.001)
+
+
+@pytest.mark.parametrize("name", ["latency", "back-to-back", "soak"])
+def test_without_a_rate_there_is_nothing_to_measure_it_at(name: str) -> None:
+    (row,) = rows(name, SimulatedDevice(7e6), Known(None, 10e6, 10e6))
+    assert row.pps is None
+    assert "not measured" in row.said
+
+
+def test_what_ends_early_says_why() -> None:
+    found = rows("frame-loss", SimulatedDevice(7e6, fault="corrupt"), seconds=1)
+    assert "ended early" in found[-1].said
+    (soaked,) = rows("soak", SimulatedDevice(7e6, fault="corrupt"), seconds=10)
+    assert soaked.figures["invalid"] == 1

@@ -1,0 +1,125 @@
+"""Paths, what each is made of, and who runs where."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ouchi.measure.cpus import Cpus, choose_cpus
+from ouchi.measure.goals import NDR
+from ouchi.measure.memory import GENERATOR_MIB, more_mib
+from ouchi.measure.opened import Setup
+from ouchi.measure.paths import PATHS, mac_of
+from ouchi.measure.wires import Wire
+from ouchi.measure.wish import Wish
+from ouchi.plan import Plan, Pools, make_plan
+from tests.plans import facts_of, site_with
+
+
+def plan_of(*dedicated: int, host: tuple[int, ...] = (0,), pmd: tuple[int, ...] = (1,)) -> Plan:
+    plan = make_plan(site_with(), facts_of("vm-8-cpus"))
+    return replace(plan, pools=Pools(host, pmd, dedicated, host))
+
+
+@pytest.mark.parametrize(
+    ("name", "ports", "guests", "directions"),
+    [
+        ("loop", (), (), 1),
+        ("v2v", ("left", "right"), (), 2),
+        ("pvp", ("left", "right", "guest0", "guest1"), (("guest0", "guest1"),), 2),
+        (
+            "pvvp",
+            ("left", "right", "guest0", "guest1", "guest2", "guest3"),
+            (("guest0", "guest1"), ("guest2", "guest3")),
+            2,
+        ),
+        ("p2p", ("left", "right"), (), 2),
+        ("kernel", ("left", "right"), (), 2),
+    ],
+)
+def test_a_path_has_its_ports(name: str, ports: tuple[str, ...], guests: object, directions: int) -> None:
+    path = PATHS[name]
+    assert (path.ports, path.guests, len(path.directions)) == (ports, guests, directions)
+    assert path.switched == (name not in ("loop", "kernel"))
+
+
+def test_over_one_wire_frames_come_back_the_way_they_went() -> None:
+    one = PATHS["p2p"].over_wires(1)
+    assert (one.links, one.ports, one.directions) == ((("left", "left"),), ("left",), (("left", "left"),))
+    assert PATHS["p2p"].over_wires(2) == PATHS["p2p"]
+    assert PATHS["v2v"].over_wires(1) == PATHS["v2v"]
+
+
+def test_the_chain_of_links_leads_from_left_to_right() -> None:
+    for path in PATHS.values():
+        at = "left"
+        for number, (one, other) in enumerate(path.links):
+            assert one == at
+            inside = [far for near, far in path.guests if near == other]
+            at = inside[0] if inside else other
+            assert (at == "right") == (number == len(path.links) - 1)
+
+
+@pytest.mark.parametrize(
+    ("dedicated", "guests", "workers", "for_guests"),
+    [
+        ((2, 3, 4, 5), 2, (2, 3), (4, 5)),
+        ((2, 3, 4), 1, (2, 3), (4,)),
+        ((2, 3), 1, (2,), (3,)),
+        ((2, 3), 2, (2,), (3, 3)),
+        ((2,), 1, (2,), (2,)),
+        ((2,), 0, (2,), ()),
+        ((), 1, (0,), (0,)),
+    ],
+)
+def test_who_runs_where(
+    dedicated: tuple[int, ...], guests: int, workers: tuple[int, ...], for_guests: tuple[int, ...]
+) -> None:
+    cpus = choose_cpus(plan_of(*dedicated), directions=2, guests=guests)
+    assert cpus == Cpus(0, workers, for_guests)
+    assert cpus.shared == (len({*workers, *for_guests}) < len(workers) + guests)
+
+
+@given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15), min_size=1), st.integers(0, 2))
+def test_polling_threads_are_left_alone_where_there_are_other_cpus(
+    dedicated: set[int], pmd: set[int], guests: int
+) -> None:
+    cpus = choose_cpus(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), directions=2, guests=guests)
+    assert 1 <= len(cpus.workers) <= 2
+    assert len(cpus.guests) == guests
+    if dedicated - pmd:
+        assert not {*cpus.workers, *cpus.guests} & pmd
+        assert {*cpus.workers, *cpus.guests} <= dedicated
+
+
+@pytest.mark.parametrize(
+    ("sizes", "mtu"), [(("64",), 1500), (("64", "1522"), 1500), (("1523",), 9000), (("9000", "64"), 9000), (("imix",), 1500)]
+)  # fmt: skip
+def test_ports_take_the_largest_frame(sizes: tuple[str, ...], mtu: int) -> None:
+    assert Wish("v2v", sizes, (NDR,)).mtu == mtu
+
+
+def test_memory_grows_with_guests_frames_and_ports() -> None:
+    plan = plan_of(2, 3, 4, 5)
+    cpus = choose_cpus(plan, directions=2, guests=2)
+    of = {name: more_mib(plan, Setup(path, cpus)) for name, path in PATHS.items()}
+    assert of["loop"] == of["v2v"] == of["p2p"] == of["kernel"] == GENERATOR_MIB
+    assert of["v2v"] < of["pvp"] < of["pvvp"]
+    assert more_mib(plan, Setup(PATHS["v2v"], cpus, mtu=9000)) > of["v2v"] + 200
+    assert more_mib(plan, Setup(PATHS["pvp"], cpus, guest="vm", page_kib=1024 * 1024)) >= of["v2v"] + 1024
+
+
+def test_routed_frames_are_addressed_to_the_router() -> None:
+    cpus = Cpus(0, (1,), (2, 3))
+    assert Setup(PATHS["pvp"], cpus).through_guest_macs is None
+    assert Setup(PATHS["v2v"], cpus, guest="vm").through_guest_macs is None
+    assert Setup(PATHS["pvp"], cpus, guest="vm").through_guest_macs == (mac_of(2), mac_of(3))
+    assert Setup(PATHS["pvvp"], cpus, guest="vm").through_guest_macs == (mac_of(2), mac_of(5))
+
+
+def test_a_wish_says_itself() -> None:
+    wish = Wish("p2p", ("64",), (NDR,), wires=(Wire("0000:01:00.0", "0000:01:00.1"),))
+    assert wish.to_json()["wires"] == ["0000:01:00.0 – 0000:01:00.1"]
+    assert wish.to_json()["directions"] == 1
+    assert "guest" not in wish.to_json()

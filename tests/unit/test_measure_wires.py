@@ -1,0 +1,75 @@
+"""Which wires may be used, and what is said of those that may not."""
+
+from dataclasses import replace
+
+import pytest
+
+from ouchi.errors import BadInput
+from ouchi.facts import Facts
+from ouchi.measure.wires import Wire, check_wires, is_card
+from tests.plans import facts_of, site_with
+
+TWO = "dual-socket-nic-on-node-1"
+
+
+def cards() -> tuple[Facts, list[str]]:
+    """A host with cards that are free and bound to vfio-pci, and their addresses."""
+    facts = facts_of(TWO)
+    free = [nic.address for nic in facts.nics if nic.address and not nic.use]
+    nics = tuple(replace(nic, driver="vfio-pci") if nic.address in free else nic for nic in facts.nics)
+    return replace(facts, nics=nics), free
+
+
+def refused(*wires: Wire, facts: Facts | None = None, path: str = "p2p", site: str = "") -> str:
+    with pytest.raises(BadInput) as said:
+        check_wires(path, path == "p2p", wires, site_with(site, servers=""), facts or cards()[0])
+    return "\n".join(f"{finding.claim}: {finding.found}" for finding in said.value.findings)
+
+
+def test_virtual_devices_may_stand_for_cards() -> None:
+    wires = [Wire("net_af_packet0,iface=a0", "net_af_packet1,iface=a1"), Wire("net_tap0", "net_ring0")]
+    check_wires("p2p", True, wires, site_with(servers=""), cards()[0])
+    check_wires("v2v", False, [], site_with(servers=""), cards()[0])
+
+
+def test_cards_of_the_site_may_be_used() -> None:
+    facts, free = cards()
+    assert len(free) > 1
+    site = f'nics: [{{nic: "{free[1]}", physnet: physnet1}}]\n'
+    check_wires("p2p", True, [Wire(free[0], free[1])], site_with(site, servers=""), facts)
+    assert "not among the site's NICs" in refused(Wire(free[1], free[0]), site=site)
+
+
+def test_a_path_has_as_many_wires_as_it_needs() -> None:
+    assert "needs one wire or two: 0" in refused()
+    assert "needs one wire or two: 3" in refused(*[Wire(f"net_null{i}", f"net_null1{i}") for i in range(3)])
+    assert "the path v2v has no wires" in refused(Wire("net_null0", "net_null1"), path="v2v")
+
+
+def test_a_device_is_at_one_end_only() -> None:
+    assert "at one end only: net_null0" in refused(Wire("net_null0", "net_null0"))
+
+
+def test_what_carries_something_is_refused() -> None:
+    facts = facts_of("ryzen-5-3600")
+    (used,) = [nic for nic in facts.nics if nic.default_route]
+    said = refused(Wire(used.address, "net_null0"), Wire(f"net_af_packet0,iface={used.name}", "net_null1"), facts=facts)
+    assert said.count("is in use: it carries") == 2
+
+
+def test_what_is_no_device_and_what_is_not_there_is_refused_at_once() -> None:
+    said = refused(Wire("eth0", "0000:ff:1f.7"))
+    assert "no device of DPDK's: eth0" in said
+    assert "no such card: 0000:ff:1f.7" in said
+
+
+def test_a_card_of_the_kernel_is_refused_with_the_way_to_bind_it() -> None:
+    facts = facts_of(TWO)
+    free = next(nic for nic in facts.nics if nic.address and not nic.use and nic.driver not in ("vfio-pci", ""))
+    assert f"still belongs to the kernel: driver {free.driver}" in refused(Wire(free.address, "net_null0"), facts=facts)
+
+
+def test_what_a_card_is() -> None:
+    assert is_card("0000:03:00.1")
+    assert not is_card("net_af_packet0,iface=a")
+    assert not is_card("0000:03:00.8")
