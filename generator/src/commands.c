@@ -323,6 +323,8 @@ static json_t *start(json_t *request, struct fields *fields)
         .ramp = fields_number(fields, "ramp", 0, 60, 0),
         .drain = fields_number(fields, "drain", 0, 60, 0.1),
         .stall = fields_number(fields, "stall", 1e-6, 10, 100e-6),
+        .nap = fields_number(fields, "nap", 0, 0.01, 0),
+        .first = fields_whole(fields, "first", 0, 1, 0) != 0,
     };
     if (fields->good && wish.seconds == 0 && wish.count == 0)
         fields->good = problem_set(fields->problem, "seconds", "a trial needs an end: seconds, or a count");

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vhost.h"
+
 static void *wait_and_knock(void *argument)
 {
     struct knock *knock = argument;
@@ -34,14 +36,10 @@ static void *wait_and_knock(void *argument)
 void knock_arm(struct knock *knock, const char *device, unsigned patience)
 {
     memset(knock, 0, sizeof *knock);
-    const char *path = strstr(device, ",path=");
-    if (path == NULL || strstr(device, ",server=1") == NULL)
+    struct vhost_end end = vhost_end_of(device);
+    if (end.path[0] == '\0' || !end.guest || !end.server)
         return;
-    path += strlen(",path=");
-    size_t length = strcspn(path, ",");
-    if (length >= sizeof knock->path)
-        return;
-    memcpy(knock->path, path, length);
+    memcpy(knock->path, end.path, sizeof end.path);
     knock->patience = patience;
     pthread_mutex_init(&knock->lock, NULL);
     pthread_cond_init(&knock->change, NULL);

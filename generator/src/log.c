@@ -5,7 +5,7 @@
 
 #include <rte_log.h>
 
-static char last_words[400];
+static char last_words[700];
 static size_t last_length;
 
 static ssize_t hear(void *ignored, const char *text, size_t length)

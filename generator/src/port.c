@@ -10,7 +10,9 @@
 
 #include "knock.h"
 #include "log.h"
+#include "mtu.h"
 #include "stream.h"
+#include "vhost.h"
 
 struct port ports[PORTS_MOST];
 
@@ -29,7 +31,7 @@ static struct rte_mempool *pool_of(const struct port *port, struct problem *prob
 {
     static unsigned made;
     unsigned room = port->wish.mtu + HEADERS;
-    room = room < SMALLEST_ROOM ? SMALLEST_ROOM : RTE_ALIGN(room, 64u);
+    room = room <= SMALLEST_ROOM ? SMALLEST_ROOM : FRAME_MOST;
     unsigned buffers = port->wish.rx_queues * (port->wish.rx_ring + 512) + 2048;
     char name[32];
     snprintf(name, sizeof name, "port-%u", made++);
@@ -41,6 +43,12 @@ static struct rte_mempool *pool_of(const struct port *port, struct problem *prob
     return pool;
 }
 
+/* Drivers say -1 for whatever went wrong, which as an error number would be about permissions. */
+static const char *error_text(int failed)
+{
+    return failed == -1 ? "no error number" : rte_strerror(-failed);
+}
+
 static bool probe(struct port *port, struct problem *problem)
 {
     struct knock knock;
@@ -49,7 +57,7 @@ static bool probe(struct port *port, struct problem *problem)
     if (knock_disarm(&knock) && failed != 0)
         return problem_set(problem, "device", "nobody came to %s within %u s", knock.path, port->wish.patience);
     if (failed != 0)
-        return problem_set(problem, "device", "DPDK cannot open %s: %s (%s)", port->wish.device, rte_strerror(-failed),
+        return problem_set(problem, "device", "DPDK cannot open %s: %s (%s)", port->wish.device, error_text(failed),
                            log_last_words());
     struct rte_dev_iterator iterator;
     uint16_t id;
@@ -75,8 +83,6 @@ static bool configure(struct port *port, struct problem *problem)
         wanted.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
         wanted.rx_adv_conf.rss_conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP) & port->info.flow_type_rss_offloads;
     }
-    if (port->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE && port->wish.tx_queues == 1)
-        wanted.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     if (failed == 0) {
         what = "configured";
         failed = rte_eth_dev_configure(port->id, (uint16_t)port->wish.rx_queues, (uint16_t)port->wish.tx_queues, &wanted);
@@ -93,21 +99,27 @@ static bool configure(struct port *port, struct problem *problem)
         failed = rte_eth_rx_queue_setup(port->id, (uint16_t)queue, rx_ring, SOCKET_ID_ANY, NULL, port->pool);
     for (unsigned queue = 0; failed == 0 && queue < port->wish.tx_queues; queue++, what = "given transmit queues")
         failed = rte_eth_tx_queue_setup(port->id, (uint16_t)queue, tx_ring, SOCKET_ID_ANY, NULL);
-    if (failed == 0 && port->wish.mtu != RTE_ETHER_MTU) {
+    if (failed == 0) {
         what = "given that MTU";
-        failed = rte_eth_dev_set_mtu(port->id, (uint16_t)port->wish.mtu);
-        if (failed == -ENOTSUP) /* virtual devices that take what comes */
-            failed = 0;
+        failed = mtu_set(port);
     }
     if (failed == 0) {
         what = "started";
         failed = rte_eth_dev_start(port->id);
     }
     if (failed != 0)
-        return problem_set(problem, "device", "%s cannot be %s: %s (%s)", port->wish.device, what, rte_strerror(-failed),
+        return problem_set(problem, "device", "%s cannot be %s: %s (%s)", port->wish.device, what, error_text(failed),
                            log_last_words());
     (void)rte_eth_promiscuous_enable(port->id); /* not every virtual device has a filter to switch off */
     return true;
+}
+
+static bool possible(const char *device, struct problem *problem)
+{
+    /* Once connected, DPDK 22.11 finds its own memory's files closed: it gets no more of it, and may crash at the end. */
+    if (strncmp(device, "net_memif", strlen("net_memif")) == 0 && strstr(device, "zero-copy=yes") != NULL)
+        return problem_set(problem, "device", "memif's zero-copy cannot be used: DPDK loses its memory by it");
+    return vhost_check(device, problem);
 }
 
 struct port *port_open(const struct port_wish *wish, struct problem *problem)
@@ -124,6 +136,8 @@ struct port *port_open(const struct port_wish *wish, struct problem *problem)
         problem_set(problem, "port", "there are %u ports already", PORTS_MOST);
         return NULL;
     }
+    if (!possible(wish->device, problem))
+        return NULL;
     memset(port, 0, sizeof *port);
     port->wish = *wish;
     (void)log_last_words();

@@ -5,7 +5,7 @@
 
 struct problem {
     char where[64];
-    char text[600];
+    char text[1400]; /* a device and what DPDK said of it */
 };
 
 /* Notes the first problem; always false, so that it can be returned. */

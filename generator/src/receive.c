@@ -7,7 +7,7 @@
 #include "stream.h"
 #include "trial.h"
 
-enum { BURST = 64, AHEAD = 4 };
+enum { BURST = 64, AHEAD = 16 };
 
 static bool seen(struct stream *stream, uint64_t sequence)
 {
@@ -42,22 +42,22 @@ static void miss(struct stream *stream, uint64_t count, uint64_t now)
 }
 
 /* A number that is not the next one: later ones are missing, or this is late or a second one. */
-static void unexpected(struct stream *stream, uint64_t sequence, uint64_t now)
+static void unexpected(struct stream *stream, uint64_t sequence, unsigned queue, uint64_t now)
 {
     if (sequence > stream->got.next) {
         miss(stream, sequence - stream->got.next, now);
         stream->got.next = sequence;
         return;
     }
-    if (stream->got.next - sequence > WINDOW) { /* too old to tell: late, as it has its place among those sent */
-        stream->got.reordered++;
-        return;
-    }
-    if (seen(stream, sequence)) {
+    bool old = stream->got.next - sequence > WINDOW; /* too old to tell: late, as it has its place among those sent */
+    if (!old && seen(stream, sequence)) {
         stream->got.duplicated++;
         return;
     }
-    stream->got.reordered++;
+    if (sequence < stream->got.queue_next[queue])
+        stream->got.reordered++;
+    if (old)
+        return;
     see(stream, sequence);
     /* It is not lost: its gap, most likely a late one, shrinks. */
     for (uint64_t i = RTE_MIN(stream->got.gaps, (uint64_t)GAPS_MOST), looked = 0; i-- > 0 && looked < 64; looked++) {
@@ -69,17 +69,18 @@ static void unexpected(struct stream *stream, uint64_t sequence, uint64_t now)
     }
 }
 
-static void account(struct stream *stream, const struct signature *found, uint32_t length, uint64_t now)
+static void account(struct stream *stream, const struct signature *found, uint32_t length, unsigned queue, uint64_t now)
 {
     uint32_t number = rte_be_to_cpu_32(found->sequence);
     uint64_t sequence = stream->got.next + (uint64_t)(int64_t)(int32_t)(number - (uint32_t)stream->got.next);
     if (unlikely(sequence != stream->got.next))
-        unexpected(stream, sequence, now);
+        unexpected(stream, sequence, queue, now);
     if (likely(sequence == stream->got.next)) {
         /* The bit of the number before a window's length is this one's: it is cleared by being set. */
         see(stream, sequence);
         stream->got.next = sequence + 1;
     }
+    stream->got.queue_next[queue] = RTE_MAX(stream->got.queue_next[queue], sequence + 1);
     stream->got.received++;
     stream->got.bytes += length;
     uint32_t delay = (uint32_t)(now >> SIGNATURE_TIME_SHIFT) - rte_be_to_cpu_32(found->time);
@@ -107,6 +108,12 @@ static const struct signature *find(struct rte_mbuf *buffer, struct signature *c
     return NULL;
 }
 
+/* Brings the signature, the only bytes that are looked at, out of the cache of the core that wrote it. */
+static void fetch(const struct rte_mbuf *buffer)
+{
+    rte_prefetch0(rte_pktmbuf_mtod_offset(buffer, const void *, buffer->data_len - SIGNATURE_SIZE));
+}
+
 bool receive(struct port *port)
 {
     bool any = false;
@@ -117,11 +124,13 @@ bool receive(struct port *port)
             continue;
         any = true;
         uint64_t now = rte_rdtsc();
+        for (unsigned i = 0; i < count; i++)
+            rte_prefetch0(buffers[i]);
         for (unsigned i = 0; i < RTE_MIN(count, (unsigned)AHEAD); i++)
-            rte_prefetch0(rte_pktmbuf_mtod(buffers[i], void *));
+            fetch(buffers[i]);
         for (unsigned i = 0; i < count; i++) {
             if (i + AHEAD < count)
-                rte_prefetch0(rte_pktmbuf_mtod(buffers[i + AHEAD], void *));
+                fetch(buffers[i + AHEAD]);
             struct signature copy;
             const struct signature *found = find(buffers[i], &copy);
             struct stream *stream = found ? streams[rte_be_to_cpu_16(found->mark) & 0xFF] : NULL;
@@ -132,7 +141,7 @@ bool receive(struct port *port)
             else if (unlikely(!signature_is_whole(found)))
                 stream->got.corrupt++;
             else
-                account(stream, found, buffers[i]->pkt_len, now);
+                account(stream, found, buffers[i]->pkt_len, queue, now);
         }
         rte_pktmbuf_free_bulk(buffers, count);
     }

@@ -82,6 +82,7 @@ struct stream {
     /* What has been received of it; written by one worker, another one perhaps. */
     struct {
         uint64_t next; /* the sequence number that would follow the highest one seen */
+        uint64_t queue_next[QUEUES_MOST]; /* the same of each queue: one does not wait for another */
         uint64_t received, duplicated, reordered, corrupt, bytes;
         uint64_t variation; /* the sum of differences between the delays of neighbours, in units of time */
         uint64_t gaps, gap_frames_dropped;

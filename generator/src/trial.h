@@ -13,6 +13,8 @@ struct trial_wish {
     double ramp;    /* seconds from nothing to the full rate, part of `seconds` */
     double drain;   /* seconds of receiving after the last frame */
     double stall;   /* seconds; a worker that is away longer has stalled */
+    double nap;     /* seconds to sleep when nothing is due or came: for a CPU that others need; 0: never */
+    bool first;     /* workers that wake run at once, whoever has their CPU */
 };
 
 struct trial {

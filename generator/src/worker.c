@@ -1,6 +1,10 @@
 #include "worker.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -14,7 +18,7 @@ unsigned workers_count;
 
 static bool leaving;
 
-enum { REST = 200 /* microseconds between two looks whether there is work */, NAP = 50 };
+enum { REST = 200 /* microseconds between two looks whether there is work */, PAUSE = 50 };
 
 static void note_absence(struct worker *worker, uint64_t now, uint64_t away)
 {
@@ -29,6 +33,7 @@ static void note_absence(struct worker *worker, uint64_t now, uint64_t away)
 
 static void work(struct worker *worker)
 {
+    const struct timespec nap = {.tv_nsec = (long)(trial.wish.nap * 1e9)};
     uint64_t last = 0;
     while (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) {
         uint64_t now = rte_rdtsc();
@@ -44,33 +49,46 @@ static void work(struct worker *worker)
             last = now;
             worker->loops++;
         }
-        bool sending = false;
+        bool sending = false, idle = true;
         for (unsigned i = 0; i < worker->sends_count; i++) {
             struct stream *stream = worker->sends[i];
             if (!stream->sent.done) {
-                if (began)
-                    transmit(stream, rte_rdtsc());
+                if (began && transmit(stream, rte_rdtsc()))
+                    idle = false;
                 sending = true;
             }
         }
         for (unsigned i = 0; i < worker->polls_count; i++)
-            receive(worker->polls[i]);
+            if (receive(worker->polls[i]))
+                idle = false;
         if (!sending)
             __atomic_store_n(&worker->all_sent, true, __ATOMIC_RELEASE);
         if (!sending && worker->polls_count == 0)
             break;
+        if (idle && nap.tv_nsec > 0)
+            nanosleep(&nap, NULL); /* who gives a CPU up of itself gets it back at once when it wakes */
     }
+}
+
+/* Ahead of all that is not real time, or one of many. A kernel that refuses leaves it as it was: trials show that. */
+static void urgent(bool first)
+{
+    const struct sched_param priority = {.sched_priority = first ? 1 : 0};
+    (void)pthread_setschedparam(pthread_self(), first ? SCHED_FIFO : SCHED_OTHER, &priority);
 }
 
 static int live(void *argument)
 {
     struct worker *worker = argument;
+    (void)prctl(PR_SET_TIMERSLACK, 1UL); /* naps as short as asked: 50 microseconds longer otherwise */
     while (!__atomic_load_n(&leaving, __ATOMIC_ACQUIRE)) {
         if (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) {
             __atomic_store_n(&worker->runs, true, __ATOMIC_RELEASE);
+            urgent(trial.wish.first);
             work(worker);
+            urgent(false);
             while (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) /* nothing more to do, but not yet told to rest */
-                usleep(NAP);
+                usleep(PAUSE);
             __atomic_store_n(&worker->runs, false, __ATOMIC_RELEASE);
         }
         usleep(REST);
@@ -128,7 +146,7 @@ void workers_rest(void)
         __atomic_store_n(&workers[i].run, false, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < workers_count; i++)
         while (__atomic_load_n(&workers[i].runs, __ATOMIC_ACQUIRE))
-            usleep(NAP);
+            usleep(PAUSE);
 }
 
 void workers_join(void)

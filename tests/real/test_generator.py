@@ -8,16 +8,15 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import generators
 import pytest
-from guardian import lent_hugepages
+from generators import HEADERS, MARKS, Start, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lab import prepare_cache
 
 from ouchi.errors import Failed
 from ouchi.machine.local import LocalMachine
@@ -28,67 +27,9 @@ from ouchi.measure.generator import Flow, Generator
 from ouchi.measure.scapy_quietly import load_scapy
 from ouchi.measure.streams import Stream, make_stream
 from ouchi.measure.traffic import read_trial
-from ouchi.measure.trial import Trial
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="DPDK wants root for its hugepages"),
-    pytest.mark.usefixtures("pages"),
-]
-
-HOME = Path(__file__).parents[2]
-HEADERS = Headers(
-    src_mac="02:00:00:00:00:01", dst_mac="02:00:00:00:00:02", src_ip="198.18.0.1", dst_ip="198.19.0.1", src_port=1024, dst_port=7
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The generator with AddressSanitizer and UndefinedBehaviorSanitizer, warnings being errors."""
-    prepare_cache()
-    work = tmp_path_factory.mktemp("generator")
-    subprocess.run(
-        ["meson", "setup", work, HOME / "generator", "-Db_sanitize=address,undefined", "-Doptimization=1", "-Db_lundef=false"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    subprocess.run(["ninja", "-C", work], check=True, capture_output=True)
-    return f"{work}/ouchi-generator"
-
-
-@pytest.fixture(scope="module")
-def pages() -> Iterator[None]:
-    with lent_hugepages():
-        Path("/proc/sys/vm/nr_hugepages").write_text("200")
-        yield
-
-
-Start = Callable[..., Generator]
-
-
-@pytest.fixture
-def start(program: str, tmp_path: Path) -> Iterator[Start]:
-    """Start generators; at the end each must have ended well, with nothing for a sanitizer to say."""
-    started: list[Generator] = []
-
-    def begin(**more: Any) -> Generator:
-        folder = tmp_path / str(len(started))
-        folder.mkdir()
-        # What DPDK and its drivers keep until the end is not ours to free.
-        env = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
-        started.append(Generator(LocalMachine(), program, str(folder), (0, 1), env=env, **more))
-        return started[-1]
-
-    yield begin
-    for number, generator in enumerate(started):
-        generator.close()
-        log = (tmp_path / str(number) / "generator.log").read_text()
-        assert not [word for word in ("Sanitizer", "runtime error") if word in log], log[-3000:]
-        assert not Path(generator.socket).exists()
-
-
-def trial(generator: Generator, flows: list[Flow], pps: float, **wish: Any) -> Trial:
-    generator.load(flows)
-    told = generator.run([pps] * len(flows), **wish)
-    return read_trial(told, flows, 1, "", pps * len(flows), wish.get("seconds", 0), "")
+cable, pages, program, start = generators.cable, generators.pages, generators.program, generators.start  # fixtures
+pytestmark = MARKS
 
 
 def test_none_of_half_a_million_is_lost_or_seen_twice(start: Start) -> None:
@@ -201,20 +142,6 @@ def signed(frame: bytes, number: int, sequence: int) -> bytes:
     total = sum(int.from_bytes(rest[at : at + 2]) for at in range(0, 12, 2))
     complement = -total % 0xFFFF
     return frame[:-12] + rest[:2] + complement.to_bytes(2) + rest[4:]
-
-
-@pytest.fixture
-def cable() -> Iterator[tuple[str, str]]:
-    """Two joined interfaces on which nobody else says anything."""
-    ends = (f"ouchit{os.getpid() % 10000}a", f"ouchit{os.getpid() % 10000}b")
-    subprocess.run(["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1]], check=True)
-    try:
-        for end in ends:
-            Path(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6").write_text("1")
-            subprocess.run(["ip", "link", "set", end, "up"], check=True)
-        yield ends
-    finally:
-        subprocess.run(["ip", "link", "del", ends[0]], check=True)
 
 
 def test_what_happened_on_the_way_is_told(start: Start, cable: tuple[str, str]) -> None:
@@ -439,3 +366,18 @@ def test_it_ends_by_itself_when_nobody_comes(program: str, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr[-2000:]
     assert time.monotonic() - begin >= 1
     assert not (tmp_path / "s").exists()
+
+
+def test_a_worker_that_naps_leaves_its_cpu_and_loses_nothing(start: Start) -> None:
+    """Also ahead of everybody else on it, where the kernel lets it."""
+    generator = start()
+    generator.open("ring", "net_ring0")
+    flow = Flow(make_stream("a", HEADERS), "ring", "ring")
+    generator.load([flow])
+    loops = []
+    for nap, first in ((0.0, False), (50e-6, False), (50e-6, True)):
+        told = generator.run([20_000.0], seconds=0.5, nap=nap, first=first)
+        trial = read_trial(told, [flow], 1, "", 20_000.0, 0.5, "")
+        assert (trial.sent, trial.lost, trial.streams[0].reordered) == (10_000, 0, 0)
+        loops.append(told["workers"][0]["loops"])
+    assert max(loops[1:]) < 0.6 / 50e-6 < loops[0]

@@ -46,10 +46,11 @@ def test_what_could_not_be_proved_is_no_proof() -> None:
 @pytest.mark.parametrize(("busy", "limit"), [(0.97, "OVS is the limit"), (0.6, "not OVS")])
 def test_whose_limit_it_was_is_said(busy: float, limit: str) -> None:
     seen = replace(trial(), counters={"ovs": {"pmd": {"pmd 2": {"busy": 0.1}, "pmd 3": {"busy": busy}}}})
-    row = taken("64", 1e6, [seen])
+    row = taken("64", [seen])
     assert limit in row.said
     assert row.figures["busy"] == busy
-    assert taken("64", 1e6, [trial()]).said == "one way"
+    assert row.pps == pytest.approx(1e6)
+    assert taken("64", [trial(2e6, received=500_000)]).said == "came through of 2.00 Mpps sent"
 
 
 def test_the_most_is_the_median_and_nothing_when_a_port_is_dead() -> None:

@@ -77,8 +77,9 @@ def test_who_runs_where(
     dedicated: tuple[int, ...], guests: int, workers: tuple[int, ...], for_guests: tuple[int, ...]
 ) -> None:
     cpus = choose_cpus(plan_of(*dedicated), directions=2, guests=guests)
-    assert cpus == Cpus(0, workers, for_guests)
-    assert cpus.shared == (len({*workers, *for_guests}) < len(workers) + guests)
+    shared = len({*workers, *for_guests}) < len(workers) + guests
+    assert cpus == Cpus(0, workers, for_guests, urgent=shared and bool(dedicated))
+    assert cpus.shared == shared
 
 
 @given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15), min_size=1), st.integers(0, 2))

@@ -9,7 +9,7 @@ from ouchi.errors import Failed, error
 from ouchi.measure.recorded import Beside
 from ouchi.measure.trial import Trial
 
-MOST_TAKEN = "the most that the path took"
+MOST = "as much as possible offered"
 PROOF = "the generator to itself, at most"
 FULL = 0.95
 """The share of its cycles from which on a PMD is taken for the limit."""
@@ -38,14 +38,17 @@ def proof(size: str, most: float, trial: Trial) -> Beside:
     return Beside(size, PROOF, most, said, {"sent": trial.sent, **faults, "valid": trial.valid})
 
 
-def taken(size: str, most: float, trials: Sequence[Trial]) -> Beside:
-    """The line about the most that a path took, and who did not do more."""
+def taken(size: str, trials: Sequence[Trial]) -> Beside:
+    """The line about what came through when as much as possible was sent, and who did not do more."""
+    came = statistics.median(trial.received_pps for trial in trials)
+    sent = f"came through of {most_of(trials) / 1e6:.2f} Mpps sent"
     busy = [pmd["busy"] for trial in trials for pmd in trial.counters.get("ovs", {}).get("pmd", {}).values()]
     if not busy:
-        return Beside(size, MOST_TAKEN, most, "both ways together" if len(trials[0].streams) > 1 else "one way")
+        return Beside(size, MOST, came, sent, {"sent_pps": most_of(trials)})
     share = max(busy)
     limit = "OVS is the limit" if share >= FULL else "the generator or a guest is the limit, not OVS"
-    return Beside(size, MOST_TAKEN, most, f"OVS's busiest PMD {share:.1%} busy: {limit}", {"busy": share})
+    said = f"{sent}; OVS's busiest PMD {share:.1%} busy: {limit}"
+    return Beside(size, MOST, came, said, {"sent_pps": most_of(trials), "busy": share})
 
 
 def most_of(trials: Sequence[Trial]) -> float:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ouchi.bench.kernel import compared, iperf_rows, kernel_wish
-from ouchi.bench.lines import MOST_TAKEN, most_of, proof, taken
+from ouchi.bench.lines import MOST, most_of, proof, taken
 from ouchi.errors import Failed, Interrupted, error
 from ouchi.events import Kind, Timeline
 from ouchi.facts import Facts
@@ -222,8 +222,8 @@ class _Run:
         most = most_of(trials)
         if not most:
             raise Failed(error("the ports take no frames", where=traffic.flows[0].sent_from, remedy="ouchi status"))
-        if self.wish.path.links and not any(row.size == size and row.what == MOST_TAKEN for row in self.beside):
-            self.beside.append(taken(size, most, trials))
+        if self.wish.path.links and not any(row.size == size and row.what == MOST for row in self.beside):
+            self.beside.append(taken(size, trials))
         most *= OFFER if self.wish.path.links else OFFER_ALONE
         rungs = (most * share for share in LADDER)
         return next((pps for pps in rungs if self._steady(traffic, pps, keep)), most * LADDER[-1])
@@ -241,7 +241,8 @@ class _Run:
         lowers = [
             lower for result in self.results if result.size == size and (lower := _best(result.bounds)[1]) is not None
         ]
-        most = next((row.pps for row in self.beside if row.size == size and row.what == MOST_TAKEN and row.pps), None)
+        rows = [row for row in self.beside if (row.size, row.what) == (size, MOST)]
+        most = rows[0].figures["sent_pps"] if rows else None
         fastest = self.alone.get(size) or most or 0.0
         line = traffic.line_pps
         return Known(statistics.median(lowers) if lowers else None, line or most or fastest, line or fastest)

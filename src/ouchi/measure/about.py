@@ -9,7 +9,7 @@ from ouchi import __version__
 from ouchi.facts import Facts
 from ouchi.instance import Instance
 from ouchi.machine import Machine
-from ouchi.measure.opened import Setup
+from ouchi.measure.opened import NAP, Setup
 from ouchi.measure.paths import RING
 from ouchi.measure.recorded import About
 from ouchi.measure.wish import Wish
@@ -43,6 +43,7 @@ def describe(machine: Machine, instance: Instance, facts: Facts, plan: Plan, wis
             "PMD CPUs": list(plan.pools.pmd) if setup.path.switched else [],
             "generator's CPUs": list(setup.cpus.workers),
             **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
+            **({"generator sleeps when nothing is due": f"{NAP * 1e6:g} µs"} if setup.cpus.shared else {}),
             "virtqueue": f"{RING} descriptors, packed",
             "MTU": setup.mtu,
             "hugepages": f"{plan.hugepages[0].size_kib} KiB",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ouchi.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Cpus:
-    """CPU numbers: ``main`` for what sleeps most of the time, the generator's ``workers``, one for each guest."""
+    """CPU numbers: ``main`` for what sleeps most of the time, the generator's ``workers``, one for each guest.
+
+    ``urgent``: the generator goes before whoever else is there, as only guests share its CPUs.
+    """
 
     main: int
     workers: tuple[int, ...]
     guests: tuple[int, ...]
+    urgent: bool = False
 
     @property
     def shared(self) -> bool:
@@ -33,4 +37,5 @@ def choose_cpus(plan: Plan, *, directions: int, guests: int) -> Cpus:
     workers = directions if len(free) >= directions + guests else 1
     behind = free[workers:] or free
     chosen = tuple(behind[number % len(behind)] for number in range(guests))
-    return Cpus(min(pools.host), tuple(free[:workers]), chosen)
+    cpus = Cpus(min(pools.host), tuple(free[:workers]), chosen)
+    return replace(cpus, urgent=cpus.shared and not {*cpus.workers} & {*pools.host, *pools.pmd})

@@ -122,16 +122,27 @@ class Generator:
         drain: float = 0.1,
         ramp: float = 0,
         stall: float = 100e-6,
+        nap: float = 0,
+        first: bool = False,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """Send every stream at its rate (pps; 0: as fast as the port takes) and return the generator's counts.
 
-        An interrupted run is stopped before the interruption goes on.
+        ``drain``: seconds of receiving after the last frame; ``ramp``: seconds from nothing to the full rate; ``nap``:
+        seconds that workers sleep when nothing is due, where others need their CPUs; ``first``: when they wake they run
+        at once, whoever is on the CPU (SCHED_FIFO), as far as the kernel lets them. An interrupted run is stopped before the interruption goes on.
         """
         for number, pps in enumerate(rates):
             self._client.ask("rate", stream=number, pps=float(pps))
         self._client.ask(
-            "start", seconds=float(seconds), count=count, drain=float(drain), ramp=float(ramp), stall=stall
+            "start",
+            seconds=float(seconds),
+            count=count,
+            drain=float(drain),
+            ramp=float(ramp),
+            stall=stall,
+            nap=float(nap),
+            first=int(first),
         )
         try:
             while True:

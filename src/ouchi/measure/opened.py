@@ -28,6 +28,9 @@ from ouchi.plan.mempools import MTU
 SERVICE = "bench"
 """What marks the generator and the guests: the next run and ``down`` end those of a killed one."""
 
+NAP = 20e-6
+"""Seconds that the generator sleeps when nothing is due, where a guest needs its CPU."""
+
 GuestKind = Literal["testpmd", "vm"]
 
 
@@ -87,7 +90,13 @@ class Opened:
         ]
         self.generator.load(loaded)
         return Traffic(
-            self.generator, loaded, line_bits=self._line_bits, ring=self.carrier.ring, read_counters=self._counted
+            self.generator,
+            loaded,
+            line_bits=self._line_bits,
+            ring=self.carrier.ring,
+            nap=NAP if self.setup.cpus.shared else 0,
+            first=self.setup.cpus.urgent,
+            read_counters=self._counted,
         )
 
     def _counted(self) -> Mapping[str, Any]:

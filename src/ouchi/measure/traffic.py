@@ -21,7 +21,8 @@ class Traffic:
     """A :class:`~ouchi.measure.device.Device` of flows that the generator has loaded.
 
     ``drain``: seconds of receiving after the last frame. ``line_bits``: bit/s of the wire, None without one.
-    ``ring``: what the path's rings hold (packets). ``read_counters``: what else was counted since it was called last.
+    ``ring``: what the path's rings hold (packets). ``nap``: seconds that the generator sleeps when nothing is due,
+    ``first``: and goes before everybody else on its CPU when it wakes. ``read_counters``: what else was counted since it was called last.
     """
 
     generator: Generator
@@ -29,6 +30,8 @@ class Traffic:
     drain: float = 0.1
     line_bits: float | None = None
     ring: int = 1024
+    nap: float = 0.0
+    first: bool = False
     read_counters: Callable[[], Mapping[str, Any]] = dict
     _number: int = field(default=0, init=False)
 
@@ -49,7 +52,7 @@ class Traffic:
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         rates = [pps / len(self.flows)] * len(self.flows)
         self.read_counters()  # from here on
-        told = self.generator.run(rates, seconds=seconds, drain=self.drain, stall=STALL)
+        told = self.generator.run(rates, seconds=seconds, drain=self.drain, stall=STALL, nap=self.nap, first=self.first)
         trial = read_trial(told, self.flows, self._number, label, pps, seconds, began)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})
         burst = max(flow.burst for flow in self.flows)

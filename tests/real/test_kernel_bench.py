@@ -1,0 +1,199 @@
+"""The kernel's bridge in a lab: the generator and iperf3 through it, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab import Lab
+
+BEGIN = """
+import json, sys, time
+from ouchi.dataplane import kernel_bench
+from ouchi.instance import Instance
+from ouchi.journal import Journal
+from ouchi.machine import processes
+from ouchi.machine.local import LocalMachine
+from ouchi.measure import build, iperf
+from ouchi.measure.generator import Flow, Generator
+from ouchi.measure.opened import SERVICE, stream_of
+from ouchi.measure.traffic import read_trial
+
+machine, instance = LocalMachine(), Instance()
+folder = f"{instance.run}/bench"
+for each in (folder, instance.state):
+    machine.make_folder(each)
+journal = Journal(machine, instance.state)
+marks = {**instance.environment, processes.SERVICE_MARK: SERVICE}
+
+
+def send(size, pps, both, seconds):
+    "What two directions, or one, sent and received, and what the devices counted meanwhile."
+    ends = dict(zip(kernel_bench.ENDS, kernel_bench.build(machine, journal, instance), strict=True))
+    program = build.build(machine, instance, lambda text: None)
+    with Generator(machine, program, folder, (0, 1), env=marks) as generator:
+        for number, (end, name) in enumerate(ends.items()):
+            generator.open(end, kernel_bench.af_packet(number, name))
+        ways = [("left", "right"), ("right", "left")][: 2 if both else 1]
+        flows = [Flow(stream_of(number, go, size, 1), go, come) for number, (go, come) in enumerate(ways)]
+        generator.load(flows)
+        before = kernel_bench.counters(machine, instance)
+        print("sending", file=sys.stderr, flush=True)
+        told = generator.run([pps] * len(flows), seconds=seconds)
+        counted = kernel_bench.difference(before, kernel_bench.counters(machine, instance))
+    trial = read_trial(told, flows, 1, "", pps * len(flows), seconds, "")
+    streams = {one.stream: {"sent": one.sent, "received": one.received, "corrupt": one.corrupt} for one in trial.streams}
+    return {"streams": streams, "foreign": trial.foreign, "counted": counted}
+
+
+def tidy():
+    processes.end(instance.name, {SERVICE}, polite_seconds=3)
+    kernel_bench.remove(machine, journal, instance)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pages(lab: Lab) -> None:
+    """Memory for the generator, beside what others have; the lab puts the machine's count back at its end."""
+    lab.run(["sh", "-c", "echo $(($(cat /proc/sys/vm/nr_hugepages) + 200)) > /proc/sys/vm/nr_hugepages"])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab: Lab) -> Iterator[None]:
+    """After each test there is nothing of it: no device, namespace or process, and nothing in the journal."""
+    yield
+    found = left(lab)
+    if any(found.values()):  # not in the way of the next test
+        lab.run(script("tidy()"))
+    assert found == {"devices": [], "namespaces": [], "journal": []}
+    assert not lab.services()
+    assert not [argv for argv in lab.processes().values() if "iperf3" in " ".join(argv)]
+
+
+def left(lab: Lab) -> dict[str, list[str]]:
+    devices = [link["ifname"] for link in json.loads(lab.run(["ip", "-json", "link", "show"]).stdout)]
+    journal = json.loads(lab.path("/var/lib/ouchi/journal.json").read_text())
+    return {
+        "devices": [name for name in devices if name.startswith("ouchi-")],
+        "namespaces": lab.run(["ip", "netns", "list"]).stdout.split(),
+        "journal": [key for kind, key, _ in journal if kind == "device"],
+    }
+
+
+def inside(lab: Lab, code: str) -> Any:
+    """What a program that begins with :data:`BEGIN` prints as JSON."""
+    return json.loads(lab.run(script(code), timeout=120).stdout)
+
+
+def script(code: str) -> list[str]:
+    return [sys.executable, "-c", f"{BEGIN}\n{code}"]
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one way", "both ways"])
+@pytest.mark.parametrize("size", [64, 1518])
+def test_at_a_low_rate_all_arrives_and_is_counted(lab: Lab, size: int, both: bool) -> None:
+    told = inside(lab, f"print(json.dumps(send('{size}', 5000.0, {both}, 1.0))); tidy()")
+    assert len(told["streams"]) == (2 if both else 1)
+    assert told["foreign"] == 0
+    counted = told["counted"]
+    for go, come in (("left", "right"), ("right", "left")):
+        one = told["streams"].get(go, {"sent": 0, "received": 0, "corrupt": 0})
+        assert one["received"] == one["sent"] == (5000 if go in told["streams"] else 0)
+        assert one["corrupt"] == 0
+        way = [(f"ouchi-krn-{go}", "tx"), (f"ouchi-{go}", "rx"), (f"ouchi-{come}", "tx"), (f"ouchi-krn-{come}", "rx")]
+        for name, what in way:
+            assert counted[name][f"{what}_packets"] == one["sent"], (name, what)
+            assert counted[name][f"{what}_bytes"] == one["sent"] * (size - 4), (name, what)
+    assert not any(value for each in counted.values() for key, value in each.items() if key.endswith("drops"))
+
+
+def test_as_much_as_goes(lab: Lab) -> None:
+    """Whatever is lost, the devices have carried what the generator calls sent."""
+    told = inside(lab, "print(json.dumps(send('64', 0.0, True, 1.0))); tidy()")
+    for go, come in (("left", "right"), ("right", "left")):
+        one = told["streams"][go]
+        assert one["sent"] > 10_000
+        assert one["received"] <= told["counted"][f"ouchi-krn-{come}"]["rx_packets"]
+        assert told["counted"][f"ouchi-krn-{go}"]["tx_packets"] <= one["sent"]
+
+
+@pytest.mark.parametrize(("size", "mtu"), [(64, 1500), (1518, 1500), (9018, 9000)])
+def test_iperf3_gives_figures_of_the_frames_asked_for(lab: Lab, size: int, mtu: int) -> None:
+    code = f"""
+hosts = kernel_bench.build_hosts(machine, journal, instance, mtu={mtu})
+tcp = iperf.measure_tcp(machine, hosts, folder, seconds=1, cpus=(0, 1), env=marks)
+before = kernel_bench.counters(machine, instance)
+udp = iperf.measure_udp(machine, hosts, folder, frame_size={size}, seconds=1, cpus=(0, 1), env=marks)
+counted = kernel_bench.difference(before, kernel_bench.counters(machine, instance))
+tidy()
+print(json.dumps({{"tcp": tcp.to_json(), "udp": udp.to_json(), "counted": counted}}))
+"""
+    told = inside(lab, code)
+    tcp, udp, counted = told["tcp"], told["udp"], told["counted"]
+    assert tcp["protocol"] == "tcp"
+    assert tcp["frame_size"] is tcp["sent"] is None
+    assert tcp["received_bps"] > 1e6
+    assert (udp["protocol"], udp["frame_size"]) == ("udp", size)
+    assert 1000 < udp["received"] + udp["lost"] <= udp["sent"]
+    assert udp["received_bps"] == pytest.approx(udp["received"] / udp["seconds"] * size * 8)
+    sent = counted["ouchi-krn-left"]
+    assert udp["sent"] <= sent["tx_packets"] <= udp["sent"] + 100  # the connection beside it
+    assert sent["tx_bytes"] / sent["tx_packets"] == pytest.approx(size - 4, abs=1 + size / 100)
+    assert counted["ouchi-right"]["tx_packets"] <= sent["tx_packets"]
+
+
+def test_what_iperf3_says_is_told(lab: Lab) -> None:
+    code = """
+from ouchi.errors import OuchiError
+hosts = kernel_bench.build_hosts(machine, journal, instance)
+said = []
+for wish in ({"frame_size": 9018, "cpus": (0, 1)}, {"frame_size": 64, "cpus": (999, 1)}, {"frame_size": 64, "cpus": (0, 999)}):
+    try:
+        iperf.measure_udp(machine, hosts, folder, seconds=1, **wish)
+    except OuchiError as problem:
+        said.append([type(problem).__name__, str(problem)])
+tidy()
+print(json.dumps(said))
+"""
+    size, client, server = inside(lab, code)
+    assert size[0] == "BadInput"
+    assert client[0] == server[0] == "Failed"
+    assert "affinity" in client[1]
+    assert "affinity" in server[1]
+
+
+@pytest.mark.parametrize("again", ["the next run", "down"])
+def test_after_a_kill_nothing_is_in_the_way(lab: Lab, again: str) -> None:
+    gate = lab.start_program(script("send('64', 5000.0, True, 60.0)"))
+    assert gate.stderr
+    assert gate.stderr.readline().strip() == "sending"
+    lab.kill9(gate)
+    assert left(lab)["devices"]
+    assert left(lab)["journal"]
+    if again == "down":
+        lab.ouchi("down", timeout=120)
+        return
+    told = inside(lab, "tidy(); print(json.dumps(send('64', 5000.0, True, 0.5))); tidy()")
+    assert [one["sent"] - one["received"] for one in told["streams"].values()] == [0, 0]
+
+
+def test_after_a_killed_iperf3_the_next_run_measures(lab: Lab) -> None:
+    code = """
+hosts = kernel_bench.build_hosts(machine, journal, instance)
+iperf.measure_tcp(machine, hosts, folder, seconds={seconds}, cpus=(0, 1), env=marks)
+"""
+    gate = lab.start_program(script(code.format(seconds=60)))
+    deadline = time.monotonic() + 30
+    while "--client" not in str(lab.processes()):
+        assert gate.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    lab.kill9(gate)
+    assert len(left(lab)["namespaces"]) >= 3
+    lab.run(script(f"tidy()\n{code.format(seconds=1)}\ntidy()"))
