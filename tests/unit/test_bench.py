@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ouchi.bench.fixed import fixed_row
 from ouchi.bench.kernel import compared, kernel_wish
 from ouchi.bench.lines import most_of, proof, taken
 from ouchi.cli import main
@@ -71,7 +72,7 @@ def test_a_ratio_is_made_of_equal_frames_and_goals_only() -> None:
 def asked(**words: object) -> Asked:
     usual: dict[str, object] = {
         "path": "v2v", "sizes": ("64",), "goals": ("ndr",), "also": (), "guest": "testpmd", "wires": (), "flows": 1,
-        "repeats": 3, "both": True, "most_seconds": 60.0, "kernel": False,
+        "repeats": 3, "both": True, "most_seconds": 60.0, "kernel": False, "rates": (), "seconds": 10.0,
     }  # fmt: skip
     return Asked(**{**usual, **words})  # type: ignore[arg-type]
 
@@ -114,6 +115,8 @@ def test_the_command_names_what_there_is() -> None:
         (["--also", "soak:600"], 0), (["--also", "soak:"], 2), (["--also", "soak:0"], 2), (["--also", "nap"], 2),
         (["--also", "soak:-1"], 2), (["--path", "p2p"], 2), (["--path", "p2p", "--wire", "net_ring0", "net_ring1"], 0),
         (["--wire", "net_ring0", "net_ring1"], 2), (["--guest", "ghost"], 2), (["--size", "9000"], 0),
+        (["--rate", "330kpps", "--rate", "3GbpsL1", "--seconds", "2"], 0), (["--rate", "0pps"], 2),
+        (["--rate", "45%"], 2), (["--rate", "-1pps"], 2), (["--rate", "2Gpps"], 2), (["--seconds", "0"], 2),
         (["--beside-kernel"], 0), (["--beside-kernel", "--path", "loop"], 2),
     ],
 )  # fmt: skip
@@ -124,6 +127,14 @@ def test_the_command_line(
     monkeypatch.setattr(sys, "argv", ["ouchi", "bench", "--dry-run", *words])
     assert main() == status
     assert bool(capsys.readouterr().out) == (status == 0)
+
+
+def test_a_rate_is_said_with_all_that_became_of_it() -> None:
+    row = fixed_row("64", "1Mpps", [trial(), trial(received=999_000, refused=5), trial(corrupt=1)])
+    assert row.what == "at 1Mpps"
+    assert row.said.startswith("1,000 of 3,000,000 lost, 5 refused; latency 50 % 10.0 µs, 99 %")
+    assert "1 of 3 trials are not valid" in row.said
+    assert row.pps == pytest.approx(1e6)
 
 
 def test_a_trial_is_said_with_its_reserve() -> None:

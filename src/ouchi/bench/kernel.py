@@ -28,7 +28,7 @@ CPUS = "with a CPU for OVS beside the generator's; the kernel forwards on the ge
 
 def kernel_wish(wish: Wish) -> Wish:
     """The same searches on the kernel's path."""
-    return replace(wish, path_name="kernel", kernel=False, also=())
+    return replace(wish, path_name="kernel", kernel=False, also=(), rates=())
 
 
 def compared(ours: Sequence[Summary], kernels: Sequence[Summary]) -> list[Beside]:

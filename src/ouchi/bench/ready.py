@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ouchi.cloud import kvm
 from ouchi.events import Say, Timeline
 from ouchi.instance import Instance
@@ -14,12 +16,18 @@ from ouchi.plan.nics import missing_packages
 from ouchi.runner import Task, leading_to, run_tasks
 from ouchi.steps import Outcome, changed, nothing, packages
 from ouchi.up import Up
-from ouchi.waiting import stop_waiting
 from ouchi.wanted import Wanted
 
 
-def prepare(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, timeline: Timeline) -> Ready:
-    """See to all that the path has in it, as ``up`` does."""
+def prepare(
+    machine: LocalMachine,
+    instance: Instance,
+    wanted: Wanted,
+    wish: Wish,
+    timeline: Timeline,
+    interrupt: Callable[[], None],
+) -> Ready:
+    """See to all that the path has in it, as ``up`` does; ``interrupt`` as for :func:`~ouchi.runner.run_tasks`."""
     up = Up(machine, instance, wanted.site_file, timeline, missing_packages(wanted.site, wanted.facts))
     virtual = wish.guest == "vm" and bool(wish.path.guests)
     programs = []
@@ -33,16 +41,12 @@ def prepare(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wis
         programs.append(build(machine, instance, say))
         return nothing("the traffic generator is built") if before else changed("the traffic generator is built")
 
-    def stop() -> None:
-        machine.interrupt()
-        stop_waiting()
-
     # One package manager at a time; the switch and the generator side by side.
     goals = ["bridges" if wish.path.switched else "hugetlbfs", *(["guest image", "kvm"] if virtual else [])]
     table = up.tasks("dataplane")
     needed = {task.name for goal in goals for task in leading_to(table, goal)}
     more = [Task("prepare", "tools", tools, ("packages",)), Task("prepare", "generator", generator, ("tools",))]
-    run_tasks([*(task for task in table if task.name in needed), *more], timeline, stop)
+    run_tasks([*(task for task in table if task.name in needed), *more], timeline, interrupt)
     if not virtual:
         return Ready(programs[0])
     return Ready(programs[0], str(up.image.path), kvm=kvm.remembered(machine, instance)[0])

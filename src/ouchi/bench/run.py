@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from ouchi.bench.fixed import fixed_row
 from ouchi.bench.kernel import compared, iperf_rows, kernel_wish
 from ouchi.bench.lines import MOST, most_of, proof, taken
 from ouchi.errors import Failed, Interrupted, error
@@ -21,6 +22,7 @@ from ouchi.measure.goals import verdict
 from ouchi.measure.memory import more_mib
 from ouchi.measure.opened import Ready, Setup, open_path
 from ouchi.measure.paths import PATHS
+from ouchi.measure.rates import parse_rate
 from ouchi.measure.recorded import Beside, LatencyPoint, Result, summarise
 from ouchi.measure.run import RunWriter
 from ouchi.measure.search import Bounds, SearchResult, Standing, search
@@ -171,7 +173,9 @@ class _Run:
 
     def size(self, size: str, traffic: Traffic) -> None:
         """All repeats at a frame size, and what else is asked for."""
-        for repeat in range(1, self.wish.repeats + 1):
+        for rate in self.wish.rates:
+            self._fixed(size, rate, traffic)
+        for repeat in range(1, self.wish.repeats + 1 if self.wish.goals else 1):
             found = self._repeat(size, repeat, traffic)
             self.complete = self.complete and found.complete
             if found.interrupted:
@@ -184,6 +188,21 @@ class _Run:
                 self.beside += rows
                 self.keep()
                 told("; ".join(row.said for row in rows))
+
+    def _fixed(self, size: str, rate: str, traffic: Traffic) -> None:
+        """Trials at a rate of the user's own; what they show is said as it is."""
+        mean = statistics.fmean(flow.stream.mean_size for flow in traffic.flows)
+        line = None if traffic.line_bits is None else round(traffic.line_bits * traffic.streams)
+        pps = parse_rate(rate, mean, line, where="--rate")
+        trials = []
+        with self._task(f"{size} B, at {rate}") as told:
+            for repeat in range(1, self.wish.repeats + 1):
+                trials.append(traffic.trial(pps, self.wish.seconds, f"at {rate}"))
+                self._keeper(size, repeat, told)(trials[-1])
+            row = fixed_row(size, rate, trials)
+            self.beside.append(row)
+            self.keep()
+            told(row.said)
 
     def _repeat(self, size: str, repeat: int, traffic: Traffic) -> SearchResult:
         """The most that can be offered, the search, latency below what it found."""

@@ -58,8 +58,15 @@ class TestType(click.ParamType[str]):
 @click.option("--flows", type=click.IntRange(1, 10_000_000), default=1, show_default=True, help="Different flows.")
 @click.option(
     "--goal", "goals", multiple=True, type=GoalType(),
-    help="What is looked for, or the loss allowed; more than once.  [default: ndr and pdr]",
+    help="What is looked for, or the loss allowed; more than once.  [default: ndr and pdr, without --rate]",
 )  # fmt: skip
+@click.option(
+    "--rate", "rates", multiple=True, metavar="RATE",
+    help="Send at this rate, all directions together: 1Mpps, 3Gbps, 3GbpsL1, 45%; more than once.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(0.01, 86400), default=10.0, show_default=True, help="How long, with --rate."
+)
 @click.option(
     "--also", multiple=True, type=TestType(),
     help=f"What is measured beside: {', '.join(TESTS)}; more than once.",
@@ -92,7 +99,8 @@ class TestType(click.ParamType[str]):
 @site_option
 @click.pass_context
 def command(
-    context: click.Context, path: str, sizes: tuple[str, ...], flows: int, goals: tuple[str, ...], also: tuple[str, ...],
+    context: click.Context, path: str, sizes: tuple[str, ...], flows: int, goals: tuple[str, ...], rates: tuple[str, ...],
+    seconds: float, also: tuple[str, ...],
     guest: str, wires: tuple[tuple[str, str], ...], beside_kernel: bool, repeats: int, one_way: bool, most_seconds: float,
     folder: str | None, dry_run: bool, as_json: bool, site_file: str,
 ) -> None:  # fmt: skip
@@ -115,8 +123,9 @@ def command(
     from ouchi.cli.benching import Asked, run_bench
 
     asked = Asked(
-        path, sizes or ("64",), goals or ("ndr", "pdr"), also, guest, wires,
-        flows=flows, repeats=repeats, both=not one_way, most_seconds=most_seconds, kernel=beside_kernel,
+        path, sizes or ("64",), goals or (() if rates else ("ndr", "pdr")), also, guest, wires,
+        flows=flows, repeats=repeats, both=not one_way, most_seconds=most_seconds, kernel=beside_kernel, rates=rates,
+        seconds=seconds,
     )  # fmt: skip
     context.exit(run_bench(site_file, asked, folder, dry_run=dry_run, as_json=as_json))
 

@@ -10,7 +10,7 @@ from datetime import datetime
 import click
 
 from ouchi.bench import Bench, prepare
-from ouchi.cli.running import LOCK, timeline_of
+from ouchi.cli.running import LOCK, stop, timeline_of
 from ouchi.errors import BadInput, error
 from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
@@ -23,6 +23,7 @@ from ouchi.measure.imix import genome
 from ouchi.measure.memory import more_mib
 from ouchi.measure.opened import stream_of
 from ouchi.measure.paths import PATHS
+from ouchi.measure.rates import parse_rate
 from ouchi.measure.recorded import Run
 from ouchi.measure.run import read_run
 from ouchi.measure.search import NDR, PDR, RFC2544, TST009, Goal, goal
@@ -33,6 +34,8 @@ from ouchi.wanted import Wanted, read_wanted
 
 __all__ = ["GOALS", "PATHS", "Asked", "run_bench", "run_compare"]
 
+ANY_LINE = 10**12
+"""bit/s: more than any card's."""
 GOALS = {"ndr": NDR, "pdr": PDR, "rfc2544": RFC2544, "tst009": TST009}
 
 
@@ -51,11 +54,16 @@ class Asked:
     both: bool
     most_seconds: float
     kernel: bool
+    rates: Sequence[str]
+    seconds: float
 
     def wish(self) -> Wish:
         """As a value that can be measured. Raises BadInput for what no stream can be made of."""
+        wired = PATHS[self.path].wired
         for size in self.sizes:
-            stream_of(0, "bench", size, self.flows)
+            mean = stream_of(0, "bench", size, self.flows).mean_size
+            for rate in self.rates:  # of a wire's line more is known when it is open
+                parse_rate(rate, mean, ANY_LINE if wired else None, where="--rate")
             if (largest := max(genome(size).sizes)) > LARGEST:
                 raise BadInput(
                     error(
@@ -84,6 +92,8 @@ class Asked:
             "vm" if self.guest == "vm" else "testpmd",
             tuple(Wire(*wire) for wire in self.wires),
             tuple(_further(text) for text in dict.fromkeys(self.also)),
+            tuple(dict.fromkeys(self.rates)),
+            self.seconds,
             self.kernel,
         )
 
@@ -108,7 +118,7 @@ def run_bench(site_file: str, asked: Asked, folder: str | None, *, dry_run: bool
         click.echo(_ahead(machine, instance, wanted, wish, place, as_json=as_json))
         return 0
     with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
-        ready = prepare(machine, instance, wanted, wish, timeline)
+        ready = prepare(machine, instance, wanted, wish, timeline, lambda: stop(machine))
         bench = Bench(machine, instance, wanted.facts, wanted.plan, ready, timeline)
         complete = bench.run(wish, place)
     run = read_run(machine, place)

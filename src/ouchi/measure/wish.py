@@ -23,7 +23,11 @@ LARGEST, JUMBO = 9000, 9000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be measured. ``most_seconds`` bounds one search; ``kernel``: the kernel's networking beside it."""
+    """What is to be measured.
+
+    ``most_seconds`` bounds one search. ``rates``, of all directions together, are offered for ``seconds`` each, without
+    a search. ``kernel``: the kernel's networking beside it.
+    """
 
     path_name: str
     sizes: tuple[str, ...]
@@ -35,6 +39,8 @@ class Wish:
     guest: GuestKind = "testpmd"
     wires: tuple[Wire, ...] = ()
     also: tuple[Further, ...] = ()
+    rates: tuple[str, ...] = ()
+    seconds: float = 10.0
     kernel: bool = False
 
     @property
@@ -69,5 +75,6 @@ class Wish:
             "repeats": self.repeats,
             **({"guest": self.guest} if self.path.guests else {}),
             **({"wires": [str(wire) for wire in self.wires]} if self.wires else {}),
+            **({"rates": [f"{rate} for {self.seconds:g} s" for rate in self.rates]} if self.rates else {}),
             **({"also": [str(test) for test in self.also]} if self.also else {}),
         }
