@@ -59,7 +59,12 @@ FIGURES = (
     Figure("v2v-busy", "OVS's PMD was busy meanwhile", "%", 1, 95, at_least=True),
     Figure("v2v-cycles", "cycles of the PMD for a frame", "", 0),
     Figure("v2v-ndr", "`bench` v2v: no loss up to, both ways together", "Mpps", 2),
+    Figure("v2v-ndr-off", "each search's distance from their median", "%", 1, 2),
     Figure("v2v-ndr-seconds", "one search for it", "s", 0, 60),
+    Figure("kernel-64", "the same, 64 B, through the kernel's bridge", "Mpps", 2),
+    Figure("kernel-1518", "the same, 1518 B, through the kernel's bridge", "Mpps", 2),
+    Figure("kernel-ratio-64", "64 B: OVS-DPDK carries so many times as much, with a CPU more", "", 1),
+    Figure("kernel-ratio-1518", "1518 B: the same", "", 1),
     Figure("memory", "Memory (PSS) without guests and hugepages", "GB", 3, 2.0),
 )
 
