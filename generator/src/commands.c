@@ -328,6 +328,8 @@ static json_t *start(json_t *request, struct fields *fields)
     };
     if (fields->good && wish.seconds == 0 && wish.count == 0)
         fields->good = problem_set(fields->problem, "seconds", "a trial needs an end: seconds, or a count");
+    if (fields->good && wish.first && wish.nap == 0)
+        fields->good = problem_set(fields->problem, "first", "who goes first has to nap, or nobody else gets the CPU");
     if (fields->good && wish.ramp > wish.seconds)
         fields->good = problem_set(fields->problem, "ramp", "it is part of the seconds and cannot be longer");
     if (!fields_done(fields) || !trial_start(&wish, fields->problem))

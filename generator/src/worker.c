@@ -18,6 +18,8 @@ unsigned workers_count;
 
 static bool leaving;
 
+#define BREATH 0.0005 /* seconds that a worker that naps runs at most, so that nobody on its CPU waits for ever */
+
 enum { REST = 200 /* microseconds between two looks whether there is work */, PAUSE = 50 };
 
 static void note_absence(struct worker *worker, uint64_t now, uint64_t away)
@@ -34,7 +36,8 @@ static void note_absence(struct worker *worker, uint64_t now, uint64_t away)
 static void work(struct worker *worker)
 {
     const struct timespec nap = {.tv_nsec = (long)(trial.wish.nap * 1e9)};
-    uint64_t last = 0;
+    const uint64_t patience = (uint64_t)(BREATH * trial.hz);
+    uint64_t last = 0, napped = rte_rdtsc();
     while (__atomic_load_n(&worker->run, __ATOMIC_ACQUIRE)) {
         uint64_t now = rte_rdtsc();
         bool began = (int64_t)(now - trial.start_tsc) >= 0;
@@ -65,8 +68,10 @@ static void work(struct worker *worker)
             __atomic_store_n(&worker->all_sent, true, __ATOMIC_RELEASE);
         if (!sending && worker->polls_count == 0)
             break;
-        if (idle && nap.tv_nsec > 0)
+        if (nap.tv_nsec > 0 && (idle || now - napped > patience)) {
             nanosleep(&nap, NULL); /* who gives a CPU up of itself gets it back at once when it wakes */
+            napped = rte_rdtsc();
+        }
     }
 }
 

@@ -14,12 +14,18 @@ from ouchi.cli import main
 from ouchi.cli.bench import GOALS, GUESTS, TESTS
 from ouchi.cli.benching import Asked
 from ouchi.errors import BadInput, Failed
+from ouchi.measure.cpus import Cpus
 from ouchi.measure.further import SECONDS
-from ouchi.measure.recorded import Summary
+from ouchi.measure.goals import NDR, Bounds
+from ouchi.measure.opened import Setup
+from ouchi.measure.paths import PATHS
+from ouchi.measure.recorded import Result
 from ouchi.measure.simulated import SimulatedDevice
 from ouchi.measure.standing import trial_text
 from ouchi.measure.trial import Trial
 from ouchi.measure.validity import judged
+from ouchi.plan import make_plan
+from tests.plans import facts_of, site_with
 
 
 def trial(pps: float = 1e6, **changes: int) -> Trial:
@@ -44,14 +50,26 @@ def test_what_could_not_be_proved_is_no_proof() -> None:
     assert row.said.startswith("no proof: ")
 
 
-@pytest.mark.parametrize(("busy", "limit"), [(0.97, "OVS is the limit"), (0.6, "not OVS")])
-def test_whose_limit_it_was_is_said(busy: float, limit: str) -> None:
+APART = Cpus(0, (2, 3), (4,))
+
+
+@pytest.mark.parametrize(
+    ("busy", "line", "setup", "limit"),
+    [
+        (0.97, None, Setup(PATHS["v2v"], APART), "OVS is the limit"),
+        (0.6, None, Setup(PATHS["v2v"], APART), "the generator is the limit"),
+        (0.6, None, Setup(PATHS["pvp"], APART), "the generator or a guest is the limit"),
+        (0.97, 1.01e6, Setup(PATHS["p2p"], APART), "the wire is the limit"),
+        (0.97, None, Setup(PATHS["pvp"], Cpus(0, (1,), (1,))), "too few CPUs"),
+    ],
+)
+def test_whose_limit_it_was_is_said(busy: float, line: float | None, setup: Setup, limit: str) -> None:
     seen = replace(trial(), counters={"ovs": {"pmd": {"pmd 2": {"busy": 0.1}, "pmd 3": {"busy": busy}}}})
-    row = taken("64", [seen])
+    row = taken("64", [seen], line, setup)
     assert limit in row.said
     assert row.figures["busy"] == busy
     assert row.pps == pytest.approx(1e6)
-    assert taken("64", [trial(2e6, received=500_000)]).said == "came through of 2.00 Mpps sent"
+    assert taken("64", [trial(2e6, received=500_000)], None, setup).said == "came through of 2.00 Mpps sent"
 
 
 def test_the_most_is_the_median_and_nothing_when_a_port_is_dead() -> None:
@@ -59,12 +77,18 @@ def test_the_most_is_the_median_and_nothing_when_a_port_is_dead() -> None:
     assert most_of([trial(1e6), trial(1e6, sent=0, received=0)]) == 0
 
 
+def found(size: str, lower: float | None, upper: float | None = None) -> Result:
+    return Result(size, 1, (Bounds(NDR, lower, upper, lower),))
+
+
 def test_a_ratio_is_made_of_equal_frames_and_goals_only() -> None:
-    ours = [Summary("64", "NDR", 10e6, 9e6, 11e6, 3, 0.2), Summary("1518", "NDR", 4e6, 4e6, 4e6, 1, None)]
-    theirs = [Summary("64", "NDR", 1e6, 1e6, 1e6, 3, 0.0), Summary("1518", "NDR", None, None, None, 0, None)]
-    first, second = compared(ours, theirs)
+    plan = make_plan(site_with(), facts_of("vm-8-cpus"))
+    ours = [found("64", 10e6, 10.01e6), found("1518", 4e6, 4.001e6)]
+    theirs = [found("64", 1e6), found("1518", None)]
+    first, second = compared(ours, theirs, Setup(PATHS["v2v"], APART), plan)
     assert (first.pps, first.figures["ratio"]) == (1e6, 10.0)
-    assert "10.0 times as much" in first.said
+    assert "10.0 times as much, medians of 1 and 1 repeats, of which 0 and 1 left a bound open" in first.said
+    assert "beside the generator's 2" in first.said
     assert "no ratio" in second.said
     assert not second.figures
 
@@ -116,6 +140,8 @@ def test_the_command_names_what_there_is() -> None:
         (["--also", "soak:-1"], 2), (["--path", "p2p"], 2), (["--path", "p2p", "--wire", "net_ring0", "net_ring1"], 0),
         (["--wire", "net_ring0", "net_ring1"], 2), (["--guest", "ghost"], 2), (["--size", "9000"], 0),
         (["--rate", "330kpps", "--rate", "3GbpsL1", "--seconds", "2"], 0), (["--rate", "0pps"], 2),
+        (["--rate", "1Mpps", "--also", "soak"], 2), (["--rate", "1Mpps", "--goal", "ndr", "--also", "soak"], 0),
+        (["--rate", "1Mpps", "--beside-kernel"], 2), (["--rate", "1Mpps", "--also", "maximum"], 0),
         (["--rate", "45%"], 2), (["--rate", "-1pps"], 2), (["--rate", "2Gpps"], 2), (["--seconds", "0"], 2),
         (["--beside-kernel"], 0), (["--beside-kernel", "--path", "loop"], 2),
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ouchi.measure.evidence import INTERRUPTED
 from ouchi.measure.further import SECONDS, Further, Known, measure_further
 from ouchi.measure.recorded import Beside
 from ouchi.measure.simulated import SimulatedDevice
@@ -12,7 +13,7 @@ KNOWN = Known(found=6.9e6, most=10e6, offered=14_880_952.0)
 
 def rows(name: str, device: SimulatedDevice, known: Known = KNOWN, seconds: float | None = None) -> list[Beside]:
     kept: list[Trial] = []
-    found = measure_further(Further(name, seconds or SECONDS[name]), device, "64", known, kept.append)
+    found = list(measure_further(Further(name, seconds or SECONDS[name]), device, "64", known, kept.append).rows)
     assert kept or known.found is None
     assert all(row.size == "64" for row in found)
     return found
@@ -34,9 +35,8 @@ def test_back_to_back_finds_the_buffer() -> None:
 
 
 def test_a_path_that_keeps_up_shows_no_buffer() -> None:
-    (row,) = measure_further(
-        Further("back-to-back", 2), SimulatedDevice(7e6), "64", Known(5e6, 5e6, 5e6), lambda _: None
-    )
+    known = Known(5e6, 5e6, 5e6)
+    (row,) = measure_further(Further("back-to-back", 2), SimulatedDevice(7e6), "64", known, lambda _: None).rows
     assert "keeps up" in row.said
 
 
@@ -70,3 +70,13 @@ def test_what_ends_early_says_why() -> None:
     assert "ended early" in found[-1].said
     (soaked,) = rows("soak", SimulatedDevice(7e6, fault="corrupt"), seconds=10)
     assert soaked.figures["invalid"] == 1
+
+
+@pytest.mark.parametrize("name", ["latency", "frame-loss", "back-to-back", "soak", "maximum"])
+def test_ctrl_c_ends_a_test_and_says_so(name: str) -> None:
+    def stopped(_: Trial) -> None:
+        raise KeyboardInterrupt
+
+    told = measure_further(Further(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
+    assert told.reason == INTERRUPTED
+    assert INTERRUPTED in told.rows[-1].said

@@ -16,14 +16,12 @@ from ouchi.machine.local import LocalMachine
 from ouchi.measure.imix import genome
 from ouchi.measure.iperf import Measured, measure_tcp, measure_udp
 from ouchi.measure.opened import SERVICE, Setup
-from ouchi.measure.recorded import Beside, Summary
+from ouchi.measure.recorded import Beside, Result, Summary, summarise
 from ouchi.measure.wish import Wish
+from ouchi.plan import Plan
 
 SECONDS = 5
 """Of each of iperf3's measurements."""
-
-
-CPUS = "with a CPU for OVS beside the generator's; the kernel forwards on the generator's own"
 
 
 def kernel_wish(wish: Wish) -> Wish:
@@ -31,20 +29,47 @@ def kernel_wish(wish: Wish) -> Wish:
     return replace(wish, path_name="kernel", kernel=False, also=(), rates=())
 
 
-def compared(ours: Sequence[Summary], kernels: Sequence[Summary]) -> list[Beside]:
-    """How many times as much OVS-DPDK carried: same frames, same flows, same goal, medians of the repeats."""
-    rows = []
-    other = {(row.size, row.goal): row.median_pps for row in kernels}
-    for row in ours:
-        pps = other.get((row.size, row.goal))
-        what = f"{row.goal} through the kernel's bridge"
-        if pps and row.median_pps:
-            ratio = row.median_pps / pps
-            said = f"OVS-DPDK carries {ratio:.1f} times as much, {CPUS}"
-            rows.append(Beside(row.size, what, pps, said, {"ratio": ratio}))
-        else:
-            rows.append(Beside(row.size, what, pps, "no ratio: a rate was not found on both paths"))
-    return rows
+def compared(ours: Sequence[Result], kernels: Sequence[Result], setup: Setup, plan: Plan) -> list[Beside]:
+    """How many times as much OVS-DPDK carried: same frames, same flows, same goal, medians of the repeats.
+
+    The rates are those that were shown to be without too much loss: where a search did not end, more may be possible.
+    """
+    theirs = {(row.size, row.goal): row for row in summarise(kernels)}
+    cpus = _cpus(setup, plan)
+    return [
+        _compared(row, theirs[row.size, row.goal], f"{_repeats(row, ours, kernels)}; {cpus}")
+        for row in summarise(ours)
+        if (row.size, row.goal) in theirs
+    ]
+
+
+def _compared(ours: Summary, kernels: Summary, said: str) -> Beside:
+    what = f"{ours.goal} through the kernel's bridge"
+    if not kernels.median_pps or not ours.median_pps:
+        return Beside(ours.size, what, kernels.median_pps, "no ratio: a rate was not found on both paths")
+    ratio = ours.median_pps / kernels.median_pps
+    figures = {"ratio": ratio, "ours_pps": ours.median_pps, "n": ours.n, "kernel_n": kernels.n}
+    return Beside(ours.size, what, kernels.median_pps, f"OVS-DPDK carries {ratio:.1f} times as much, {said}", figures)
+
+
+def _repeats(row: Summary, ours: Sequence[Result], kernels: Sequence[Result]) -> str:
+    """``3 and 3 repeats``, and how many of the searches left a bound open."""
+    counts, opened = [], []
+    for results in (ours, kernels):
+        found = [one for each in results if each.size == row.size for one in each.bounds if one.goal.name == row.goal]
+        counts.append(len(found))
+        opened.append(sum(not one.narrow for one in found))
+    text = f"medians of {counts[0]} and {counts[1]} repeats"
+    return text + (f", of which {opened[0]} and {opened[1]} left a bound open" if any(opened) else "")
+
+
+def _cpus(setup: Setup, plan: Plan) -> str:
+    pmds, workers = len(plan.pools.pmd), len(setup.cpus.workers)
+    polling = "a CPU" if pmds == 1 else f"{pmds} CPUs"
+    return (
+        f"OVS has {polling} beside the generator's {workers}; the kernel does its work, packet sockets included, on the "
+        "generator's own"
+    )
 
 
 def iperf_rows(
@@ -82,6 +107,7 @@ def _tcp(found: Measured) -> Beside:
 
 def _udp(size: str, found: Measured) -> Beside:
     share = (found.lost or 0) / found.sent if found.sent else 0.0
-    # Every frame comes through the bridge: what is missing did not fit into the receiver's socket.
-    said = f"received of what one sender sent as fast as it could; {share:.1%} dropped at the receiver's socket"
+    said = (
+        f"received of what one sender sent as fast as it could; {share:.1%} lost on the way or at the receiver's socket"
+    )
     return Beside(size, "iperf3 UDP through the kernel's bridge, one way", found.received_pps, said, found.to_json())

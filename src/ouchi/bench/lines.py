@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Sequence
 
 from ouchi.errors import Failed, error
+from ouchi.measure.opened import Setup
 from ouchi.measure.recorded import Beside
 from ouchi.measure.trial import Trial
 
 MOST = "as much as possible offered"
 PROOF = "the generator to itself, at most"
 FULL = 0.95
-"""The share of its cycles from which on a PMD is taken for the limit."""
+"""The share of its cycles, or of its rate, from which on a PMD or a wire is taken for the limit."""
 
 
 def proof(size: str, most: float, trial: Trial) -> Beside:
@@ -38,17 +39,29 @@ def proof(size: str, most: float, trial: Trial) -> Beside:
     return Beside(size, PROOF, most, said, {"sent": trial.sent, **faults, "valid": trial.valid})
 
 
-def taken(size: str, trials: Sequence[Trial]) -> Beside:
-    """The line about what came through when as much as possible was sent, and who did not do more."""
-    came = statistics.median(trial.received_pps for trial in trials)
-    sent = f"came through of {most_of(trials) / 1e6:.2f} Mpps sent"
-    busy = [pmd["busy"] for trial in trials for pmd in trial.counters.get("ovs", {}).get("pmd", {}).values()]
-    if not busy:
-        return Beside(size, MOST, came, sent, {"sent_pps": most_of(trials)})
-    share = max(busy)
-    limit = "OVS is the limit" if share >= FULL else "the generator or a guest is the limit, not OVS"
-    said = f"{sent}; OVS's busiest PMD {share:.1%} busy: {limit}"
-    return Beside(size, MOST, came, said, {"sent_pps": most_of(trials), "busy": share})
+def taken(size: str, trials: Sequence[Trial], line_pps: float | None, setup: Setup) -> Beside:
+    """The line about what came through when as much as possible was sent, and who did not do more.
+
+    ``line_pps``: what the wires carry at most, None without one.
+    """
+    sent, came = most_of(trials), statistics.median(trial.received_pps for trial in trials)
+    said = f"came through of {sent / 1e6:.2f} Mpps sent"
+    figures: dict[str, float] = {"sent_pps": sent}
+    if busy := [pmd["busy"] for trial in trials for pmd in trial.counters.get("ovs", {}).get("pmd", {}).values()]:
+        figures["busy"] = max(busy)
+        said += f"; OVS's busiest PMD {max(busy):.1%} busy: {_limit(max(busy), sent, line_pps, setup)}"
+    return Beside(size, MOST, came, said, figures)
+
+
+def _limit(busy: float, sent: float, line_pps: float | None, setup: Setup) -> str:
+    """Who it was that did not do more."""
+    if setup.path.guests and setup.cpus.shared:
+        return "the generator and the guests had too few CPUs for this to say whose limit it is"
+    if line_pps and sent >= line_pps * FULL:
+        return "the wire is the limit"
+    if busy >= FULL:
+        return "OVS is the limit"
+    return "the generator or a guest is the limit" if setup.path.guests else "the generator is the limit"
 
 
 def most_of(trials: Sequence[Trial]) -> float:

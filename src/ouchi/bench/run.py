@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ouchi.bench.fixed import fixed_row
 from ouchi.bench.kernel import compared, iperf_rows, kernel_wish
-from ouchi.bench.lines import MOST, most_of, proof, taken
+from ouchi.bench.lines import most_of, proof, taken
 from ouchi.errors import Failed, Interrupted, error
 from ouchi.events import Kind, Timeline
 from ouchi.facts import Facts
@@ -17,9 +17,10 @@ from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.about import describe, now
+from ouchi.measure.evidence import INTERRUPTED
 from ouchi.measure.further import Known, measure_further
 from ouchi.measure.goals import verdict
-from ouchi.measure.memory import more_mib
+from ouchi.measure.memory import more_pages
 from ouchi.measure.opened import Ready, Setup, open_path
 from ouchi.measure.paths import PATHS
 from ouchi.measure.rates import parse_rate
@@ -62,32 +63,42 @@ class Bench:
     def run(self, wish: Wish, folder: str) -> bool:
         """Measure everything; True when all of it was. Whatever was measured is in ``folder``, also after Ctrl-C."""
         run = _Run(self, wish, folder)
-        complete = False
         try:
             run.measure()
             if wish.kernel and not run.interrupted:
                 run.kernel()
-            complete = run.complete and not run.interrupted
+        except KeyboardInterrupt:
+            run.interrupted = True
+        except BaseException:
+            run.complete = False
+            raise
         finally:
-            run.keep()
-            run.writer.finish(now(), complete=complete)
+            run.finish()
         if run.interrupted:
             raise Interrupted(
                 error("interrupted", where=folder, remedy=f"what was measured is kept: ouchi report {folder}")
             )
-        return complete
+        return run.complete
+
+    def setup(self, wish: Wish) -> Setup:
+        """How the path of a wish is opened here and now."""
+        return wish.setup(self.plan, servers=bool(self.machine.entries(self.instance.vhost)))
 
     @contextmanager
     def memory(self, setup: Setup) -> Iterator[None]:
         """More hugepages while it lasts. A killed run leaves them to the next ``up`` or ``down``, which know how many."""
         need = self.plan.hugepages[0]
-        journal = Journal(self.machine, self.instance.state)
-        more = -(-more_mib(self.plan, setup) * 1024 // need.size_kib)
-        hugepages.reserve(self.machine, journal, need.node, need.size_kib, need.count + more)
+
+        def reserve(count: int) -> None:
+            # The journal as it is now: others write in it while a path is open.
+            journal = Journal(self.machine, self.instance.state)
+            hugepages.reserve(self.machine, journal, need.node, need.size_kib, count)
+
         try:
+            reserve(need.count + more_pages(self.plan, setup, need.size_kib))
             yield
         finally:
-            hugepages.reserve(self.machine, journal, need.node, need.size_kib, need.count)
+            reserve(need.count)
 
 
 @dataclass
@@ -101,6 +112,7 @@ class _Run:
     results: list[Result] = field(default_factory=list, init=False)
     beside: list[Beside] = field(default_factory=list, init=False)
     alone: dict[str, float] = field(default_factory=dict, init=False)
+    most: dict[str, float] = field(default_factory=dict, init=False)
     complete: bool = field(default=True, init=False)
     interrupted: bool = field(default=False, init=False)
 
@@ -113,6 +125,11 @@ class _Run:
         self.writer.attach("facts", bench.facts.to_json())
         self.writer.attach("plan", bench.plan.to_json())
 
+    def finish(self) -> None:
+        """Keep what was found, and say whether that is all."""
+        self.keep()
+        self.writer.finish(now(), complete=self.complete and not self.interrupted)
+
     def keep(self) -> None:
         """Put on disk what has been found so far."""
         self.writer.results(self.results, summarise(self.results), self.beside)
@@ -120,7 +137,7 @@ class _Run:
     def measure(self) -> None:
         """The generator proved, the path opened, every size measured."""
         bench, wish = self.bench, self.wish
-        setup = wish.setup(bench.plan)
+        setup = bench.setup(wish)
         with bench.memory(setup):
             if wish.path.links:
                 self.prove(replace(setup, path=PATHS["loop"]))
@@ -139,15 +156,18 @@ class _Run:
         other = _Run(bench, wish, f"{self.folder}/kernel")
         try:
             other.measure()
+        except KeyboardInterrupt:
+            other.interrupted = True
         finally:
-            other.keep()
-            other.writer.finish(now(), complete=other.complete and not other.interrupted)
+            other.finish()
         self.complete, self.interrupted = self.complete and other.complete, other.interrupted
-        self.beside += compared(summarise(self.results), summarise(other.results))
-        if not self.interrupted:
-            with self._task("iperf3 through the kernel's bridge") as told:
-                for row in iperf_rows(bench.machine, bench.instance, wish.setup(bench.plan), wish.sizes, told):
-                    self.beside.append(row)
+        if self.interrupted:
+            return
+        self.beside += compared(self.results, other.results, bench.setup(self.wish), bench.plan)
+        self.keep()
+        with self._task("iperf3 through the kernel's bridge") as told:
+            for row in iperf_rows(bench.machine, bench.instance, bench.setup(wish), wish.sizes, told):
+                self.beside.append(row)
 
     def prove(self, setup: Setup) -> None:
         """The generator to itself, before anything is blamed on a path: what it does at most, and that it loses nothing.
@@ -162,6 +182,10 @@ class _Run:
                     most = most_of(
                         [traffic.trial(0, PROBE_SECONDS, "as much as the ports take") for _ in range(PROBES)]
                     )
+                    if not most:
+                        raise Failed(
+                            error("the generator sends nothing, even to itself", remedy="ouchi bench --path loop")
+                        )
                     for share in LADDER:
                         trial = traffic.trial(OFFER_ALONE * share * most, 1.0, "proof")
                         if trial.valid:
@@ -181,13 +205,17 @@ class _Run:
             if found.interrupted:
                 self.interrupted = True
                 return
-        known = self._known(size, traffic)
         for test in self.wish.also:
             with self._task(f"{size} B, {test}") as told:
-                rows = measure_further(test, traffic, size, known, self._keeper(size, BESIDE, told))
-                self.beside += rows
+                known = self._known(size, traffic)
+                further = measure_further(test, traffic, size, known, self._keeper(size, BESIDE, told))
+                self.beside += further.rows
                 self.keep()
-                told("; ".join(row.said for row in rows))
+                told("; ".join(row.said for row in further.rows))
+            self.interrupted = further.reason == INTERRUPTED
+            self.complete = self.complete and not further.reason
+            if self.interrupted:
+                return
 
     def _fixed(self, size: str, rate: str, traffic: Traffic) -> None:
         """Trials at a rate of the user's own; what they show is said as it is."""
@@ -196,13 +224,15 @@ class _Run:
         pps = parse_rate(rate, mean, line, where="--rate")
         trials = []
         with self._task(f"{size} B, at {rate}") as told:
-            for repeat in range(1, self.wish.repeats + 1):
-                trials.append(traffic.trial(pps, self.wish.seconds, f"at {rate}"))
-                self._keeper(size, repeat, told)(trials[-1])
-            row = fixed_row(size, rate, trials)
-            self.beside.append(row)
+            try:
+                for repeat in range(1, self.wish.repeats + 1):
+                    trials.append(traffic.trial(pps, self.wish.seconds, f"at {rate}"))
+                    self._keeper(size, repeat, told)(trials[-1])
+            finally:
+                if trials:
+                    self.beside.append(fixed_row(size, rate, trials))
+            told(self.beside[-1].said)
             self.keep()
-            told(row.said)
 
     def _repeat(self, size: str, repeat: int, traffic: Traffic) -> SearchResult:
         """The most that can be offered, the search, latency below what it found."""
@@ -223,17 +253,26 @@ class _Run:
                 wish.goals,
                 most_pps=most,
                 least_pps=min(LEAST_PPS, most / 10),
-                most_seconds=wish.most_seconds - (timeline.now() - begin),
+                most_seconds=max(0.0, wish.most_seconds - (timeline.now() - begin)),
                 on_trial=heard,
             )
-            latency = () if found.interrupted else _latency(found.bounds, traffic, keep)
-            self.results.append(Result(size, repeat, found.bounds, latency))
+            self.results.append(Result(size, repeat, found.bounds))
             self.keep()
+            if not found.interrupted:
+                self.results[-1] = replace(self.results[-1], latency=_latency(found.bounds, traffic, keep))
+                self.keep()
             told("; ".join(map(bounds_text, found.bounds)) + (f" ({found.reason})" if found.reason else ""))
         return found
 
     def _offer(self, size: str, traffic: Traffic, keep: Callable[[Trial], None]) -> float:
         """The highest rate to search at (pps, all streams), by what the ports took when as much as possible was offered."""
+        most = self._taken(size, traffic, keep) * (OFFER if self.wish.path.links else OFFER_ALONE)
+        most = min(most, traffic.line_pps or most)
+        rungs = (most * share for share in LADDER)
+        return next((pps for pps in rungs if self._steady(traffic, pps, keep)), most * LADDER[-1])
+
+    def _taken(self, size: str, traffic: Traffic, keep: Callable[[Trial], None]) -> float:
+        """What the ports take when as much as possible is offered (pps, all streams); said once for a frame size."""
         trials = []
         for _ in range(PROBES):
             trials.append(traffic.trial(0, PROBE_SECONDS, "as much as the ports take"))
@@ -241,11 +280,11 @@ class _Run:
         most = most_of(trials)
         if not most:
             raise Failed(error("the ports take no frames", where=traffic.flows[0].sent_from, remedy="ouchi status"))
-        if self.wish.path.links and not any(row.size == size and row.what == MOST for row in self.beside):
-            self.beside.append(taken(size, trials))
-        most *= OFFER if self.wish.path.links else OFFER_ALONE
-        rungs = (most * share for share in LADDER)
-        return next((pps for pps in rungs if self._steady(traffic, pps, keep)), most * LADDER[-1])
+        if size not in self.most:
+            self.most[size] = most
+            if self.wish.path.links:
+                self.beside.append(taken(size, trials, traffic.line_pps, self.bench.setup(self.wish)))
+        return most
 
     def _steady(self, traffic: Traffic, pps: float, keep: Callable[[Trial], None]) -> bool:
         """Whether a trial at a rate shows anything at all: the generator offers it, or the path fails with less."""
@@ -260,11 +299,12 @@ class _Run:
         lowers = [
             lower for result in self.results if result.size == size and (lower := _best(result.bounds)[1]) is not None
         ]
-        rows = [row for row in self.beside if (row.size, row.what) == (size, MOST)]
-        most = rows[0].figures["sent_pps"] if rows else None
-        fastest = self.alone.get(size) or most or 0.0
-        line = traffic.line_pps
-        return Known(statistics.median(lowers) if lowers else None, line or most or fastest, line or fastest)
+        if size not in self.most:
+            self._taken(size, traffic, self._keeper(size, BESIDE))
+        # Alone it was measured in one direction, by one worker.
+        workers = len(self.bench.setup(self.wish).cpus.workers)
+        fastest = traffic.line_pps or max(self.most[size], self.alone.get(size, 0.0) * min(workers, traffic.streams))
+        return Known(statistics.median(lowers) if lowers else None, traffic.line_pps or self.most[size], fastest)
 
     def _keeper(self, size: str, repeat: int, told: Callable[[str], None] | None = None) -> Callable[[Trial], None]:
         """What keeps a trial, and says how it went where nobody else does."""

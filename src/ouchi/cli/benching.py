@@ -20,12 +20,12 @@ from ouchi.measure.compare import Sample
 from ouchi.measure.compare import compare as compare_samples
 from ouchi.measure.further import SECONDS, Further
 from ouchi.measure.imix import genome
-from ouchi.measure.memory import more_mib
+from ouchi.measure.memory import more_pages
 from ouchi.measure.opened import stream_of
 from ouchi.measure.paths import PATHS
 from ouchi.measure.rates import parse_rate
 from ouchi.measure.recorded import Run
-from ouchi.measure.run import read_run
+from ouchi.measure.run import read_run, require_new
 from ouchi.measure.search import NDR, PDR, RFC2544, TST009, Goal, goal
 from ouchi.measure.wires import Wire, check_wires
 from ouchi.measure.wish import LARGEST, Wish
@@ -73,6 +73,15 @@ class Asked:
                         expected=f"at most {LARGEST} bytes",
                     )
                 )
+        if self.rates and not self.goals and (found := self._found_rate()):
+            raise BadInput(
+                error(
+                    "without a search there is no rate found to measure this at",
+                    where="--rate",
+                    found=found,
+                    expected="--goal as well, or none of these",
+                )
+            )
         if self.kernel and self.path != "v2v":
             raise BadInput(
                 error(
@@ -97,6 +106,11 @@ class Asked:
             self.kernel,
         )
 
+    def _found_rate(self) -> str:
+        """What is asked for that builds on a search."""
+        tests = [text for text in self.also if text.partition(":")[0] in ("latency", "soak", "back-to-back")]
+        return ", ".join([*(f"--also {text}" for text in tests), *(["--beside-kernel"] if self.kernel else [])])
+
 
 def _goal(name: str) -> Goal:
     return GOALS[name] if name in GOALS else goal(float(name.removesuffix("%")) / 100)
@@ -117,6 +131,7 @@ def run_bench(site_file: str, asked: Asked, folder: str | None, *, dry_run: bool
     if dry_run:
         click.echo(_ahead(machine, instance, wanted, wish, place, as_json=as_json))
         return 0
+    require_new(machine, place)
     with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
         ready = prepare(machine, instance, wanted, wish, timeline, lambda: stop(machine))
         bench = Bench(machine, instance, wanted.facts, wanted.plan, ready, timeline)
@@ -131,17 +146,16 @@ def run_bench(site_file: str, asked: Asked, folder: str | None, *, dry_run: bool
 
 
 def _ahead(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, folder: str, *, as_json: bool) -> str:
-    setup = wish.setup(wanted.plan)
+    servers = bool(machine.entries(instance.vhost))
+    setup = wish.setup(wanted.plan, servers=servers)
     told = {
         "path": wish.path.name,
         **wish.to_json(),
         "PMD CPUs": list(wanted.plan.pools.pmd) if setup.path.switched else [],
         "generator's CPUs": list(setup.cpus.workers),
         **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
-        "more hugepages": f"{more_mib(wanted.plan, setup)} MiB",
-        "labels": list(
-            labels(wanted.facts, wanted.plan, setup, servers=bool(machine.entries(instance.vhost)), emulated=False)
-        ),
+        "more hugepages": f"{more_pages(wanted.plan, setup, setup.page_kib) * setup.page_kib // 1024} MiB",
+        "labels": list(labels(wanted.facts, wanted.plan, setup, servers=servers, emulated=False)),
         "folder": folder,
     }
     if as_json:
@@ -191,6 +205,9 @@ def _samples(run: Run) -> dict[tuple[str, str], Sample]:
         "labels": "; ".join(run.about.labels),
         "flows": str(run.about.what.get("flows", "")),
         "directions": str(run.about.what.get("directions", "")),
+        "guest": str(run.about.what.get("guest", "")),
+        "wires": str(run.about.what.get("wires", "")),
+        "MTU": str(run.about.settings.get("MTU", "")),
     }
     return {
         (size, goal): Sample(run.about.name, size, tuple(values), {**marks, "goal": goal})

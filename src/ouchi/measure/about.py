@@ -19,8 +19,9 @@ from ouchi.plan.pools import OVERLAPPED
 
 def describe(machine: Machine, instance: Instance, facts: Facts, plan: Plan, wish: Wish, *, emulated: bool) -> About:
     """The beginning of a run. ``emulated``: virtual machines run without KVM here."""
-    setup = wish.setup(plan)
     servers = bool(machine.entries(instance.vhost))
+    setup = wish.setup(plan, servers=servers)
+    sockets = setup.path.switched and not (setup.path.wired and not setup.path.guests)
     return About(
         name=f"{wish.path.name} on {facts.system.hostname}",
         began=now(),
@@ -44,10 +45,13 @@ def describe(machine: Machine, instance: Instance, facts: Facts, plan: Plan, wis
             "generator's CPUs": list(setup.cpus.workers),
             **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
             **({"generator sleeps when nothing is due": f"{NAP * 1e6:g} µs"} if setup.cpus.shared else {}),
-            "virtqueue": f"{RING} descriptors, packed",
+            **({"virtqueues": f"{RING} descriptors, packed but for virtual machines"} if sockets else {}),
+            **(
+                {"generator goes first on its CPU": "SCHED_FIFO, where the kernel lets it"} if setup.cpus.urgent else {}
+            ),
             "MTU": setup.mtu,
             "hugepages": f"{plan.hugepages[0].size_kib} KiB",
-            "frames are switched by": "addresses learnt (NORMAL)" if setup.path.switched else setup.path.carrier,
+            "frames are switched by": _switching(setup),
         },
     )
 
@@ -66,6 +70,13 @@ def labels(facts: Facts, plan: Plan, setup: Setup, *, servers: bool, emulated: b
     if servers:
         said.append("the site's servers run at the same time, on the CPUs that the generator has too")
     return tuple(said)
+
+
+def _switching(setup: Setup) -> str:
+    if not setup.path.switched:
+        return {"ring": "nobody", "kernel": "the kernel's bridge, by addresses learnt"}[setup.path.carrier]
+    back = len(setup.path.generator_ports) == 1
+    return "a rule that sends them back (in_port)" if back else "addresses learnt (NORMAL)"
 
 
 def now() -> str:

@@ -13,6 +13,7 @@ from ouchi.machine import Machine
 from ouchi.measure.paths import RING, Path, mac_of, virtio_user
 from ouchi.measure.wires import Wire
 from ouchi.plan.mempools import MTU
+from ouchi.steps import device
 
 
 class Carrier(Protocol):
@@ -111,6 +112,8 @@ class Switch:
     def build(self) -> None:
         for end in self.path.ports:
             self.machine.remove(self.socket(end))
+        # OVS makes it to last: it would outlive a bench that is killed, and the switch too.
+        device.note(self.machine, Journal(self.machine, self.instance.state), bench.BRIDGE)
         bench.build(self.machine, self.instance)
 
     def device(self, end: str) -> str:
@@ -139,6 +142,7 @@ class Switch:
 
     def remove(self) -> None:
         bench.remove(self.machine, self.instance)
+        Journal(self.machine, self.instance.state).forget(device.KIND, bench.BRIDGE)
 
     def socket(self, end: str) -> str:
         """The vhost-user socket of a port: whoever opens the port listens on it, OVS comes."""

@@ -26,11 +26,11 @@ class Cpus:
         return len(set(every)) < len(every)
 
 
-def choose_cpus(plan: Plan, *, directions: int, guests: int) -> Cpus:
+def choose_cpus(plan: Plan, *, directions: int, guests: int, servers: bool = False) -> Cpus:
     """The plan's CPUs for guests, as whoever measures is one: never those of the PMDs where there are others.
 
     A worker for each direction where there are enough for the guests too; else one for all directions. Where even
-    those do not suffice, guests share.
+    those do not suffice, guests share. ``servers``: those of the site run, on the same CPUs.
     """
     pools = plan.pools
     free = [cpu for cpu in pools.dedicated if cpu not in pools.pmd] or list(pools.dedicated) or list(pools.host)
@@ -38,4 +38,4 @@ def choose_cpus(plan: Plan, *, directions: int, guests: int) -> Cpus:
     behind = free[workers:] or free
     chosen = tuple(behind[number % len(behind)] for number in range(guests))
     cpus = Cpus(min(pools.host), tuple(free[:workers]), chosen)
-    return replace(cpus, urgent=cpus.shared and not {*cpus.workers} & {*pools.host, *pools.pmd})
+    return replace(cpus, urgent=cpus.shared and not servers and not {*cpus.workers} & {*pools.host, *pools.pmd})

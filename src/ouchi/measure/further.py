@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ouchi.measure.device import Device
 from ouchi.measure.evidence import OnTrial
@@ -38,28 +38,35 @@ class Known:
     offered: float
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A test's figures as lines, and why it ended early; empty when it did not."""
+
+    rows: tuple[Beside, ...]
+    reason: str = ""
+
+
 SECONDS = {"latency": 120.0, "frame-loss": 60.0, "back-to-back": 2.0, "soak": 600.0, "maximum": 1.0}
 """As the standards have it (RFC 2544 §26.2 to §26.4); ten minutes of soak; FD.io CSIT's maximum receive rate."""
 
 
-def measure_further(test: Further, device: Device, size: str, known: Known, on_trial: OnTrial) -> list[Beside]:
-    """Run a test; its figures as lines. What cannot be measured without a rate found says so."""
+def measure_further(test: Further, device: Device, size: str, known: Known, on_trial: OnTrial) -> Found:
+    """Run a test. What cannot be measured without a rate found says so."""
     return _TESTS[test.name](test.seconds, device, size, known, on_trial)
 
 
-def _latency(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> list[Beside]:
+def _latency(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> Found:
     if known.found is None:
-        return [_nothing(size, "latency")]
+        return _nothing(size, "latency")
     told = latency(device, known.found, seconds=seconds, on_trial=on_trial)
     figures = {"mean_ns": told.mean_ns, "trials": len(told.means_ns), "seconds": seconds}
     mean = "–" if told.mean_ns is None else f"{told.mean_ns / 1000:,.1f} µs"
     said = f"mean {mean} in {len(told.means_ns)} trials of {seconds:g} s"
-    return [
-        Beside(size, "latency at the rate found (RFC 2544 §26.2)", known.found, _so_far(said, told.reason), figures)
-    ]
+    what = "latency at the rate found (RFC 2544 §26.2)"
+    return _found(Beside(size, what, known.found, said, figures), told.reason)
 
 
-def _frame_loss(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> list[Beside]:
+def _frame_loss(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> Found:
     told = frame_loss(device, most_pps=known.most, seconds=seconds, on_trial=on_trial)
     rows = [
         Beside(
@@ -71,15 +78,15 @@ def _frame_loss(seconds: float, device: Device, size: str, known: Known, on_tria
         )
         for share, trial in told.points
     ]
-    return rows if told.complete else [*rows, Beside(size, "frame loss", None, _so_far("not finished", told.reason))]
+    return Found(tuple(rows if told.complete else [*rows, _ended(size, "frame loss", told.reason)]), told.reason)
 
 
-def _back_to_back(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> list[Beside]:
+def _back_to_back(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> Found:
     what = "back-to-back frames (RFC 2544 §26.4, RFC 9004)"
     if known.found is None:
-        return [_nothing(size, what)]
+        return _nothing(size, what)
     if known.found >= known.offered:
-        return [Beside(size, what, known.offered, "the path keeps up with the fastest burst: no buffer shows")]
+        return _found(Beside(size, what, known.offered, "the path keeps up with the fastest burst: no buffer shows"))
     told = back_to_back(device, line_pps=known.offered, throughput_pps=known.found, seconds=seconds, on_trial=on_trial)
     figures = {
         "mean": told.mean,
@@ -92,12 +99,12 @@ def _back_to_back(seconds: float, device: Device, size: str, known: Known, on_tr
     if told.mean is not None and told.corrected_seconds is not None:
         least = "at least " if told.unbounded else ""
         said = f"{least}{told.mean:,.0f} frames in a row, a buffer of {told.corrected_seconds * 1e6:,.0f} µs"
-    return [Beside(size, what, known.offered, _so_far(said, told.reason), figures)]
+    return _found(Beside(size, what, known.offered, said, figures), told.reason)
 
 
-def _soak(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> list[Beside]:
+def _soak(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> Found:
     if known.found is None:
-        return [_nothing(size, "soak")]
+        return _nothing(size, "soak")
     told = soak(device, known.found, seconds, on_trial=on_trial)
     figures = {
         "sent": told.sent,
@@ -109,26 +116,30 @@ def _soak(seconds: float, device: Device, size: str, known: Known, on_trial: OnT
     said = (
         f"{told.lost:,} of {told.sent:,} lost in {seconds:g} s; {told.invalid} of {len(told.trials)} intervals invalid"
     )
-    return [Beside(size, "soak at the rate found", known.found, _so_far(said, told.reason), figures)]
+    return _found(Beside(size, "soak at the rate found", known.found, said, figures), told.reason)
 
 
-def _maximum(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> list[Beside]:
+def _maximum(seconds: float, device: Device, size: str, known: Known, on_trial: OnTrial) -> Found:
     told = maximum(device, known.most, seconds=seconds, on_trial=on_trial)
     rates = told.received_pps
     figures = {"offered_pps": told.offered_pps, "received_pps": list(rates)}
     said = f"received, median of {len(rates)} trials of {seconds:g} s" if rates else "no valid trial"
-    return [Beside(size, "most received", told.median_pps, _so_far(said, told.reason), figures)]
+    return _found(Beside(size, "most received", told.median_pps, said, figures), told.reason)
 
 
-def _nothing(size: str, what: str) -> Beside:
-    return Beside(size, what, None, "not measured: no rate was found to measure it at")
+def _nothing(size: str, what: str) -> Found:
+    return Found((Beside(size, what, None, "not measured: no rate was found to measure it at"),))
 
 
-def _so_far(said: str, reason: str) -> str:
-    return f"{said}; ended early: {reason}" if reason else said
+def _found(row: Beside, reason: str = "") -> Found:
+    return Found((replace(row, said=f"{row.said}; ended early: {reason}") if reason else row,), reason)
 
 
-_TESTS: dict[str, Callable[[float, Device, str, Known, OnTrial], list[Beside]]] = {
+def _ended(size: str, what: str, reason: str) -> Beside:
+    return Beside(size, what, None, f"ended early: {reason}")
+
+
+_TESTS: dict[str, Callable[[float, Device, str, Known, OnTrial], Found]] = {
     "latency": _latency,
     "frame-loss": _frame_loss,
     "back-to-back": _back_to_back,

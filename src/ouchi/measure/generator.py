@@ -134,7 +134,7 @@ class Generator:
         """
         for number, pps in enumerate(rates):
             self._client.ask("rate", stream=number, pps=float(pps))
-        self._client.ask(
+        number = self._client.ask(
             "start",
             seconds=float(seconds),
             count=count,
@@ -143,10 +143,12 @@ class Generator:
             stall=stall,
             nap=float(nap),
             first=int(first),
-        )
+        )["trial"]
         try:
             while True:
                 event = self._client.event(30.0, "the generator's progress")
+                if event["trial"] != number:  # of one that was interrupted
+                    continue
                 if event["event"] == "done":
                     return self._client.ask("results")
                 if progress:

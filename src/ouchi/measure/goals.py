@@ -171,7 +171,9 @@ def by_rate(trials: Iterable[Trial]) -> dict[float, list[Trial]]:
 def _typical_loss(goal: Goal, trials: Sequence[Trial]) -> float:
     """The loss ratio that the share ``1 - exceed_ratio`` of the long trials' seconds keeps to; missing seconds lose all."""
     losses = sorted(
-        (judged_loss(trial), trial.intended_seconds) for trial in trials if trial.intended_seconds >= goal.final_seconds
+        (judged_loss(trial), trial.intended_seconds)
+        for trial in trials
+        if trial.intended_seconds >= goal.final_seconds and verdict(goal, trial) is not None
     )
     whole = max(goal.sum_seconds, sum(seconds for _, seconds in losses))
     remaining = whole * (1 - goal.exceed_ratio)

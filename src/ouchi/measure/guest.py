@@ -16,6 +16,8 @@ BUFFERS = 16384
 """Packet buffers: several times what two rings of 1024 descriptors hold."""
 BUFFER_ROOM = 128 + 26
 """Bytes of a buffer beyond the MTU: RTE_PKTMBUF_HEADROOM, Ethernet header, checksum, two VLAN tags."""
+TIED = ("setpriv", "--pdeathsig", "KILL")
+"""The words that have a guest, which would poll its CPU for ever, end when whoever started it does."""
 LEAST_BUFFER = 2048 + 128
 """Bytes; testpmd's own default."""
 
@@ -41,7 +43,16 @@ def start_guest(
     :class:`~ouchi.errors.Failed` when it cannot be started.
     """
     lcores = f"0@{cpus[0]},1@{cpus[1]}"
-    argv = ["dpdk-testpmd", "--in-memory", "--single-file-segments", "--no-telemetry", "--no-pci", "--lcores", lcores]
+    argv = [
+        *TIED,
+        "dpdk-testpmd",
+        "--in-memory",
+        "--single-file-segments",
+        "--no-telemetry",
+        "--no-pci",
+        "--lcores",
+        lcores,
+    ]
     argv += ["--file-prefix", f"ouchi-guest{number}"]
     for device in devices:
         argv += ["--vdev", device]

@@ -18,14 +18,18 @@ _MBUF = 256
 """Bytes of a buffer's own: struct rte_mbuf, the pool's header, alignment."""
 
 
-def more_mib(plan: Plan, setup: Setup) -> int:
-    """MiB for the generator, the guests, and the ports that OVS has no buffers for yet."""
+def more_pages(plan: Plan, setup: Setup, page_kib: int) -> int:
+    """Hugepages of a size for the generator, the guests, and the ports that OVS has no buffers for yet.
+
+    Each program has pages of its own.
+    """
     if setup.guest == "vm":
-        guest = memory_kib(setup.page_kib) // 1024
+        guest = memory_kib(page_kib) // 1024
     else:
         guest = EAL_MIB + _mib(BUFFERS * (buffer_bytes(setup.mtu) + _MBUF))
     generator = GENERATOR_MIB + (GENERATOR_JUMBO_MIB if setup.mtu > MTU else 0)
-    return generator + len(setup.path.guests) * guest + _switch_mib(plan, setup)
+    programs = [generator, *[guest] * len(setup.path.guests), _switch_mib(plan, setup)]
+    return sum(-(-mib * 1024 // page_kib) for mib in programs)
 
 
 def _switch_mib(plan: Plan, setup: Setup) -> int:

@@ -117,6 +117,7 @@ def open_path(machine: LocalMachine, instance: Instance, ready: Ready, setup: Se
     folder = f"{instance.run}/bench"
     machine.make_folder(folder, mode=0o700)
     path, cpus = setup.path, setup.cpus
+    Bridge(machine, instance).remove()  # its devices as well; a switch's go when the next one is made
     carrier = _carrier(machine, instance, setup, folder)
     with ExitStack() as undo:
         undo.callback(carrier.remove)
@@ -131,17 +132,15 @@ def open_path(machine: LocalMachine, instance: Instance, ready: Ready, setup: Se
         generator = undo.enter_context(
             Generator(machine, ready.program, folder, (cpus.main, *cpus.workers), eal=eal, env=environment)
         )
-        speeds = []
         for number, end in enumerate(path.generator_ports):
-            port = generator.open(
+            generator.open(
                 end, carrier.device(end), meanwhile=partial(carrier.attach, end), mtu=setup.mtu,
                 worker=number % len(cpus.workers),
             )  # fmt: skip
-            speeds.append(port.speed_mbps if is_card(carrier.device(end)) else 0)
         if path.links:
             generator.wait_for_links(path.generator_ports, 10)
         carrier.join()
-        yield Opened(setup, carrier, generator, min(speeds) * 1e6 or None)
+        yield Opened(setup, carrier, generator, _line(generator, setup))
 
 
 def _carrier(machine: LocalMachine, instance: Instance, setup: Setup, folder: str) -> Carrier:
@@ -154,6 +153,13 @@ def _allowed(wires: Sequence[Wire]) -> tuple[str, ...]:
     """DPDK's options for the generator: the cards at its ends of the wires, and no other PCI device."""
     cards = [wire.generator for wire in wires if is_card(wire.generator)]
     return tuple(word for card in cards for word in ("-a", card)) or ("--no-pci",)
+
+
+def _line(generator: Generator, setup: Setup) -> float | None:
+    """bit/s of the slowest wire; None where there is none, or where not every port knows its speed."""
+    if not setup.wires or not all(is_card(wire.generator) for wire in setup.wires):
+        return None
+    return min(generator.port(end).speed_mbps for end in setup.path.generator_ports) * 1e6 or None
 
 
 def _start_guest(

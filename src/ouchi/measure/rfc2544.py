@@ -85,7 +85,7 @@ def frame_loss(
     with evidence.keeping():
         for step in range(steps, 0, -1):
             share = step / steps
-            points.append((share, evidence.trial(most_pps * share, seconds, f"{share:.0%}")))
+            points.append((share, evidence.trial(most_pps * share, seconds, f"{share:.0%}", enough=_offered)))
             if len(points) > 1 and not any(_lossy(trial) for _, trial in points[-2:]):
                 break
     return FrameLoss(most_pps, tuple(points), tuple(evidence.trials), evidence.complete, evidence.reason)
@@ -159,6 +159,11 @@ def back_to_back(
             unbounded = unbounded or bracket.upper is None
     trials = tuple(evidence.trials)
     return BackToBack(line_pps, throughput_pps, tuple(bursts), unbounded, trials, evidence.complete, evidence.reason)
+
+
+def _offered(trial: Trial) -> bool:
+    """Whether a trial offered what it was asked to; what it lost is told as it is, doubtful or not."""
+    return not trial.problems and not trial.shortfalls
 
 
 def _lossy(trial: Trial) -> bool:

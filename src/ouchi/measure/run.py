@@ -29,22 +29,27 @@ MOST_FINDINGS = 20
 Attachment = Literal["facts", "plan", "counters-before", "counters-after"]
 
 
+def require_new(machine: Reader, folder: Path) -> None:
+    """Raise BadInput when a folder for a run has files already."""
+    if names := machine.entries(folder):
+        raise BadInput(
+            error(
+                "the folder for the run is not empty",
+                where=str(folder),
+                found=", ".join(names[:5]),
+                expected="a new or an empty folder",
+                remedy="choose another folder",
+            )
+        )
+
+
 class RunWriter:
     """A run's folder while it is measured: whatever was handed over is on disk when the call returns."""
 
     def __init__(self, machine: Machine, folder: Path, about: About) -> None:
         """Make the folder and say what will be measured. Raises BadInput when it has files or cannot be made."""
         self._machine, self._folder, self._about = machine, PurePath(folder), about
-        if names := machine.entries(self._folder):
-            raise BadInput(
-                error(
-                    "the folder for the run is not empty",
-                    where=str(folder),
-                    found=", ".join(names[:5]),
-                    expected="a new or an empty folder",
-                    remedy="choose another folder",
-                )
-            )
+        require_new(machine, folder)
         try:
             machine.make_folder(self._folder)
             self._put(ABOUT, about.to_json())

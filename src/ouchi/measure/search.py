@@ -20,6 +20,8 @@ from ouchi.measure.trial import Trial
 
 __all__ = ["NDR", "PDR", "RFC2544", "TST009", "Bounds", "Goal", "SearchResult", "Standing", "bounds", "goal", "search"]
 
+WIDE = "some trials count against their rates only, which the steering does not see"
+"""Why a search that has ended may have wide bounds."""
 _UNLIMITED = 1e9
 """Seconds: MLRsearch's own limit, out of the way of ours, which knows the length of a trial before it begins."""
 
@@ -97,7 +99,7 @@ def search(
         reason = evidence.reason
         if reason and pointed != (least_pps, most_pps):
             reason += f"; single trials point to between {pointed[0]:,.0f} and {pointed[1]:,.0f} pps"
-        found.append(_explained(bounds(each, own[each], reason), most_pps, least_pps))
+        found.append(_explained(bounds(each, own[each], reason or WIDE), most_pps, least_pps))
     return SearchResult(tuple(found), tuple(evidence.trials), evidence.complete, evidence.reason)
 
 

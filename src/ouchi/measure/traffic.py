@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -52,7 +52,14 @@ class Traffic:
         began = datetime.now(UTC).isoformat(timespec="milliseconds")
         rates = [pps / len(self.flows)] * len(self.flows)
         self.read_counters()  # from here on
-        told = self.generator.run(rates, seconds=seconds, drain=self.drain, stall=STALL, nap=self.nap, first=self.first)
+        told = self.generator.run(
+            rates,
+            seconds=seconds,
+            drain=self.drain,
+            stall=STALL,
+            nap=self.nap if pps else 0,
+            first=self.first and pps > 0,
+        )
         trial = read_trial(told, self.flows, self._number, label, pps, seconds, began)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})
         burst = max(flow.burst for flow in self.flows)
@@ -65,7 +72,7 @@ def read_trial(
     """The generator's counts as a trial, not yet judged."""
     stalls = _stalls(told)
     streams = tuple(
-        _stream(one, flow, told["unit_ns"], _refused(one["sent"], flow, pps / len(flows), stalls))
+        _stream(one, flow, told["unit_ns"], _refused(one["sent"], flow, pps / len(flows), _away(told, flow.worker)))
         for one, flow in zip(told["streams"], flows, strict=True)
     )
     first = min(one["sent"]["first"] for one in told["streams"])
@@ -110,18 +117,19 @@ def _stream(one: Mapping[str, Any], flow: Flow, unit_ns: float, refused: int) ->
     )
 
 
-def _refused(sent: Mapping[str, Any], flow: Flow, pps: float, stalls: Stalls) -> int:
+def _refused(sent: Mapping[str, Any], flow: Flow, pps: float, away: float) -> int:
     """Packets that found the port's ring full when they were due (see :class:`StreamResult`); 0 without a rate.
 
-    Only when no absence of the generator explains as many: after one it is owing, sends faster than it was asked to
-    and may well find the ring full for its own fault. A burst that was not taken whole left at most all of it behind.
+    Not those that came due in the ``away`` seconds of the worker: after an absence it is owing, sends faster than it was
+    asked to and may well find the ring full for its own fault. A burst that was not taken whole left at most all of it
+    behind. What is within the tolerance of rates is none.
     """
     seconds = sent["last"] - sent["first"] + flow.burst / pps if pps else 0.0
     due = max(sent["intended"], pps * seconds)
-    missing = due - sent["accepted"]
-    away = sum(micros * count for micros, count in stalls.histogram) / 1e6 * pps
-    explained = missing <= RATE * due + flow.burst or missing <= away or missing > sent["refused"] * flow.burst
-    return 0 if explained or not pps else round(missing)
+    missing: float = due - sent["accepted"]
+    if not pps or missing <= RATE * due + flow.burst or missing > sent["refused"] * flow.burst:
+        return 0
+    return max(0, round(missing - away * pps))
 
 
 def _histogram(counts: Sequence[Sequence[int]], unit_ns: float) -> Histogram:
@@ -132,14 +140,25 @@ def _histogram(counts: Sequence[Sequence[int]], unit_ns: float) -> Histogram:
     return Histogram(unit_ns, tuple(sorted(merged.items())))
 
 
+def _away(told: Mapping[str, Any], number: int) -> float:
+    """Seconds that a worker was away for longer than :data:`STALL`, all stalls together."""
+    return sum(micros * count for micros, count in _absences(told, number)) / 1e6
+
+
+def _absences(told: Mapping[str, Any], number: int) -> Iterator[tuple[float, int]]:
+    """The stalls of a worker: µs, times."""
+    for edge, count in told["workers"][number]["away"]:
+        micros = edge * told["unit_ns"] / 1000
+        if micros >= STALL * 1e6:
+            yield micros, count
+
+
 def _stalls(told: Mapping[str, Any]) -> Stalls:
     """Of all workers together."""
     counts: dict[float, int] = {}
-    for worker in told["workers"]:
-        for edge, count in worker["away"]:
-            micros = edge * told["unit_ns"] / 1000
-            if micros >= STALL * 1e6:
-                counts[micros] = counts.get(micros, 0) + count
+    for number in range(len(told["workers"])):
+        for micros, count in _absences(told, number):
+            counts[micros] = counts.get(micros, 0) + count
     return Stalls(
         longest_us=max(worker["longest"] for worker in told["workers"]) * 1e6,
         count=sum(worker["stalls"] for worker in told["workers"]),

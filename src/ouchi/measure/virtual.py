@@ -20,6 +20,7 @@ from ouchi.errors import Failed, error
 from ouchi.machine import CommandFailed, Machine
 from ouchi.machine.background import Background
 from ouchi.machine.local import LocalMachine
+from ouchi.measure.guest import TIED
 from ouchi.measure.paths import RING
 from ouchi.plan.mempools import MTU
 from ouchi.waiting import NotYet, wait_for
@@ -208,7 +209,7 @@ def start_virtual(
         _write_config(machine, place, router(sides, shape.mtu))
         machine.remove(_console(place))
         # All its threads begin on the first CPU; the vCPU moves when it is there.
-        argv = ["taskset", "-c", str(shape.cpus[0]), *command(place, number, image, sides, shape)]
+        argv = [*TIED, "taskset", "-c", str(shape.cpus[0]), *command(place, number, image, sides, shape)]
         return Virtual(machine, machine.start(argv, log=f"{place}.log", env=dict(env)), place, sides, shape)
     except CommandFailed as reason:
         _clear(machine, place, sides)

@@ -16,7 +16,8 @@ WHERE = "--wire"
 VFIO = "vfio-pci"
 
 _PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-_INTERFACE = re.compile(r"(?:^|,)iface=([^,]+)")
+_VIRTUAL = re.compile(r"net_(af_packet|af_xdp|memif|ring|null|vhost|virtio_user)\d+((?:,\w+=[^,=]+)*)")
+_INTERFACE = re.compile(r",iface=([^,/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,19 @@ def _wrong(path: str, wired: bool, wires: Sequence[Wire], site: Site, facts: Fac
     if wires and not wired:
         yield error(f"the path {path} has no wires", where=WHERE, found=str(wires[0]), expected="--path p2p")
     ends = [end for wire in wires for end in wire.ends]
+    ends += [name for end in ends for name in _INTERFACE.findall(end)]
     for end in sorted({end for end in ends if ends.count(end) > 1}):
         yield error("a device can be at one end only", where=WHERE, found=end)
     for wire in wires:
         for end in wire.ends:
             yield from _card(end, facts) if is_card(end) else _virtual(end, facts)
+        if is_card(wire.generator) and _of_site(wire.generator, site, facts):
+            yield error(
+                "the generator cannot have this card: OVS has it",
+                where=WHERE,
+                found=f"{wire.generator}, which is among the site's NICs",
+                expected="a card that your site file does not name",
+            )
         if is_card(wire.switch) and not _of_site(wire.switch, site, facts):
             yield error(
                 "OVS may not open this card",
@@ -73,43 +82,48 @@ def _wrong(path: str, wired: bool, wires: Sequence[Wire], site: Site, facts: Fac
 
 
 def _card(address: str, facts: Facts) -> Iterator[Finding]:
-    nic = next((nic for nic in facts.nics if nic.address == address), None)
-    if nic is None:
-        have = ", ".join(nic.address for nic in facts.nics if nic.address) or "none"
+    nics = [nic for nic in facts.nics if nic.address == address]  # a card may have a function for several ports
+    if not nics:
+        have = ", ".join(dict.fromkeys(nic.address for nic in facts.nics if nic.address)) or "none"
         yield error(
             "there is no such card", where=WHERE, found=address, expected=f"one of: {have}", remedy="ouchi inspect"
         )
-        return
-    if nic.use:
-        yield error(f"{address} is in use", where=WHERE, found=nic.use, expected="a card that carries nothing")
-        return
-    verdict = support(nic, facts.dpdk)
-    if not verdict.supported:
-        yield error(f"DPDK cannot drive {address}", where=WHERE, found=verdict.reason, remedy="ouchi inspect")
-    elif nic.driver != VFIO and not verdict.bifurcated:
+    used = [nic for nic in nics if nic.use]
+    for nic in used:
+        name = nic.name or address
         yield error(
-            f"{address} still belongs to the kernel",
-            where=WHERE,
-            found=f"driver {nic.driver or 'none'}",
-            expected=f"driver {VFIO}",
-            remedy=f"driverctl --nosave set-override {address} {VFIO}; back with: driverctl --nosave unset-override {address}",
+            f"{address} is in use", where=WHERE, found=f"{name}: {nic.use}", expected="a card that carries nothing"
         )
+    for nic in nics[:1] if not used else ():
+        verdict = support(nic, facts.dpdk)
+        if not verdict.supported:
+            yield error(f"DPDK cannot drive {address}", where=WHERE, found=verdict.reason, remedy="ouchi inspect")
+        elif nic.driver != VFIO and not verdict.bifurcated:
+            yield error(
+                f"{address} still belongs to the kernel",
+                where=WHERE,
+                found=f"driver {nic.driver or 'none'}",
+                expected=f"driver {VFIO}",
+                remedy=f"driverctl --nosave set-override {address} {VFIO}; "
+                f"back with: driverctl --nosave unset-override {address}",
+            )
 
 
 def _virtual(device: str, facts: Facts) -> Iterator[Finding]:
-    if not re.fullmatch(r"(net|eth)_\w+(,.*)?", device):
+    if not _VIRTUAL.fullmatch(device):
         yield error(
-            "this is no device of DPDK's",
+            "this device cannot be at the end of a wire",
             where=WHERE,
             found=device,
-            expected="a PCI address (0000:01:00.0) or a virtual device (net_af_packet0,iface=veth0)",
+            expected="a PCI address (0000:01:00.0), or DPDK's net_af_packet, net_af_xdp, net_memif, net_ring, net_null, "
+            "net_vhost or net_virtio_user with a number and arguments (net_af_packet0,iface=veth0)",
         )
-    elif match := _INTERFACE.search(device):
-        nic = next((nic for nic in facts.nics if nic.name == match[1]), None)
-        if nic and nic.use:
-            yield error(
-                f"{match[1]} is in use", where=WHERE, found=nic.use, expected="an interface that carries nothing"
-            )
+    for name in _INTERFACE.findall(device):
+        for nic in facts.nics:
+            if nic.name == name and nic.use:
+                yield error(
+                    f"{name} is in use", where=WHERE, found=nic.use, expected="an interface that carries nothing"
+                )
 
 
 def _of_site(address: str, site: Site, facts: Facts) -> bool:

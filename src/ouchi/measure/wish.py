@@ -15,8 +15,8 @@ from ouchi.measure.wires import Wire
 from ouchi.plan import Plan
 from ouchi.plan.mempools import MTU
 
-TAGGED = 22
-"""Bytes of a frame beyond its payload: Ethernet header, one VLAN tag, FCS."""
+AROUND = 18
+"""Bytes of an untagged frame beyond its payload: Ethernet header and FCS."""
 LARGEST, JUMBO = 9000, 9000
 """Bytes of a frame with FCS; and the MTU of ports that take those."""
 
@@ -57,11 +57,11 @@ class Wish:
     def mtu(self) -> int:
         """Ethernet's own, or one for jumbo frames."""
         largest = max(max(genome(size).sizes) for size in self.sizes)
-        return MTU if largest <= MTU + TAGGED else JUMBO
+        return MTU if largest <= MTU + AROUND else JUMBO
 
-    def setup(self, plan: Plan) -> Setup:
-        """How its path is opened on a host of this plan."""
-        cpus = choose_cpus(plan, directions=len(self.path.directions), guests=len(self.path.guests))
+    def setup(self, plan: Plan, *, servers: bool = False) -> Setup:
+        """How its path is opened on a host of this plan. ``servers``: those of the site run meanwhile."""
+        cpus = choose_cpus(plan, directions=len(self.path.directions), guests=len(self.path.guests), servers=servers)
         need = plan.hugepages[0]
         return Setup(self.path, cpus, self.mtu, self.wires, self.guest, need.node, need.size_kib)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ouchi.errors import Failed, error
 from ouchi.journal import Journal
 from ouchi.machine import Machine
@@ -22,19 +24,25 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
     """
     path, key = counter(node, size_kib), f"{node}:{size_kib}"
     have = int(machine.read(path))
-    record = journal.note(KIND, key, {"before": have, "ours": count, "reserved": False})
+    record = _settled(
+        machine, journal, key, journal.note(KIND, key, {"before": have, "ours": count, "reserved": False})
+    )
     # Somebody else may have changed the count since; what counts is that ours are among them.
     more = max(have + count - int(record["ours"]), count)
     target = more if record["reserved"] else int(record["before"]) + count
     if have == target and record["reserved"]:
         return nothing(f"node {node}: {count} pages of {size_kib} KiB are reserved")
+    # Killed from here on, the next one sees by the pages of others how many of them are ours.
+    journal.amend(KIND, key, {"others": target - count})
     for _attempt in range(3):
         machine.poke(path, str(target))
         if int(machine.read(path)) >= target:
-            journal.amend(KIND, key, {"ours": count, "reserved": True})
+            journal.amend(KIND, key, {"ours": count, "reserved": True, "others": None})
             return changed(f"node {node}: {count} pages of {size_kib} KiB reserved")
         machine.poke("/proc/sys/vm/compact_memory", "1")
     found = int(machine.read(path))
+    machine.poke(path, str(have))
+    _settled(machine, journal, key, journal.records(KIND)[key])
     raise Failed(
         error(
             f"node {node} has no room for the hugepages of the plan",
@@ -46,12 +54,24 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
     )
 
 
+def _settled(machine: Machine, journal: Journal, key: str, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a reservation, put right where it was being changed when somebody was killed."""
+    if record.get("others") is None:
+        return record
+    node, size = (int(word) for word in key.split(":"))
+    ours = max(0, int(machine.read(counter(node, size))) - int(record["others"]))
+    put_right = {"ours": ours, "reserved": True, "others": None}
+    journal.amend(KIND, key, put_right)
+    return record | put_right
+
+
 def undo(machine: Machine, journal: Journal) -> list[str]:
     """Give our pages back, as far as they are free. A count that somebody else changed meanwhile keeps their change."""
     done = []
     for key, record in journal.records(KIND).items():
         node, size = (int(word) for word in key.split(":"))
         path = counter(node, size)
+        record = _settled(machine, journal, key, record)
         have, before, ours = int(machine.read(path)), int(record["before"]), int(record["ours"])
         if record["reserved"]:
             free = int(machine.read(path.replace("nr_hugepages", "free_hugepages")))

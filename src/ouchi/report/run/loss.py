@@ -56,7 +56,7 @@ def _figure(run: Run, size: str, trials: Sequence[Recorded], span: tuple[float, 
             chart.cross(*at, "bad")
     if any(not recorded.trial.valid for recorded in trials):
         legend.append(("bad struck", "invalid or doubtful trial"))
-    return Figure(_caption(trials), chart, legend)
+    return Figure(_caption(trials, bool(goals_of(run, size))), chart, legend)
 
 
 def _losses(run: Run, trials: Sequence[Recorded]) -> Scale:
@@ -64,9 +64,10 @@ def _losses(run: Run, trials: Sequence[Recorded]) -> Scale:
     return decades_with_zero(min((loss for loss in seen if loss > 0), default=1e-6), 1.0, share_text)
 
 
-def _caption(trials: Sequence[Recorded]) -> str:
+def _caption(trials: Sequence[Recorded], searched: bool) -> str:
     words = [f"{count_text(len(trials), 'trial')}, each by its worse direction."]
-    words.append("Bands: lower to upper bound of each repeat; lines: median of the lower bounds.")
+    if searched:
+        words.append("Bands: lower to upper bound of each repeat; lines: median of the lower bounds.")
     if any(recorded.trial.intended_seconds >= 10 for recorded in trials):
         words.append("Large marks: 10 s and more.")
     if len(trials) > MOST_MARKS:

@@ -102,10 +102,11 @@ def _took(run: Run) -> str:
 def _summary(run: Run) -> Markup:
     rates, stalls = summary_table(run), stalls_figure(run)
     quiet = tag("p", "The generator itself was never held up for longer than it counts.", class_="quiet")
+    none = tag("p", "Nothing was searched for." if run.about.what.get("goals") == [] else "No rate was found.")
     return tag(
         "section",
         tag("h2", "Rates found"),
-        _table(rates, "summary") if rates.rows else tag("p", "No rate was found."),
+        _table(rates, "summary") if rates.rows else none,
         tag(
             "details",
             tag("summary", "As Markdown, to paste"),
@@ -113,7 +114,7 @@ def _summary(run: Run) -> Markup:
             tag("pre", markdown(run), id="markdown"),
         ),
         _figures(run, found_figure(run), stalls),
-        *([] if stalls else [quiet]),
+        *([] if stalls or not run.trials else [quiet]),
     )
 
 
