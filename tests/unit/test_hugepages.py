@@ -1,0 +1,117 @@
+"""Pages of ours among those of others: reserved, given back, and never mistaken, however a change was cut short."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ouchi.errors import Failed
+from ouchi.journal import Journal
+from ouchi.machine import Machine
+from ouchi.steps import hugepages
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+@dataclass
+class Kernel:
+    """A kernel's counter of pages, with room for so many, and a disk for the journal; dies before the n-th change."""
+
+    pages: int
+    room: int = 10_000
+    free: int = 10_000
+    dies_at: int = -1
+    disk: dict[str, str] = field(default_factory=dict)
+    changes: int = 0
+
+    def _step(self) -> None:
+        if self.changes == self.dies_at:
+            raise Killed
+        self.changes += 1
+
+    def read(self, path: object) -> str:
+        if str(path).endswith("free_hugepages"):
+            return str(self.free)
+        return self.disk[str(path)] if str(path) in self.disk else str(self.pages)
+
+    def exists(self, path: object) -> bool:
+        return str(path) in self.disk
+
+    def poke(self, path: object, text: str) -> None:
+        self._step()
+        if str(path).endswith("nr_hugepages"):
+            self.pages = min(int(text), self.room)
+
+    def write(self, path: object, text: str, **_: Any) -> None:
+        self._step()
+        self.disk[str(path)] = text
+
+
+def reserve(kernel: Kernel, count: int) -> None:
+    machine = cast("Machine", kernel)
+    hugepages.reserve(machine, Journal(machine, "/state"), 0, 2048, count)
+
+
+def undo(kernel: Kernel) -> None:
+    machine = cast("Machine", kernel)
+    hugepages.undo(machine, Journal(machine, "/state"))
+
+
+@given(st.integers(0, 500), st.lists(st.integers(0, 500), min_size=1, max_size=4))
+def test_what_was_there_before_is_there_afterwards(before: int, wishes: list[int]) -> None:
+    kernel = Kernel(before)
+    for count in wishes:
+        reserve(kernel, count)
+        assert kernel.pages == before + count
+    undo(kernel)
+    assert kernel.pages == before
+    assert json.loads(kernel.disk["/state/journal.json"]) == []
+
+
+@given(
+    st.integers(0, 500), st.lists(st.integers(0, 500), min_size=1, max_size=3), st.integers(0, 12), st.integers(0, 500)
+)
+def test_killed_anywhere_the_next_one_and_the_end_find_what_is_ours(
+    before: int, wishes: list[int], dies_at: int, after: int
+) -> None:
+    kernel = Kernel(before, dies_at=dies_at)
+    try:
+        for count in wishes:
+            reserve(kernel, count)
+    except Killed:
+        pass
+    kernel.dies_at = -1
+    reserve(kernel, after)
+    assert kernel.pages == before + after
+    undo(kernel)
+    assert kernel.pages == before
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 12))
+def test_killed_anywhere_down_gives_back_ours_and_no_others(before: int, count: int, dies_at: int) -> None:
+    kernel = Kernel(before, dies_at=dies_at)
+    try:
+        reserve(kernel, count)
+        reserve(kernel, count // 2)
+    except Killed:
+        pass
+    kernel.dies_at = -1
+    undo(kernel)
+    assert kernel.pages == before
+
+
+def test_what_there_is_no_room_for_is_not_kept_half() -> None:
+    kernel = Kernel(100, room=300)
+    reserve(kernel, 150)
+    with pytest.raises(Failed, match="no room"):
+        reserve(kernel, 250)
+    assert kernel.pages == 250
+    undo(kernel)
+    assert kernel.pages == 100
