@@ -16,6 +16,9 @@ from ouchi.machine import Machine
 from ouchi.steps import hugepages
 
 
+COUNTS = st.integers(0, 500)
+
+
 class Killed(BaseException):
     """What a kill looks like from inside."""
 
@@ -75,11 +78,10 @@ def test_what_was_there_before_is_there_afterwards(before: int, wishes: list[int
     assert json.loads(kernel.disk["/state/journal.json"]) == []
 
 
-@given(
-    st.integers(0, 500), st.lists(st.integers(0, 500), min_size=1, max_size=3), st.integers(0, 12), st.integers(0, 500)
-)
+@pytest.mark.parametrize("dies_at", range(12))
+@given(before=COUNTS, wishes=st.lists(COUNTS, min_size=2, max_size=3), after=COUNTS)
 def test_killed_anywhere_the_next_one_and_the_end_find_what_is_ours(
-    before: int, wishes: list[int], dies_at: int, after: int
+    dies_at: int, before: int, wishes: list[int], after: int
 ) -> None:
     kernel = Kernel(before, dies_at=dies_at)
     try:
@@ -94,8 +96,9 @@ def test_killed_anywhere_the_next_one_and_the_end_find_what_is_ours(
     assert kernel.pages == before
 
 
-@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 12))
-def test_killed_anywhere_down_gives_back_ours_and_no_others(before: int, count: int, dies_at: int) -> None:
+@pytest.mark.parametrize("dies_at", range(12))
+@given(before=COUNTS, count=COUNTS)
+def test_killed_anywhere_down_gives_back_ours_and_no_others(dies_at: int, before: int, count: int) -> None:
     kernel = Kernel(before, dies_at=dies_at)
     try:
         reserve(kernel, count)
