@@ -15,7 +15,6 @@ from ouchi.journal import Journal
 from ouchi.machine import Machine
 from ouchi.steps import hugepages
 
-
 COUNTS = st.integers(0, 500)
 
 
