@@ -150,7 +150,7 @@ def test_a_mark_says_what_it_is(browser: Browser, page: Path) -> None:
     browser.point(x + 1, y)
     says = browser.ask("document.getElementById('tip').innerText")
     assert says.startswith("trial ")
-    assert "invalid: the generator stalled" in says
+    assert "doubtful: the generator stalled" in says
     box = browser.ask("document.getElementById('tip').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0
     assert box["right"] <= 1200
