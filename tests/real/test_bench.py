@@ -165,6 +165,26 @@ def test_what_cannot_be_measured_is_refused(lab: Lab) -> None:
     assert "not empty" in done.stderr
 
 
-def test_the_lab_is_left_as_ouchi_found_it(lab: Lab) -> None:
+def all_is_gone_after_down(lab: Lab) -> None:
     lab.ouchi("down", timeout=120)
     assert not lab.processes()
+    assert not [name for name in devices(lab) if name.startswith(("ouchi", "br-", "ovs"))]
+    assert not lab.path("/run/netns").exists()
+
+
+@pytest.mark.parametrize("path", ["pvp", "kernel"])
+def test_after_a_killed_run_down_takes_all_away(lab: Lab, path: str) -> None:
+    gate = lab.start("bench", "--path", path, "--goal", "pdr", "--repeats", "50", "-o", f"{lab.home}/run-{path}-down")
+    trials = lab.path(f"{lab.home}/run-{path}-down/trials.ndjson")
+    deadline = time.monotonic() + 120
+    while not trials.exists() or trials.read_text().count("\n") < 2:
+        assert time.monotonic() < deadline
+        assert gate.poll() is None
+        time.sleep(0.2)
+    lab.kill9(gate)
+    assert devices(lab) & ({"ouchi-bench"} if path == "pvp" else {"ouchi-krn-left"})
+    all_is_gone_after_down(lab)
+
+
+def test_the_lab_is_left_as_ouchi_found_it(lab: Lab) -> None:
+    all_is_gone_after_down(lab)

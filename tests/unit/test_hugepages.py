@@ -117,3 +117,17 @@ def test_what_there_is_no_room_for_is_not_kept_half() -> None:
     assert kernel.pages == 250
     undo(kernel)
     assert kernel.pages == 100
+
+
+def test_giant_pages_that_were_set_aside_at_boot_are_taken_as_they_are() -> None:
+    kernel = Kernel(8, room=8, free=8)
+    machine = cast("Machine", kernel)
+    for free in (8, 3):  # the second time OVS and guests have theirs
+        kernel.free = free
+        hugepages.reserve(machine, Journal(machine, "/state"), 0, 1024 * 1024, 5)
+        assert kernel.pages == 8
+    undo(kernel)
+    assert kernel.pages == 8
+    with pytest.raises(Failed, match="no room"):
+        hugepages.reserve(machine, Journal(machine, "/state"), 0, 1024 * 1024, 5)
+    assert kernel.pages == 8

@@ -10,6 +10,8 @@ from ouchi.machine import Machine
 from ouchi.steps import Outcome, changed, nothing
 
 KIND = "hugepages"
+RUN_TIME_KIB = 2048
+"""Larger pages are to be had at boot only: those that were set aside then are taken as they are."""
 
 
 def counter(node: int, size_kib: int) -> str:
@@ -24,9 +26,12 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
     """
     path, key = counter(node, size_kib), f"{node}:{size_kib}"
     have = int(machine.read(path))
-    record = _settled(
-        machine, journal, key, journal.note(KIND, key, {"before": have, "ours": count, "reserved": False})
-    )
+    fresh: dict[str, Any] = {"before": have, "ours": count, "reserved": False}
+    if size_kib > RUN_TIME_KIB and int(machine.read(_free(path))) >= count:
+        fresh = {"before": have, "ours": 0, "reserved": True, "set aside": True}
+    record = _settled(machine, journal, key, journal.note(KIND, key, fresh))
+    if record.get("set aside"):
+        return nothing(f"node {node}: pages of {size_kib} KiB were set aside at boot")
     # Somebody else may have changed the count since; what counts is that ours are among them.
     more = max(have + count - int(record["ours"]), count)
     target = more if record["reserved"] else int(record["before"]) + count
@@ -54,6 +59,10 @@ def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count:
     )
 
 
+def _free(path: str) -> str:
+    return path.replace("nr_hugepages", "free_hugepages")
+
+
 def _settled(machine: Machine, journal: Journal, key: str, record: dict[str, Any]) -> dict[str, Any]:
     """The record of a reservation, put right where it was being changed when somebody was killed."""
     if record.get("others") is None:
@@ -74,7 +83,7 @@ def undo(machine: Machine, journal: Journal) -> list[str]:
         record = _settled(machine, journal, key, record)
         have, before, ours = int(machine.read(path)), int(record["before"]), int(record["ours"])
         if record["reserved"]:
-            free = int(machine.read(path.replace("nr_hugepages", "free_hugepages")))
+            free = int(machine.read(_free(path)))
             machine.poke(path, str(have - min(ours, free)))
         elif have > before:  # killed while they were being reserved
             machine.poke(path, str(max(before, have - ours)))
