@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +109,19 @@ def test_the_kernel_is_measured_beside_it(lab: Lab) -> None:
     assert devices(lab) == before
 
 
-def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
-    gate = lab.start("bench", "--path", "loop", "--repeats", "50", "-o", f"{lab.home}/run-stopped")
-    trials = lab.path(f"{lab.home}/run-stopped/trials.ndjson")
+def wait_for_trials(lab: Lab, gate: subprocess.Popen[str], folder: str, count: int) -> None:
+    """Until a bench that runs has kept so many."""
+    trials = lab.path(f"{folder}/trials.ndjson")
     deadline = time.monotonic() + 120
-    while not trials.exists() or trials.read_text().count("\n") < 8:
+    while not trials.exists() or trials.read_text().count("\n") < count:
         assert time.monotonic() < deadline
         assert gate.poll() is None
         time.sleep(0.2)
+
+
+def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
+    gate = lab.start("bench", "--path", "loop", "--repeats", "50", "-o", f"{lab.home}/run-stopped")
+    wait_for_trials(lab, gate, f"{lab.home}/run-stopped", 8)
     lab.signal(gate, signal.SIGINT)
     out, err = gate.communicate(timeout=60)
     assert gate.returncode == 130, (out[-2000:], err[-2000:])
@@ -128,12 +134,7 @@ def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
 def test_after_a_killed_run_the_next_one_measures(lab: Lab) -> None:
     words = ("bench", "--path", "pvp", "--goal", "pdr", "--most-seconds", "20", "-o")
     gate = lab.start(*words, f"{lab.home}/run-killed", "--repeats", "50")
-    trials = lab.path(f"{lab.home}/run-killed/trials.ndjson")
-    deadline = time.monotonic() + 120
-    while not trials.exists() or trials.read_text().count("\n") < 3:
-        assert time.monotonic() < deadline
-        assert gate.poll() is None
-        time.sleep(0.2)
+    wait_for_trials(lab, gate, f"{lab.home}/run-killed", 3)
     lab.kill9(gate)
     report = lab.ouchi("report", f"{lab.home}/run-killed")
     assert "not complete" in report.stdout + report.stderr
@@ -175,12 +176,7 @@ def all_is_gone_after_down(lab: Lab) -> None:
 @pytest.mark.parametrize("path", ["pvp", "kernel"])
 def test_after_a_killed_run_down_takes_all_away(lab: Lab, path: str) -> None:
     gate = lab.start("bench", "--path", path, "--goal", "pdr", "--repeats", "50", "-o", f"{lab.home}/run-{path}-down")
-    trials = lab.path(f"{lab.home}/run-{path}-down/trials.ndjson")
-    deadline = time.monotonic() + 120
-    while not trials.exists() or trials.read_text().count("\n") < 2:
-        assert time.monotonic() < deadline
-        assert gate.poll() is None
-        time.sleep(0.2)
+    wait_for_trials(lab, gate, f"{lab.home}/run-{path}-down", 2)
     lab.kill9(gate)
     assert devices(lab) & ({"ouchi-bench"} if path == "pvp" else {"ouchi-krn-left"})
     all_is_gone_after_down(lab)
