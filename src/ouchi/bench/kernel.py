@@ -37,7 +37,7 @@ def compared(ours: Sequence[Result], kernels: Sequence[Result], setup: Setup, pl
     theirs = {(row.size, row.goal): row for row in summarise(kernels)}
     cpus = _cpus(setup, plan)
     return [
-        _compared(row, theirs[row.size, row.goal], f"{_repeats(row, ours, kernels)}; {cpus}")
+        _compared(row, theirs[row.size, row.goal], f"{_searches(row, ours, kernels)}; {cpus}")
         for row in summarise(ours)
         if (row.size, row.goal) in theirs
     ]
@@ -52,15 +52,15 @@ def _compared(ours: Summary, kernels: Summary, said: str) -> Beside:
     return Beside(ours.size, what, kernels.median_pps, f"OVS-DPDK carries {ratio:.1f} times as much, {said}", figures)
 
 
-def _repeats(row: Summary, ours: Sequence[Result], kernels: Sequence[Result]) -> str:
-    """``3 and 3 repeats``, and how many of the searches left a bound open."""
-    counts, opened = [], []
+def _searches(row: Summary, ours: Sequence[Result], kernels: Sequence[Result]) -> str:
+    """How many searches found a rate on each path, and how many of those left a bound open."""
+    told = []
     for results in (ours, kernels):
-        found = [one for each in results if each.size == row.size for one in each.bounds if one.goal.name == row.goal]
-        counts.append(len(found))
-        opened.append(sum(not one.narrow for one in found))
-    text = f"medians of {counts[0]} and {counts[1]} repeats"
-    return text + (f", of which {opened[0]} and {opened[1]} left a bound open" if any(opened) else "")
+        bounds = [one for each in results if each.size == row.size for one in each.bounds if one.goal.name == row.goal]
+        found = [one for one in bounds if one.lower_pps is not None]
+        opened = sum(not one.narrow for one in found)
+        told.append(f"{len(found)} of {len(bounds)} searches" + (f" ({opened} left a bound open)" if opened else ""))
+    return f"medians of the rates found in {told[0]} and {told[1]}"
 
 
 def _cpus(setup: Setup, plan: Plan) -> str:

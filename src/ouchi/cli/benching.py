@@ -11,6 +11,7 @@ import click
 
 from ouchi.bench import Bench, prepare
 from ouchi.cli.running import LOCK, stop, timeline_of
+from ouchi.cloud import kvm
 from ouchi.errors import BadInput, error
 from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
@@ -155,7 +156,10 @@ def _ahead(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish
         "generator's CPUs": list(setup.cpus.workers),
         **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
         "more hugepages": f"{more_pages(wanted.plan, setup, setup.page_kib) * setup.page_kib // 1024} MiB",
-        "labels": list(labels(wanted.facts, wanted.plan, setup, servers=servers, emulated=False)),
+        # Whether KVM works takes a probe, if none was made yet: without one nothing is promised.
+        "labels": list(
+            labels(wanted.facts, wanted.plan, setup, servers=servers, emulated=not kvm.known(machine, instance))
+        ),
         "folder": folder,
     }
     if as_json:

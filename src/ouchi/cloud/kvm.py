@@ -6,7 +6,7 @@ import json
 import re
 
 from ouchi.instance import Instance
-from ouchi.machine import CommandFailed, Machine
+from ouchi.machine import CommandFailed, Machine, Reader
 
 BOOT_SECTOR = bytes.fromhex("b021" + "baf400" + "ee" + "f4" + "ebfd").ljust(510, b"\0") + b"\x55\xaa"
 """mov al,0x21; mov dx,0xf4; out dx,al; hlt; jmp $-1: QEMU's isa-debug-exit then ends with (0x21 << 1) | 1."""
@@ -45,6 +45,12 @@ def remembered(machine: Machine, instance: Instance) -> tuple[bool, str]:
     answer = kvm_works(machine, instance)
     machine.write(path, json.dumps(answer))
     return answer
+
+
+def known(machine: Reader, instance: Instance) -> bool | None:
+    """What :func:`remembered` was told, without asking; None when it was not asked yet."""
+    path = f"{instance.run}/kvm.json"
+    return bool(json.loads(machine.read(path))[0]) if machine.exists(path) else None
 
 
 def qemu_version(machine: Machine) -> tuple[int, ...]:
