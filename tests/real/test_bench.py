@@ -93,6 +93,7 @@ def test_over_wires_with_one_and_with_two(lab: Lab) -> None:
 
 
 def test_the_kernel_is_measured_beside_it(lab: Lab) -> None:
+    lab.ouchi("up", "--until", "dataplane", timeout=200)
     before = devices(lab)
     also = ("--also", "maximum:0.2", "--also", "frame-loss:0.2", "--also", "soak:1")
     run = measured(lab, "kernel", "--beside-kernel", *also, "--goal", "pdr", seconds=30)
