@@ -15,7 +15,7 @@ from ouchi.apply.surroundings import Surroundings, look_around
 from ouchi.changes import Change
 from ouchi.errors import BadInput, Failed, error
 from ouchi.events import Kind, Timeline
-from ouchi.facts.nics import CARDS
+from ouchi.facts.nics import CARDS, KEPT
 from ouchi.journal import Journal
 from ouchi.machine import CommandFailed, Machine
 from ouchi.render.host import Host, check_names
@@ -121,12 +121,14 @@ def _note(prepared: Prepared, changes: Sequence[Change]) -> None:
     engine.note(journal, changes, prepared.now)
     journal.note_all([(boot.WORDS, "kernel", {"words": list(boot.ours(host, prepared.around))})])
     bound = {nic.address for nic in cards.to_bind(host)}
-    named = {
-        nic.address: {"name": nic.name, "mac": nic.mac} for nic in host.facts.nics if nic.address in bound and nic.name
+    told = {
+        nic.address: {key: getattr(nic, key) for key in KEPT}
+        for nic in host.facts.nics
+        if nic.address in bound and nic.name
     }
-    if named:
+    if told:
         # A card without the kernel's driver has no name any more; the site goes on calling it by the one it had.
-        machine.write(CARDS, json.dumps(named, indent=1) + "\n")
+        machine.write(CARDS, json.dumps(told, indent=1) + "\n")
     rescue.write(machine, prepared.folder, engine.records(journal))
 
 

@@ -17,7 +17,10 @@ __all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
 
 CLASS = "/sys/class/net"
 CARDS = "/var/lib/ouchi-host/cards.json"
-"""The names and MAC addresses that cards had before ``apply`` took them from the kernel's network, by PCI address."""
+"""What cards were before ``apply`` took them from the kernel's network, by PCI address: their names above all."""
+
+KEPT: Mapping[str, type] = {"name": str, "mac": str, "firmware": str, "rx_queues": int, "tx_queues": int}
+"""The members that only the kernel's driver tells."""
 
 _UP = 0x1  # IFF_UP in <linux/if.h>
 _ROUTE_UP = 0x1  # RTF_UP in <linux/route.h>
@@ -103,13 +106,9 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     _spread(nics, below, lambda nic: nic.default_route, lambda nic: replace(nic, default_route=True))
     _spread(nics, below, lambda nic: nic.session, lambda nic: replace(nic, session=True))
     seen = {nic.address for nic in nics.values()}
-    cards = _cards(reader)
+    cards = read_cards(text_of(reader, CARDS))
     bare = [
-        _nic(
-            bus.function(address),
-            name=cards.get(address, {}).get("name", ""),
-            mac=cards.get(address, {}).get("mac", ""),
-        )
+        replace(_nic(bus.function(address)), **cards.get(address, {}))
         for address in bus.network_functions()
         if address not in seen
     ]
@@ -130,17 +129,16 @@ def default_interfaces(route: str, ipv6_route: str) -> frozenset[str]:
     return frozenset(found - {"lo"})
 
 
-def _cards(reader: Reader) -> dict[str, dict[str, str]]:
-    """The name and MAC address that each card had, as :data:`CARDS` keeps them."""
+def read_cards(text: str) -> dict[str, dict[str, Any]]:
+    """What each card was, of the members :data:`KEPT`; a text that is damaged says nothing."""
     try:
-        kept = json.loads(text_of(reader, CARDS) or "{}")
+        told = json.loads(text or "{}")
     except ValueError:
         return {}
-    if not isinstance(kept, dict):
-        return {}
+    cards = told.items() if isinstance(told, dict) else ()
     return {
-        address: {key: str(card.get(key, "")) for key in ("name", "mac")}
-        for address, card in kept.items()
+        address: {key: card[key] for key, kind in KEPT.items() if isinstance(card.get(key), kind)}
+        for address, card in cards
         if isinstance(card, dict)
     }
 
