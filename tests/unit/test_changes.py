@@ -111,7 +111,8 @@ def test_what_was_there_is_put_back_byte_for_byte(etc: Path, tmp_path: Path) -> 
     before = tree(etc)
     apply(LocalMachine(), tmp_path, plan(etc))
     assert (etc / "another").read_text() == "ours 'quoted' $HOME\n"
-    assert (etc / "there").read_text() == "ours now\n" and stat.S_IMODE((etc / "there").stat().st_mode) == 0o644
+    assert (etc / "there").read_text() == "ours now\n"
+    assert stat.S_IMODE((etc / "there").stat().st_mode) == 0o644
     assert undo(LocalMachine(), tmp_path) == []
     assert tree(etc) == before
 
@@ -182,7 +183,8 @@ def test_the_rescue_script_needs_no_ouchi(etc: Path, tmp_path: Path) -> None:
     rescue.write(machine, str(tmp_path), engine.records(Journal(machine, str(tmp_path))))
     assert machine.run(("sh", rescue.script_path(str(tmp_path)))).stderr == ""
     assert tree(etc) == before
-    assert rescue.told(machine, str(tmp_path)) and not rescue.told(machine, str(tmp_path))
+    assert rescue.told(machine, str(tmp_path))
+    assert not rescue.told(machine, str(tmp_path))
     # What it has put back is nobody else's doing.
     assert undo(machine, tmp_path) == []
     assert tree(etc) == before
@@ -195,7 +197,8 @@ def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) ->
     broken = engine.Record("path", f"{etc}/no/such/folder/x", {"link": "a"}, None, (), False)
     rescue.write(machine, str(tmp_path), (records[0], broken, *records[1:]))
     done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
-    assert done.status == 1 and f"not put back: path {etc}/no/such/folder/x" in done.stderr
+    assert done.status == 1
+    assert f"not put back: path {etc}/no/such/folder/x" in done.stderr
     assert not (etc / "new.d").exists()
 
 
@@ -231,7 +234,8 @@ def test_any_name_and_any_bytes(
     engine.put(machine, "path", str(place), None)
     assert os.listdir(folder) == []
     engine.put(machine, "path", str(place), state)
-    assert place.read_bytes() == content and stat.S_IMODE(place.stat().st_mode) == 0o604
+    assert place.read_bytes() == content
+    assert stat.S_IMODE(place.stat().st_mode) == 0o604
 
 
 def test_every_kind_has_words_for_nothing() -> None:

@@ -16,7 +16,8 @@ from ouchi.render.files import text_file
 from ouchi.render.host import Host
 
 UNITS = "/etc/systemd/system"
-FREE = frozenset({"", "vfio-pci", "pci-stub", "pcieport"})
+VFIO = "vfio-pci"
+FREE = frozenset({"", VFIO, "pci-stub", "pcieport"})
 """Drivers beside which VFIO opens a group (Linux, Documentation/driver-api/vfio.rst)."""
 
 
@@ -27,7 +28,8 @@ def card_steps(host: Host, around: Surroundings) -> tuple[Step, ...]:
     if bound and (changes := _left_alone(host, around, bound)):
         steps.append(Step("networks", "nothing else may configure the cards of OVS-DPDK", changes))
     if bound:
-        changes = (path.folder(driver.FOLDER), *(driver.driver(nic.address, nic.dpdk.kmod) for nic in bound))
+        modules = {nic.address: nic.dpdk.kmod for nic in bound} | dict.fromkeys(companions(host, around), VFIO)
+        changes = (path.folder(driver.FOLDER), *(driver.driver(address, name) for address, name in modules.items()))
         why = "DPDK drives the cards itself, through vfio-pci"
         steps.append(Step("cards", why, changes, booted=True, cuts=True))
     if host.sriov_nics:
@@ -42,13 +44,21 @@ def to_bind(host: Host) -> tuple[NicPlan, ...]:
     return tuple(nic for nic in host.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated)
 
 
+def companions(host: Host, around: Surroundings) -> tuple[str, ...]:
+    """Idle cards in the IOMMU groups of cards to bind, such as the second port of a card: VFIO needs them as well."""
+    taken = {nic.address for nic in to_bind(host)}
+    members = {member for address in sorted(taken) for member in around.groups.get(address, {})}
+    idle = {nic.address for nic in host.facts.nics if not nic.use and not nic.up and not nic.vfs_now}
+    return tuple(sorted((members & idle) - taken))
+
+
 def in_the_way(host: Host, around: Surroundings) -> list[Finding]:
     """What keeps a card from being taken: others in its IOMMU group, files that configure it."""
     return [*_shared_groups(host, around), *_configured(host, around)]
 
 
 def _shared_groups(host: Host, around: Surroundings) -> Iterator[Finding]:
-    taken = {nic.address for nic in to_bind(host)}
+    taken = {nic.address for nic in to_bind(host)} | {*companions(host, around)}
     for nic in (nic for nic in host.facts.nics if nic.address in taken):
         if others := list(_others(host, around, nic, taken)):
             yield error(

@@ -120,7 +120,7 @@ def _note(prepared: Prepared, changes: Sequence[Change]) -> None:
     machine, journal, host = prepared.machine, prepared.journal, prepared.host
     engine.note(journal, changes, prepared.now)
     journal.note_all([(boot.WORDS, "kernel", {"words": list(boot.ours(host, prepared.around))})])
-    bound = {nic.address for nic in cards.to_bind(host)}
+    bound = {nic.address for nic in cards.to_bind(host)} | {*cards.companions(host, prepared.around)}
     told = {
         nic.address: {key: getattr(nic, key) for key in KEPT}
         for nic in host.facts.nics

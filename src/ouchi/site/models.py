@@ -49,6 +49,11 @@ class Cpus(_Part):
         ge=1,
         le=64,
     )
+    isolate: bool | None = Field(
+        default=None,
+        title="Whether the kernel keeps everything else off polling and pinned CPUs, by its command line; up sees to it",
+        description="true or false; left out, ouchi apply does it and ouchi up does not",
+    )
     prefer: Literal["capacity", "cache", "power"] = Field(
         default="capacity",
         title="What the pools are made for: most CPUs for guests, an L3 cache without the host for them, or few watts",
@@ -176,7 +181,7 @@ class Site(_Part):
     cpus: Cpus = Field(
         default=Cpus(),
         title="The CPU pools",
-        description="any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, prefer",
+        description="any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, isolate, prefer",
     )
     nics: tuple[Nic, ...] = Field(
         default=(),
