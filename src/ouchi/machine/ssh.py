@@ -143,6 +143,15 @@ class SshMachine:
         self.connection.check(" ".join(argv), err)
         raise CommandFailed(Result(argv, -signal.SIGKILL, out, err), f"it was ended on that side: {err[-300:]}", host)
 
+    def say(self, argv: Sequence[str], *, seconds: float = FILE_SECONDS) -> bytes:
+        """What a program says that only reads: as root, or as the user where that cannot be. Raises
+        :class:`~ouchi.machine.CommandFailed`.
+        """
+        ended = self._ask(argv, seconds=seconds)
+        if ended.status:
+            raise CommandFailed(self._result((argv[0],), ended, seconds), host=str(self.address))
+        return ended.stdout
+
     # reading
 
     def read(self, path: Path) -> str:
@@ -232,20 +241,21 @@ class SshMachine:
             raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
         return ended
 
-    def _ask(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
+    def _ask(
+        self, argv: Sequence[str], *, input: bytes = b"", root: bool = False, seconds: float = FILE_SECONDS
+    ) -> Ended:
         """Run one of our own few programs to its end."""
-        ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
+        ended = self.connection.start(argv, root=root, seconds=seconds, input=input).wait(seconds)
         if ended.status is None:
-            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS)
+            self._result((argv[0], *argv[-1:]), ended, seconds)
         return ended
 
     def _says(self, *argv: str) -> str:
         """What a program says; nothing when it is not there or fails."""
         try:
-            ended = self._ask(argv)
+            return _text(self.say(argv))
         except CommandFailed:
             return ""
-        return _text(ended.stdout) if ended.status == 0 else ""
 
 
 def _text(data: bytes) -> str:
