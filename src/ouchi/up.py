@@ -171,8 +171,10 @@ class Up:
     # host
 
     def hugepages(self, _say: Say) -> Outcome:
+        words = [word for word in self.plan.kernel_args if word.startswith(("default_hugepagesz=", "hugepage"))]
+        at_boot = set(words) <= set(self.facts.boot.parameters)
         done = [
-            hugepages.reserve(self.machine, self.journal, need.node, need.size_kib, need.count)
+            hugepages.reserve(self.machine, self.journal, need.node, need.size_kib, need.count, at_boot=at_boot)
             for need in self.plan.hugepages
         ]
         return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))

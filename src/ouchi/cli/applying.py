@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,6 @@ from ouchi.machine.lock import only_one
 from ouchi.report.apply import difference_text, prepared_json, undo_text, undoing_json
 from ouchi.wanted import Wanted, read_wanted
 
-MOST_ROUNDS = 3
-"""How often a machine is looked at anew: before a restart, after it, and once more to see that all is so."""
-
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -34,6 +31,16 @@ class Wishes:
     yes: bool
     restart: bool
     go_on: tuple[str, ...] = ()
+    command: str = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was to be done, as JSON; why a restart is needed to finish it; whether the machine is being restarted."""
+
+    result: dict[str, Any]
+    why: tuple[str, ...]
+    restarting: bool
 
 
 def run_apply(site_file: str, *, dry_run: bool, yes: bool, restart: bool, as_json: bool) -> int:
@@ -43,47 +50,64 @@ def run_apply(site_file: str, *, dry_run: bool, yes: bool, restart: bool, as_jso
     again = (sys.executable, "-I", "-m", "ouchi", "apply", "--yes", "--site", path)
     wishes = Wishes(dry_run, yes, restart, again)
     with only_one(LOCK, "apply"), timeline_of(as_json=as_json) as timeline:
-        result = apply_one(machine, lambda: read_wanted(machine, path), instance, timeline, wishes, as_json=as_json)
+        applied = apply_one(machine, read_wanted(machine, path), instance, timeline, wishes, as_json=as_json)
     if as_json:
-        click.echo(json.dumps({"schema": 1, **result}, indent=2))
+        click.echo(json.dumps({"schema": 1, **applied.result}, indent=2))
     return 0
 
 
 def apply_one(
     machine: Machine,
-    read: Callable[[], Wanted],
+    wanted: Wanted,
     instance: Instance,
     timeline: Timeline,
     wishes: Wishes,
     *,
     as_json: bool,
     own_switch: bool = False,
-) -> dict[str, Any]:
-    """Bring one machine to its plan; what was to be done, as JSON.
+) -> Applied:
+    """Bring one machine to its plan, as far as it can be without a restart, and restart it where that may be.
 
     Raises :class:`~ouchi.errors.OuchiError`; nothing is half-done that the next call would not finish.
     """
-    prepared = run.prepare(machine, read(), instance.host, own_switch=own_switch)
+    prepared = run.prepare(machine, wanted, instance.host, own_switch=own_switch)
     result = prepared_json(prepared)
     if not as_json:
         click.echo(difference_text(prepared))
     if wishes.dry_run or not prepared.anything:
         if not wishes.dry_run:
             run.carry_out(prepared, timeline, lambda: machine, None)
-        return result
+        return Applied(result, (), restarting=False)
     what = "make these changes" + (" and restart the machine" if prepared.why and wishes.restart else "")
     _consent(what, wishes)
     ask = None if wishes.yes else click.confirm
     why = run.carry_out(prepared, timeline, lambda: machine, ask)
     if why:
         _restart(machine, instance, prepared, why, wishes)
-    return result
+    return Applied(result, tuple(why), restarting=bool(why) and wishes.restart)
+
+
+def applied_for_up(
+    machine: LocalMachine,
+    wanted: Wanted,
+    instance: Instance,
+    timeline: Timeline,
+    *,
+    yes: bool,
+    restart: bool,
+    as_json: bool,
+) -> bool:
+    """``up``'s part of it: the same without the distribution's Open vSwitch. False: the machine must be restarted first."""
+    path = machine.absolute(wanted.site_file)
+    go_on = (sys.executable, "-I", "-m", "ouchi", "up", "--yes", "--site", path)
+    wishes = Wishes(dry_run=False, yes=yes, restart=restart, go_on=go_on, command="up")
+    return not apply_one(machine, wanted, instance, timeline, wishes, as_json=as_json, own_switch=True).why
 
 
 def _restart(machine: Machine, instance: Instance, prepared: run.Prepared, why: Sequence[str], wishes: Wishes) -> None:
     click.echo(f"a restart is needed: {'; '.join(why)}", err=True)
     if not wishes.restart:
-        click.echo("restart the machine, then go on with: ouchi apply", err=True)
+        click.echo(f"restart the machine, then go on with: ouchi {wishes.command}", err=True)
         return
     reboot.restart(machine, prepared.journal, instance.host, prepared.around, prepared.host.facts, wishes.go_on)
     click.echo("restarting; ouchi goes on by itself afterwards: journalctl -u ouchi-continue", err=True)

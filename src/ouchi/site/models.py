@@ -90,6 +90,23 @@ class Nic(_Part):
         ge=0,
         le=256,
     )
+    vlan: int | None = Field(
+        default=None,
+        title="The VLAN that the card itself puts its virtual functions on, with role sriov",
+        description="a whole number from 1 to 4094 with role sriov, left out otherwise",
+        ge=1,
+        le=4094,
+    )
+    trust: bool = Field(
+        default=False,
+        title="Whether guests may change the MAC address of their virtual function and see all packets, with role sriov",
+        description="true or false; true with role sriov only",
+    )
+    spoof_check: bool = Field(
+        default=True,
+        title="Whether the card drops what guests send with another MAC address than their own, with role sriov",
+        description="true or false; false with role sriov only",
+    )
 
 
 class Network(_Part):
