@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ouchi.apply import boot, engine, guard, reboot, rescue
@@ -67,10 +67,9 @@ def carry_out(undoing: Undoing, timeline: Timeline) -> tuple[list[str], list[Fin
     guard.disarm(machine)
     packages.undo(machine, journal)
     journal.forget(reboot.ASKED, "asked")
-    for record in undoing.ours:
-        _timed(timeline, record, lambda record=record: engine.take_back(machine, journal, [record]))  # type: ignore[misc]
-    for name in engine.refresh(machine, journal):
-        timeline.emit(Kind.CHANGED, STAGE, name, "told of it")
+    for step, group in itertools.groupby(undoing.ours, lambda record: record.step):
+        _timed(machine, journal, timeline, step, tuple(group))
+    engine.refresh(machine, journal)  # of a run that was killed before it came to them
     findings = [left(record, undoing.now[record.place]) for record in undoing.theirs]
     if not findings:
         machine.remove(rescue.script_path(undoing.instance.host))
@@ -99,18 +98,20 @@ def _reasons(machine: Machine, journal: Journal) -> tuple[str, ...]:
     return (f"the kernel was started with {' '.join(words)}",) if words else ()
 
 
-def _timed(timeline: Timeline, record: Record, act: Callable[[], None]) -> None:
+def _timed(machine: Machine, journal: Journal, timeline: Timeline, step: str, group: tuple[Record, ...]) -> None:
     begin = time.monotonic()
-    timeline.emit(Kind.STARTED, STAGE, record.kind)
+    timeline.emit(Kind.STARTED, STAGE, step)
     try:
-        act()
+        engine.take_back(machine, journal, group)
     except CommandFailed as failure:
-        timeline.emit(Kind.FAILED, STAGE, record.kind, record.key, time.monotonic() - begin)
+        said = engine.failed(failure)
+        timeline.emit(Kind.FAILED, STAGE, step, said, time.monotonic() - begin)
         raise Failed(
             error(
-                f"{record.key} could not be put back",
-                found=engine.failed(failure),
+                f"the step {step} could not be put back",
+                found=said,
+                expected="the state shown by: ouchi undo --dry-run",
                 remedy="mend what it says, then: ouchi undo",
             )
         ) from None
-    timeline.emit(Kind.CHANGED, STAGE, record.kind, record.key, time.monotonic() - begin)
+    timeline.emit(Kind.CHANGED, STAGE, step, ", ".join(record.key for record in group), time.monotonic() - begin)

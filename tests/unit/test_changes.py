@@ -94,7 +94,7 @@ def apply(machine: LocalMachine, state: Path, changes: list[Change]) -> None:
     journal = Journal(machine, str(state))
     now = engine.look(machine, [(change.kind, change.key) for change in changes])
     todo = engine.to_do(journal, changes, now)
-    engine.note(journal, todo, now)
+    engine.note(journal, {"step": todo}, now)
     engine.make(machine, journal, todo)
 
 
@@ -194,7 +194,7 @@ def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) ->
     machine = LocalMachine()
     apply(machine, tmp_path, plan(etc))
     records = engine.records(Journal(machine, str(tmp_path)))
-    broken = engine.Record("path", f"{etc}/no/such/folder/x", {"link": "a"}, None, (), False)
+    broken = engine.Record("step", "path", f"{etc}/no/such/folder/x", {"link": "a"}, None, (), False)
     rescue.write(machine, str(tmp_path), (records[0], broken, *records[1:]))
     done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
     assert done.status == 1
@@ -207,7 +207,7 @@ def test_a_change_that_does_not_hold_is_told(tmp_path: Path) -> None:
     change = Change("path", f"{tmp_path}/x", {"file": "", "mode": "640", "owner": "777777:777777"})
     if os.getuid() == 0:
         pytest.skip("root may do this")
-    engine.note(journal, [change], {("path", change.key): None})
+    engine.note(journal, {"step": [change]}, {("path", change.key): None})
     with pytest.raises(Failed):
         engine.make(machine, journal, [change])
 

@@ -1,12 +1,13 @@
 """Making changes and taking them back, with a journal that is on disk before anything is touched.
 
-A record has ``before`` and ``after``, the states; ``then``, the refreshes; and ``doing``, true while the change may be
-half made. What is neither as it was before nor as it was made, and not being done, somebody else has changed.
+A record has the name of its ``step``; ``before`` and ``after``, the states; ``then``, the refreshes; and ``doing``, true
+while the change may be half made. What is neither as it was before nor as it was made, and not being done, somebody else has changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ States = dict[Key, State]
 class Record:
     """What the journal says of a change."""
 
+    step: str
     kind: str
     key: str
     before: State
@@ -50,7 +52,9 @@ class Record:
 def records(journal: Journal) -> list[Record]:
     """Every change of the journal, oldest first."""
     return [
-        Record(kind, key, record["before"], record["after"], tuple(record["then"]), bool(record["doing"]))
+        Record(
+            record["step"], kind, key, record["before"], record["after"], tuple(record["then"]), bool(record["doing"])
+        )
         for kind, key, record in journal.entries()
         if kind in KINDS
     ]
@@ -94,19 +98,17 @@ def foreign(record: Record, now: State) -> bool:
     return not record.doing and now not in (record.before, record.after)
 
 
-def note(journal: Journal, changes: Sequence[Change], now: States) -> None:
-    """Write down what is about to be changed, what is there, and which refreshes will be due."""
-    due = dict.fromkeys(name for change in changes for name in change.then)
+def note(journal: Journal, changes: Mapping[str, Sequence[Change]], now: States) -> None:
+    """Write down what is about to be changed, by the names of steps, and what is there."""
     journal.note_all(
-        [
-            *((change.kind, change.key, _record(change, now[change.kind, change.key])) for change in changes),
-            *((DUE, name, {}) for name in due),
-        ]
+        (change.kind, change.key, _record(step, change, now[change.kind, change.key]))
+        for step, some in changes.items()
+        for change in some
     )
 
 
-def _record(change: Change, now: State) -> dict[str, Any]:
-    return {"before": now, "after": change.state, "then": list(change.then), "doing": True}
+def _record(step: str, change: Change, now: State) -> dict[str, Any]:
+    return {"step": step, "before": now, "after": change.state, "then": list(change.then), "doing": True}
 
 
 def make(machine: Machine, journal: Journal, changes: Sequence[Change]) -> None:
@@ -114,6 +116,8 @@ def make(machine: Machine, journal: Journal, changes: Sequence[Change]) -> None:
 
     Raises :class:`~ouchi.errors.Failed` when one cannot be made; it is still noted as being done.
     """
+    # Before they are made: whoever is killed after them leaves the refreshes to the next.
+    journal.note_all((DUE, name, {}) for change in changes for name in change.then)
     for change in changes:
         put(machine, change.kind, change.key, change.state)
     after = look(machine, [(change.kind, change.key) for change in changes])
@@ -142,12 +146,19 @@ def put(machine: Machine, kind: str, key: str, state: State) -> None:
 
 
 def take_back(machine: Machine, journal: Journal, taken: Sequence[Record]) -> None:
-    """Put what was there before, newest first, as far as nobody else has changed it; then forget it."""
-    journal.note_all((DUE, name, {}) for record in taken for name in record.then)
-    for record in taken:
-        journal.amend(record.kind, record.key, {"doing": True})
-        put(machine, record.kind, record.key, record.before)
-        journal.forget(record.kind, record.key)
+    """Put what was there before, in the order given (newest first), and forget it; step by step with its refreshes.
+
+    What a later step started may hold what an earlier one made: ovs-vswitchd a card, say.
+    """
+    for _, group in itertools.groupby(taken, lambda record: record.step):
+        step = tuple(group)
+        due = {name for record in step for name in record.then}
+        journal.note_all((DUE, name, {}) for name in due)
+        for record in step:
+            journal.amend(record.kind, record.key, {"doing": True})
+            put(machine, record.kind, record.key, record.before)
+            journal.forget(record.kind, record.key)
+        refresh(machine, journal, due)
 
 
 def refresh(machine: Machine, journal: Journal, names: Iterable[str] | None = None) -> list[str]:

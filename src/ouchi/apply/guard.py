@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ouchi.apply.rescue import mark_path, script_path
 from ouchi.errors import Failed, Finding, error
-from ouchi.facts import Facts, collect
+from ouchi.facts import Facts
 from ouchi.machine import Machine
 
 UNIT = "ouchi-guard"
@@ -40,14 +40,14 @@ def carriers(facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def confirm(
-    machine: Machine, folder: str, before: Facts, again: Callable[[], Machine], ask: Callable[[str], bool] | None
+    machine: Machine, folder: str, before: Facts, again: Callable[[], Facts], ask: Callable[[str], bool] | None
 ) -> None:
     """See over a new connection that everything that reached the machine still does, and let the timer go.
 
     ``ask``: the user, when there is one who can say so. Raises :class:`~ouchi.errors.Failed` when it does not, or when
     nobody says so: the timer is left to run.
     """
-    lost = _lost(carriers(before), carriers(collect(again())))
+    lost = _lost(carriers(before), carriers(again()))
     if lost:
         raise Failed(lost)
     yes = ask is None or ask(f"Do you still reach the machine? Everything is put back in {SECONDS} s without your yes.")

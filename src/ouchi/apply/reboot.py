@@ -74,14 +74,11 @@ def restart(
     journal.note_all([(ASKED, "asked", {"boot": around.boot_id})])
     units = [*_watching(folder, facts), *(_going_on(go_on) if go_on else ())]
     if units:
-        changes = [Change(engine.UNIT, change.key, change.state) for change in units]
-        now = engine.look(machine, ((change.kind, change.key) for change in changes))
-        # Never by name in the plan, so they are noted for themselves.
-        journal.note_all((change.kind, change.key, {"before": now[change.kind, change.key], "after": change.state,
-                                                    "then": ["systemd"], "doing": True}) for change in changes)  # fmt: skip
-        for change in changes:
-            engine.put(machine, change.kind, change.key, change.state)
-        machine.run(("systemctl", "daemon-reload"))
+        changes = [Change(engine.UNIT, change.key, change.state, ("systemd",)) for change in units]
+        places = [(change.kind, change.key) for change in changes]
+        engine.note(journal, {"restart": changes}, engine.look(machine, places))
+        engine.make(machine, journal, changes)
+        engine.refresh(machine, journal, ("systemd",))
     machine.run(("sync",))
     # The connection may go before the answer comes; whether it restarts is seen by its boot id.
     with contextlib.suppress(Failed):
@@ -93,7 +90,6 @@ def finish(machine: Machine, journal: Journal) -> None:
     units = [record for record in reversed(engine.records(journal)) if record.kind == engine.UNIT]
     if units:
         engine.take_back(machine, journal, units)
-        engine.refresh(machine, journal, ("systemd",))
 
 
 def wait_until_back(machine: Machine, boot_id: str, name: str) -> None:

@@ -6,6 +6,7 @@ It needs a shell and the host's own tools. What somebody else has changed since 
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterable
 
@@ -37,17 +38,19 @@ def text(folder: str, records: tuple[Record, ...]) -> str:
         "#!/bin/sh",
         f"# Puts this machine back as it was before ouchi changed it: sh {path}, as root. ouchi undo does it with more care.",
         "failed=0",
-        'part() { if ! sh -ceu "$2"; then echo "not put back: $1" >&2; failed=1; fi; }',
+        'part() { if ! timeout 300 sh -ceu "$2"; then echo "not put back: $1" >&2; failed=1; fi; }',
     ]
-    for record in reversed(records):
-        script = KINDS[record.kind].script(record.key, record.before)
-        lines.append(f"part {shlex.quote(f'{record.kind} {record.key}')} {shlex.quote(script)}")
-    due = {name for record in records for name in record.then}
-    for name, (script, _) in REFRESHES.items():
-        if name in due:
-            lines.append(f"part {shlex.quote(name)} {shlex.quote(script)}")
+    for _, group in itertools.groupby(reversed(records), lambda record: record.step):
+        step = tuple(group)
+        lines += [_part(f"{one.kind} {one.key}", KINDS[one.kind].script(one.key, one.before)) for one in step]
+        due = {name for record in step for name in record.then}
+        lines += [_part(name, script) for name, (script, _) in REFRESHES.items() if name in due]
     lines += [f"date >{shlex.quote(mark_path(folder))}", "exit $failed"]
     return "\n".join(lines) + "\n"
+
+
+def _part(what: str, script: str) -> str:
+    return f"part {shlex.quote(what)} {shlex.quote(script)}"
 
 
 def told(machine: Machine, folder: str) -> str:

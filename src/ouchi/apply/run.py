@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ouchi.apply import boot, cards, engine, guard, reboot, rescue
@@ -15,6 +15,7 @@ from ouchi.apply.surroundings import Surroundings, look_around
 from ouchi.changes import Change
 from ouchi.errors import BadInput, Failed, error
 from ouchi.events import Kind, Timeline
+from ouchi.facts import Facts
 from ouchi.facts.nics import CARDS, KEPT
 from ouchi.journal import Journal
 from ouchi.machine import CommandFailed, Machine
@@ -81,11 +82,11 @@ def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool =
 
 
 def carry_out(
-    prepared: Prepared, timeline: Timeline, again: Callable[[], Machine], ask: Callable[[str], bool] | None
+    prepared: Prepared, timeline: Timeline, again: Callable[[], Facts], ask: Callable[[str], bool] | None
 ) -> list[str]:
     """Make every change that can be made now. Returns why the machine must be restarted; empty: all is done.
 
-    ``again`` makes a new connection, to see that the machine is still reached; ``ask`` the user, where there is one.
+    ``again`` reads the facts over a new connection, to see that the machine is still reached; ``ask`` the user, where there is one.
     Raises :class:`~ouchi.errors.Failed`; the next call goes on.
     """
     machine, journal = prepared.machine, prepared.journal
@@ -100,7 +101,7 @@ def carry_out(
             timeline, "packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text
         )
     todo = [(step, changes) for step, changes in prepared.to_do if prepared.booted or not step.booted]
-    _note(prepared, [change for _, changes in todo for change in changes])
+    _note(prepared, {step.name: changes for step, changes in todo})
     if prepared.gone:
         _timed(timeline, "former plan", lambda: _give_back(prepared))
     cutting = False
@@ -115,7 +116,7 @@ def carry_out(
     return list(prepared.why)
 
 
-def _note(prepared: Prepared, changes: Sequence[Change]) -> None:
+def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     """The journal, the cards' names and the rescue script, before anything is touched."""
     machine, journal, host = prepared.machine, prepared.journal, prepared.host
     engine.note(journal, changes, prepared.now)
@@ -136,7 +137,6 @@ def _give_back(prepared: Prepared) -> str:
     theirs = [record for record in prepared.gone if engine.foreign(record, prepared.now[record.place])]
     ours = [record for record in prepared.gone if record not in theirs]
     engine.take_back(prepared.machine, prepared.journal, ours)
-    engine.refresh(prepared.machine, prepared.journal)
     left = f"; left as somebody else made it: {', '.join(record.key for record in theirs)}" if theirs else ""
     return f"put back: {', '.join(record.key for record in ours) or 'nothing'}{left}"
 
@@ -166,7 +166,7 @@ def _check_grub(prepared: Prepared) -> None:
             )
 
 
-def _confirm(prepared: Prepared, again: Callable[[], Machine], ask: Callable[[str], bool] | None) -> str:
+def _confirm(prepared: Prepared, again: Callable[[], Facts], ask: Callable[[str], bool] | None) -> str:
     guard.confirm(prepared.machine, prepared.folder, prepared.host.facts, again, ask)
     return "over a new connection"
 

@@ -27,6 +27,34 @@ done
 """
 
 
+PUT = r"""
+device=/sys/bus/pci/devices/$address
+now() { if [ -L "$device/driver" ]; then basename -- "$(readlink -- "$device/driver")"; fi; }
+# The kernel would wait, without end, for a program that has the function open through VFIO.
+if [ "$(now)" = vfio-pci ] && [ "$wanted" != vfio-pci ]; then
+    group=$(basename -- "$(readlink -- "$device/iommu_group")")
+    user=$(find /proc/[0-9]*/fd -lname "/dev/vfio/$group" -print -quit 2>/dev/null) || :
+    if [ -n "$user" ]; then
+        user=${user#/proc/}
+        user=${user%%/*}
+        echo "process $user ($(cat "/proc/$user/comm")) has $address open" >&2
+        exit 1
+    fi
+fi
+if [ -n "$saved" ]; then driverctl set-override "$address" "$saved"
+elif [ -e "/etc/driverctl.d/pci-$address" ] || [ "$(now)" != "$wanted" ]; then
+    # It complains when the kernel has no driver of its own for the function; what counts is looked at below.
+    driverctl unset-override "$address" || :
+fi
+if [ "$(now)" != "$wanted" ]; then
+    if [ -n "$wanted" ]; then driverctl --nosave set-override "$address" "$wanted"
+    else printf '%s\n' "$address" >"$device/driver/unbind"
+    fi
+fi
+sync -f /etc
+"""
+
+
 def driver(address: str, name: str) -> Change:
     """The function at a PCI address is driven by ``name``, at every boot too."""
     return Change(KIND, address, {"saved": name, "driver": name})
@@ -42,23 +70,8 @@ def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
 
 def script(key: str, state: State) -> str:
     """Sets or unsets the override; where the function had no driver or another one than that of its own, puts that back."""
-    address, saved, name = map(shlex.quote, (key, state["saved"], state["driver"]))
-    device = shlex.quote(f"/sys/bus/pci/devices/{key}")
-    if state["saved"]:
-        lines = f"driverctl set-override {address} {saved}\n"
-    else:
-        lines = (
-            f"if [ -e {shlex.quote(f'{FOLDER}/pci-{key}')} ] || [ ! -L {device}/driver ] ||"
-            f' [ "$(basename -- "$(readlink -- {device}/driver)")" != {name} ]; then\n'
-            # It says no when the kernel has no driver of its own for the function; what counts is looked at below.
-            f"    driverctl unset-override {address} || :\nfi\n"
-        )
-    return lines + (
-        f"now=''; if [ -L {device}/driver ]; then now=$(basename -- \"$(readlink -- {device}/driver)\"); fi\n"
-        f'if [ "$now" != {name} ]; then\n'
-        f"    if [ -n {name} ]; then driverctl --nosave set-override {address} {name}\n"
-        f"    else printf '%s\\n' {address} >{device}/driver/unbind; fi\nfi\nsync -f /etc\n"
-    )
+    values = {"address": key, "saved": state["saved"], "wanted": state["driver"]}
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + PUT.lstrip("\n")
 
 
 def words(_key: str, state: State) -> list[str]:

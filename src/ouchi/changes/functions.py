@@ -43,7 +43,7 @@ def _state(count: str, shown: str) -> State:
     vfs = [
         {
             "mac": str(vf.get("address", "")).lower(),
-            "vlan": next((vlan["vlan"] for vlan in vf.get("vlan_list", [])), 0),
+            "vlan": next((vlan.get("vlan", 0) for vlan in vf.get("vlan_list", [])), 0),
             "spoofchk": bool(vf.get("spoofchk")),
             "trust": bool(vf.get("trust")),
         }

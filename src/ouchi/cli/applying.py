@@ -15,12 +15,13 @@ from ouchi.apply import reboot, run
 from ouchi.cli.running import LOCK, timeline_of
 from ouchi.errors import BadInput, error
 from ouchi.events import Timeline
+from ouchi.facts import collect
 from ouchi.instance import Instance
 from ouchi.machine import Machine
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.report.apply import difference_text, prepared_json, undo_text, undoing_json
-from ouchi.wanted import Wanted, read_wanted
+from ouchi.wanted import Wanted, read_wanted, session_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,12 @@ def apply_one(
         click.echo(difference_text(prepared))
     if wishes.dry_run or not prepared.anything:
         if not wishes.dry_run:
-            run.carry_out(prepared, timeline, lambda: machine, None)
+            run.carry_out(prepared, timeline, lambda: wanted.facts, None)
         return Applied(result, (), restarting=False)
     what = "make these changes" + (" and restart the machine" if prepared.why and wishes.restart else "")
     _consent(what, wishes)
     ask = None if wishes.yes else click.confirm
-    why = run.carry_out(prepared, timeline, lambda: machine, ask)
+    why = run.carry_out(prepared, timeline, lambda: collect(machine, session_address()), ask)
     if why:
         _restart(machine, instance, prepared, why, wishes)
     return Applied(result, tuple(why), restarting=bool(why) and wishes.restart)

@@ -44,7 +44,7 @@ everything() {
     section texts
     texts /proc/cpuinfo /proc/meminfo /proc/cmdline /proc/1/comm /proc/net/if_inet6 \
         /proc/sys/kernel/hostname /proc/sys/kernel/arch /proc/sys/kernel/osrelease \
-        /etc/os-release /usr/lib/os-release /sys/hypervisor/type /sys/class/dmi/id/sys_vendor \
+        /etc/os-release /usr/lib/os-release /var/lib/ouchi-host/cards.json /sys/hypervisor/type /sys/class/dmi/id/sys_vendor \
         /sys/kernel/security/lockdown /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
     some /proc/net/fib_trie -B 3 '/32 host LOCAL'
     some /proc/net/route -e '^Iface' -e '^[^[:space:]]*[[:space:]]*[0-9A-F]*[[:space:]]*00000000[[:space:]]' \
