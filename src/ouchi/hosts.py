@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from traceback import format_exception
 from typing import Any, Generic, TypeVar
 
 from ouchi.errors import Failed, Finding, OuchiError, error
+from ouchi.machine.crash import record
 
 MOST = 32
 """Hosts at once; each takes a thread, which mostly waits, and two processes of ssh."""
@@ -87,15 +89,28 @@ def summary(outcomes: Sequence[Outcome[Any]]) -> str:
 
 def _outcome(job: Job[T]) -> Outcome[T]:
     begin = time.monotonic()
+    result: T | None = None
+    status, findings = 0, tuple[Finding, ...]()
     try:
         result = job.work()
+        status = getattr(result, "status", 0)
     except OuchiError as reason:
-        return Outcome(job.name, job.address, time.monotonic() - begin, None, reason.status, reason.findings)
+        status, findings = reason.status, reason.findings
     except OSError as reason:
-        finding = error("the host's files could not be worked with", where=job.name, found=str(reason))
-        return Outcome(job.name, job.address, time.monotonic() - begin, None, Failed.status, (finding,))
-    status = getattr(result, "status", 0)
-    return Outcome(job.name, job.address, time.monotonic() - begin, result, status if isinstance(status, int) else 0)
+        status = Failed.status
+        findings = (error("files of the host could not be worked with", where=job.name, found=str(reason)),)
+    except Exception as bug:  # noqa: BLE001  # of one host; the others go on
+        status, findings = Failed.status, (_bug(job.name, bug),)
+    return Outcome(job.name, job.address, time.monotonic() - begin, result, status, findings)
+
+
+def _bug(name: str, bug: Exception) -> Finding:
+    return error(
+        "this is a bug in ouchi",
+        where=name,
+        found=f"{type(bug).__name__}: {bug}".splitlines()[0][:200],
+        remedy=f"traceback in {record(''.join(format_exception(bug)))}",
+    )
 
 
 def _why(outcome: Outcome[Any]) -> str:

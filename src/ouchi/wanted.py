@@ -64,7 +64,9 @@ def own_site(sites: Sequence[Site], facts: Facts) -> Site:
     """The one site, or of several that of the host with these facts. Raises :class:`~ouchi.errors.BadInput`."""
     found = sites if len(sites) == 1 else [site for site in sites if site.name == facts.system.hostname]
     if not found:
-        raise BadInput(several(sites))
+        raise BadInput(
+            several(sites, f"one of them with the name of this host: {facts.system.hostname or 'it has none'}")
+        )
     return found[0]
 
 

@@ -54,14 +54,14 @@ def read_site(machine: Reader, path: FilePath) -> Site:
     return load_site(_read(machine, path), str(path))
 
 
-def several(sites: Sequence[Site]) -> Finding:
+def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where the command has it") -> Finding:
     """A file with several hosts where one must be meant."""
     return error(
         "the site file describes several hosts",
         where=sites[0].file,
         found=one_of([site.name for site in sites]).removeprefix("one of "),
         expected="one host",
-        remedy="name it: --host NAME, where the command has it",
+        remedy=remedy,
     )
 
 
