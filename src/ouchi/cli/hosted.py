@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from ouchi.facts import Facts
     from ouchi.hosts import Job, Outcome
     from ouchi.machine import Machine, Reader
     from ouchi.plan import Style
@@ -69,6 +70,17 @@ class Hosted:
         from ouchi.wanted import facts_of, wanted_of
 
         return wanted_of(self.site_file, self.site, facts_of(self.reader()), style)
+
+    def anew(self) -> Facts:
+        """Its facts over a connection of their own: whether it is still reached by whoever comes new."""
+        from ouchi.machine.gather import reader_of
+        from ouchi.machine.ssh import SshMachine
+        from ouchi.wanted import facts_of
+
+        if not isinstance(self.machine, SshMachine):
+            return facts_of(self.machine)
+        with self.machine.another() as new:
+            return facts_of(reader_of(new))
 
     def interrupt(self) -> None:
         """End what runs there for us."""

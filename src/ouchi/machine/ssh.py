@@ -69,6 +69,7 @@ class SshMachine:
 
     def __init__(self, address: str | Address, config_file: str = "") -> None:
         self.address = parse_address(address) if isinstance(address, str) else address
+        self._config_file = config_file
         self.connection = Connection(self.address, config_file)
         self._running: set[Session] = set()
         self._interrupted = False
@@ -83,6 +84,10 @@ class SshMachine:
     def round_trips(self) -> int:
         """How often the other side was asked, the login included."""
         return self.connection.sessions
+
+    def another(self) -> SshMachine:
+        """The same host over a connection of its own."""
+        return SshMachine(self.address, self._config_file)
 
     def close(self) -> None:
         """End the connection and everything that runs over it."""
