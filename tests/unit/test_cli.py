@@ -39,6 +39,7 @@ NAMES = [
     "openstack",
     "console",
     "env",
+    "rig",
     "completion",
 ]
 

@@ -11,7 +11,8 @@ from ouchi.machine.local import LocalMachine
 from ouchi.rig.debian import require_tools
 from ouchi.rig.image import build_image, package_text
 from ouchi.rig.making import digest, making
-from ouchi.rig.rig import Parts, Rig
+from ouchi.rig.parts import PARTS, Parts
+from ouchi.rig.rig import Rig
 from ouchi.rig.tools import Tools, unpack_tools
 
 
@@ -31,6 +32,7 @@ def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
     parts = Parts(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2")
     if not machine.exists(parts.base):
         make_base(machine, parts, say)
+    machine.write(cache / PARTS, parts.to_json(), mode=0o600)
     return parts
 
 
