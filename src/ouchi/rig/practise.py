@@ -20,6 +20,8 @@ from ouchi.waiting import NotYet, wait_for
 UP_SECONDS = 1200.0
 """Three attempts at a cold boot on a busy machine."""
 END_SECONDS = 15.0
+ASKED = "host-qmp-quit"
+"""What QEMU calls an end that it was asked for: here, after its state was saved."""
 
 
 def is_kept(places: Places) -> bool:
@@ -33,8 +35,9 @@ def go_on(machine: LocalMachine, places: Places) -> str:
     if parts is None or not machine.exists(files.disk):
         return NEW
     require_same(machine, parts, places.folder)
-    last = [state.name for state in states.states(machine, parts.tools, files.disk)][-1:]
-    return LOAD + states.LEFT if last == [states.LEFT] else COLD
+    # A state that was put away is of use only as the last thing that happened: the disk may have gone on since.
+    kept = read_kept(machine, places)
+    return LOAD + states.LEFT if kept and (kept.phase, kept.text) == (Phase.OFF, ASKED) else COLD
 
 
 def start(machine: LocalMachine, places: Places, how: str, say: Say) -> Kept:
