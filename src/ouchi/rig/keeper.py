@@ -7,7 +7,6 @@ keeper is told to end, and the rig ends with it. What it is doing stands in a fi
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +14,12 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any, NoReturn
 
+import click
+
 from ouchi.errors import Failed, Finding, OuchiError, Severity, error
 from ouchi.machine import Machine
 from ouchi.machine.local import LocalMachine
-from ouchi.rig.parts import Parts
+from ouchi.rig.parts import Parts, read_parts
 from ouchi.rig.places import Places
 from ouchi.rig.rig import RESET, Rig
 from ouchi.waiting import NotYet, wait_for
@@ -108,7 +109,7 @@ class Keeper:
                 continue
 
     def _say(self, text: str) -> None:
-        print(text, flush=True)  # noqa: T201  # the keeper's log
+        click.echo(text)
         self._tell(self._now.phase, text=text)
 
     def _tell(self, phase: Phase, text: str = "", findings: tuple[Finding, ...] = ()) -> None:
@@ -119,8 +120,6 @@ class Keeper:
 
 def main() -> int:
     """Keep the rig of the command line's folder; the exit status."""
-    from ouchi.rig.parts import read_parts
-
     cache, folder, how = sys.argv[1:]
     machine, where = LocalMachine(), Places(PurePath(cache), PurePath(folder))
     signal.signal(signal.SIGTERM, _stop)
@@ -130,7 +129,7 @@ def main() -> int:
     try:
         Keeper(machine, parts, where).keep(how)
     except OuchiError as failure:
-        print(failure, flush=True)  # noqa: T201
+        click.echo(failure)
         return failure.status
     return 0
 
@@ -141,5 +140,4 @@ def _stop(_number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
     sys.exit(main())
