@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.lock import only_one
 from ouchi.rig.base import prepare
 from ouchi.rig.rig import Rig
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "real"))
+
+from guardian import locked
+
 STORE = Path("/var/cache/ouchi-tests/rig")
 """Kept between runs (1 GB): the first test that needs it makes it, in some three minutes."""
+LOCK_SECONDS = 1800
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         pytest.skip("the rig's tools are installed and kept for all tests by root")
     machine = LocalMachine()
     STORE.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(f"{STORE}.lock", "rig for tests"):
+    # One at a time: each has twelve emulated CPUs.
+    with locked(f"{STORE}.lock", LOCK_SECONDS):
         parts = prepare(machine, STORE, lambda text: print(f"rig: {text}"))
         with Rig(machine, parts, tmp_path_factory.mktemp("rig"), lambda text: print(f"rig: {text}")) as one:
             one.up()

@@ -121,7 +121,12 @@ def end(places: Places) -> None:
 def require_up(machine: LocalMachine, places: Places) -> Kept:
     """What the keeper of a running rig says. Raises :class:`~ouchi.errors.Unhealthy` when it does not run."""
     kept = read_kept(machine, places)
-    if not is_kept(places) or kept is None or kept.phase is not Phase.UP:
-        found = f"{kept.phase} {kept.text}".strip() if kept else "it was never started"
-        raise Unhealthy(error("the rig is not up", where=str(places.folder), found=found, remedy="ouchi rig up"))
-    return kept
+    if kept and kept.phase is Phase.UP and is_kept(places):
+        return kept
+    if kept is None:
+        found = "it was never started"
+    elif kept.phase is Phase.UP:
+        found = "its keeper was killed"
+    else:
+        found = f"{kept.phase}: {kept.text}" if kept.text else str(kept.phase)
+    raise Unhealthy(error("the rig is not up", where=str(places.folder), found=found, remedy="ouchi rig up"))
