@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "real"))
 from guardian import locked
 
 STORE = Path("/var/cache/ouchi-tests/rig")
-"""Kept between runs (1 GB): the first test that needs it makes it, in some three minutes."""
+"""Kept between runs (1 GB): the first test that needs it makes it, in some two minutes."""
 LOCK_SECONDS = 1800
 
 

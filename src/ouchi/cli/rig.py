@@ -21,7 +21,7 @@ def command() -> None:
 @click.option("--cold", "how", flag_value="cold", help="Boot from its disk as it is, after a power cut when it runs.")
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the rig as JSON on stdout.")
 def up(how: str | None, as_json: bool) -> None:
-    """Start it, or go on where it was put away; the first time it is made, which takes some three minutes."""
+    """Start it, or go on where it was put away; the first time it is made, which takes some two minutes."""
     from ouchi.cli.rigging import run_up
 
     run_up(how, as_json=as_json)

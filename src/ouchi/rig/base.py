@@ -17,7 +17,7 @@ from ouchi.rig.tools import Tools, unpack_tools
 
 
 def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
-    """Everything that rigs need, in ``cache`` (700 MB); made unless it is there: some three minutes.
+    """Everything that rigs need, in ``cache`` (800 MB); made unless it is there: some two minutes.
 
     Callers see to it that only one prepares in a cache. Killed at any point, the next call goes on with what is
     complete. Raises :class:`~ouchi.errors.OuchiError` when packages are missing or something cannot be made.
