@@ -41,6 +41,7 @@ NAMES = [
     "openstack",
     "console",
     "env",
+    "rig",
     "completion",
 ]
 

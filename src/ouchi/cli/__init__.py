@@ -46,6 +46,9 @@ _commands = LazyGroup(
             "console": "A server's serial console.",
             "env": "Shell variables for OpenStack clients of your own.",
         },
+        "To practise on": {
+            "rig": "A virtual server with SMT, IOMMU and SR-IOV to practise on.",
+        },
         "The shell": {
             "completion": "A script that completes ouchi's commands in bash, zsh or fish.",
         },

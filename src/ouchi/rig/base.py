@@ -11,12 +11,13 @@ from ouchi.machine.local import LocalMachine
 from ouchi.rig.debian import require_tools
 from ouchi.rig.image import build_image, package_text
 from ouchi.rig.making import digest, making
-from ouchi.rig.rig import Parts, Rig
+from ouchi.rig.parts import PARTS, Parts
+from ouchi.rig.rig import Rig
 from ouchi.rig.tools import Tools, unpack_tools
 
 
 def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
-    """Everything that rigs need, in ``cache`` (700 MB); made unless it is there: some three minutes.
+    """Everything that rigs need, in ``cache`` (800 MB); made unless it is there: some two minutes.
 
     Callers see to it that only one prepares in a cache. Killed at any point, the next call goes on with what is
     complete. Raises :class:`~ouchi.errors.OuchiError` when packages are missing or something cannot be made.
@@ -31,6 +32,7 @@ def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
     parts = Parts(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2")
     if not machine.exists(parts.base):
         make_base(machine, parts, say)
+    machine.write(cache / PARTS, parts.to_json(), mode=0o600)
     return parts
 
 

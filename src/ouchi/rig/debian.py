@@ -18,6 +18,9 @@ NEEDED = ("debian-archive-keyring", "mmdebstrap", "openssh-client", "tar", "uidm
 BUILD_SECONDS = 1200.0
 """A slow line may take minutes for 200 MB."""
 
+ALONE = ("unshare", "--fork", "--kill-child", "--pid", "--mount-proc")
+"""For root: processes of its own, which end with the first of them. When ouchi is killed nothing of mmdebstrap's goes on."""
+
 WITHOUT = tuple(
     word for folder in ("doc", "info", "locale", "man") for word in ("--dpkgopt", f"path-exclude=/usr/share/{folder}/*")
 )
@@ -51,6 +54,8 @@ def is_root(machine: Machine) -> bool:
 def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequence[str], options: Sequence[str]) -> None:
     """Write Debian with the packages ``include`` to the tar file ``target``.
 
+    What mmdebstrap works in lies beside it, so that it goes with a folder that a killed run left unfinished; without
+    root it lies in the temporary folder, since other users of its namespace must get there.
     Raises :class:`~ouchi.errors.Failed` with mmdebstrap's own words.
     """
     root = is_root(machine)
@@ -59,7 +64,8 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
         "--include=" + ",".join(include), *WITHOUT, *options, SUITE, str(target), *mirror(machine),
     ]  # fmt: skip
     try:
-        machine.run(words, timeout=BUILD_SECONDS, env=proxies(machine))
+        scratch = {"TMPDIR": str(target.parent)} if root else {}
+        machine.run((*(ALONE if root else ()), *words), timeout=BUILD_SECONDS, env={**proxies(machine), **scratch})
     except CommandFailed as failure:
         said = [line for line in failure.result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))][-4:]
         remedy = "look at the network and at apt's sources, then run the same command again"

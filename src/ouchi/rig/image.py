@@ -43,6 +43,7 @@ FILES = {
     "initramfs.conf": ("etc/initramfs-tools/conf.d/ouchi-rig", 0o644),
     "initramfs.modules": ("usr/share/initramfs-tools/modules.d/ouchi-rig", 0o644),
     "management.network": ("etc/systemd/network/80-management.network", 0o644),
+    "modprobe.conf": ("etc/modprobe.d/ouchi-rig.conf", 0o644),
     "setup": ("usr/lib/ouchi-rig/setup", 0o755),
     "sshd.conf": ("etc/ssh/sshd_config.d/ouchi-rig.conf", 0o644),
 }

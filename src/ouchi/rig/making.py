@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePath
 
 from ouchi.machine import Machine
+from ouchi.waiting import wait_for
 
 UNFINISHED = ".building-"
+CLEAR_SECONDS = 60.0
 
 
 def digest(*parts: str) -> str:
@@ -35,7 +38,8 @@ def making(machine: Machine, folder: PurePath) -> Iterator[PurePath]:
 
 
 def clear(machine: Machine, parent: PurePath) -> None:
-    """Remove what is unfinished."""
+    """Remove what is unfinished; a program that was killed just now may still be writing there."""
     for name in machine.entries(parent):
         if name.startswith(UNFINISHED):
-            machine.remove(parent / name)
+            what = f"{parent / name} to be left alone"
+            wait_for(what, partial(machine.remove, parent / name), seconds=CLEAR_SECONDS)

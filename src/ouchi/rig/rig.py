@@ -10,7 +10,6 @@ import shlex
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
 from typing import NoReturn, Self
@@ -23,17 +22,16 @@ from ouchi.machine.local import TIED, LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.rig import states
 from ouchi.rig.hardware import Files, qemu_words
-from ouchi.rig.image import Image
 from ouchi.rig.login import ALIAS, known_host, ssh_config
 from ouchi.rig.monitor import Monitor
-from ouchi.rig.tools import Tools
+from ouchi.rig.parts import PARTS, Parts, require_same
 from ouchi.waiting import NotYet, wait_for
 
 ATTEMPTS = 3
 """How often a start is tried. Emulation fails now and then; that is the rig's fault and counted as such."""
 
-BOOT_SECONDS = 240.0
-"""A cold boot takes some 40 s on a quiet machine of two cores."""
+BOOT_SECONDS = 180.0
+"""A cold boot takes 33 s on a quiet machine of two cores."""
 LOAD_SECONDS = 90.0
 """A saved state answers after some 5 s."""
 SETTLE_SECONDS = 120.0
@@ -41,19 +39,8 @@ RESET_SECONDS = 120.0
 RESETS = 3
 """How often a guest may reset itself while it boots."""
 
-RESET, OFF = "guest-reset", "guest-shutdown"
-"""What QEMU calls a guest's reset and its switching off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What every rig is made of, and none of them changes."""
-
-    tools: Tools
-    image: Image
-    kvm: bool
-    base: PurePath
-    """A disk with the state :data:`ouchi.rig.states.BASE`."""
+RESET = "guest-reset"
+"""What QEMU calls a guest's reset."""
 
 
 class Fault(Failed):
@@ -99,7 +86,7 @@ class Rig:
 
     def up(self) -> None:
         """Start from a new disk in the base state, all earlier changes and states forgotten: seconds."""
-        self.power_cut()
+        self._forget()
         self._machine.run(
             ("cp", "--reflink=auto", "--sparse=always", str(self._parts.base), str(self._files.disk)), timeout=300
         )
@@ -107,7 +94,7 @@ class Rig:
 
     def make_base(self) -> None:
         """Boot a new disk from the image, and leave it off with the state :data:`ouchi.rig.states.BASE`."""
-        self._machine.remove(self._files.disk)
+        self._forget()
         self._new_disk()
         self._attempt("cold boot", self._boot_once)
         self._save(states.BASE)
@@ -115,6 +102,7 @@ class Rig:
 
     def load(self, name: str) -> None:
         """Go back to a saved state, disk included: seconds."""
+        require_same(self._machine, self._parts, self._files.folder)
         states.require_state(self.states(), name)
         self.power_cut()
         self._load(name)
@@ -135,7 +123,10 @@ class Rig:
         side by side from the state that is then saved.
         """
         self.power_cut()
-        if not self._machine.exists(self._files.disk):
+        if self._machine.exists(self._files.disk):
+            require_same(self._machine, self._parts, self._files.folder)
+        else:
+            self._forget()
             self._new_disk()
         self._attempt("cold boot", self._boot_once)
         if not self._parts.kvm:
@@ -230,7 +221,10 @@ class Rig:
     def _load(self, name: str) -> None:
         def once() -> None:
             self._start("kvm" if self._parts.kvm else "multi", name)
-            self._await_login(LOAD_SECONDS, set_clock=True)
+            try:
+                self._await_login(LOAD_SECONDS, set_clock=True)
+            except Reset:
+                raise Fault(error("the state was saved while its guest was resetting itself", where=name)) from None
 
         self._attempt(f"loading {name}", once)
 
@@ -242,6 +236,7 @@ class Rig:
                 once()
             except Failed as failure:
                 self.power_cut()
+                self._keep_console()
                 found = failure.findings[0]
                 self.faults.append(f"{what}: {found.claim}: {found.found}")
                 self._say(f"{what} failed, {number} of {ATTEMPTS}: {found.claim}")
@@ -250,6 +245,17 @@ class Rig:
             else:
                 self._say(f"{what}: {time.monotonic() - begin:.1f} s")
                 return
+
+    def _keep_console(self) -> None:
+        """What was said before a fault, out of the way of the next attempt."""
+        if said := self.console():
+            self._machine.write(self._files.folder / "console.failed.log", said, mode=0o600)
+
+    def _forget(self) -> None:
+        """Away with the disk, and note what the next one is made of."""
+        self.power_cut()
+        self._machine.remove(self._files.disk)
+        self._machine.write(self._files.folder / PARTS, self._parts.to_json(), mode=0o600)
 
     def _new_disk(self) -> None:
         """An empty layer over the image."""
@@ -292,12 +298,12 @@ class Rig:
         wait_for("the rig's sshd", log_in, seconds=seconds, every=0.3, remedy=f"read {self._files.console}")
 
     def _await_settled(self) -> None:
-        """Wait until every unit has started or failed."""
+        """Wait until every unit has started or failed; one that takes longer is the guest's matter."""
         try:
             self.run("systemctl is-system-running --wait || true", timeout=SETTLE_SECONDS)
         except CommandFailed:
             self._require_life()
-            raise
+            self._say(f"not every unit has started within {SETTLE_SECONDS:g} s")
 
     def _require_life(self) -> None:
         """Raises :class:`Fault` when QEMU has ended, :class:`Reset` when the guest wanted that."""

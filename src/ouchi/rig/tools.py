@@ -54,8 +54,10 @@ def unpack_tools(machine: Machine, cache: PurePath, say: Say) -> Tools:
         return tools
     say("unpacking QEMU")
     with making(machine, tools.folder) as work:
-        bootstrap(machine, "extract", work.parent / f"{work.name}.tar", PACKAGES, ())
+        packed = work / "packages.tar"
+        bootstrap(machine, "extract", packed, PACKAGES, ())
         machine.run(
-            ("tar", "-x", "-C", str(work), "--no-same-owner", "--exclude=./dev", "-f", f"{work}.tar"), timeout=300
+            ("tar", "-x", "-C", str(work), "--no-same-owner", "--exclude=./dev", "-f", str(packed)), timeout=300
         )
+        machine.remove(packed)
     return tools

@@ -1,0 +1,132 @@
+"""The user's rig as the commands see it: kept by a process in the background."""
+
+from __future__ import annotations
+
+import sys
+
+from ouchi.errors import Failed, Unhealthy, error
+from ouchi.events import Say
+from ouchi.machine import processes
+from ouchi.machine.background import Background
+from ouchi.machine.local import LocalMachine
+from ouchi.rig import states
+from ouchi.rig.hardware import Files
+from ouchi.rig.keeper import COLD, LOAD, NEW, Kept, Phase, read_kept
+from ouchi.rig.monitor import Monitor
+from ouchi.rig.parts import read_parts, require_same
+from ouchi.rig.places import Places
+from ouchi.waiting import NotYet, wait_for
+
+UP_SECONDS = 1200.0
+"""Three attempts at a cold boot on a busy machine."""
+END_SECONDS = 15.0
+ASKED = "host-qmp-quit"
+"""What QEMU calls an end that it was asked for: here, after its state was saved."""
+
+
+def is_kept(places: Places) -> bool:
+    """True while a keeper or a rig of it is there."""
+    return bool(processes.marked(places.mark))
+
+
+def go_on(machine: LocalMachine, places: Places) -> str:
+    """How a rig starts that was put away, switched off, or was never there."""
+    files, parts = Files(places.folder), read_parts(machine, places.cache)
+    if parts is None or not machine.exists(files.disk):
+        return NEW
+    require_same(machine, parts, places.folder)
+    # A state that was put away is of use only as the last thing that happened: the disk may have gone on since.
+    kept = read_kept(machine, places)
+    return LOAD + states.LEFT if kept and (kept.phase, kept.text) == (Phase.OFF, ASKED) else COLD
+
+
+def start(machine: LocalMachine, places: Places, how: str, say: Say) -> Kept:
+    """End the rig when it runs, start a keeper for it, and wait until it is up.
+
+    Raises :class:`~ouchi.errors.Failed` with what the keeper failed with.
+    """
+    end(places)
+    machine.make_folder(places.folder, mode=0o700)
+    machine.remove(places.status)
+    argv = (sys.executable, "-P", "-m", "ouchi.rig.keeper", str(places.cache), str(places.folder), how)
+    keeper = machine.start(argv, log=places.log, env=places.environment)
+    return await_up(machine, places, say, keeper)
+
+
+def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background | None = None) -> Kept:
+    """Wait until a rig that starts is up. Raises :class:`~ouchi.errors.Failed` with what it failed with."""
+    told = ""
+
+    def up() -> Kept:
+        nonlocal told
+        kept = read_kept(machine, places)
+        if kept and kept.phase is Phase.FAILED:
+            raise Failed(kept.findings)
+        if kept and kept.phase is Phase.UP:
+            return kept
+        if (keeper.status() is not None) if keeper else not is_kept(places):
+            said = keeper.said() if keeper else ""
+            raise Failed(error("the rig's keeper ended", where=str(places.log), found=said, remedy="ouchi rig up"))
+        if kept and kept.text != told:
+            told = kept.text
+            say(told)
+        raise NotYet(told or "nothing")
+
+    return wait_for("the rig", up, seconds=UP_SECONDS, every=0.1, remedy="ouchi rig down, then: ouchi rig up")
+
+
+def save(machine: LocalMachine, places: Places, name: str) -> None:
+    """Save the running rig's state. Raises :class:`~ouchi.errors.Unhealthy` when it does not run."""
+    states.require_name(name)
+    require_up(machine, places)
+    with Monitor(Files(places.folder).door) as door:
+        states.save_state(door, name)
+
+
+def saved(machine: LocalMachine, places: Places) -> list[states.State]:
+    """What has been saved, oldest first."""
+    parts = read_parts(machine, places.folder)
+    return states.states(machine, parts.tools, Files(places.folder).disk) if parts else []
+
+
+def put_away(machine: LocalMachine, places: Places) -> bool:
+    """End the rig; what it was doing is saved when it was up. False when it did not run."""
+    if not is_kept(places):
+        return False
+    kept = read_kept(machine, places)
+    if kept and kept.phase is Phase.UP:
+        with Monitor(Files(places.folder).door) as door:
+            states.save_state(door, states.LEFT)
+            door.ask("quit")
+
+        def gone() -> None:
+            if is_kept(places):
+                raise NotYet("its keeper is there")
+
+        wait_for("the rig's end", gone, seconds=END_SECONDS)
+    end(places)
+    return True
+
+
+def end(places: Places) -> None:
+    """End the keeper and the rig at once."""
+    if left := processes.end(places.mark, polite_seconds=END_SECONDS):
+        raise Failed(
+            error(
+                "the rig does not end", found=", ".join(str(process.pid) for process in left), remedy="ouchi rig down"
+            )
+        )
+
+
+def require_up(machine: LocalMachine, places: Places) -> Kept:
+    """What the keeper of a running rig says. Raises :class:`~ouchi.errors.Unhealthy` when it does not run."""
+    kept = read_kept(machine, places)
+    if kept and kept.phase is Phase.UP and is_kept(places):
+        return kept
+    if kept is None:
+        found = "it was never started"
+    elif kept.phase is Phase.UP:
+        found = "its keeper was killed"
+    else:
+        found = f"{kept.phase}: {kept.text}" if kept.text else str(kept.phase)
+    raise Unhealthy(error("the rig is not up", where=str(places.folder), found=found, remedy="ouchi rig up"))

@@ -1,0 +1,38 @@
+"""What the tests on a rig share: one rig for a module, from the base state."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ouchi.machine.local import LocalMachine
+from ouchi.rig.base import prepare
+from ouchi.rig.rig import Rig
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "real"))
+
+from guardian import locked
+
+STORE = Path("/var/cache/ouchi-tests/rig")
+"""Kept between runs (1 GB): the first test that needs it makes it, in some two minutes."""
+LOCK_SECONDS = 1800
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A rig that is up and unchanged. Its faults, tried again by itself, are printed at the end."""
+    if os.geteuid() != 0:
+        pytest.skip("the rig's tools are installed and kept for all tests by root")
+    machine = LocalMachine()
+    STORE.parent.mkdir(parents=True, exist_ok=True)
+    # One at a time: each has twelve emulated CPUs.
+    with locked(f"{STORE}.lock", LOCK_SECONDS):
+        parts = prepare(machine, STORE, lambda text: print(f"rig: {text}"))
+        with Rig(machine, parts, tmp_path_factory.mktemp("rig"), lambda text: print(f"rig: {text}")) as one:
+            one.up()
+            yield one
+            print(f"rig: {len(one.faults)} faults", *one.faults, sep="\n")
