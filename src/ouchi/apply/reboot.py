@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ouchi.apply import boot, engine
 from ouchi.apply.guard import carriers
@@ -12,10 +12,11 @@ from ouchi.apply.rescue import script_path
 from ouchi.apply.surroundings import Surroundings
 from ouchi.changes import Change, path
 from ouchi.cpulist import format_cpus
-from ouchi.errors import Failed, error
+from ouchi.errors import Failed, OuchiError, error
 from ouchi.facts import Facts
 from ouchi.journal import Journal
 from ouchi.machine import Machine
+from ouchi.machine.ssh import SshMachine
 from ouchi.plan.values import cpus_text
 from ouchi.render.host import Host
 from ouchi.waiting import NotYet, wait_for
@@ -97,23 +98,30 @@ def finish(machine: Machine, journal: Journal) -> None:
         engine.take_back(machine, journal, units)
 
 
-def wait_until_back(machine: Machine, boot_id: str, name: str) -> None:
-    """Wait until a remote machine has started anew and lets us in. Raises :class:`~ouchi.errors.Failed`."""
+def wait_until_back(connect: Callable[[], SshMachine], boot_id: str, name: str) -> SshMachine:
+    """Wait until a remote machine has started anew and lets us in; ``connect`` makes a new connection.
 
-    def probe() -> None:
+    Raises :class:`~ouchi.errors.Failed` when it does not come back.
+    """
+
+    def probe() -> SshMachine:
+        # A connection that is lost stays lost, so each try has its own.
+        machine = connect()
         try:
-            now = machine.read(BOOT_ID).strip()
-        except Failed as reason:
+            if machine.read(BOOT_ID).strip() == boot_id:
+                raise NotYet("it has not gone down yet")
+            state = machine.run(("systemctl", "is-system-running", "--wait"), check=False, timeout=300).stdout.strip()
+            if state not in ("running", "degraded"):
+                raise NotYet(f"systemd says it is {state or 'not there'}")
+        except OuchiError as reason:
+            machine.close()
             raise NotYet(reason.findings[0].found or reason.findings[0].claim) from None
-        if now == boot_id:
-            raise NotYet("it has not gone down yet")
-        if (
-            machine.run(("systemctl", "is-system-running", "--wait"), check=False, timeout=300).stdout.strip()
-            == "starting"
-        ):
-            raise NotYet("it is still starting")
+        except (NotYet, OSError):
+            machine.close()
+            raise
+        return machine
 
-    wait_for(f"{name} to start again", probe, seconds=BACK_SECONDS, every=2.0, remedy="look at its console")
+    return wait_for(f"{name} to start again", probe, seconds=BACK_SECONDS, every=2.0, remedy="look at its console")
 
 
 def _watching(folder: str, facts: Facts) -> tuple[Change, ...]:

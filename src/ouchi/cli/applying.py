@@ -13,7 +13,7 @@ import click
 from ouchi.apply import reboot, run
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Wishes, consent, look_at_all, told, work_on_all
-from ouchi.errors import Failed
+from ouchi.errors import OuchiError
 from ouchi.events import Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
@@ -77,16 +77,16 @@ class Applying:
             return False
         begin = timeline.now()
         timeline.emit(Kind.STARTED, stage, "restart")
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(OuchiError):
             self.held.close()
-        reboot.wait_until_back(host.machine, host.around.boot_id, self.hosted.name)
-        self.held.enter_context(host.machine.hold(LOCK, "apply"))
+        self.hosted = self.hosted.back(host.around.boot_id)
+        self.held.enter_context(self.hosted.machine.hold(LOCK, "apply"))
         timeline.emit(Kind.CHANGED, stage, "restart", "it is back", timeline.now() - begin)
         return True
 
     def close(self) -> None:
         """Let the host go."""
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(OuchiError):
             self.held.close()
         self.hosted.close()
 

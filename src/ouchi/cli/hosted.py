@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -81,6 +81,16 @@ class Hosted:
             return facts_of(self.machine)
         with self.machine.another() as new:
             return facts_of(reader_of(new))
+
+    def back(self, boot_id: str) -> Hosted:
+        """The same host once it has restarted; ``boot_id`` is that of before. Raises :class:`~ouchi.errors.Failed`."""
+        from ouchi.apply.reboot import wait_until_back
+        from ouchi.machine.ssh import SshMachine
+
+        if not isinstance(self.machine, SshMachine):
+            return self
+        self.machine.close()
+        return replace(self, machine=wait_until_back(self.machine.another, boot_id, self.name))
 
     def interrupt(self) -> None:
         """End what runs there for us."""

@@ -121,7 +121,7 @@ def consent(what: str, wishes: Wishes) -> None:
 
 
 def _job(work: W, act: Callable[[], Any]) -> Job[Any]:
-    return Job(work.hosted.name, work.hosted.address, act, work.hosted.interrupt)
+    return Job(work.hosted.name, work.hosted.address, act, lambda: work.hosted.interrupt())
 
 
 def _making(work: W, timeline: Timeline) -> Callable[[], dict[str, Any]]:

@@ -12,7 +12,7 @@ from ouchi.apply import reboot
 from ouchi.cli.applying import LOCK
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Wishes, consent, look_at_all, told, work_on_all
-from ouchi.errors import Failed
+from ouchi.errors import OuchiError
 from ouchi.events import Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.report.apply import undo_text, undoing_json
@@ -49,14 +49,14 @@ class Undo:
         timeline.emit(Kind.NOTE, stage, "restart", "restarting to be rid of it")
         reboot.go_down(machine)
         if self.hosted.address:
-            with contextlib.suppress(Failed):
+            with contextlib.suppress(OuchiError):
                 self.held.close()
-            reboot.wait_until_back(machine, boot_id, self.hosted.name)
+            self.hosted = self.hosted.back(boot_id)
         return result | {"restarted": True, "left": []}
 
     def close(self) -> None:
         """Let the host go."""
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(OuchiError):
             self.held.close()
         self.hosted.close()
 
