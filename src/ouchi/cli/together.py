@@ -121,7 +121,10 @@ def consent(what: str, wishes: Wishes) -> None:
 
 
 def _job(work: W, act: Callable[[], Any]) -> Job[Any]:
-    return Job(work.hosted.name, work.hosted.address, act, lambda: work.hosted.interrupt())
+    def stop() -> None:
+        work.hosted.interrupt()  # which may have a new connection by then
+
+    return Job(work.hosted.name, work.hosted.address, act, stop)
 
 
 def _making(work: W, timeline: Timeline) -> Callable[[], dict[str, Any]]:

@@ -1,0 +1,159 @@
+"""Changing a rig as a user would: ouchi on this machine, the rig at the other end of ssh."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ouchi.rig.rig import Rig
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+SITE = """
+name: rig
+address: root@rig
+nics:
+  - {{nic: {pf}, physnet: physnet1}}
+  - {{nic: {card}, physnet: physnet2, role: sriov, vfs: 2, vlan: 0, trust: true, spoof_check: true}}
+networks:
+  - {{name: left, physnet: physnet1, vlan: 101, subnet: 10.101.0.0/24}}
+servers:
+  - {{name: one, vcpus: 2, memory: {memory}, pinned: true, ports: [{{network: left}}]}}
+""".replace("vlan: 0, ", "")
+
+LOOK = r"""
+cd /etc
+find . '(' -type f -o -type l -o -type d ')' -printf '%y %m %U:%G %p %l\n' | sort
+find . -type f -print0 | sort -z | xargs -0 sha256sum
+cat /proc/cmdline
+lspci -nnk | sed -n '/Ethernet/,/Kernel driver/p'
+grep -H . /sys/kernel/mm/hugepages/*/nr_hugepages /sys/bus/pci/devices/*/sriov_numvfs
+systemctl list-unit-files --no-pager --no-legend
+systemctl list-units --no-pager --plain --no-legend --type=service | awk '{print $1, $2, $3}' | grep -v -e user@ -e session
+grep linux /boot/grub/grub.cfg
+ovs-vsctl get Open_vSwitch . other_config
+update-alternatives --query ovs-vswitchd
+ls -A /var/lib
+"""
+"""What undo must leave as it was: all of /etc, how it boots, drivers, functions, pages, services, settings."""
+
+
+def site(folder: Path, pf: str = "enp1s0", card: str = "enp2s0", memory: str = "1 GiB") -> Path:
+    """A site file for the rig."""
+    path = folder / "ouchi.yaml"
+    path.write_text(SITE.format(pf=pf, card=card, memory=memory))
+    return path
+
+
+def look(rig: Rig, *, boot: bool = True) -> list[str]:
+    """Everything that undo must put back; without ``boot`` what only a restart puts back is left out."""
+    lines = rig.run(LOOK, timeout=120).stdout.splitlines()
+    return [line for line in lines if boot or not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+
+
+class Practice:
+    """ouchi's command line against the rig."""
+
+    def __init__(self, rig: Rig, folder: Path) -> None:
+        self.rig = rig
+        self.site = site(folder)
+
+    def start(self, *words: str, site: Path | None = None) -> subprocess.Popen[str]:
+        """Start ouchi; its progress comes on stderr as JSON lines."""
+        argv = [sys.executable, "-m", "ouchi", words[0], "--site", str(site or self.site), "--json", *words[1:]]
+        return subprocess.Popen(argv, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of the caller's own but where Python is."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/root"),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(SOURCE),
+            "OUCHI_SSH_CONFIG": str(self.rig.ssh_config),
+        }
+
+    def run(self, *words: str, status: int = 0, site: Path | None = None, timeout: float = 300) -> tuple[Any, str]:
+        """Run ouchi to its end; its result and what it said besides."""
+        return finished(self.start(*words, site=site), status, timeout)
+
+    def run_restarting(self, *words: str) -> tuple[Any, str]:
+        """The same where ouchi restarts the rig: what a real machine does by itself, the rig's owner does here."""
+        process = self.start(*words)
+        try:
+            self.rig.await_reboot(240)
+        except BaseException:
+            process.kill()
+            print(process.communicate())
+            raise
+        return finished(process, 0, 300)
+
+    def killed_in_every_step(self, *words: str) -> list[str]:
+        """Kill ouchi as soon as it begins a step that it was not killed in before, until it comes to its end."""
+        killed: list[str] = []
+        while len(killed) < 30:
+            process = self.start(*words)
+            for event in events(process):
+                if event["kind"] == "started" and event["task"] not in killed:
+                    killed.append(event["task"])
+                    process.send_signal(signal.SIGKILL)
+                    break
+            else:
+                finished(process, 0, 60)
+                return killed
+            process.communicate(timeout=60)
+        raise AssertionError(f"it does not come to its end: {killed}")
+
+    @contextmanager
+    def until(self, step: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Start ouchi and wait until it begins a step."""
+        process = self.start(*words)
+        try:
+            for event in events(process):
+                if (event["kind"], event["task"]) == ("started", step):
+                    break
+            else:
+                raise AssertionError(f"no step {step}: {process.communicate(timeout=60)}")
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=60)
+
+
+def events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    """The events of a running ouchi."""
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
+def finished(process: subprocess.Popen[str], status: int, timeout: float) -> tuple[Any, str]:
+    """Wait for ouchi's end."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"it did not end\n{out[-2000:]}\n{err[-4000:]}") from None
+    assert process.returncode == status, f"status {process.returncode}\n{out[-2000:]}\n{err[-4000:]}"
+    return (json.loads(out) if out.startswith("{") else None), err
+
+
+def wait(probe: Callable[[], bool], seconds: float) -> None:
+    """Wait until it is so."""
+    import time
+
+    end = time.monotonic() + seconds
+    while not probe():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.5)

@@ -1,0 +1,289 @@
+"""apply and undo on a machine: changed, restarted, used, and put back as it was; then everything that goes wrong.
+
+The tests run in order and share saved states of the rig: ``fresh``, before any change, and ``applied``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from practice import Practice, finished, look, site, wait
+
+from ouchi.rig.rig import Rig
+
+FILE = "/etc/default/grub.d/90-ouchi.cfg"
+Looked = list[str]
+
+
+@pytest.fixture(scope="module")
+def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
+    """The rig with the distribution's Open vSwitch in use, saved as ``fresh``."""
+    rig.run("systemctl enable --now openvswitch-switch", timeout=120)
+    rig.save("fresh")
+    return Practice(rig, tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def before(practice: Practice) -> Looked:
+    """What the machine was before."""
+    return look(practice.rig)
+
+
+@pytest.fixture
+def fresh(practice: Practice, before: Looked) -> Iterator[Practice]:
+    """The machine before any change; afterwards it must be reached and as it was, but for what a restart would do."""
+    practice.rig.load("fresh")
+    yield practice
+    assert look(practice.rig, boot=False) == [
+        line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)
+    ]
+
+
+def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
+    told, _ = practice.run("apply", "--dry-run")
+    assert [step["step"] for step in told["steps"]] == [
+        "kernel", "modules", "services", "irqbalance", "networks", "cards", "functions", "open vswitch",
+    ]  # fmt: skip
+    assert told["restart"][0].startswith("the kernel was started without")
+    assert look(practice.rig) == before
+    # Without a terminal nobody can be asked.
+    _, said = practice.run("apply", status=2)
+    assert "nobody can be asked whether to make these changes and restart the machine" in said
+    assert look(practice.rig) == before
+
+
+def test_it_becomes_as_planned(practice: Practice) -> None:
+    """Applied and restarted in one command; then there is nothing to do."""
+    done, said = practice.run_restarting("apply", "--yes")
+    assert done["restarted"] and not done["left"], said
+    rig = practice.rig
+    assert rig.run("cat /sys/devices/system/cpu/isolated").stdout == "2-11\n"
+    assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
+    assert rig.run("ip link show enp2s0 | grep -c 'trust on'").stdout == "2\n"
+    assert rig.run("ovs-vsctl get Open_vSwitch . dpdk_initialized").stdout == "true\n"
+    assert rig.run("grep -c mitigations=off /proc/cmdline").stdout == "1\n"
+    rig.save("applied")
+    told, _ = practice.run("apply", "--yes")
+    assert (told["steps"], told["former"], told["restart"]) == ([], [], [])
+
+
+def test_the_switch_carries_packets_on_the_card(practice: Practice) -> None:
+    """OVS-DPDK on the first card by vfio-pci answers a virtual function of the second, at the wire's other end."""
+    rig, argv = practice.rig, ["render", "--to", "ovs"]
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-m", "ouchi", *argv, "--site", str(practice.site)]
+    script = subprocess.run(
+        words, env=practice.environment, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    rig.run(f"cat >/root/ovs.sh <<'END'\n{script}\nEND\nsh /root/ovs.sh", timeout=120)
+    rig.run(
+        "ovs-vsctl --timeout=60 wait-until Interface dpdk0 link_state=up || ovs-vsctl list Interface dpdk0 >&2",
+        timeout=90,
+    )
+    rig.run("""
+        ip address add 10.9.0.1/24 dev br-physnet1; ip link set br-physnet1 up
+        ip netns add one; ip netns add two; ip link set enp2s0 up
+        for pair in one:enp2s0v0:2 two:enp2s0v1:3; do
+            IFS=: read space vf last <<<"$pair"
+            ip link set "$vf" netns "$space"; ip -n "$space" address add "10.9.0.$last/24" dev "$vf"
+            ip -n "$space" link set "$vf" up
+        done""")
+    # Over the wire into OVS-DPDK and back, then from function to function within the card.
+    wait(lambda: rig.run("ip netns exec one ping -c 3 -W 2 10.9.0.1", check=False, timeout=30).ok, 90)
+    wait(lambda: rig.run("ip netns exec one ping -c 3 -W 2 10.9.0.3", check=False, timeout=30).ok, 60)
+    counted = rig.run("ovs-vsctl get Interface dpdk0 type error statistics:rx_packets", timeout=30).stdout.split()
+    assert counted[0] == "dpdk"
+    assert counted[1] == "[]"
+
+
+def test_testpmd_passes_packets_between_card_and_function(practice: Practice) -> None:
+    rig = practice.rig
+    rig.load("applied")
+    rig.run("systemctl stop ovs-vswitchd; ip link set enp2s0 up", timeout=120)
+    vf = rig.run("basename $(readlink /sys/bus/pci/devices/0000:02:00.0/virtfn0)").stdout.strip()
+    mac = rig.run("cat /sys/class/net/enp2s0v0/address").stdout.strip()
+    rig.run(f"driverctl --nosave set-override {vf} vfio-pci")
+    said = rig.run(
+        f"timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
+        f"--total-num-mbufs=4096 --forward-mode=mac --eth-peer=0,{mac} --eth-peer=1,52:54:00:00:01:00 --tx-first "
+        "--stats-period 2 & sleep 25; kill -INT %1; wait %1 || :",
+        timeout=150,
+    ).stdout
+    ports = said.split("Accumulated forward statistics")[0]
+    received = [int(line.split("RX-packets:")[1].split()[0]) for line in ports.splitlines() if "RX-packets:" in line]
+    assert max(received[-4:-2]) > 0
+    assert len(received) >= 4, said[-3000:]
+
+
+def test_undo_puts_all_back(practice: Practice, before: Looked) -> None:
+    """After a restart too: the disk's /etc byte for byte, GRUB's lines, drivers, functions, pages, services."""
+    practice.rig.load("applied")
+    done, _ = practice.run_restarting("undo", "--yes")
+    assert (done["restarted"], done["left"], done["findings"]) == (True, [], [])
+    assert look(practice.rig) == before
+    told, _ = practice.run("undo", "--yes")
+    assert told["back"] == []
+
+
+def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) -> None:
+    rig = practice.rig
+    rig.load("applied")
+    applied = look(rig)
+    back = practice.killed_in_every_step("undo", "--yes", "--no-reboot")
+    assert back == ["open vswitch", "functions", "cards", "networks", "irqbalance", "services", "modules", "kernel"]
+    assert look(rig, boot=False) == [
+        line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)
+    ]
+    forth = practice.killed_in_every_step("apply", "--yes", "--no-reboot")
+    assert forth == [*reversed(back), "still reached"]
+    assert look(rig) == applied
+    assert "ouchi-guard" not in rig.run("systemctl list-timers --all --no-pager").stdout
+
+
+def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None:
+    rig = practice.rig
+    rig.load("applied")
+    rig.run(
+        "echo '# mine' >>/etc/modules-load.d/90-ouchi.conf; ovs-vsctl set Open_vSwitch . other_config:pmd-cpu-mask=0x4"
+    )
+    done, _ = practice.run("undo", "--yes", "--no-reboot", status=1)
+    assert sorted(finding["where"] for finding in done["findings"]) == [
+        "/etc/modules-load.d/90-ouchi.conf", "other_config:pmd-cpu-mask",
+    ]  # fmt: skip
+    assert rig.run("tail -n 1 /etc/modules-load.d/90-ouchi.conf").stdout == "# mine\n"
+    # Taken away by hand, undo comes to its end.
+    rig.run("rm /etc/modules-load.d/90-ouchi.conf; ovs-vsctl remove Open_vSwitch . other_config pmd-cpu-mask")
+    practice.run("undo", "--yes", "--no-reboot")
+    assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
+
+
+def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
+    _, said = fresh.run("apply", "--yes", status=2, site=site(tmp_path, pf="enp0s3"))
+    assert "enp0s3 carries your session" in said
+    assert look(fresh.rig) == before
+
+
+def test_a_group_with_something_in_use_is_refused(practice: Practice, tmp_path: Path) -> None:
+    rig = practice.rig
+    rig.load("applied")
+    applied = look(rig)
+    rig.run("ip address add 192.0.2.1/24 dev ens2; ip link set ens2 up")
+    _, said = practice.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1"))
+    assert "the IOMMU group of the NIC ens1 holds something else that is in use" in said
+    assert "(ens2: it has the address 192.0.2.1/24), driver e1000" in said
+    assert look(rig) == applied
+
+
+def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
+    _, said = fresh.run("apply", "--yes", status=2, site=site(tmp_path, memory="8 GiB"))
+    assert "error:" in said
+    assert look(fresh.rig) == before
+
+
+def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
+    """A line edited by hand: kept beside ours, put back as it was, and refused where it contradicts the plan."""
+    rig = fresh.rig
+    rig.run("""cp -a /etc/default/grub /root/grub
+        sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="console=ttyS0 my.word=1 isolcpus=3"  # by hand/' /etc/default/grub
+        update-grub""", timeout=120)  # fmt: skip
+    _, said = fresh.run("apply", "--yes", "--no-reboot", status=2)
+    assert "your kernel command line contradicts the plan" in said
+    assert "isolcpus=3" in said
+    rig.run("sed -i 's/ isolcpus=3//' /etc/default/grub")
+    _, said = fresh.run("apply", "--yes", "--no-reboot", status=2)
+    assert "update-grub would change more than the plan asks for" in said
+    rig.run("update-grub; cp -a /etc/default/grub /root/mine", timeout=120)
+    fresh.run("apply", "--yes", "--no-reboot")
+    line = rig.run("grep -m 1 'linux.*vmlinuz' /boot/grub/grub.cfg").stdout
+    assert "my.word=1" in line
+    assert "isolcpus=domain,managed_irq,2-11" in line
+    rig.run("cmp /etc/default/grub /root/mine")
+    fresh.run("undo", "--yes", "--no-reboot")
+    rig.run("cmp /etc/default/grub /root/mine; mv /root/grub /etc/default/grub; update-grub", timeout=120)
+
+
+def test_a_read_only_etc_is_refused(fresh: Practice, before: Looked) -> None:
+    fresh.rig.run("mount --bind /etc /etc; mount -o remount,bind,ro /etc")
+    _, said = fresh.run("apply", "--yes", status=2)
+    assert "folders that must change are read-only" in said
+    fresh.rig.run("umount /etc")
+    assert look(fresh.rig) == before
+
+
+def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
+    """driverctl is missing and cannot be had: said, before anything is changed."""
+    fresh.rig.run(
+        "dpkg-deb --version >/dev/null; mv /usr/sbin/driverctl /root; dpkg --force-depends --remove driverctl",
+        timeout=120,
+    )
+    known = look(fresh.rig)
+    _, said = fresh.run("apply", "--yes", "--no-reboot", status=3, timeout=400)
+    assert "packages could not be installed" in said
+    assert [line for line in look(fresh.rig) if line != "ouchi-host"] == known
+    fresh.run("undo", "--yes", "--no-reboot")
+    fresh.rig.load("fresh")
+
+
+def test_two_runs_at_once(fresh: Practice) -> None:
+    with fresh.until("kernel", "apply", "--yes", "--no-reboot") as first:
+        _, said = fresh.run("apply", "--yes", status=2)
+        assert "another ouchi is changing this machine" in said
+        finished(first, 0, 120)
+    fresh.run("undo", "--yes", "--no-reboot")
+
+
+def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
+    """The connection is lost in the middle; the next run finishes."""
+    rig = fresh.rig
+    with fresh.until("services", "apply", "--yes", "--no-reboot") as process:
+        rig.run("systemctl reboot", check=False)
+        rig.await_reboot(120)
+        finished(process, 3, 120)
+    fresh.run("apply", "--yes", "--no-reboot")
+    told, _ = fresh.run("apply", "--dry-run")
+    assert (told["steps"], told["restart"]) == ([], [])
+    fresh.run("undo", "--yes", "--no-reboot")
+
+
+def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
+    """The old line or the new one; the machine starts, and the next run finishes."""
+    rig = fresh.rig
+    with fresh.until("kernel", "apply", "--yes", "--no-reboot"):
+        wait(lambda: rig.run("pgrep -f grub-mkconfig", check=False).ok, 60)
+        rig.power_cut()
+    rig.boot()
+    assert len(rig.run("grep -c ^ /boot/grub/grub.cfg").stdout) > 1
+    fresh.run("apply", "--yes", "--no-reboot")
+    assert "isolcpus=domain,managed_irq,2-11" in rig.run("grep -m 1 'linux.*vmlinuz' /boot/grub/grub.cfg").stdout
+    fresh.run("undo", "--yes", "--no-reboot")
+
+
+def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
+    """In the middle of undo: what is left is put back by the next."""
+    rig = practice.rig
+    rig.load("applied")
+    with practice.until("networks", "undo", "--yes", "--no-reboot"):
+        rig.power_cut()
+    rig.boot()
+    practice.run("undo", "--yes", "--no-reboot")
+    kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    assert look(rig, boot=False) == kept
+
+
+def test_unconfirmed_everything_is_put_back_by_itself(practice: Practice, before: Looked) -> None:
+    """ouchi is gone before it has seen that the machine is still reached: the guard puts all back."""
+    rig = practice.rig
+    rig.load("applied")
+    practice.run("undo", "--yes", "--no-reboot")
+    with practice.until("still reached", "apply", "--yes", "--no-reboot") as process:
+        process.kill()
+    assert "ouchi-guard.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
+    wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 240)
+    kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
+    practice.run("undo", "--yes", "--no-reboot")
+    assert look(rig, boot=False) == kept
