@@ -30,6 +30,7 @@ NAMES = [
     "up",
     "down",
     "status",
+    "doctor",
     "inspect",
     "plan",
     "render",

@@ -28,6 +28,7 @@ _commands = LazyGroup(
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and put the machine back as it was.",
             "status": "Each part's live state, and what differs from the plan.",
+            "doctor": "What differs from the plan, why it loses packets, what mends it.",
         },
         "Before it": {
             "inspect": "What this machine is: CPUs, memory, NICs, kernel.",

@@ -1,0 +1,74 @@
+"""``ouchi doctor``: the live host against the plan, with why each difference loses packets and what mends it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ouchi.doctor import cpus, interrupts, kernel, memory, threads
+from ouchi.doctor.live import Live, gather
+from ouchi.doctor.values import Answer, Check, Checked, Diagnosis, Mend, Mended, State, Trouble, unknown
+from ouchi.instance import Instance
+from ouchi.machine import Machine
+from ouchi.plan import Plan
+from ouchi.status import kept_site
+from ouchi.wanted import Wanted, read_wanted
+
+__all__ = [
+    "CHECKS",
+    "Checked",
+    "Diagnosis",
+    "Live",
+    "Mend",
+    "Mended",
+    "State",
+    "Trouble",
+    "diagnose",
+    "examine",
+    "site_of",
+]
+
+CHECKS: tuple[Check, ...] = (
+    *kernel.CHECKS,
+    *memory.CHECKS,
+    *cpus.CHECKS,
+    *interrupts.CHECKS,
+    *threads.CHECKS,
+)
+
+
+def examine(machine: Machine, instance: Instance, site_file: str) -> tuple[Live, Wanted, Diagnosis]:
+    """Read the host and its plan side by side, and check the one against the other. Nothing is changed.
+
+    Raises :class:`~ouchi.errors.BadInput` where the site file cannot be used or does not fit the machine.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(gather, machine, instance)
+        wanted = read_wanted(machine, site_file)
+        live = reading.result()
+    return live, wanted, diagnose(live, wanted)
+
+
+def diagnose(live: Live, wanted: Wanted) -> Diagnosis:
+    """Every check's answer; those that mean nothing on this host are left out."""
+    checked = [
+        Checked(check.subject, check.name, answer)
+        for check in CHECKS
+        if (answer := _asked(check, live, wanted)) is not None
+    ]
+    return Diagnosis(labels_of(wanted.plan), tuple(checked))
+
+
+def site_of(machine: Machine, instance: Instance, default: str) -> str:
+    """The site file as the ``up`` that runs here used it; without one, ``default``."""
+    kept = kept_site(instance)
+    return kept if machine.exists(instance.ovs) and machine.exists(kept) else default
+
+
+def labels_of(plan: Plan) -> tuple[str, ...]:
+    """What must stand beside it."""
+    return ("overlapped: polling threads share their CPU, so isolation is not asked for",) if plan.overlapped else ()
+
+
+def _asked(check: Check, live: Live, wanted: Wanted) -> Answer | None:
+    failed = next((name for name in check.needs if name in live.missing), "")
+    return unknown(live.missing[failed]) if failed else check.look(live, wanted)
