@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ouchi.doctor import cpus, interrupts, kernel, memory, threads
+from ouchi.doctor import cpus, interrupts, kernel, memory, nics, ovs, queues, threads, versions
 from ouchi.doctor.live import Live, gather
 from ouchi.doctor.values import Answer, Check, Checked, Diagnosis, Mend, Mended, State, Trouble, unknown
 from ouchi.instance import Instance
@@ -33,10 +33,14 @@ CHECKS: tuple[Check, ...] = (
     *cpus.CHECKS,
     *interrupts.CHECKS,
     *threads.CHECKS,
+    *ovs.CHECKS,
+    *queues.CHECKS,
+    *nics.CHECKS,
+    *versions.CHECKS,
 )
 
 
-def examine(machine: Machine, instance: Instance, site_file: str) -> tuple[Live, Wanted, Diagnosis]:
+def examine(machine: Machine, instance: Instance, site_file: str) -> Diagnosis:
     """Read the host and its plan side by side, and check the one against the other. Nothing is changed.
 
     Raises :class:`~ouchi.errors.BadInput` where the site file cannot be used or does not fit the machine.
@@ -45,7 +49,7 @@ def examine(machine: Machine, instance: Instance, site_file: str) -> tuple[Live,
         reading = beside.submit(gather, machine, instance)
         wanted = read_wanted(machine, site_file)
         live = reading.result()
-    return live, wanted, diagnose(live, wanted)
+    return diagnose(live, wanted)
 
 
 def diagnose(live: Live, wanted: Wanted) -> Diagnosis:

@@ -22,6 +22,6 @@ def configuring(switch: Switch) -> str:
     return UP if switch.whose == OURS else APPLY
 
 
-def control(switch: Switch, run: str) -> str:
-    """ovs-vswitchd's control socket in its run folder."""
-    return f"{run}/ovs-vswitchd.{switch.pid}.ctl"
+def control(switch: Switch) -> str:
+    """ovs-vswitchd's control socket."""
+    return f"{switch.run}/ovs-vswitchd.{switch.pid}.ctl"

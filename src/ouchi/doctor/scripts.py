@@ -86,10 +86,12 @@ elif [ -e /etc/systemd/system/multi-user.target.wants/openvswitch-switch.service
     whose=enabled; run=$packaged; folder=$shared
 else section whose; echo none; exit 0; fi
 section whose; echo "$whose"
+section run; echo "$run"
+section sockets; echo "$folder"
 section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
 section exe; readlink "/proc/$pid/exe" || tr '\\0' '\\n' <"/proc/$pid/cmdline" | head -n 1
 section alternative; readlink -f /usr/sbin/ovs-vswitchd
-section folder; stat -c '%a %U %n' "$folder"
+section folder; stat -c '%a %U' "$folder"
 ask tables ovs-vsctl "--db=unix:$run/db.sock" --no-wait --timeout=3 --format=json -- \\
     --columns=other_config,dpdk_initialized,dpdk_version,ovs_version list Open_vSwitch -- \\
     --columns=name,datapath_type,ports list Bridge -- \\

@@ -66,16 +66,18 @@ class Switch:
     """Whose Open vSwitch it is, and all of it.
 
     ``whose``: ``ours``, ``packaged`` (the distribution's runs), ``enabled`` (it starts at boot but does not run) or
-    ``none``. ``failed``: what did not answer, and its words.
+    ``none``. ``run`` is its run folder, ``sockets`` the folder in which guests' sockets are made; its mode and owner
+    are empty where there is no such folder. ``failed``: what did not answer, and its words.
     """
 
     whose: str = NONE
     pid: int = 0
     program: str = ""
     alternative: str = ""
-    folder: str = ""
-    folder_mode: int = 0
-    folder_owner: str = ""
+    run: str = ""
+    sockets: str = ""
+    sockets_mode: int = 0
+    sockets_owner: str = ""
     other_config: Mapping[str, str] = field(default_factory=dict)
     dpdk_initialized: bool = False
     dpdk_version: str = ""
@@ -92,8 +94,7 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
     """Open vSwitch from the sections of its script."""
     switch, bridges, ports = _tables(found.get("tables", ""))
     pollers, queues = parse_queues(found.get("queues", ""))
-    mode, _, owner = found.get("folder", "").partition(" ")
-    owner, _, folder = owner.partition(" ")
+    mode, _, owner = found.get("folder", "").strip().partition(" ")
     failed = {name: _said(found, name) for name in ("tables", "queues", "mempools") if f"{name} failed" in found}
     if "tables" in found and "tables" not in failed and not switch:
         failed["tables"] = _said(found, "tables")
@@ -103,9 +104,10 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         pid=whole(found.get("pid", ""), 0),
         program=found.get("exe", "").strip(),
         alternative=found.get("alternative", "").strip(),
-        folder=folder.strip(),
-        folder_mode=int(mode, 8) if re.fullmatch(r"[0-7]{1,4}", mode) else 0,
-        folder_owner=owner,
+        run=found.get("run", "").strip(),
+        sockets=found.get("sockets", "").strip(),
+        sockets_mode=int(mode, 8) if re.fullmatch(r"[0-7]{1,4}", mode) else 0,
+        sockets_owner=owner,
         other_config=_map(switch.get("other_config")),
         dpdk_initialized=initialized is True,
         dpdk_version=_text(switch.get("dpdk_version")),

@@ -63,8 +63,11 @@ def _lines(checks: list[Checked]) -> list[tuple[str, str, Text]]:
         for trouble in check.answer.troubles:
             severity = trouble.finding.severity
             lines.append((MARKS[severity], COLOURS[severity], Text(trouble.finding.claim)))
-        if check.answer.state is State.UNKNOWN:
-            lines.append(("?", "yellow", Text.assemble(check.name, (f": {check.answer.found}", "dim"))))
+    # Many things are not known for one reason, such as who asks.
+    reasons = dict.fromkeys(check.answer.found for check in checks if check.answer.state is State.UNKNOWN)
+    for reason in reasons:
+        names = [check.name for check in checks if (check.answer.state, check.answer.found) == (State.UNKNOWN, reason)]
+        lines.append(("?", "yellow", Text.assemble(f"not known: {'; '.join(names)}", (f" ({reason})", "dim"))))
     held = [check for check in checks if check.answer.state is State.OK]
     if held:
         said = Text(f"{len(held)} hold{'s' if len(held) == 1 else ''}: ")

@@ -1,0 +1,240 @@
+"""The cards of the plan: bound as planned, alone in their IOMMU group, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ouchi.doctor.live import MACHINE, Live
+from ouchi.doctor.remedies import APPLY
+from ouchi.doctor.values import Answer, Check, Trouble, judged
+from ouchi.errors import error, info, warning
+from ouchi.facts import Nic
+from ouchi.plan import NicPlan
+from ouchi.plan.nics import OVS, SRIOV
+from ouchi.wanted import Wanted
+
+DEVICES = "/sys/bus/pci/devices"
+HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
+"""Drivers that leave an IOMMU group to VFIO (vfio_dev_viable in drivers/vfio/vfio_main.c)."""
+
+UNBOUND = "DPDK cannot drive a card that the kernel drives: nothing goes in or out there"
+GROUP = "VFIO opens whole groups: while another function of it is with the kernel, the port cannot be made"
+NARROW = (
+    "what the slot cannot carry waits in the card and is dropped there, while the polling thread is idle; large frames "
+    "first"
+)
+TAKEN = "at the next boot it is taken from DPDK and given an address: the port in Open vSwitch is dead then"
+SPOOF = "a frame with another sender than the function's own is dropped in the card, and only the card counts it"
+
+
+def bound(live: Live, wanted: Wanted) -> Answer | None:
+    """Each card's driver, and whether it is the same after the next boot."""
+    cards = list(_cards(wanted, OVS))
+    if not cards:
+        return None
+    troubles = []
+    for plan, nic in cards:
+        driver = live.drivers.get(plan.address, nic.driver)
+        if driver != plan.dpdk.kmod and plan.dpdk.kmod:
+            troubles.append(
+                Trouble(
+                    error(
+                        f"the card {_name(plan)} is not bound to {plan.dpdk.kmod}",
+                        where=f"{DEVICES}/{plan.address}/driver",
+                        found=driver or "no driver",
+                        expected=plan.dpdk.kmod,
+                        remedy=APPLY,
+                        why=UNBOUND,
+                    )
+                )
+            )
+        elif not plan.dpdk.bifurcated and live.overrides.get(plan.address) != plan.dpdk.kmod:
+            troubles.append(
+                Trouble(
+                    warning(
+                        f"the card {_name(plan)} is bound to {plan.dpdk.kmod} until the next boot only",
+                        where=f"/etc/driverctl.d/pci-{plan.address}",
+                        found=live.overrides.get(plan.address, "no such file"),
+                        expected=plan.dpdk.kmod,
+                        remedy=f"driverctl set-override {plan.address} {plan.dpdk.kmod}",
+                        why=UNBOUND,
+                    )
+                )
+            )
+    return judged(troubles, ", ".join(_name(plan) for plan, _ in cards))
+
+
+def groups(live: Live, wanted: Wanted) -> Answer | None:
+    """Who else is in the IOMMU group of a card that VFIO is to have."""
+    cards = [(plan, nic) for plan, nic in _cards(wanted, OVS) if not plan.dpdk.bifurcated]
+    if not cards:
+        return None
+    ours = {plan.address for plan, _ in cards}
+    troubles = []
+    for plan, nic in cards:
+        mates = {
+            mate: driver
+            for mate in nic.group_with
+            if mate not in ours and (driver := live.drivers.get(mate, "")) not in HARMLESS
+        }
+        if mates:
+            troubles.append(
+                Trouble(
+                    error(
+                        f"the IOMMU group of the card {_name(plan)} is not viable",
+                        where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
+                        found=", ".join(f"{mate} with the driver {driver}" for mate, driver in mates.items()),
+                        expected="every function of the group with vfio-pci or no driver",
+                        remedy="driverctl set-override ADDRESS vfio-pci for each of them, or another slot",
+                        why=GROUP,
+                    )
+                )
+            )
+    return judged(troubles, "no other driver in their groups")
+
+
+def functions(live: Live, wanted: Wanted) -> Answer | None:
+    """Virtual functions: as many as planned, and letting guests forward."""
+    cards = list(_cards(wanted, SRIOV))
+    if not cards:
+        return None
+    troubles = []
+    for plan, nic in cards:
+        made = len(live.functions.get(plan.address, ())) or nic.vfs_now
+        if made < plan.vfs:
+            troubles.append(
+                Trouble(
+                    error(
+                        f"the card {_name(plan)} has fewer virtual functions than planned",
+                        where=f"{DEVICES}/{plan.address}/sriov_numvfs",
+                        found=f"{made}",
+                        expected=f"{plan.vfs}",
+                        remedy=APPLY,
+                        why="a server that finds no free one does not start",
+                    )
+                )
+            )
+        if _forwards(wanted, plan.physnet):
+            troubles += _spoofing(live, plan)
+    return judged(troubles, ", ".join(f"{_name(plan)}: {plan.vfs}" for plan, _ in cards))
+
+
+def slots(_live: Live, wanted: Wanted) -> Answer | None:
+    """Whether the slot carries what the card can."""
+    cards = [*_cards(wanted, OVS), *_cards(wanted, SRIOV)]
+    if not cards:
+        return None
+    troubles = [
+        Trouble(
+            warning(
+                f"the PCIe link of the card {_name(plan)} is below what the card can",
+                where=f"{DEVICES}/{plan.address}/current_link_speed",
+                found=f"{link.speed_gts:g} GT/s x{link.width}",
+                expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}",
+                remedy="another slot; a card that is seated badly comes up narrower as well",
+                why=NARROW,
+            )
+        )
+        for plan, nic in cards
+        if (link := nic.pcie) and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width
+    ]
+    return judged(troubles, "as fast as the cards")
+
+
+def owners(live: Live, wanted: Wanted) -> Answer | None:
+    """Configuration files that want a card for the kernel."""
+    cards = list(_cards(wanted, OVS))
+    if not cards:
+        return None
+    troubles = []
+    for plan, nic in cards:
+        names = {word for word in (plan.name.lower(), nic.name.lower(), nic.mac.lower()) if word}
+        files = [path for path, words in live.networking.items() if names & words]
+        if files and not plan.dpdk.bifurcated:
+            troubles.append(
+                Trouble(
+                    warning(
+                        f"the card {_name(plan)} is for DPDK, but the network configuration names it too",
+                        where=files[0],
+                        found=", ".join(sorted(names)) + (f"; also in {', '.join(files[1:4])}" if files[1:] else ""),
+                        expected="no file that names it",
+                        remedy=f"take {_name(plan)} out of {files[0]}",
+                        why=TAKEN,
+                    )
+                )
+            )
+    # Netplan's and NetworkManager's files are root's; without them the answer is no more than half of one.
+    said = "no file names them" if live.root else "no file that you may read names them"
+    return judged(troubles, said)
+
+
+def links(_live: Live, wanted: Wanted) -> Answer | None:
+    """Cards that the kernel still drives have a link; of the others Open vSwitch says it."""
+    cards = [(plan, nic) for plan, nic in [*_cards(wanted, OVS), *_cards(wanted, SRIOV)] if nic.name]
+    if not cards:
+        return None
+    troubles = [
+        Trouble(
+            info(
+                f"the card {_name(plan)} has no link",
+                where=f"/sys/class/net/{nic.name}/operstate",
+                found="down",
+                expected="up",
+                remedy=f"ip link set {nic.name} up; the cable, and the other end",
+                why="nothing goes in or out there",
+            )
+        )
+        for plan, nic in cards
+        if not nic.up
+    ]
+    return judged(troubles, ", ".join(nic.name for _, nic in cards))
+
+
+CHECKS = (
+    Check("nics", "cards are bound as planned", bound, (MACHINE,)),
+    Check("nics", "their IOMMU groups are viable", groups, (MACHINE,)),
+    Check("nics", "virtual functions are as planned", functions, (MACHINE,)),
+    Check("nics", "their PCIe links are whole", slots, ()),
+    Check("nics", "nobody else wants them", owners, (MACHINE,)),
+    Check("nics", "they have a link", links, ()),
+)
+
+
+def _cards(wanted: Wanted, role: str) -> Iterator[tuple[NicPlan, Nic]]:
+    """The plan's cards of a role, each with what it is now."""
+    for plan in wanted.plan.nics:
+        nic = next((nic for nic in wanted.facts.nics if nic.address == plan.address), None)
+        if plan.role == role and nic:
+            yield plan, nic
+
+
+def _name(plan: NicPlan) -> str:
+    return plan.name or plan.address
+
+
+def _forwards(wanted: Wanted, physnet: str) -> bool:
+    """Whether a server on this physnet forwards what others send."""
+    networks = {network.name for network in wanted.site.networks if network.physnet == physnet}
+    return any(
+        server.forwards and any(port.network in networks for port in server.ports) for server in wanted.site.servers
+    )
+
+
+def _spoofing(live: Live, plan: NicPlan) -> list[Trouble]:
+    vfs = live.vfs.get(plan.name, ())
+    strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and vf.get("trust") is not True]
+    if not strict:
+        return []
+    numbers = ", ".join(map(str, strict[:8]))
+    return [
+        Trouble(
+            warning(
+                f"virtual functions of the card {_name(plan)} drop what a forwarding server passes on",
+                where=f"ip link show {plan.name}",
+                found=f"spoof checking on, trust off: functions {numbers}",
+                expected="spoofchk off or trust on for servers that forward",
+                remedy=f"ip link set {plan.name} vf NUMBER spoofchk off",
+                why=SPOOF,
+            )
+        )
+    ]
