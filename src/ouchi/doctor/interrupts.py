@@ -11,7 +11,7 @@ from ouchi.doctor.remedies import APPLY, APPLY_RESTART, fix_then
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, unknown, wrong
 from ouchi.errors import info, warning
 from ouchi.facts.reading import cpus_of
-from ouchi.plan.values import mask
+from ouchi.plan.values import counted, mask
 from ouchi.wanted import Wanted
 
 TABLE = "/proc/interrupts"
@@ -47,7 +47,7 @@ def came(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"none on {format_cpus(quiet)} in {live.seconds:.1f} s")
     mend = _move(live, [int(one.label) for one in found], quiet, wanted.plan.pools.host)
     finding = warning(
-        f"interrupts of {_count(len(found), 'device')} arrive on the CPUs {format_cpus(_cpus(found))}",
+        f"interrupts of {counted(len(found), 'device')} arrive on the CPUs {format_cpus(_cpus(found))}",
         where=TABLE,
         found="; ".join(_shown(one) for one in found[:6]) + f"; in {live.seconds:.1f} s",
         expected=f"none on {format_cpus(quiet)}",
@@ -94,11 +94,11 @@ def allowed(live: Live, wanted: Wanted) -> Answer | None:
     may = {irq: name for irq, name in used.items() if quiet & set(_goes(live, irq))}
     free = {irq: name for irq, name in may.items() if not _MANAGED.fullmatch(name)}
     if not may:
-        return holds(f"{_count(len(used), 'interrupt')} stay off {format_cpus(quiet)}")
+        return holds(f"{counted(len(used), 'interrupt')} stay off {format_cpus(quiet)}")
     if not free:
-        return holds(f"only {_count(len(may), 'interrupt')} of queues that the kernel places itself")
+        return holds(f"only {counted(len(may), 'interrupt')} of queues that the kernel places itself")
     finding = warning(
-        f"{_count(len(free), 'interrupt')} may arrive on the CPUs of polling threads and pinned vCPUs",
+        f"{counted(len(free), 'interrupt')} may arrive on the CPUs of polling threads and pinned vCPUs",
         where=f"{FOLDER}/*/smp_affinity_list",
         found=", ".join(f"{irq} {name}" for irq, name in list(free.items())[:8])
         + (f" and {len(free) - 8} more" if len(free) > 8 else ""),
@@ -139,11 +139,11 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
         return None
     if live.irqbalance is None:
         return holds("irqbalance does not run")
+    if live.irqbalance.told is None:
+        return unknown("only root sees what irqbalance was told: sudo ouchi doctor")
     # Without a list it leaves alone what the kernel's command line isolates (irqbalance(1)).
     if not live.irqbalance.told and quiet <= {*live.isolated, *live.nohz_full}:
         return holds("irqbalance keeps off isolated CPUs by itself")
-    if live.irqbalance.told is None:
-        return unknown("only root sees what irqbalance was told: sudo ouchi doctor")
     banned = _banned(live.irqbalance.told)
     if quiet <= banned:
         return holds(f"irqbalance keeps off {format_cpus(banned)}")
@@ -186,7 +186,7 @@ def _move(live: Live, irqs: list[int], quiet: tuple[int, ...], host: tuple[int, 
         pokes.append((f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(rest)))
     if not pokes:
         return None
-    return Mend(f"{_count(len(pokes), 'interrupt')} moved off CPUs {format_cpus(quiet)}", pokes=tuple(pokes))
+    return Mend(f"{counted(len(pokes), 'interrupt')} moved off CPUs {format_cpus(quiet)}", pokes=tuple(pokes))
 
 
 def _limit(live: Live, label: str, cpu: int) -> int:
@@ -216,7 +216,3 @@ def _grouped(mask: str) -> str:
     digits = mask.removeprefix("0x")
     digits = digits.rjust(-(-len(digits) // 8) * 8, "0")
     return ",".join(digits[at : at + 8] for at in range(0, len(digits), 8))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

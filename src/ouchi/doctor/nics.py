@@ -222,7 +222,7 @@ def _forwards(wanted: Wanted, physnet: str) -> bool:
 
 def _spoofing(live: Live, plan: NicPlan) -> list[Trouble]:
     vfs = live.vfs.get(plan.name, ())
-    strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and vf.get("trust") is not True]
+    strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and not vf.get("trust")]
     if not strict:
         return []
     numbers = ", ".join(map(str, strict[:8]))

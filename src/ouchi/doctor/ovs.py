@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ouchi.doctor.asking import asking, running
+from ouchi.doctor.asking import NOT_RUNNING, asking, running
 from ouchi.doctor.live import MACHINE, SWITCH, Live
 from ouchi.doctor.remedies import LOGS, UP, configuring, fix_then
 from ouchi.doctor.switch import NONE, OURS, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, unknown, wrong
 from ouchi.errors import error, warning
 from ouchi.plan import Plan
+from ouchi.plan.values import counted
 from ouchi.render.host import Host
 from ouchi.render.ovs import SWITCH as BINARY
 from ouchi.render.ovs import other_config
@@ -63,11 +64,12 @@ def daemon(live: Live, _wanted: Wanted) -> Answer:
 def program(live: Live, _wanted: Wanted) -> Answer | None:
     """The ovs-vswitchd with DPDK, which Debian and Ubuntu choose by update-alternatives."""
     switch = live.switch
-    ran = switch.program or switch.alternative
+    # Ours is started by its own path, whatever the alternative is.
+    ran = switch.program or (switch.alternative if switch.whose != OURS else "")
     if "dpdk" in ran or switch.dpdk_initialized:
         return holds(ran)
     if not ran:
-        return unknown("only root sees which program runs: sudo ouchi doctor")
+        return unknown("only root sees which program runs: sudo ouchi doctor" if running(live) else NOT_RUNNING)
     return wrong(
         error(
             "the ovs-vswitchd that runs is the one without DPDK",
@@ -104,7 +106,7 @@ def settings(live: Live, wanted: Wanted) -> Answer | None:
     switch = live.switch
     planned = planned_config(switch, wanted)
     differing = {key: value for key, value in planned.items() if not _agrees(key, switch.other_config.get(key), value)}
-    return judged([_setting(switch, key, value) for key, value in differing.items()], f"{len(planned)} keys")
+    return judged([_setting(switch, key, value) for key, value in differing.items()], counted(len(planned), "key"))
 
 
 @asking("tables")
@@ -202,7 +204,7 @@ def ports(live: Live, _wanted: Wanted) -> Answer | None:
         for port in switch.ports
         if port.kind == "dpdk" and not port.error and port.link == "down"
     ]
-    return judged(troubles, f"{len(switch.ports)} ports")
+    return judged(troubles, counted(len(switch.ports), "port"))
 
 
 @asking()

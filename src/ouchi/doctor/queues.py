@@ -12,6 +12,7 @@ from ouchi.doctor.switch import OURS, Pool, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, wrong
 from ouchi.errors import error, info, warning
 from ouchi.plan.mempools import port_mbufs, shared_mbufs
+from ouchi.plan.values import counted
 from ouchi.wanted import Wanted
 
 SHOW = "ovs-appctl dpif-netdev/pmd-rxq-show"
@@ -22,9 +23,6 @@ BUSY, IDLE = 90, 50
 
 FEW = 0.05
 """The share of free buffers in a pool below which it is nearly empty."""
-
-POLLED = ("dpdk", "dpdkvhostuserclient", "dpdkvhostuser")
-"""The types of ports whose queues polling threads poll."""
 
 UNPOLLED = "packets wait in the queue until it is full; the rest is dropped by the card or by the guest, not by OVS"
 DISCONNECTED = "a disconnected vhost port is a black hole: what is sent to it is lost, and no counter of OVS says so"
@@ -39,9 +37,9 @@ def polled(live: Live, _wanted: Wanted) -> Answer | None:
     """A polling thread for every queue."""
     switch = live.switch
     seen = {queue.port for queue in switch.queues}
-    unpolled = [port.name for port in switch.ports if port.kind in POLLED and not port.error and port.name not in seen]
+    unpolled = [port.name for port in switch.ports if port.polled and port.name not in seen]
     if not unpolled:
-        return holds(f"{len(switch.queues)} queues")
+        return holds(counted(len(switch.queues), "queue"))
     isolated = [poller.cpu for poller in switch.pollers if poller.isolated]
     return wrong(
         error(
@@ -132,11 +130,14 @@ def connected(live: Live, _wanted: Wanted) -> Answer | None:
     guests = [port for port in live.switch.ports if port.kind.startswith("dpdkvhostuser") and not port.error]
     if not guests:
         return None
-    # OVSDB may be late; the switch's own view of the queue decides where it has one.
-    enabled = {queue.port for queue in live.switch.queues if queue.enabled}
-    lost = [port.name for port in guests if port.status.get("status") == "disconnected" and port.name not in enabled]
+    lost = [
+        port.name
+        for port in guests
+        if port.status.get("status") == "disconnected"
+        and port.options.get("vhost-server-path") not in live.switch.connected
+    ]
     if not lost:
-        return holds(f"{len(guests)} ports")
+        return holds(counted(len(guests), "port"))
     return wrong(
         warning(
             f"no guest is connected to the ports {', '.join(lost[:8])}",
@@ -164,7 +165,7 @@ def buffers(live: Live, wanted: Wanted) -> Answer | None:
             troubles.append(_halved(live.switch, pool, expected))
         elif pool.free < pool.size * FEW:
             troubles.append(_empty(live.switch, pool))
-    return judged(troubles, f"{len(pools)} pools, {sum(pool.size for pool in pools)} buffers")
+    return judged(troubles, f"{counted(len(pools), 'pool')}, {sum(pool.size for pool in pools)} buffers")
 
 
 CHECKS = (

@@ -11,6 +11,9 @@ from ouchi.facts.reading import whole
 
 OURS, PACKAGED, ENABLED, NONE = "ours", "packaged", "enabled", "none"
 
+POLLED = ("dpdk", "dpdkvhostuserclient", "dpdkvhostuser")
+"""The types of ports whose queues polling threads poll; without such a port there are no polling threads."""
+
 _PMD = re.compile(r"pmd thread numa_id (-?[0-9]{1,4}) core_id ([0-9]{1,4}):")
 _QUEUE = re.compile(
     r"\s*port:\s*(\S+)\s+queue-id:\s*([0-9]{1,5}) \((enabled|disabled)\)(?:\s+pmd usage:\s*(?:([0-9]{1,3})|NOT AVAIL))?"
@@ -60,6 +63,11 @@ class Port:
     link: str
     options: Mapping[str, str]
 
+    @property
+    def polled(self) -> bool:
+        """True for a port that was made and whose queues polling threads poll."""
+        return self.kind in POLLED and not self.error
+
 
 @dataclass(frozen=True, slots=True)
 class Switch:
@@ -67,7 +75,9 @@ class Switch:
 
     ``whose``: ``ours``, ``packaged`` (the distribution's runs), ``enabled`` (it starts at boot but does not run) or
     ``none``. ``run`` is its run folder, ``sockets`` the folder in which guests' sockets are made; its mode and owner
-    are empty where there is no such folder. ``failed``: what did not answer, and its words.
+    are empty where there is no such folder. ``connected`` are the paths of sockets that somebody has connected to, by
+    the kernel's table: the database says ``disconnected`` of a port whose guest came while it was being made.
+    ``failed``: what did not answer, and its words.
     """
 
     whose: str = NONE
@@ -78,6 +88,7 @@ class Switch:
     sockets: str = ""
     sockets_mode: int = 0
     sockets_owner: str = ""
+    connected: frozenset[str] = frozenset()
     other_config: Mapping[str, str] = field(default_factory=dict)
     dpdk_initialized: bool = False
     dpdk_version: str = ""
@@ -108,6 +119,7 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         sockets=found.get("sockets", "").strip(),
         sockets_mode=int(mode, 8) if re.fullmatch(r"[0-7]{1,4}", mode) else 0,
         sockets_owner=owner,
+        connected=frozenset(re.findall(r"^ 03 +[0-9]+ (/.*)$", found.get("connected", ""), re.MULTILINE)),
         other_config=_map(switch.get("other_config")),
         dpdk_initialized=initialized is True,
         dpdk_version=_text(switch.get("dpdk_version")),

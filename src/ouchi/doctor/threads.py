@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from ouchi.cpulist import format_cpus
+from ouchi.doctor.asking import ONLY_ROOT, asking
 from ouchi.doctor.live import MACHINE, SWITCH, Live
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART, UP, configuring, fix_then
-from ouchi.doctor.switch import NONE
 from ouchi.doctor.tasks import Thread, listed
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, unknown, wrong
 from ouchi.errors import error, warning
+from ouchi.plan.values import counted
 from ouchi.wanted import Wanted
 
 TASKS = "/proc/*/task/*/status"
@@ -27,13 +28,16 @@ STEAL = (
 RIVALS = "whatever runs there takes the CPU from a polling thread or a vCPU for milliseconds at a time"
 
 
+@asking(daemon=True)
 def polling(live: Live, wanted: Wanted) -> Answer | None:
     """One polling thread on each CPU of the pool, and nowhere else."""
     threads = _of_switch(live)
-    if isinstance(threads, Answer) or threads is None:
-        return threads
     pool = wanted.plan.pools.pmd
     own = {cpu: thread for thread in threads if (cpu := thread.pmd) is not None}
+    if not own and "tables" in live.switch.failed:
+        return unknown(ONLY_ROOT if not live.root else live.switch.failed["tables"])
+    if not own and not any(port.polled for port in live.switch.ports):
+        return holds("none: no port needs one yet")
     troubles = [_moved(cpu, thread) for cpu, thread in sorted(own.items()) if thread.cpus != (cpu,)]
     absent, extra = set(pool) - own.keys(), own.keys() - set(pool)
     if absent or extra:
@@ -52,11 +56,10 @@ def polling(live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, f"one on each of {format_cpus(pool)}")
 
 
+@asking(daemon=True)
 def others(live: Live, wanted: Wanted) -> Answer | None:
     """The switch's other threads: within the host's pool."""
     threads = _of_switch(live)
-    if isinstance(threads, Answer) or threads is None:
-        return threads
     quiet, host = set(wanted.plan.isolated), wanted.plan.pools.host
     if not quiet:
         return None
@@ -64,11 +67,11 @@ def others(live: Live, wanted: Wanted) -> Answer | None:
     if not wandering:
         return holds(f"within {format_cpus(host)}")
     mend = Mend(
-        f"{len(wandering)} threads of ovs-vswitchd on CPUs {format_cpus(host)}",
+        f"{counted(len(wandering), 'thread')} of ovs-vswitchd on CPUs {format_cpus(host)}",
         commands=tuple(("taskset", "-pc", format_cpus(host), str(thread.tid)) for thread in wandering),
     )
     finding = warning(
-        f"{len(wandering)} threads of ovs-vswitchd may run on CPUs of polling threads and pinned vCPUs",
+        f"{counted(len(wandering), 'thread')} of ovs-vswitchd may run on CPUs of polling threads and pinned vCPUs",
         where=f"/proc/{live.switch.pid}/task",
         found=listed(_kind(thread.name) for thread in wandering),
         expected=f"within {format_cpus(host)}",
@@ -96,7 +99,7 @@ def vcpus(live: Live, wanted: Wanted) -> Answer | None:
 
     astray = [thread for thread in threads if not placed(thread)]
     if not astray:
-        return holds(f"{len(threads)} vCPUs")
+        return holds(counted(len(threads), "vCPU"))
     return wrong(
         error(
             "vCPUs are not where the plan has them",
@@ -149,10 +152,9 @@ def rivals(live: Live, wanted: Wanted) -> Answer | None:
     programs = {one.pid for one in found}
     return wrong(
         warning(
-            f"{len(found)} threads of {len(programs)} other programs may run on the CPUs {format_cpus(quiet)}",
+            f"{counted(len(found), 'thread')} of {counted(len(programs), 'other program')} may run on the CPUs {format_cpus(quiet)}",
             where=TASKS,
-            found=listed(one.name for one in found if one.pid == one.tid or one.pid not in programs)
-            or listed(one.name for one in found),
+            found=listed(one.name for one in found),
             expected="polling threads and vCPUs only",
             remedy=APPLY_RESTART,
             why=RIVALS,
@@ -169,12 +171,9 @@ CHECKS = (
 )
 
 
-def _of_switch(live: Live) -> list[Thread] | Answer | None:
-    """The threads of ovs-vswitchd; the answer where they cannot be seen, None where there is no Open vSwitch."""
-    if live.switch.whose == NONE:
-        return None
-    found = [thread for thread in live.threads if thread.pid == live.switch.pid]
-    return found or unknown("ovs-vswitchd does not run")
+def _of_switch(live: Live) -> list[Thread]:
+    """The threads of ovs-vswitchd."""
+    return [thread for thread in live.threads if thread.pid == live.switch.pid]
 
 
 def _moved(cpu: int, thread: Thread) -> Trouble:
