@@ -8,14 +8,15 @@ A case is a folder with a ``case.yaml``:
 - ``site``: another site, as text;
 - ``changes``: in the printed text of a reading, a section's ``old`` text and the ``new`` one in its place;
 - ``finds``: every finding, by check, with what is to be said; ``unknown``: the checks that could not be asked;
-- ``recorded``: the text was printed by a real machine and is in the folder; nothing of the above is made.
+- ``recorded``: the text was printed by a real machine and is in the folder; the value is the case of
+  ``tests/cases/hosts`` that was recorded on its like.
 """
 
 from __future__ import annotations
 
 import json
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ruamel.yaml import YAML
 
 from ouchi.cpulist import format_cpus
 from ouchi.doctor.live import Live, parse_live
-from ouchi.facts import Facts, collect
+from ouchi.facts import Facts, HugepagePool, collect
 from ouchi.instance import Instance
 from ouchi.plan import Plan, make_plan
 from ouchi.plan.mempools import shared_mbufs
@@ -35,6 +36,7 @@ from ouchi.site import load_site
 from ouchi.wanted import Wanted
 from tests.hosts import build
 from tests.hosts.description import load_plain
+from tests.plans import wanted_of
 
 CASES = Path(__file__).parent / "cases" / "doctor"
 INSTANCE = Instance()
@@ -68,11 +70,12 @@ def case(name: str) -> Case:
     folder = CASES / name
     told = _yaml(folder / "case.yaml")
     if told.get("recorded"):
-        wanted, texts = _recorded(folder, told)
-        live = parse_live({reading: (folder / reading).read_text() for reading in texts}, INSTANCE, {})
+        wanted = _up(told["recorded"])
+        texts = {path.name: path.read_text() for path in folder.iterdir() if path.name != "case.yaml"}
+        live = parse_live(texts, INSTANCE, {})
     else:
         wanted = wanted_for(told.get("host", {}), told.get("site", ""))
-        made = healthy(wanted, told.get("host", {}))
+        made = healthy(wanted)
         for change in told.get("changes", ()):
             _change(made, change)
         live = parse_live(printed(made), INSTANCE, told.get("missing", {}))
@@ -87,10 +90,14 @@ def printed(texts: Texts) -> dict[str, str]:
     }
 
 
-def _recorded(folder: Path, told: dict[str, Any]) -> tuple[Wanted, list[str]]:
-    return wanted_for(told.get("host", {}), told.get("site", "")), sorted(
-        path.name for path in folder.iterdir() if path.name in ("machine", "samples", "switch")
+def _up(name: str) -> Wanted:
+    """A recorded host as it is once ``up`` has set its hugepages aside."""
+    wanted = wanted_of(name)
+    pools = {need.node: HugepagePool(need.size_kib, need.count, 0) for need in wanted.plan.hugepages}
+    memory = tuple(
+        replace(node, hugepages=(pools[node.node],)) if node.node in pools else node for node in wanted.facts.memory
     )
+    return replace(wanted, facts=replace(wanted.facts, memory=memory))
 
 
 def wanted_for(changes: dict[str, Any], site_text: str = "") -> Wanted:
@@ -142,17 +149,17 @@ def _yaml(file: Path) -> dict[str, Any]:
 # --- a host on which all is well
 
 
-def healthy(wanted: Wanted, changes: dict[str, Any]) -> Texts:
+def healthy(wanted: Wanted) -> Texts:
     """What the scripts print where everything is as planned and the distribution's Open vSwitch runs."""
     facts, plan = wanted.facts, wanted.plan
     return {
-        "machine": _machine(wanted, facts, plan),
+        "machine": _machine(facts, plan),
         "samples": _samples(facts, plan),
         "switch": _switch(wanted, plan),
     }
 
 
-def _machine(wanted: Wanted, facts: Facts, plan: Plan) -> dict[str, str]:
+def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
     online = [cpu.id for cpu in facts.cpus if cpu.online]
     cpu = [
         f"isolated:{format_cpus(cpu.id for cpu in facts.cpus if cpu.isolated)}",

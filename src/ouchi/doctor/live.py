@@ -31,6 +31,9 @@ PACKAGED = "/run/openvswitch"
 MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 """The three readings, by which a check says what it needs."""
 
+FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
+"""The section that each reading begins with."""
+
 _STATE = re.compile(r"cpu([0-9]{1,4})/cpuidle/state([0-9]{1,2})/(name|latency|disable)")
 _IRQ = re.compile(r"([0-9]{1,7})/(smp_affinity_list|effective_affinity_list)")
 _MASK = re.compile(r"[0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{1,8})*")
@@ -129,6 +132,8 @@ def _run(machine: Machine, script: str, *words: str) -> str:
 def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[str, str]) -> Live:
     """The live state from what the scripts printed, by reading. Any text is fine."""
     host, samples, switch = (sections(texts.get(name, "")) for name in (MACHINE, SAMPLES, SWITCH))
+    read = {MACHINE: host, SAMPLES: samples, SWITCH: switch}
+    silent = {name: "its script printed nothing" for name, key in FIRST.items() if key not in read[name]}
     cpu = values(host.get("cpu", ""))
     begin, end = (_uptime(samples.get(f"uptime {name}", "")) for name in ("before", "after"))
     first, last = (_throttles(samples.get(f"throttled {name}", "")) for name in ("before", "after"))
@@ -137,7 +142,7 @@ def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[st
     irqs = values(host.get("affinities", ""))
     root = host.get("user", "").strip() == "0"
     return Live(
-        missing=missing,
+        missing=silent | dict(missing),
         root=root,
         seconds=max(0.0, end - begin),
         before=parse_interrupts(samples.get("interrupts before", "")),

@@ -34,7 +34,7 @@ def _headline(diagnosis: Diagnosis) -> Text:
     }
     said = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count]
     held, open_checks = len(diagnosis.in_state(State.OK)), len(diagnosis.in_state(State.UNKNOWN))
-    said.append(f"{held} checks hold")
+    said.append(f"{held} check{' holds' if held == 1 else 's hold'}")
     if open_checks:
         said.append(f"{open_checks} could not be asked")
     verdict, style = {0: ("healthy", "green"), 4: ("warnings", "yellow"), 1: ("failures", "red")}[diagnosis.status]
