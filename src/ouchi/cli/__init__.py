@@ -18,7 +18,7 @@ from ouchi.errors import Finding, OuchiError, Severity
 
 EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
 ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,
-130 interrupted."""
+4 warnings only (doctor), 130 interrupted."""
 
 _commands = LazyGroup(
     name="ouchi",
