@@ -9,7 +9,6 @@ from ouchi.doctor.live import Live, gather
 from ouchi.doctor.values import Answer, Check, Checked, Diagnosis, Mend, Mended, State, Trouble, unknown
 from ouchi.instance import Instance
 from ouchi.machine import Machine
-from ouchi.plan import Plan
 from ouchi.status import kept_site
 from ouchi.wanted import Wanted, read_wanted
 
@@ -59,7 +58,7 @@ def diagnose(live: Live, wanted: Wanted) -> Diagnosis:
         for check in CHECKS
         if (answer := _asked(check, live, wanted)) is not None
     ]
-    return Diagnosis(labels_of(wanted.plan), tuple(checked))
+    return Diagnosis(labels_of(wanted), tuple(checked))
 
 
 def site_of(machine: Machine, instance: Instance, default: str) -> str:
@@ -68,9 +67,14 @@ def site_of(machine: Machine, instance: Instance, default: str) -> str:
     return kept if machine.exists(instance.ovs) and machine.exists(kept) else default
 
 
-def labels_of(plan: Plan) -> tuple[str, ...]:
+def labels_of(wanted: Wanted) -> tuple[str, ...]:
     """What must stand beside it."""
-    return ("overlapped: polling threads share their CPU, so isolation is not asked for",) if plan.overlapped else ()
+    labels = []
+    if wanted.new:
+        labels.append(f"there is no {wanted.site_file}: the plan is the one that ouchi up would write")
+    if wanted.plan.overlapped:
+        labels.append("overlapped: polling threads share their CPU, so isolation is not asked for")
+    return tuple(labels)
 
 
 def _asked(check: Check, live: Live, wanted: Wanted) -> Answer | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ouchi.doctor.live import MACHINE, Live
-from ouchi.doctor.remedies import APPLY
-from ouchi.doctor.values import Answer, Check, Trouble, judged
+from ouchi.doctor.remedies import APPLY, APPLY_RESTART
+from ouchi.doctor.values import Answer, Check, Trouble, judged, wrong
 from ouchi.errors import error, info, warning
 from ouchi.facts import Nic
 from ouchi.plan import NicPlan
@@ -16,6 +17,8 @@ from ouchi.wanted import Wanted
 DEVICES = "/sys/bus/pci/devices"
 HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
 """Drivers that leave an IOMMU group to VFIO (vfio_dev_viable in drivers/vfio/vfio_main.c)."""
+
+_ADDRESS = re.compile(r"0000:([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 UNBOUND = "DPDK cannot drive a card that the kernel drives: nothing goes in or out there"
 GROUP = "VFIO opens whole groups: while another function of it is with the kernel, the port cannot be made"
@@ -69,6 +72,17 @@ def groups(live: Live, wanted: Wanted) -> Answer | None:
     cards = [(plan, nic) for plan, nic in _cards(wanted, OVS) if not plan.dpdk.bifurcated]
     if not cards:
         return None
+    if not wanted.facts.boot.iommu:
+        return wrong(
+            error(
+                f"vfio-pci cannot have the cards {', '.join(_name(plan) for plan, _ in cards)}: there is no IOMMU",
+                where="/sys/kernel/iommu_groups",
+                found=wanted.facts.boot.iommu_reason,
+                expected="on",
+                remedy=f"switch VT-d, AMD-Vi or IOMMU on in the firmware's setup, and: {APPLY_RESTART}",
+                why=UNBOUND,
+            )
+        )
     ours = {plan.address for plan, _ in cards}
     troubles = []
     for plan, nic in cards:
@@ -148,7 +162,7 @@ def owners(live: Live, wanted: Wanted) -> Answer | None:
         return None
     troubles = []
     for plan, nic in cards:
-        names = {word for word in (plan.name.lower(), nic.name.lower(), nic.mac.lower()) if word}
+        names = {word for word in (plan.name.lower(), nic.mac.lower(), *likely_names(nic)) if word}
         files = [path for path, words in live.networking.items() if names & words]
         if files and not plan.dpdk.bifurcated:
             troubles.append(
@@ -156,7 +170,8 @@ def owners(live: Live, wanted: Wanted) -> Answer | None:
                     warning(
                         f"the card {_name(plan)} is for DPDK, but the network configuration names it too",
                         where=files[0],
-                        found=", ".join(sorted(names)) + (f"; also in {', '.join(files[1:4])}" if files[1:] else ""),
+                        found=", ".join(sorted(names & live.networking[files[0]]))
+                        + (f"; also in {', '.join(files[1:4])}" if files[1:] else ""),
                         expected="no file that names it",
                         remedy=f"take {_name(plan)} out of {files[0]}",
                         why=TAKEN,
@@ -206,6 +221,19 @@ def _cards(wanted: Wanted, role: str) -> Iterator[tuple[NicPlan, Nic]]:
         nic = next((nic for nic in wanted.facts.nics if nic.address == plan.address), None)
         if plan.role == role and nic:
             yield plan, nic
+
+
+def likely_names(nic: Nic) -> tuple[str, ...]:
+    """The names that systemd gives a card by its place on the bus (systemd.net-naming-scheme(7)).
+
+    A card that VFIO has shows no name. Those by a slot's or the mainboard's number cannot be told from the address.
+    """
+    match = _ADDRESS.fullmatch(nic.address)
+    if nic.name or not match:
+        return (nic.name.lower(),)
+    bus, slot, function = (int(number, 16) for number in match.groups())
+    whole = (f"enp{bus}s{slot}",) if function == 0 else ()
+    return (f"enp{bus}s{slot}f{function}", f"enp{bus}s{slot}f{function}np{function}", *whole)
 
 
 def _name(plan: NicPlan) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from ouchi.cpulist import format_cpus
 from ouchi.doctor.asking import ONLY_ROOT, asking
 from ouchi.doctor.live import MACHINE, SWITCH, Live
-from ouchi.doctor.remedies import APPLY, APPLY_RESTART, UP, configuring, fix_then
+from ouchi.doctor.remedies import APPLY, APPLY_RESTART, FIX, UP, configuring, fix_then
 from ouchi.doctor.tasks import Thread, listed
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, unknown, wrong
 from ouchi.errors import error, warning
@@ -182,7 +182,7 @@ def _moved(cpu: int, thread: Thread) -> Trouble:
         where=f"/proc/{thread.pid}/task/{thread.tid}/status",
         found=f"Cpus_allowed_list: {format_cpus(thread.cpus)}",
         expected=str(cpu),
-        remedy=fix_then("nothing else moves it; tuned and scripts with taskset are the usual cause"),
+        remedy=f"{FIX}; what moved it is most often tuned, or a script with taskset",
         why=ELSEWHERE,
     )
     mend = Mend(f"the polling thread back on CPU {cpu}", commands=(("taskset", "-pc", str(cpu), str(thread.tid)),))
