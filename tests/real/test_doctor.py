@@ -185,7 +185,7 @@ def test_without_root_it_says_what_it_does_not_know(up: Lab) -> None:
     assert findings(said) == {}
     unknown = {check["check"]: check["found"] for check in said["checks"] if check["state"] == "unknown"}
     assert "only root may ask Open vSwitch" in unknown["every queue is polled"]
-    assert {"its settings are the plan's", "packet buffers were not halved"} <= unknown.keys()
+    assert {"Open vSwitch's settings are the plan's", "packet buffers were not halved"} <= unknown.keys()
 
 
 def test_a_switch_that_has_ended_is_named_and_up_brings_it_back(up: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -173,17 +174,19 @@ def test_a_diagnosis_for_people() -> None:
     told = case("clock-may-fall")
     said = doctor_text(diagnose(told.live, told.wanted), width=100, colour=False)
     assert said.splitlines()[0] == "warnings: 1 warning, 45 checks hold"
-    assert "cpus        !  the clock of the CPUs 2,8 may fall" in said
-    assert "✔  4 hold: no deep sleep (at most C1 on 1-5,7-11);" in said
+    assert re.search(
+        r"^cpus +! +the clock of the CPUs 2,8 may fall +governor powersave, schedutil$", said, re.MULTILINE
+    )
+    assert re.search(r"^ +✔ +no deep sleep +at most C1 on 1-5,7-11$", said, re.MULTILINE)
     assert "  why:      a slower clock means fewer packets a second" in said
     assert "  next:     ouchi doctor --fix (until the next start); for good: ouchi apply" in said
 
 
 def test_what_is_not_known_for_one_reason_is_one_line() -> None:
     told = case("without-root")
-    said = " ".join(doctor_text(diagnose(told.live, told.wanted), width=100, colour=False).split())
-    assert said.count("only root may ask Open vSwitch: sudo ouchi doctor") == 1
-    assert "not known: DPDK is initialised; its settings are the plan's;" in said
+    said = doctor_text(diagnose(told.live, told.wanted), width=1000, colour=False)
+    (line,) = [line for line in said.splitlines() if "only root may ask Open vSwitch" in line]
+    assert "?  DPDK is initialised; Open vSwitch's settings are the plan's;" in line
 
 
 @pytest.mark.parametrize(

@@ -166,10 +166,10 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
 
 CHECKS = (
     Check("interrupts", "no device interrupts arrive on isolated CPUs", came, (SAMPLES,)),
-    Check("interrupts", "the kernel seldom interrupts them", between, (SAMPLES, MACHINE)),
-    Check("interrupts", "no interrupt may go there", allowed, (MACHINE, SAMPLES)),
-    Check("interrupts", "those of new devices go elsewhere", default, (MACHINE,)),
-    Check("interrupts", "irqbalance keeps off them", balancer, (MACHINE,)),
+    Check("interrupts", "the kernel seldom interrupts isolated CPUs", between, (SAMPLES, MACHINE)),
+    Check("interrupts", "no interrupt may go to isolated CPUs", allowed, (MACHINE, SAMPLES)),
+    Check("interrupts", "interrupts of new devices go elsewhere", default, (MACHINE,)),
+    Check("interrupts", "irqbalance keeps off isolated CPUs", balancer, (MACHINE,)),
 )
 
 

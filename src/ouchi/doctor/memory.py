@@ -97,9 +97,9 @@ def default_size(live: Live, wanted: Wanted) -> Answer | None:
 
 CHECKS = (
     Check("memory", "each node has the planned hugepages", pages, ()),
-    Check("memory", "they are set aside at boot", at_boot, ()),
-    Check("memory", "a hugetlbfs is mounted for their size", mounts, (MACHINE,)),
-    Check("memory", "their default size is as planned", default_size, (MACHINE,)),
+    Check("memory", "hugepages are set aside at boot", at_boot, ()),
+    Check("memory", "a hugetlbfs is mounted for hugepages of the planned size", mounts, (MACHINE,)),
+    Check("memory", "hugepages have the planned default size", default_size, (MACHINE,)),
 )
 
 

@@ -207,11 +207,11 @@ def links(_live: Live, wanted: Wanted) -> Answer | None:
 
 CHECKS = (
     Check("nics", "cards are bound as planned", bound, (MACHINE,)),
-    Check("nics", "their IOMMU groups are viable", groups, (MACHINE,)),
+    Check("nics", "cards' IOMMU groups are viable", groups, (MACHINE,)),
     Check("nics", "virtual functions are as planned", functions, (MACHINE,)),
-    Check("nics", "their PCIe links are whole", slots, ()),
-    Check("nics", "nobody else wants them", owners, (MACHINE,)),
-    Check("nics", "they have a link", links, ()),
+    Check("nics", "cards' PCIe links are whole", slots, ()),
+    Check("nics", "nobody else wants the cards", owners, (MACHINE,)),
+    Check("nics", "cards have a link", links, ()),
 )
 
 

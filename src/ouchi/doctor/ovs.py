@@ -230,10 +230,10 @@ def sockets(live: Live, _wanted: Wanted) -> Answer | None:
 
 CHECKS = (
     Check("ovs", "ovs-vswitchd runs", daemon, (SWITCH, MACHINE)),
-    Check("ovs", "it is the one with DPDK", program, (SWITCH,)),
+    Check("ovs", "ovs-vswitchd is the one with DPDK", program, (SWITCH,)),
     Check("ovs", "DPDK is initialised", dpdk, (SWITCH,)),
-    Check("ovs", "its settings are the plan's", settings, (SWITCH,)),
-    Check("ovs", "nothing else is set that loses packets", extras, (SWITCH,)),
+    Check("ovs", "Open vSwitch's settings are the plan's", settings, (SWITCH,)),
+    Check("ovs", "no other setting loses packets", extras, (SWITCH,)),
     Check("ovs", "bridges are in the userspace datapath", bridges, (SWITCH,)),
     Check("ovs", "every port could be made", ports, (SWITCH,)),
     Check("ovs", "guests' sockets can be made", sockets, (SWITCH,)),

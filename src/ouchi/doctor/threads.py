@@ -164,7 +164,7 @@ def rivals(live: Live, wanted: Wanted) -> Answer | None:
 
 CHECKS = (
     Check("threads", "each polling thread has its CPU", polling, (MACHINE, SWITCH)),
-    Check("threads", "ovs-vswitchd's other threads keep off them", others, (MACHINE, SWITCH)),
+    Check("threads", "ovs-vswitchd's other threads keep off isolated CPUs", others, (MACHINE, SWITCH)),
     Check("threads", "each vCPU has its CPU", vcpus, (MACHINE,)),
     Check("threads", "QEMU's own threads are on the shared pool", emulators, (MACHINE,)),
     Check("threads", "nobody else may run on isolated CPUs", rivals, (MACHINE, SWITCH)),

@@ -134,7 +134,7 @@ def qemu(live: Live, _wanted: Wanted) -> Answer | None:
 
 CHECKS = (
     Check("versions", "DPDK has no fault that is known here", dpdk, (SWITCH,)),
-    Check("versions", "nor have the kernel's drivers", kernel, (MACHINE,)),
+    Check("versions", "the kernel's drivers have no fault that is known here", kernel, (MACHINE,)),
     Check("versions", "firmware and driver were tested together", firmware, ()),
     Check("versions", "QEMU knows vhost-user", qemu, (MACHINE, SWITCH)),
 )

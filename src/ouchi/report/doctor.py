@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 
 from rich import box
@@ -42,40 +43,37 @@ def _headline(diagnosis: Diagnosis) -> Text:
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    """What is wrong and what is not known line by line, what holds in one line for each subject."""
+    """Each subject with what is wrong first, then what is not known, then what holds, with what was found."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
     table.add_column("subject", style="dim", no_wrap=True)
     table.add_column("mark", no_wrap=True)
-    table.add_column("said", overflow="fold")
+    table.add_column("check", overflow="fold")
+    table.add_column("found", overflow="fold", style="dim")
     for subject, group in groupby(diagnosis.checks, key=lambda check: check.subject):
-        checks = list(group)
         shown = subject
-        for mark, style, said in _lines(checks):
-            table.add_row(shown, Text(mark, style=style), said)
+        for mark, style, said, found in _lines(list(group)):
+            table.add_row(shown, Text(mark, style=style), Text(said), Text(found))
             shown = ""
         table.add_section()
     return table
 
 
-def _lines(checks: list[Checked]) -> list[tuple[str, str, Text]]:
-    lines = []
+def _lines(checks: list[Checked]) -> Iterator[tuple[str, str, str, str]]:
+    """Mark, its colour, what is said, what was found."""
     for check in checks:
         for trouble in check.answer.troubles:
-            severity = trouble.finding.severity
-            lines.append((MARKS[severity], COLOURS[severity], Text(trouble.finding.claim)))
+            finding = trouble.finding
+            yield MARKS[finding.severity], COLOURS[finding.severity], finding.claim, finding.found
     # Many things are not known for one reason, such as who asks.
-    reasons = dict.fromkeys(check.answer.found for check in checks if check.answer.state is State.UNKNOWN)
-    for reason in reasons:
-        names = [check.name for check in checks if (check.answer.state, check.answer.found) == (State.UNKNOWN, reason)]
-        lines.append(("?", "yellow", Text.assemble(f"not known: {'; '.join(names)}", (f" ({reason})", "dim"))))
-    held = [check for check in checks if check.answer.state is State.OK]
-    if held:
-        said = Text(f"{len(held)} hold{'s' if len(held) == 1 else ''}: ")
-        for number, check in enumerate(held):
-            said.append("; " if number else "").append(check.name)
-            said.append(f" ({check.answer.found})" if check.answer.found else "", "dim")
-        lines.append(("✔", "green", said))
-    return lines
+    reasons: dict[str, list[str]] = {}
+    for check in checks:
+        if check.answer.state is State.UNKNOWN:
+            reasons.setdefault(check.answer.found, []).append(check.name)
+    for reason, names in reasons.items():
+        yield "?", "yellow", "; ".join(names), reason
+    for check in checks:
+        if check.answer.state is State.OK:
+            yield "✔", "green", check.name, check.answer.found
 
 
 def _mended(mended: Mended) -> Text:
