@@ -180,7 +180,6 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
     return {
         "user": "0",
         "grub": f"\tlinux /boot/vmlinuz root=/dev/vda1 ro {' '.join(plan.kernel_args)}",
-        "ours": "",
         "kernel": "Ubuntu 6.8.0-57.59-generic 6.8.12",
         "cpu": "\n".join(cpu),
         "latency": "  2000000000",

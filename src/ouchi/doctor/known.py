@@ -61,7 +61,7 @@ VHOST_CHECKSUM = Fault(
 )
 """Distributions that mend it without another release number (Ubuntu's 23.11) are left out."""
 
-AF_PACKET_UNCOUNTED = Range((), (25, 3))
+AF_PACKET_COUNTS = (25, 3)
 AF_PACKET_SOURCE = "DPDK 25.03, drivers/net/af_packet: PACKET_STATISTICS are read since"
 
 I40E_FILTERS = Fault(

@@ -64,8 +64,8 @@ class Irqbalance:
 class Live:
     """What a host is doing, as far as it could be read. ``missing``: readings that failed, and why.
 
-    ``seconds`` lie between ``before`` and ``after``. ``grub`` are the words of the boot loader's own kernel lines,
-    ``ours`` whether ouchi's file for them is there. ``nohz_full`` and ``isolated`` are the kernel's lists.
+    ``seconds`` lie between ``before`` and ``after``. ``grub`` are the words of the boot loader's own kernel lines, None
+    where they cannot be read. ``nohz_full`` and ``isolated`` are the kernel's lists.
     ``latency_us``: what programs ask idle states to keep to, None when only root may see it. ``mounted`` are the page
     sizes in KiB that have a hugetlbfs. ``affinities`` are IRQs' by number, ``effective`` where the kernel really
     sends them. ``vfs`` are ``ip link``'s virtual functions by interface; ``networking`` the interfaces and addresses
@@ -81,7 +81,6 @@ class Live:
     throttling: Mapping[int, int] = field(default_factory=dict)
     kernel: str = ""
     grub: frozenset[str] | None = None
-    ours: bool = False
     isolated: tuple[int, ...] = ()
     nohz_full: tuple[int, ...] = ()
     offline: tuple[int, ...] = ()
@@ -150,8 +149,7 @@ def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[st
         throttled=last,
         throttling={number: count - first.get(number, count) for number, count in last.items()},
         kernel=host.get("kernel", "").strip(),
-        grub=_grub(host.get("grub", ""), host.get("ours", "")),
-        ours=bool(host.get("ours", "").strip()),
+        grub=_grub(host.get("grub", "")),
         isolated=cpus_of(cpu.get("isolated", "")),
         nohz_full=cpus_of(cpu.get("nohz_full", "")),
         offline=cpus_of(cpu.get("offline", "")),
@@ -226,10 +224,10 @@ def _throttles(text: str) -> dict[int, int]:
     return found
 
 
-def _grub(lines: str, ours: str) -> frozenset[str] | None:
-    """The words of the kernel lines of the boot loader; None where they cannot be read."""
+def _grub(lines: str) -> frozenset[str] | None:
+    """The words of the kernel lines of the boot loader, of all its entries together."""
     words = frozenset(word for line in lines.split("\n") for word in parse_parameters(line))
-    return words if lines.strip() or ours.strip() else None
+    return words or None
 
 
 def _idle(cpu: Mapping[str, str]) -> dict[int, tuple[Idle, ...]]:

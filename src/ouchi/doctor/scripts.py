@@ -33,7 +33,6 @@ MACHINE = (
     + """\
 section user; id -u
 section grub; grep -hE '^[[:space:]]*linux' /boot/grub/grub.cfg
-section ours; grep -h . /etc/default/grub.d/90-ouchi.cfg
 section kernel; cat /proc/version_signature || cat /proc/version
 section cpu; cd /sys/devices/system/cpu
 printf '%s\\n' isolated nohz_full offline smt/control cpu[0-9]*/cpufreq/scaling_governor \\

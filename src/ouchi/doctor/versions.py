@@ -39,14 +39,14 @@ def dpdk(live: Live, wanted: Wanted) -> Answer | None:
             )
         )
     packets = [port.name for port in live.switch.ports if "net_af_packet" in port.options.get("dpdk-devargs", "")]
-    if packets and version < known.AF_PACKET_UNCOUNTED.until:
+    if packets and version < known.AF_PACKET_COUNTS:
         troubles.append(
             Trouble(
                 info(
                     f"what is lost at the ports {', '.join(packets[:6])} is counted nowhere",
                     where="ovs-vsctl get Interface PORT options:dpdk-devargs",
                     found=f"net_af_packet in {said}",
-                    expected=f"DPDK {_text(known.AF_PACKET_UNCOUNTED.until)} or later ({known.AF_PACKET_SOURCE})",
+                    expected=f"DPDK {_text(known.AF_PACKET_COUNTS)} or later ({known.AF_PACKET_SOURCE})",
                     remedy="believe the other end's counters",
                     why="its driver does not ask the kernel what the socket's ring dropped",
                 )
