@@ -19,8 +19,8 @@ def running(live: Live) -> bool:
     return live.switch.whose not in (NONE, ENABLED) and any(thread.pid == live.switch.pid for thread in live.threads)
 
 
-def asking(part: str = "", *, daemon: bool = False) -> Callable[[Look], Look]:
-    """A check that means nothing without Open vSwitch, and cannot be made where ``part`` of it did not answer.
+def asking(*parts: str, daemon: bool = False) -> Callable[[Look], Look]:
+    """A check that means nothing without Open vSwitch, and cannot be made where one of ``parts`` did not answer.
 
     ``daemon``: it is ovs-vswitchd that is asked, and not the database.
     """
@@ -33,8 +33,8 @@ def asking(part: str = "", *, daemon: bool = False) -> Callable[[Look], Look]:
                 return None
             if daemon and not running(live):
                 return unknown(NOT_RUNNING)
-            if part in switch.failed:
-                return unknown(switch.failed[part] if live.root else ONLY_ROOT)
+            if silent := [part for part in parts if part in switch.failed]:
+                return unknown(switch.failed[silent[0]] if live.root else ONLY_ROOT)
             return look(live, wanted)
 
         return asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ouchi.doctor.asking import NOT_RUNNING, asking, running
 from ouchi.doctor.live import MACHINE, SWITCH, Live
-from ouchi.doctor.remedies import LOGS, UP, configuring, fix_then
+from ouchi.doctor.remedies import LOGS, UP, configuring, fix_then, vsctl
 from ouchi.doctor.switch import NONE, OURS, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, unknown, wrong
 from ouchi.errors import error, warning
@@ -121,7 +121,7 @@ def extras(live: Live, _wanted: Wanted) -> Answer | None:
                 where=f"ovs-vsctl get Open_vSwitch . other_config:{key}",
                 found=value,
                 expected="not set",
-                remedy=f"ovs-vsctl remove Open_vSwitch . other_config {key}, then restart ovs-vswitchd",
+                remedy=f"{vsctl(switch)} remove Open_vSwitch . other_config {key}, then restart ovs-vswitchd",
                 why=HARMFUL[key],
             )
         )

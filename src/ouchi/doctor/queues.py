@@ -7,7 +7,7 @@ from collections import defaultdict
 from ouchi.cpulist import format_cpus
 from ouchi.doctor.asking import asking
 from ouchi.doctor.live import SWITCH, Live
-from ouchi.doctor.remedies import LOGS, UP, configuring, control, fix_then
+from ouchi.doctor.remedies import LOGS, UP, configuring, control, fix_then, vsctl
 from ouchi.doctor.switch import OURS, Pool, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, wrong
 from ouchi.errors import error, info, warning
@@ -32,7 +32,7 @@ HALVED = (
 )
 
 
-@asking("queues", daemon=True)
+@asking("tables", "queues", daemon=True)
 def polled(live: Live, _wanted: Wanted) -> Answer | None:
     """A polling thread for every queue."""
     switch = live.switch
@@ -49,7 +49,7 @@ def polled(live: Live, _wanted: Wanted) -> Answer | None:
             if isolated
             else "no queue of theirs",
             expected="every queue at a polling thread",
-            remedy="ovs-vsctl set Open_vSwitch . other_config:pmd-rxq-isolate=false" if isolated else LOGS,
+            remedy=_not_isolated(switch) if isolated else LOGS,
             why=UNPOLLED,
         )
     )
@@ -90,7 +90,7 @@ def isolated(live: Live, _wanted: Wanted) -> Answer | None:
             where=SHOW,
             found="isolated : true",
             expected="pmd-rxq-isolate=false, so that they go on to poll guests' ports",
-            remedy="ovs-vsctl set Open_vSwitch . other_config:pmd-rxq-isolate=false",
+            remedy=_not_isolated(live.switch),
             why=UNPOLLED if everybody else "the others poll all that is not pinned, and are full sooner",
         )
     )
@@ -150,7 +150,7 @@ def connected(live: Live, _wanted: Wanted) -> Answer | None:
     )
 
 
-@asking("mempools", daemon=True)
+@asking("tables", "mempools", daemon=True)
 def buffers(live: Live, wanted: Wanted) -> Answer | None:
     """As many packet buffers in each pool as OVS's own arithmetic asks for."""
     pools = live.switch.pools
@@ -176,6 +176,10 @@ CHECKS = (
     Check("ovs", "guests' ports have a guest", connected, (SWITCH,)),
     Check("ovs", "packet buffers were not halved", buffers, (SWITCH,)),
 )
+
+
+def _not_isolated(switch: Switch) -> str:
+    return f"{vsctl(switch)} set Open_vSwitch . other_config:pmd-rxq-isolate=false"
 
 
 def _halved(switch: Switch, pool: Pool, expected: int) -> Trouble:

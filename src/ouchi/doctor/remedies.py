@@ -25,3 +25,8 @@ def configuring(switch: Switch) -> str:
 def control(switch: Switch) -> str:
     """ovs-vswitchd's control socket."""
     return f"{switch.run}/ovs-vswitchd.{switch.pid}.ctl"
+
+
+def vsctl(switch: Switch) -> str:
+    """ovs-vsctl for this Open vSwitch, as a person types it."""
+    return f"ovs-vsctl --db=unix:{switch.run}/db.sock"
