@@ -174,9 +174,7 @@ def test_a_diagnosis_for_people() -> None:
     told = case("clock-may-fall")
     said = doctor_text(diagnose(told.live, told.wanted), width=100, colour=False)
     assert said.splitlines()[0] == "warnings: 1 warning, 45 checks hold"
-    assert re.search(
-        r"^cpus +! +the clock of the CPUs 2,8 may fall +governor powersave, schedutil$", said, re.MULTILINE
-    )
+    assert re.search(r"^cpus +! +the clock of CPUs 2,8 may fall +governor powersave, schedutil$", said, re.MULTILINE)
     assert re.search(r"^ +✔ +no deep sleep +at most C1 on 1-5,7-11$", said, re.MULTILINE)
     assert "  why:      a slower clock means fewer packets a second" in said
     assert "  next:     ouchi doctor --fix (until the next start); for good: ouchi apply" in said

@@ -7,7 +7,7 @@ from collections import defaultdict
 from ouchi.cpulist import format_cpus
 from ouchi.doctor.live import MACHINE, SAMPLES, Idle, Live
 from ouchi.doctor.remedies import APPLY, fix_then
-from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, wrong
+from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, named, wrong
 from ouchi.errors import info, warning
 from ouchi.plan import Style
 from ouchi.wanted import Wanted
@@ -44,11 +44,11 @@ def governor(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"{PERFORMANCE} on {format_cpus(cpus)}")
     names = sorted({live.governors[cpu] for cpu in slow})
     mend = Mend(
-        f"the governor {PERFORMANCE} on CPUs {format_cpus(slow)}",
+        f"the governor {PERFORMANCE} on {named(slow)}",
         pokes=tuple((f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor", PERFORMANCE) for cpu in slow),
     )
     finding = warning(
-        f"the clock of the CPUs {format_cpus(slow)} may fall",
+        f"the clock of {named(slow)} may fall",
         where=f"{ROOT}/cpu*/cpufreq/scaling_governor",
         found=f"governor {', '.join(names)}",
         expected=PERFORMANCE,
@@ -73,7 +73,7 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"at most C1 on {format_cpus(cpus)}")
     sleepy = sorted({cpu for found in deep.values() for cpu, _ in found})
     mend = Mend(
-        f"idle states deeper than C1 off on CPUs {format_cpus(sleepy)}",
+        f"idle states deeper than C1 off on {named(sleepy)}",
         pokes=tuple(
             (f"{ROOT}/cpu{cpu}/cpuidle/state{state.number}/disable", "1")
             for found in deep.values()
@@ -81,7 +81,7 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
         ),
     )
     finding = warning(
-        f"the CPUs {format_cpus(sleepy)} may sleep deeply",
+        f"{named(sleepy)} may sleep deeply",
         where=f"{ROOT}/cpu*/cpuidle",
         found=", ".join(
             f"{name} takes {latency} µs to leave" for name, latency in sorted(deep, key=lambda one: one[1])
@@ -100,7 +100,7 @@ def offline(live: Live, _wanted: Wanted) -> Answer:
     whose = "SMT is off" if live.smt in ("off", "forceoff") else "switched off one by one"
     return wrong(
         info(
-            f"the CPUs {format_cpus(live.offline)} are offline and in no pool",
+            f"offline and in no pool: {named(live.offline)}",
             where=f"{ROOT}/offline",
             found=whose,
             expected="all CPUs online, unless you want it so",
@@ -127,7 +127,7 @@ def siblings(_live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"polling threads have their cores alone: {format_cpus(pools.pmd)}")
     return wrong(
         warning(
-            f"polling threads share physical cores with other work: CPUs {format_cpus(sharing)}",
+            f"polling threads share physical cores with other work: {named(sharing)}",
             where=f"{ROOT}/cpu*/topology/core_cpus_list",
             found="; ".join(f"CPU {cpu} with {format_cpus(mates)}" for cpu, mates in sharing.items()),
             expected="every thread of their cores in the pmd pool, or idle",
@@ -150,9 +150,9 @@ def heat(live: Live, wanted: Wanted) -> Answer | None:
     say = warning if now else info
     return wrong(
         say(
-            f"the CPUs {format_cpus(now)} are being slowed because they are too hot"
+            f"being slowed because it is too hot: {named(now)}"
             if now
-            else f"the CPUs {format_cpus(ever)} were slowed because they were too hot",
+            else f"slowed because it was too hot: {named(ever)}",
             where=f"{ROOT}/cpu*/thermal_throttle",
             found=f"up to {most} times since the machine was started"
             + (f", {max(live.throttling.values())} in the last {live.seconds:g} s" if now else ""),

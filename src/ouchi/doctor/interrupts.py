@@ -8,7 +8,7 @@ from ouchi.cpulist import format_cpus
 from ouchi.doctor.counts import Arrived, arrived
 from ouchi.doctor.live import MACHINE, SAMPLES, Live, mask_cpus
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART, fix_then
-from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, unknown, wrong
+from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, named, unknown, wrong
 from ouchi.errors import info, warning
 from ouchi.facts.reading import cpus_of
 from ouchi.plan.values import counted, mask
@@ -45,13 +45,15 @@ def came(live: Live, wanted: Wanted) -> Answer | None:
     found = [one for one in arrived(live.before, live.after, quiet) if one.label.isdigit()]
     if not found:
         return holds(f"none on {format_cpus(quiet)} in {live.seconds:.1f} s")
-    mend = _move(live, [int(one.label) for one in found], quiet, wanted.plan.pools.host)
+    # What the kernel places itself follows who uses the device: only other programs there can be moved.
+    movable = [int(one.label) for one in found if not _MANAGED.fullmatch(one.name)]
+    mend = _move(live, movable, quiet, wanted.plan.pools.host)
     finding = warning(
-        f"interrupts of {counted(len(found), 'device')} arrive on the CPUs {format_cpus(_cpus(found))}",
+        f"interrupts of {counted(len(found), 'device')} arrive on {named(_cpus(found))}",
         where=TABLE,
         found="; ".join(_shown(one) for one in found[:6]) + f"; in {live.seconds:.1f} s",
         expected=f"none on {format_cpus(quiet)}",
-        remedy=fix_then(APPLY_RESTART),
+        remedy=fix_then(APPLY_RESTART) if mend else APPLY_RESTART,
         why=STOPS,
     )
     return wrong(Trouble(finding, mend))
@@ -126,7 +128,7 @@ def default(live: Live, wanted: Wanted) -> Answer | None:
         why=STOPS,
     )
     mend = Mend(
-        f"interrupts of new devices go to CPUs {format_cpus(rest)}",
+        f"interrupts of new devices go to {named(rest)}",
         pokes=((f"{FOLDER}/default_smp_affinity", _grouped(mask(rest))),),
     )
     return wrong(Trouble(finding, mend))
@@ -149,7 +151,7 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"irqbalance keeps off {format_cpus(banned)}")
     cpus = format_cpus(quiet)
     finding = warning(
-        f"irqbalance may move interrupts to the CPUs {format_cpus(quiet - banned)}",
+        f"irqbalance may move interrupts to {named(quiet - banned)}",
         where=f"/proc/{live.irqbalance.pid}/environ",
         found=live.irqbalance.told or "it was told to leave no CPU alone",
         expected=f"IRQBALANCE_BANNED_CPULIST={cpus}",
@@ -186,7 +188,7 @@ def _move(live: Live, irqs: list[int], quiet: tuple[int, ...], host: tuple[int, 
         pokes.append((f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(rest)))
     if not pokes:
         return None
-    return Mend(f"{counted(len(pokes), 'interrupt')} moved off CPUs {format_cpus(quiet)}", pokes=tuple(pokes))
+    return Mend(f"{counted(len(pokes), 'interrupt')} moved off {named(quiet)}", pokes=tuple(pokes))
 
 
 def _limit(live: Live, label: str, cpu: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ouchi.cpulist import format_cpus
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY_RESTART, RESTART
-from ouchi.doctor.values import Answer, Check, holds, unknown, wrong
+from ouchi.doctor.values import Answer, Check, holds, named, unknown, wrong
 from ouchi.errors import warning
 from ouchi.facts.reading import cpus_of
 from ouchi.wanted import Wanted
@@ -45,7 +45,7 @@ def isolation(live: Live, wanted: Wanted) -> Answer | None:
         return holds(format_cpus(live.isolated))
     return wrong(
         warning(
-            f"Linux may run anything on the CPUs {format_cpus(missing)} of polling threads and pinned vCPUs",
+            f"Linux may run anything on {named(missing)} of polling threads and pinned vCPUs",
             where=ISOLATED,
             found=format_cpus(live.isolated) or "no CPU is isolated",
             expected=format_cpus(planned),
@@ -69,7 +69,7 @@ def tick(live: Live, wanted: Wanted) -> Answer | None:
         warning(
             "the kernel ignores nohz_full on its command line"
             if ignored
-            else f"the scheduler's tick goes on on the CPUs {format_cpus(missing)}",
+            else f"the scheduler's tick goes on on {named(missing)}",
             where=NOHZ_FULL,
             found=format_cpus(live.nohz_full) or "no CPU without tick",
             expected=format_cpus(planned),

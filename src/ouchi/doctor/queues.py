@@ -9,7 +9,7 @@ from ouchi.doctor.asking import asking
 from ouchi.doctor.live import SWITCH, Live
 from ouchi.doctor.remedies import LOGS, UP, configuring, control, fix_then, vsctl
 from ouchi.doctor.switch import OURS, Pool, Switch
-from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, wrong
+from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, named, wrong
 from ouchi.errors import error, info, warning
 from ouchi.plan.mempools import port_mbufs, shared_mbufs
 from ouchi.plan.values import counted
@@ -45,7 +45,7 @@ def polled(live: Live, _wanted: Wanted) -> Answer | None:
         error(
             f"nobody polls the ports {', '.join(unpolled[:8])}",
             where=SHOW,
-            found=f"the polling threads of CPUs {format_cpus(isolated)} poll pinned queues only"
+            found=f"the polling threads of {named(isolated)} poll pinned queues only"
             if isolated
             else "no queue of theirs",
             expected="every queue at a polling thread",
@@ -86,7 +86,7 @@ def isolated(live: Live, _wanted: Wanted) -> Answer | None:
         say(
             "every polling thread polls pinned queues only"
             if everybody
-            else f"the polling threads of CPUs {format_cpus(alone)} poll pinned queues only",
+            else f"the polling threads of {named(alone)} poll pinned queues only",
             where=SHOW,
             found="isolated : true",
             expected="pmd-rxq-isolate=false, so that they go on to poll guests' ports",
@@ -111,7 +111,7 @@ def balanced(live: Live, _wanted: Wanted) -> Answer | None:
         return holds(seen)
     movable = any(queues[cpu] > 1 for cpu in full) and min(usage.values()) <= IDLE
     finding = warning(
-        f"the polling threads of CPUs {format_cpus(full)} are full" + (" while others have room" if movable else ""),
+        f"the polling threads of {named(full)} are full" + (" while others have room" if movable else ""),
         where=SHOW,
         found=seen,
         expected=f"less than {BUSY} % each",

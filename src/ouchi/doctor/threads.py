@@ -9,7 +9,7 @@ from ouchi.doctor.asking import ONLY_ROOT, asking
 from ouchi.doctor.live import MACHINE, SWITCH, Live
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART, FIX, UP, configuring, fix_then
 from ouchi.doctor.tasks import Thread, listed
-from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, unknown, wrong
+from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, named, unknown, wrong
 from ouchi.errors import error, warning
 from ouchi.plan.values import counted
 from ouchi.wanted import Wanted
@@ -46,7 +46,7 @@ def polling(live: Live, wanted: Wanted) -> Answer | None:
                 error(
                     "polling threads are not where the plan has them",
                     where=f"/proc/{live.switch.pid}/task",
-                    found=f"on CPUs {format_cpus(own)}" if own else "no polling thread",
+                    found=f"on {named(own)}" if own else "no polling thread",
                     expected=f"one on each of {format_cpus(pool)}",
                     remedy=configuring(live.switch),
                     why="where nobody polls packets wait until they are dropped, and a polling thread takes a CPU whole",
@@ -67,7 +67,7 @@ def others(live: Live, wanted: Wanted) -> Answer | None:
     if not wandering:
         return holds(f"within {format_cpus(host)}")
     mend = Mend(
-        f"{counted(len(wandering), 'thread')} of ovs-vswitchd on CPUs {format_cpus(host)}",
+        f"{counted(len(wandering), 'thread')} of ovs-vswitchd on {named(host)}",
         commands=tuple(("taskset", "-pc", format_cpus(host), str(thread.tid)) for thread in wandering),
     )
     finding = warning(
@@ -152,7 +152,7 @@ def rivals(live: Live, wanted: Wanted) -> Answer | None:
     programs = {one.pid for one in found}
     return wrong(
         warning(
-            f"{counted(len(found), 'thread')} of {counted(len(programs), 'other program')} may run on the CPUs {format_cpus(quiet)}",
+            f"{counted(len(found), 'thread')} of {counted(len(programs), 'other program')} may run on {named(quiet)}",
             where=TASKS,
             found=listed(one.name for one in found),
             expected="polling threads and vCPUs only",

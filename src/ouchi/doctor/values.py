@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ouchi.cpulist import format_cpus
 from ouchi.errors import Finding, Severity
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ def wrong(*troubles: Trouble | Finding) -> Answer:
 def judged(troubles: list[Trouble], found: str) -> Answer:
     """Wrong where there are troubles, else what was seen."""
     return wrong(*troubles) if troubles else holds(found)
+
+
+def named(cpus: Iterable[int]) -> str:
+    """``CPU 1``, ``CPUs 1-5,7``."""
+    numbers = set(cpus)
+    return f"CPU{'' if len(numbers) == 1 else 's'} {format_cpus(numbers)}"
 
 
 Look = Callable[["Live", "Wanted"], Answer | None]
