@@ -20,6 +20,8 @@ class Instance:
     state: str = "/var/lib/ouchi"
     run: str = "/run/ouchi"
     logs: str = "/var/log/ouchi"
+    host: str = "/var/lib/ouchi-host"
+    """What ``apply`` has changed and how to take it back; ``down --purge`` leaves it, only ``undo`` empties it."""
 
     @property
     def environment(self) -> dict[str, str]:

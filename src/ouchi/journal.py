@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from ouchi.machine import Machine
@@ -41,6 +42,22 @@ class Journal:
         """Every record of a kind by key, oldest first."""
         with self._lock:
             return {key: dict(record) for known_kind, key, record in self._entries if known_kind == kind}
+
+    def entries(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Every kind, key and record, oldest first."""
+        with self._lock:
+            return [(kind, key, dict(record)) for kind, key, record in self._entries]
+
+    def note_all(self, entries: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+        """Keep or amend many records in one write. What was there ``before`` stays as it was first noted."""
+        with self._lock:
+            for kind, key, record in entries:
+                known = next((old for k, other, old in self._entries if (k, other) == (kind, key)), None)
+                if known is None:
+                    self._entries.append((kind, key, record))
+                else:
+                    known |= {name: value for name, value in record.items() if name != "before" or name not in known}
+            self._save()
 
     def forget(self, kind: str, key: str) -> None:
         """Drop a record once it has been undone."""

@@ -13,7 +13,7 @@ from ouchi.cloud.client import Cloud
 from ouchi.cloud.environment import is_installed
 from ouchi.cloud.resources import port_name
 from ouchi.cloud.services import APIS, LATER
-from ouchi.dataplane import ovs
+from ouchi.dataplane import cards, ovs
 from ouchi.errors import BadInput, Finding
 from ouchi.instance import Instance
 from ouchi.journal import Journal
@@ -21,6 +21,7 @@ from ouchi.machine import CommandFailed, Machine
 from ouchi.plan.flavors import flavor_name
 from ouchi.plan.nics import missing_packages as driver_packages
 from ouchi.preflight import check_disk, check_others
+from ouchi.render.host import Host
 from ouchi.stages import STAGES
 from ouchi.steps import clouds, endpoint, hugepages, mount
 from ouchi.steps.packages import missing_packages
@@ -87,6 +88,7 @@ class Ahead:
             ("host", "hugetlbfs", self.hugetlbfs),
             ("dataplane", "ovs-vswitchd", partial(self.services, [s.name for s in ovs.services(self.instance)])),
             ("dataplane", "bridges", self.bridges),
+            ("dataplane", "cards", self.cards),
             ("dataplane", "endpoints", self.endpoints),
             ("cloud", "settings", self.settings),
             ("cloud", "mariadb", partial(self.services, ["mariadb"])),
@@ -187,6 +189,12 @@ class Ahead:
 
     def bridges(self) -> Answer:
         return self._devices((ovs.INTEGRATION, *self.wanted.bridges.values()), "make the bridges")
+
+    def cards(self) -> Answer:
+        taken = cards.ports(Host(self.wanted.site, self.wanted.facts, self.wanted.plan))
+        if not taken:
+            return Will.NOTHING, "the site names no card"
+        return Will.CHANGE, f"attach {', '.join(f'{address} as {port}' for port, address in taken.items())}"
 
     def endpoints(self) -> Answer:
         points = endpoint.endpoints(self.wanted.site, self.wanted.bridges)

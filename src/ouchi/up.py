@@ -9,7 +9,7 @@ from ouchi.cloud import Settings, database, environment, identity, kvm, libvirt,
 from ouchi.cloud import services as openstack
 from ouchi.cloud.answering import wait_for_api
 from ouchi.cloud.client import Cloud
-from ouchi.dataplane import ovs
+from ouchi.dataplane import cards, ovs
 from ouchi.events import Kind, Say, Timeline
 from ouchi.facts import Facts, collect
 from ouchi.instance import Instance
@@ -17,6 +17,7 @@ from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.plan import Plan
 from ouchi.preflight import check_disk, check_others
+from ouchi.render.host import Host
 from ouchi.render.openstack import openstack_files
 from ouchi.report.plan import plan_text
 from ouchi.runner import Task
@@ -106,6 +107,7 @@ class Up:
             Task("host", "hugetlbfs", self.hugetlbfs, ("hugepages",)),
             Task("dataplane", "ovs-vswitchd", self.switch, ("hugetlbfs",)),
             Task("dataplane", "bridges", self.make_bridges, ("ovs-vswitchd",)),
+            Task("dataplane", "cards", self.cards, ("bridges",)),
             Task("dataplane", "endpoints", self.endpoints, ("bridges",)),
             Task("cloud", "settings", self.settle, ("pools and memory",)),
             Task("cloud", "mariadb", self.mariadb, ("settings",)),
@@ -121,7 +123,7 @@ class Up:
             Task("prepare", "guest image", self.build_image, ("packages",)),
             Task("image", "upload", self.upload, ("guest image", "users", "apis")),
             Task("flavor", "flavors", self.flavors, ("users", "apis")),
-            Task("servers", "servers", self.servers, ("nova", "networks", "upload", "flavors", "endpoints")),
+            Task("servers", "servers", self.servers, ("nova", "networks", "upload", "flavors", "endpoints", "cards")),
             Task("verify", "verify", self.verify, ("servers",)),
         ]
         return [task for task in table if STAGES.index(task.stage) <= STAGES.index(until)]
@@ -169,8 +171,10 @@ class Up:
     # host
 
     def hugepages(self, _say: Say) -> Outcome:
+        words = [word for word in self.plan.kernel_args if word.startswith(("default_hugepagesz=", "hugepage"))]
+        at_boot = set(words) <= set(self.facts.boot.parameters)
         done = [
-            hugepages.reserve(self.machine, self.journal, need.node, need.size_kib, need.count)
+            hugepages.reserve(self.machine, self.journal, need.node, need.size_kib, need.count, at_boot=at_boot)
             for need in self.plan.hugepages
         ]
         return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
@@ -196,6 +200,9 @@ class Up:
             device.note(self.machine, self.journal, name)
         ovs.create_bridges(self.machine, self.instance, self.bridges)
         return nothing(", ".join((ovs.INTEGRATION, *self.bridges.values())))
+
+    def cards(self, _say: Say) -> Outcome:
+        return cards.attach(self.machine, self.instance, Host(self.site, self.facts, self.plan))
 
     def endpoints(self, _say: Say) -> Outcome:
         done = [

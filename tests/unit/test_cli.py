@@ -29,6 +29,8 @@ SRC = Path(ouchi.__file__).parents[1]
 NAMES = [
     "up",
     "down",
+    "apply",
+    "undo",
     "status",
     "doctor",
     "inspect",

@@ -131,7 +131,7 @@ def test_the_words_for_the_iommu_are_the_makers(name: str, nic: str, words: list
 def test_an_iommu_that_is_off_is_said_with_its_reason() -> None:
     plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]"), off(facts_of("ryzen-5-3600")))
     finding = next(one for one in plan.findings if one.claim.startswith("the IOMMU is off"))
-    assert (finding.found, finding.remedy) == ("off: for this test", "ouchi render --to kernel")
+    assert (finding.found, finding.remedy) == ("off: for this test", "ouchi apply")
 
 
 def test_who_else_is_in_the_iommu_group_is_told() -> None:

@@ -171,7 +171,7 @@ class TestGoodFiles:
         assert hash(site) == hash(moved)
         assert site.to_json() == moved.to_json()
         assert (site.where("name"), moved.where("name")) == ("ouchi.yaml:2:7", "ouchi.yaml:3:7")
-        assert site.where("networks", 0, "endpoint") == site.where("networks", 0) == "ouchi.yaml:22:5"
+        assert site.where("networks", 0, "endpoint") == site.where("networks", 0) == "ouchi.yaml:23:5"
 
     def test_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):
@@ -325,7 +325,7 @@ class TestAgainstAMachine:
 
     def test_no_such_nic(self) -> None:
         (finding,) = check_against(site_of(), facts(replace(NIC, name="enp4s0", address="0000:04:00.0")))
-        assert finding.where == "ouchi.yaml:15:10"
+        assert finding.where == "ouchi.yaml:16:10"
         assert finding.claim == "this machine has no NIC enp3s0"
         assert (finding.expected, finding.remedy) == ("enp4s0", 'did you mean "enp4s0"?')
 
@@ -350,14 +350,14 @@ class TestAgainstAMachine:
         free = replace(NIC, name="enp4s0", address="0000:04:00.0")
         (finding,) = check_against(site_of(), facts(nic, free))
         assert finding.severity is Severity.ERROR
-        assert finding.where == "ouchi.yaml:15:10"
+        assert finding.where == "ouchi.yaml:16:10"
         assert (finding.found, finding.remedy) == (said, "free: enp4s0")
 
     def test_one_nic_under_two_names(self) -> None:
         text = EXAMPLE.replace(b"nics:\n", b'nics:\n  - nic: "0000:03:00.0"\n    physnet: other\n')
         (finding,) = check_against(site_of(text), facts(NIC))
         assert finding.claim == "the NIC enp3s0 is there twice"
-        assert finding.where == "ouchi.yaml:17:10"
+        assert finding.where == "ouchi.yaml:18:10"
 
     def test_site_that_came_from_no_file(self) -> None:
         site = Site.model_validate(site_of().to_json())

@@ -27,6 +27,8 @@ _commands = LazyGroup(
         "The host": {
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and put the machine back as it was.",
+            "apply": "Make the machine itself as planned: boot, CPUs, cards, services.",
+            "undo": "Put back everything that apply changed.",
             "status": "Each part's live state, and what differs from the plan.",
             "doctor": "What differs from the plan, why it loses packets, what mends it.",
         },

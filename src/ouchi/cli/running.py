@@ -40,12 +40,18 @@ def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
             yield Timeline(progress)
 
 
-def run_up(site_file: str, until: str, *, as_json: bool) -> int:
-    """``up``: lock, tasks, summary. Returns the exit status."""
+def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: bool) -> int:
+    """``up``: lock, the machine itself, tasks, summary. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
     # A file that cannot be used is refused before anything is changed, packages included.
     wanted = read_wanted(machine, machine.absolute(site_file))
     with only_one(LOCK, "up"), timeline_of(as_json=as_json) as timeline:
+        if wanted.site.nics or wanted.site.cpus.isolate:
+            from ouchi.cli.applying import applied_for_up
+
+            if not applied_for_up(machine, wanted, instance, timeline, yes=yes, restart=restart, as_json=as_json):
+                return 1
+            wanted = read_wanted(machine, machine.absolute(site_file))
         drivers = missing_packages(wanted.site, wanted.facts)
         up = Up(machine, instance, machine.absolute(site_file), timeline, drivers)
         run_tasks(up.tasks(until), timeline, lambda: stop(machine))

@@ -13,10 +13,16 @@ from ouchi.stages import STAGES
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what would be done; change nothing.")
 @click.option(
+    "--yes", is_flag=True, help="Do not ask before the machine itself is changed (ouchi apply) and restarted."
+)
+@click.option("--no-reboot", is_flag=True, help="Leave a restart that is needed to you.")
+@click.option(
     "--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the summary as JSON on stdout."
 )
-def command(site_file: str, until: str, dry_run: bool, as_json: bool) -> None:
+def command(site_file: str, until: str, dry_run: bool, yes: bool, no_reboot: bool, as_json: bool) -> None:
     """Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.
+
+    When the site names cards or asks for isolation, the machine itself is changed first, as ouchi apply does.
 
     Run again to go on after an interruption, or to check that all is as planned: what is done is left alone.
     """
@@ -30,5 +36,5 @@ def command(site_file: str, until: str, dry_run: bool, as_json: bool) -> None:
     need_root()
     from ouchi.cli.running import run_up
 
-    status = run_up(site_file, until, as_json=as_json)
+    status = run_up(site_file, until, yes=yes, restart=not no_reboot, as_json=as_json)
     click.get_current_context().exit(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from ouchi.instance import Instance
 from ouchi.machine import CommandFailed, Machine, Reader
@@ -13,8 +14,11 @@ BOOT_SECTOR = bytes.fromhex("b021" + "baf400" + "ee" + "f4" + "ebfd").ljust(510,
 SUCCESS = (0x21 << 1) | 1
 
 
-def kvm_works(machine: Machine, instance: Instance) -> tuple[bool, str]:
-    """Start a guest under KVM that tells its own success, and why the answer is what it is.
+QEMU = ("qemu-system-x86_64",)
+
+
+def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
+    """Start a guest under KVM, by the machine's own QEMU or another, that tells its own success, and why it is so.
 
     A ``/dev/kvm`` that exists proves nothing: nested or restricted machines have one on which guests hang.
     The guest runs SeaBIOS and then one boot sector; five seconds are a thousand times what that takes.
@@ -23,7 +27,7 @@ def kvm_works(machine: Machine, instance: Instance) -> tuple[bool, str]:
         return False, "there is no /dev/kvm"
     image = f"{instance.run}/kvm-probe.img"
     machine.write(image, BOOT_SECTOR)
-    argv = ("qemu-system-x86_64", "-accel", "kvm", "-machine", "q35", "-m", "64", "-display", "none", "-nodefaults")
+    argv = (*qemu, "-accel", "kvm", "-machine", "q35", "-m", "64", "-display", "none", "-nodefaults")
     device = ("-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-drive", f"file={image},format=raw,if=virtio")
     try:
         answer = machine.run((*argv, *device), timeout=5, check=False)
@@ -36,13 +40,13 @@ def kvm_works(machine: Machine, instance: Instance) -> tuple[bool, str]:
     return False, f"a guest does not start under KVM: {answer.stderr.strip().splitlines()[-1:] or answer.status}"
 
 
-def remembered(machine: Machine, instance: Instance) -> tuple[bool, str]:
+def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
     """:func:`kvm_works`, asked once in the life of the run folder (it goes with ``down`` and with a reboot)."""
     path = f"{instance.run}/kvm.json"
     if machine.exists(path):
         works, why = json.loads(machine.read(path))
         return bool(works), str(why)
-    answer = kvm_works(machine, instance)
+    answer = kvm_works(machine, instance, qemu)
     machine.write(path, json.dumps(answer))
     return answer
 

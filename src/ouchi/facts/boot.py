@@ -21,6 +21,9 @@ OFF = frozenset({"iommu=off", "intel_iommu=off", "amd_iommu=off"})
 FIRMWARE = {"DMAR": "Intel VT-d", "IVRS": "AMD-Vi", "IORT": "Arm SMMU", "VIOT": "virtio"}
 """The ACPI tables by which firmware shows an IOMMU."""
 
+NONE_SHOWN = "the firmware shows none"
+"""How the reason begins for an IOMMU that no kernel can switch on."""
+
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 
@@ -79,7 +82,7 @@ def why_off(parameters: Iterable[str], tables: Iterable[str]) -> str:
         return f"the kernel shows none, and the firmware's tables cannot be seen ({TABLES})"
     shown = [table for table in FIRMWARE if table in names]
     if not shown:
-        return f"the firmware shows none (no {', '.join(FIRMWARE)} table under {TABLES})"
+        return f"{NONE_SHOWN} (no {', '.join(FIRMWARE)} table under {TABLES})"
     if shown == ["DMAR"] and not any(word.startswith("intel_iommu=") and "on" in word for word in words):
         return "intel_iommu=on is missing from the kernel command line of an Intel machine"
     named = ", ".join(f"{FIRMWARE[table]}, table {table}" for table in shown)

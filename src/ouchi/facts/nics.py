@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,12 @@ from ouchi.machine import Reader
 __all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
 
 CLASS = "/sys/class/net"
+CARDS = "/var/lib/ouchi-host/cards.json"
+"""What cards were before ``apply`` took them from the kernel's network, by PCI address: their names above all."""
+
+KEPT: Mapping[str, type] = {"name": str, "mac": str, "firmware": str, "rx_queues": int, "tx_queues": int}
+"""The members that only the kernel's driver tells."""
+
 _UP = 0x1  # IFF_UP in <linux/if.h>
 _ROUTE_UP = 0x1  # RTF_UP in <linux/route.h>
 _ROUTE_REJECT = 0x200  # RTF_REJECT: the kernel's own "no route" entries
@@ -22,7 +29,9 @@ _ROUTE_REJECT = 0x200  # RTF_REJECT: the kernel's own "no route" entries
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """One network interface, or a PCI network function that has none (``name`` is empty): bound to VFIO or driverless.
+    """One network interface, or a PCI network function that has none: bound to VFIO or driverless.
+
+    ``name``: the kernel's; of a function without interface the one that it had when ouchi took it, or empty.
 
     ``address`` is its PCI address, empty for what is not on a PCI bus. ``node`` is its NUMA node, 0 when
     ``node_known`` is false (the firmware says -1, or there is no bus to say it). ``up``: it can carry packets
@@ -97,7 +106,12 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     _spread(nics, below, lambda nic: nic.default_route, lambda nic: replace(nic, default_route=True))
     _spread(nics, below, lambda nic: nic.session, lambda nic: replace(nic, session=True))
     seen = {nic.address for nic in nics.values()}
-    bare = [_nic(bus.function(address)) for address in bus.network_functions() if address not in seen]
+    cards = read_cards(text_of(reader, CARDS))
+    bare = [
+        replace(_nic(bus.function(address)), **cards.get(address, {}))
+        for address in bus.network_functions()
+        if address not in seen
+    ]
     return (*(nics[name] for name in sorted(nics)), *bare)
 
 
@@ -113,6 +127,20 @@ def default_interfaces(route: str, ipv6_route: str) -> frozenset[str]:
         if len(words) >= 10 and words[1] == "00" and set(words[0]) == {"0"} and _usable(words[8]):
             found.add(words[9])
     return frozenset(found - {"lo"})
+
+
+def read_cards(text: str) -> dict[str, dict[str, Any]]:
+    """What each card was, of the members :data:`KEPT`; a text that is damaged says nothing."""
+    try:
+        told = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    cards = told.items() if isinstance(told, dict) else ()
+    return {
+        address: {key: card[key] for key, kind in KEPT.items() if isinstance(card.get(key), kind)}
+        for address, card in cards
+        if isinstance(card, dict)
+    }
 
 
 def _usable(flags: str) -> bool:

@@ -8,9 +8,10 @@ another computer answers the reading half, so whatever only reads works offline 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ouchi.errors import Failed, error
 
@@ -33,16 +34,27 @@ class Result:
         return self.status == 0
 
 
-class CommandFailed(Failed):
-    """A program ended with a status other than 0, or did not end in time."""
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a path names, a link not followed: its kind, permission bits, owner, group, and a link's whole target."""
 
-    def __init__(self, result: Result, reason: str = "") -> None:
+    kind: Literal["file", "folder", "link", "other"]
+    mode: int
+    uid: int
+    gid: int
+    target: str = ""
+
+
+class CommandFailed(Failed):
+    """A program ended with a status other than 0, or did not end in time; ``host`` where it is not this computer."""
+
+    def __init__(self, result: Result, reason: str = "", host: str = "") -> None:
         self.result = result
         said = (result.stderr.strip() or result.stdout.strip()).splitlines()[-6:]
         super().__init__(
             error(
                 f"{result.argv[0]} failed",
-                where=" ".join(result.argv)[:300],
+                where=(f"{host}: " if host else "") + " ".join(result.argv)[:300],
                 found=reason or f"exit status {result.status}" + (": " + " | ".join(said) if said else ""),
                 expected="exit status 0",
             )
@@ -63,8 +75,8 @@ class Reader(Protocol):
 
         ``ethtool/<interface>``: lines ``key: value`` from the interface's driver: driver, version, firmware, bus,
         and where it counts them ``rx queues`` and ``tx queues`` in use.
-        ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``session``, in a snapshot only: the
-        address that the user's session came in on.
+        ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``session``: the address of the host
+        that the user's remote session came in on (the third word of sshd's ``SSH_CONNECTION``).
         """
 
     def exists(self, path: Path) -> bool:
@@ -119,3 +131,22 @@ class Machine(Reader, Protocol):
 
     def mode(self, path: Path) -> int:
         """The permission bits of a file. Raises :class:`OSError`."""
+
+    def status(self, path: Path) -> Status | None:
+        """What the path itself names; None when there is nothing. Raises :class:`OSError`."""
+
+    def make_link(self, path: Path, target: Path) -> None:
+        """Make a symbolic link with this very target, at once in the place of a file or link that is there.
+
+        Raises :class:`OSError`, also where a folder is in the way.
+        """
+
+    def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
+        """Hold a lock file (flock(2)) while doing something; it is let go of when we die, however.
+
+        Programs on the machine itself and on others exclude each other by it. Raises
+        :class:`~ouchi.errors.BadInput` at once when another holds it, with what that one does.
+        """
+
+    def interrupt(self) -> None:
+        """End every program that runs for us, and let no other start: the user wants to stop."""

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
+from typing import Literal
 
 from ouchi.errors import Interrupted, error
-from ouchi.machine import CommandFailed, Path, Result, probes
+from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.background import Background
+from ouchi.machine.lock import only_one
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
+
+_KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "link",
+}
 
 
 class LocalMachine:
@@ -159,6 +169,34 @@ class LocalMachine:
 
     def mode(self, path: Path) -> int:
         return stat.S_IMODE(os.stat(path).st_mode)
+
+    def status(self, path: Path) -> Status | None:
+        try:
+            found = os.lstat(path)
+            target = os.readlink(path) if stat.S_ISLNK(found.st_mode) else ""
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Status(
+            _KINDS.get(stat.S_IFMT(found.st_mode), "other"),
+            stat.S_IMODE(found.st_mode),
+            found.st_uid,
+            found.st_gid,
+            target,
+        )
+
+    def make_link(self, path: Path, target: Path) -> None:
+        # Made under another name first: os.symlink() replaces nothing.
+        temporary = RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}"
+        os.symlink(target, temporary)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+    def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
+        return only_one(str(path), doing)
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
         folder = RealPath(path)

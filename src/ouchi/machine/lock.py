@@ -24,17 +24,22 @@ def only_one(path: str, doing: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
-            raise BadInput(
-                error(
-                    "another ouchi is changing this machine",
-                    where=path,
-                    found=holder or "a process that has not said who it is",
-                    expected="one at a time",
-                    remedy="wait until it has ended, or interrupt it with Ctrl-C where it runs",
-                )
-            ) from None
+            raise held(path, holder) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"ouchi {doing}, process {os.getpid()}".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def held(where: str, holder: str) -> BadInput:
+    """Somebody else has the lock and says that he is ``holder``."""
+    return BadInput(
+        error(
+            "another ouchi is changing this machine",
+            where=where,
+            found=holder or "a process that has not said who it is",
+            expected="one at a time",
+            remedy="wait until it has ended, or interrupt it with Ctrl-C where it runs",
+        )
+    )

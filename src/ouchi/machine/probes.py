@@ -22,16 +22,57 @@ _DRIVER_INFO = struct.Struct("=I32s32s32s32s32s12s5I")
 _CHANNELS = struct.Struct("=9I")
 _REQUEST = struct.Struct("@16sP16x")  # struct ifreq: a name, and a pointer in a union of 24 bytes
 _PATIENCE = 5.0  # seconds
+_LINE = re.compile(r"^([a-z-]+):[ \t]*(.*)$", re.MULTILINE)
+_DRIVER_LINES = {"driver": "driver", "version": "version", "firmware": "firmware-version", "bus": "bus-info"}
 
 
 def ask(run: Callable[..., Result], name: str) -> str:
     """The text of a probe (see :meth:`ouchi.machine.Reader.probe`); empty for one that cannot be told."""
-    kind, _, subject = name.partition("/")
-    if kind == "ethtool" and 0 < len(os.fsencode(subject)) <= _LONGEST_NAME:
-        return _ethtool(subject)
+    if name == "session":
+        return session_of(os.environ.get("SSH_CONNECTION", ""))
+    if interface := _interface(name):
+        return _ethtool(interface)
     if name == "ovs-version":
         return _ovs_version(run)
     return ""
+
+
+def ask_programs(say: Callable[..., str], name: str) -> str:
+    """As :func:`ask`, of another computer: by its own ethtool, where it has one. ``say`` runs a program there."""
+    if interface := _interface(name):
+        return ethtool_text(say("ethtool", "-i", interface), say("ethtool", "-l", interface))
+    return ovs_version(say("ovs-vsctl", "--version")) if name == "ovs-version" else ""
+
+
+def session_of(connection: str) -> str:
+    """The address of this host that a session came in on: sshd's ``SSH_CONNECTION``, third word; empty without one."""
+    words = connection.split()
+    return words[2] if len(words) == 4 else ""
+
+
+def ethtool_text(driver: str, channels: str) -> str:
+    """The text of the probe from what ``ethtool -i`` and ``ethtool -l`` say; empty when the first says nothing."""
+    said = dict(_LINE.findall(driver))
+    if not said:
+        return ""
+    lines = [f"{key}: {said.get(name, '').strip()}\n" for key, name in _DRIVER_LINES.items()]
+    now = channels.partition("Current hardware settings")[2]
+    counts = {key: int(value) for key, value in re.findall(r"^(RX|TX|Combined):\s+([0-9]{1,9})$", now, re.MULTILINE)}
+    if counts:
+        both = counts.get("Combined", 0)
+        lines += [f"{kind.lower()} queues: {counts.get(kind, 0) + both}\n" for kind in ("RX", "TX")]
+    return "".join(lines)
+
+
+def ovs_version(said: str) -> str:
+    """The version that ``ovs-vsctl --version`` says; empty when it says none."""
+    match = re.search(r"\(Open vSwitch\) ([0-9][0-9.]*)", said)
+    return match[1] if match else ""
+
+
+def _interface(name: str) -> str:
+    kind, _, subject = name.partition("/")
+    return subject if kind == "ethtool" and 0 < len(os.fsencode(subject)) <= _LONGEST_NAME else ""
 
 
 def _ethtool(interface: str) -> str:
@@ -68,5 +109,4 @@ def _ovs_version(run: Callable[..., Result]) -> str:
         said = run(("ovs-vsctl", "--version"), timeout=_PATIENCE).stdout
     except CommandFailed:
         return ""
-    match = re.search(r"\(Open vSwitch\) ([0-9][0-9.]*)", said)
-    return match[1] if match else ""
+    return ovs_version(said)

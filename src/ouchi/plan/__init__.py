@@ -50,7 +50,7 @@ def make_plan(site: Site, facts: Facts, style: Style | None = None) -> Plan:
     chosen = choose(site, found, style or Style(site.cpus.prefer), cores)
     notes.take(chosen.notes)
     _stop_on_errors(notes)
-    isolated = isolated_cpus(facts, chosen.pools, notes)
+    isolated = isolated_cpus(site, facts, chosen.pools, notes)
     return Plan(
         schema=SCHEMA,
         name=chosen.style.value,

@@ -1,6 +1,6 @@
 """Which CPUs Linux's scheduler is kept away from, and the kernel's command line for it.
 
-None of it is needed to run: ``up`` does without, because it takes a reboot.
+None of it is needed to run: ``up`` does without unless the site asks for it, because it takes a restart.
 Sources: Documentation/admin-guide/kernel-parameters.txt; the AMD driver has no ``amd_iommu=on``
 (``parse_amd_iommu_options`` in drivers/iommu/amd/init.c).
 """
@@ -14,11 +14,12 @@ from ouchi.errors import warning
 from ouchi.facts import Facts
 from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.values import HugepageNeed, NicPlan, Notes, Pools, cpus_text
+from ouchi.site import Site
 
 SIZES = {2048: "2M", 1024 * 1024: "1G"}
 
 
-def isolated_cpus(facts: Facts, pools: Pools, notes: Notes) -> tuple[int, ...]:
+def isolated_cpus(site: Site, facts: Facts, pools: Pools, notes: Notes) -> tuple[int, ...]:
     """Polling threads and pinned guests; never the shared pool, where the scheduler has to balance."""
     wrongly = {cpu.id for cpu in facts.cpus if cpu.isolated} & {*pools.host, *pools.shared}
     if wrongly:
@@ -28,9 +29,12 @@ def isolated_cpus(facts: Facts, pools: Pools, notes: Notes) -> tuple[int, ...]:
                 where="/sys/devices/system/cpu/isolated",
                 found=cpus_text(cpu.id for cpu in facts.cpus if cpu.isolated),
                 expected="CPUs that Linux balances load over: on isolated ones all threads crowd on one",
-                remedy="ouchi render --to kernel, then restart the machine",
+                remedy="ouchi apply, which restarts the machine",
             )
         )
+    if site.cpus.isolate is False:
+        notes.because("isolated", "none", "your file says so (cpus.isolate)")
+        return ()
     if pools.overlapped:
         notes.because("isolated", "none", "the polling thread shares its CPU: isolating it would starve the host")
         return ()

@@ -118,13 +118,6 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             expected=f"at most {nic.vfs_total}" if nic.vfs_total else "a NIC with SR-IOV, switched on in the firmware",
             remedy="fewer vfs, or another NIC: ouchi inspect",
         )
-    if wanted.role == OVS:
-        yield warning(
-            f"the NIC {name} is planned for but left alone: {wanted.physnet} has no uplink yet",
-            where=where,
-            found="this version attaches no physical NIC",
-            expected="guests and endpoints of this host reach each other; nothing leaves it",
-        )
     by_vfio = wanted.role == OVS and not verdict.bifurcated  # and the virtual functions of any card
     if nic.group_with and by_vfio:
         yield warning(
@@ -139,7 +132,7 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             where=where,
             found=facts.boot.iommu_reason,
             expected="the IOMMU on: in the firmware's setup (VT-d, AMD-Vi or IOMMU) or the hypervisor, and in the kernel",
-            remedy="ouchi render --to kernel",
+            remedy="ouchi apply",
         )
     if len({cpu.node for cpu in facts.cpus if cpu.online}) > 1 and not nic.node_known:
         yield info(f"the firmware does not say on which NUMA node {name} is: node 0 is assumed", where=where)

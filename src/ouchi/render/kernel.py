@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from ouchi.render.files import Rendered, text_file
 from ouchi.render.host import Host
@@ -12,8 +13,12 @@ PATH = "etc/default/grub.d/90-ouchi.cfg"
 
 def kernel(host: Host) -> tuple[Rendered, ...]:
     """A file that update-grub sources after ``/etc/default/grub``, so what stands there is kept."""
-    arguments = " ".join(host.plan.kernel_args)
-    if not arguments:
+    if not host.plan.kernel_args:
         return (text_file(host, PATH, (), "The plan asks nothing of the kernel's command line."),)
-    line = f'GRUB_CMDLINE_LINUX="${{GRUB_CMDLINE_LINUX:-}} "{shlex.quote(arguments)}'
-    return (text_file(host, PATH, (line,), "Then: update-grub, and reboot. To undo: remove the file, the same again."),)
+    return (drop_in(host, host.plan.kernel_args),)
+
+
+def drop_in(host: Host, words: Sequence[str]) -> Rendered:
+    """The file with these words."""
+    line = f'GRUB_CMDLINE_LINUX="${{GRUB_CMDLINE_LINUX:-}} "{shlex.quote(" ".join(words))}'
+    return text_file(host, PATH, (line,), "Then: update-grub, and reboot. To undo: remove the file, the same again.")

@@ -80,17 +80,23 @@ def port_lines(host: Host, vsctl: str, name: Callable[[int, NicPlan], str] | Non
         port = name(number, nic) if name else f"dpdk{number}"
         bridge = host.bridges[nic.physnet]
         yield f"# {nic.name or 'a card without an interface'}, {nic.address}, NUMA node {nic.node}, for {nic.physnet}"
-        settings = [
-            "type=dpdk",
-            column("options", "dpdk-devargs", nic.address),
-            f"mtu_request={host.mtus[nic.physnet]}",
-        ]
-        if nic.rxqs:
-            settings.append(column("options", "n_rxq", str(len(nic.rxqs))))
-            if _pins(host):
-                pairs = ",".join(f"{queue}:{cpu}" for queue, cpu in enumerate(nic.rxqs))
-                settings.append(column("other_config", "pmd-rxq-affinity", pairs))
+        settings = port_settings(host, nic)
         yield f"{vsctl} {words('--may-exist', 'add-port', bridge, port, '--', 'set', 'Interface', port, *settings)}"
+
+
+def port_settings(host: Host, nic: NicPlan) -> tuple[str, ...]:
+    """A DPDK port's columns, as ovs-vsctl sets them."""
+    settings = [
+        "type=dpdk",
+        column("options", "dpdk-devargs", nic.address),
+        f"mtu_request={host.mtus[nic.physnet]}",
+    ]
+    if nic.rxqs:
+        settings.append(column("options", "n_rxq", str(len(nic.rxqs))))
+        if _pins(host):
+            pairs = ",".join(f"{queue}:{cpu}" for queue, cpu in enumerate(nic.rxqs))
+            settings.append(column("other_config", "pmd-rxq-affinity", pairs))
+    return tuple(settings)
 
 
 def column(column: str, key: str, value: str) -> str:

@@ -7,6 +7,7 @@ from ouchi.render.files import Rendered, text_file
 from ouchi.render.host import Host
 
 PATH = "etc/tuned/ouchi/tuned.conf"
+PROFILE = "ouchi"
 
 LEFT_ALONE = (
     ".*pmd.*;.*PMD.*;^DPDK;.*qemu-kvm.*;.*qemu-system.*;^contrail-vroute$;^lcore-slave-.*;^rte_mp_handle$;"

@@ -49,6 +49,11 @@ class Cpus(_Part):
         ge=1,
         le=64,
     )
+    isolate: bool | None = Field(
+        default=None,
+        title="Whether the kernel keeps everything else off polling and pinned CPUs, by its command line; up sees to it",
+        description="true or false; left out, ouchi apply does it and ouchi up does not",
+    )
     prefer: Literal["capacity", "cache", "power"] = Field(
         default="capacity",
         title="What the pools are made for: most CPUs for guests, an L3 cache without the host for them, or few watts",
@@ -84,6 +89,23 @@ class Nic(_Part):
         description="a whole number from 1 to 256 with role sriov, left out otherwise",
         ge=0,
         le=256,
+    )
+    vlan: int | None = Field(
+        default=None,
+        title="The VLAN that the card itself puts its virtual functions on, with role sriov",
+        description="a whole number from 1 to 4094 with role sriov, left out otherwise",
+        ge=1,
+        le=4094,
+    )
+    trust: bool = Field(
+        default=False,
+        title="Whether guests may change the MAC address of their virtual function and see all packets, with role sriov",
+        description="true or false; true with role sriov only",
+    )
+    spoof_check: bool = Field(
+        default=True,
+        title="Whether the card drops what guests send with another MAC address than their own, with role sriov",
+        description="true or false; false with role sriov only",
     )
 
 
@@ -176,7 +198,7 @@ class Site(_Part):
     cpus: Cpus = Field(
         default=Cpus(),
         title="The CPU pools",
-        description="any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, prefer",
+        description="any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, isolate, prefer",
     )
     nics: tuple[Nic, ...] = Field(
         default=(),

@@ -19,15 +19,17 @@ def counter(node: int, size_kib: int) -> str:
     return f"/sys/devices/system/node/node{node}/hugepages/hugepages-{size_kib}kB/nr_hugepages"
 
 
-def reserve(machine: Machine, journal: Journal, node: int, size_kib: int, count: int) -> Outcome:
+def reserve(
+    machine: Machine, journal: Journal, node: int, size_kib: int, count: int, *, at_boot: bool = False
+) -> Outcome:
     """Reserve ``count`` pages more than there were before ouchi.
 
-    Raises :class:`~ouchi.errors.Failed` when the kernel does not find that much unfragmented memory.
+    ``at_boot``: the kernel was started with the plan's hugepages (``ouchi apply``), so these are they. Raises :class:`~ouchi.errors.Failed` when the kernel does not find that much unfragmented memory.
     """
     path, key = counter(node, size_kib), f"{node}:{size_kib}"
     have = int(machine.read(path))
     fresh: dict[str, Any] = {"before": have, "ours": count, "reserved": False}
-    if size_kib > RUN_TIME_KIB and int(machine.read(_free(path))) >= count:
+    if (at_boot or size_kib > RUN_TIME_KIB) and int(machine.read(_free(path))) >= count:
         fresh = {"before": have, "ours": 0, "reserved": True, "set aside": True}
     record = _settled(machine, journal, key, journal.note(KIND, key, fresh))
     if record.get("set aside"):

@@ -107,10 +107,10 @@ def index(data: bytes | bytearray, where: str) -> Index:
             files[place] = (0, 0)
         else:
             raise damaged(f"{where}: {place}", f"a member of type {shown(kind)!r}", "files, folders and links")
-    return Index(data, files, links, _folders(files, links, bare, where))
+    return Index(data, files, links, folders_of(files, links, bare, where))
 
 
-def _folders(
+def folders_of(
     files: dict[str, tuple[int, int]], links: dict[str, str], bare: set[str], where: str
 ) -> dict[str, list[str]]:
     """The names in every folder. Raises :class:`BadInput` where a file or a link is in the place of a folder."""

@@ -1,0 +1,159 @@
+"""Restarting the machine: why, how ouchi goes on afterwards, and that it comes back on the network."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Sequence
+
+from ouchi.apply import boot, engine
+from ouchi.apply.guard import carriers
+from ouchi.apply.rescue import script_path
+from ouchi.apply.surroundings import Surroundings
+from ouchi.changes import Change, path
+from ouchi.cpulist import format_cpus
+from ouchi.errors import Failed, error
+from ouchi.facts import Facts
+from ouchi.journal import Journal
+from ouchi.machine import Machine
+from ouchi.plan.values import cpus_text
+from ouchi.render.host import Host
+from ouchi.waiting import NotYet, wait_for
+
+ASKED = "reboot"
+"""The journal's kind for a restart that is to come: with which boot id it was asked for, and the words it is for."""
+
+BACK_SECONDS = 900.0
+"""How long a machine may take to come back; servers test their memory for minutes."""
+
+CARRIER_SECONDS = 180
+"""How long after its start the machine's address may take before the guard puts everything back."""
+
+WANTS = "/etc/systemd/system/multi-user.target.wants"
+WATCH, GO_ON = "ouchi-watch.service", "ouchi-continue.service"
+
+
+def reasons(host: Host, around: Surroundings) -> list[str]:
+    """Why the machine must be restarted; empty when it need not."""
+    found = []
+    if missing := boot.missing(host.plan.kernel_args, host.facts.boot.parameters):
+        found.append(f"the kernel was started without {' '.join(missing)}")
+    if host.quiet_cpus and around.services - set(host.plan.pools.host):
+        found.append(
+            f"services run on CPUs {format_cpus(around.services)}; after a restart on {cpus_text(host.plan.pools.host)}"
+        )
+    return found
+
+
+def check_done(journal: Journal, around: Surroundings, why: Sequence[str]) -> None:
+    """Forget a restart that has happened. Raises :class:`~ouchi.errors.Failed` when it changed nothing: no second one."""
+    asked = journal.records(ASKED).get("asked")
+    if asked is None or asked["boot"] == around.boot_id:
+        return
+    journal.forget(ASKED, "asked")
+    if why:
+        raise Failed(
+            error(
+                "the machine was restarted, but not as planned",
+                where="/proc/cmdline",
+                found="; ".join(why),
+                expected="the words that ouchi added for the boot loader",
+                remedy="look which entry and which configuration it was started with (another boot loader? a saved"
+                " default?), then: ouchi apply",
+            )
+        )
+
+
+def restart(
+    machine: Machine, journal: Journal, folder: str, around: Surroundings, facts: Facts, go_on: Sequence[str]
+) -> None:
+    """Have it start again: guarded where it is reached over a network, and ``go_on``, a command, run afterwards.
+
+    The connection to a remote machine breaks; the caller waits with :func:`wait_until_back`.
+    """
+    journal.note_all([(ASKED, "asked", {"boot": around.boot_id})])
+    units = [*_watching(folder, facts), *(_going_on(go_on) if go_on else ())]
+    if units:
+        changes = [Change(engine.UNIT, change.key, change.state, ("systemd",)) for change in units]
+        places = [(change.kind, change.key) for change in changes]
+        engine.note(journal, {"restart": changes}, engine.look(machine, places))
+        engine.make(machine, journal, changes)
+        engine.refresh(machine, journal, ("systemd",))
+    machine.run(("sync",))
+    # The connection may go before the answer comes; whether it restarts is seen by its boot id.
+    with contextlib.suppress(Failed):
+        machine.run(("systemctl", "--no-block", "reboot"), outlive=True)
+
+
+def finish(machine: Machine, journal: Journal) -> None:
+    """Take away what was there for one restart only."""
+    units = [record for record in reversed(engine.records(journal)) if record.kind == engine.UNIT]
+    if units:
+        engine.take_back(machine, journal, units)
+
+
+def wait_until_back(machine: Machine, boot_id: str, name: str) -> None:
+    """Wait until a remote machine has started anew and lets us in. Raises :class:`~ouchi.errors.Failed`."""
+
+    def probe() -> None:
+        try:
+            now = machine.read("/proc/sys/kernel/random/boot_id").strip()
+        except Failed as reason:
+            raise NotYet(reason.findings[0].found or reason.findings[0].claim) from None
+        if now == boot_id:
+            raise NotYet("it has not gone down yet")
+        if (
+            machine.run(("systemctl", "is-system-running", "--wait"), check=False, timeout=300).stdout.strip()
+            == "starting"
+        ):
+            raise NotYet("it is still starting")
+
+    wait_for(f"{name} to start again", probe, seconds=BACK_SECONDS, every=2.0, remedy="look at its console")
+
+
+def _watching(folder: str, facts: Facts) -> tuple[Change, ...]:
+    """A unit that waits for the addresses by which the machine is reached, and puts everything back when they stay away."""
+    macs = {nic.mac: nic.addresses for nic in facts.nics if nic.name in carriers(facts) and nic.mac}
+    if not macs:
+        return ()
+    mac, addresses = next(((mac, has) for mac, has in macs.items() if has), next(iter(macs.items())))
+    script = (
+        f"for _ in $(seq {CARRIER_SECONDS}); do\n"
+        f"    if ip -oneline address show up | grep -qF -- {shlex.quote(f' {addresses[0]} ' if addresses else ' inet')}; then exit 0; fi\n"
+        f"    sleep 1\ndone\n"
+        f"echo {shlex.quote(f'ouchi: the interface {mac} has not come back: putting everything back')}\n"
+        f"sh {shlex.quote(script_path(folder))}\nsystemctl --no-block reboot\n"
+    )
+    place = f"{folder}/watch.sh"
+    lines = (
+        "[Unit]", "Description=ouchi: does the machine come back on the network?", "After=network.target",
+        f"ConditionPathExists={place}", "", "[Service]", "Type=oneshot", "RemainAfterExit=yes",
+        f"TimeoutStartSec={CARRIER_SECONDS + 600}", f"ExecStart=/bin/sh {place}",
+    )  # fmt: skip
+    return (path.file(place, script, mode=0o700), *_unit(WATCH, lines))
+
+
+def _going_on(argv: Sequence[str]) -> tuple[Change, ...]:
+    """A unit that runs ouchi again, once."""
+    command = " ".join(_systemd_word(word) for word in argv)
+    lines = (
+        "[Unit]", "Description=ouchi goes on after the restart", f"After={WATCH} network-online.target",
+        "Wants=network-online.target", "", "[Service]", "Type=oneshot", "TimeoutStartSec=infinity",
+        "Environment=HOME=/root LC_ALL=C.UTF-8", f"ExecStart={command}",
+    )  # fmt: skip
+    return _unit(GO_ON, lines)
+
+
+def _unit(name: str, lines: Sequence[str]) -> tuple[Change, ...]:
+    text = "# Made by ouchi, for one restart.\n" + "".join(f"{line}\n" for line in lines)
+    return (
+        path.file(f"/etc/systemd/system/{name}", text),
+        path.folder(WANTS),
+        path.link(f"{WANTS}/{name}", f"../{name}"),
+    )
+
+
+def _systemd_word(word: str) -> str:
+    """A word of a command as systemd reads it (systemd.service(5), command lines; systemd.unit(5), specifiers)."""
+    quoted = word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$").replace("%", "%%")
+    return f'"{quoted}"'

@@ -1,0 +1,192 @@
+"""Applying a plan to a machine: look, refuse or show, change step by step, and say what a restart is needed for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ouchi.apply import boot, cards, engine, guard, reboot, rescue
+from ouchi.apply.refusals import grub_edited, refusals
+from ouchi.apply.step import Step
+from ouchi.apply.steps import host_steps
+from ouchi.apply.surroundings import Surroundings, look_around
+from ouchi.changes import Change
+from ouchi.errors import BadInput, Failed, error
+from ouchi.events import Kind, Timeline
+from ouchi.facts import Facts
+from ouchi.facts.nics import CARDS, KEPT
+from ouchi.journal import Journal
+from ouchi.machine import CommandFailed, Machine
+from ouchi.render.host import Host, check_names
+from ouchi.steps import packages
+from ouchi.wanted import Wanted
+
+STAGE = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A machine, what the plan asks of it, and what of that is not so yet.
+
+    ``to_do``: each step with its changes that must be made. ``gone``: what an earlier plan asked for and this one does
+    not. ``booted``: the kernel runs with the plan's words. ``why``: what a restart is needed for once all is made.
+    """
+
+    machine: Machine
+    folder: str
+    host: Host
+    journal: Journal
+    around: Surroundings
+    steps: tuple[Step, ...]
+    now: engine.States
+    to_do: tuple[tuple[Step, tuple[Change, ...]], ...]
+    gone: tuple[engine.Record, ...]
+    booted: bool
+    why: tuple[str, ...]
+    packages: tuple[str, ...]
+    rescued: str = field(default="")
+
+    @property
+    def anything(self) -> bool:
+        """Whether something is to be changed, now or after a restart."""
+        return bool(self.to_do or self.gone or self.why or self.journal.records(engine.DUE))
+
+
+def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool = False) -> Prepared:
+    """Look at the machine. Raises :class:`~ouchi.errors.BadInput` with every reason not to touch it."""
+    check_names(wanted.plan)
+    host = Host(wanted.site, wanted.facts, wanted.plan)
+    used = (*host.dpdk_nics, *host.sriov_nics)
+    around = look_around(machine, [*(nic.name for nic in used), *(nic.address for nic in used)])
+    journal = Journal(machine, folder)
+    steps = host_steps(host, around, own_switch=own_switch)
+    changes = [change for step in steps for change in step.changes]
+    known = engine.records(journal)
+    now = engine.look(machine, [*((c.kind, c.key) for c in changes), *(record.place for record in known)])
+    due = engine.to_do(journal, changes, now)
+    to_do = tuple((step, todo) for step in steps if (todo := tuple(c for c in step.changes if c in due)))
+    findings = refusals(host, around)
+    if any("grub" in change.then for change in due) and not any("grub" in record.then for record in known):
+        findings += grub_edited(machine)
+    if findings:
+        raise BadInput(findings)
+    needs = ("driverctl",) if cards.to_bind(host) and "driverctl" not in around.programs else ()
+    why = tuple(reboot.reasons(host, around))
+    booted = not boot.missing(host.plan.kernel_args, host.facts.boot.parameters)
+    return Prepared(
+        machine, folder, host, journal, around, steps, now, to_do, tuple(engine.left_over(journal, changes)), booted, why,
+        needs, rescue.told(machine, folder),
+    )  # fmt: skip
+
+
+def carry_out(
+    prepared: Prepared, timeline: Timeline, again: Callable[[], Facts], ask: Callable[[str], bool] | None
+) -> list[str]:
+    """Make every change that can be made now. Returns why the machine must be restarted; empty: all is done.
+
+    ``again`` reads the facts over a new connection, to see that the machine is still reached; ``ask`` the user, where there is one.
+    Raises :class:`~ouchi.errors.Failed`; the next call goes on.
+    """
+    machine, journal = prepared.machine, prepared.journal
+    guard.disarm(machine)
+    reboot.finish(machine, journal)
+    reboot.check_done(journal, prepared.around, prepared.why)
+    if not prepared.anything:
+        return []
+    machine.make_folder(prepared.folder)
+    if prepared.packages:
+        _timed(
+            timeline, "packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text
+        )
+    todo = [(step, changes) for step, changes in prepared.to_do if prepared.booted or not step.booted]
+    _note(prepared, {step.name: changes for step, changes in todo})
+    if prepared.gone:
+        _timed(timeline, "former plan", lambda: _give_back(prepared))
+    cutting = False
+    for step, changes in todo:
+        if step.cuts and not cutting:
+            guard.arm(machine, prepared.folder)
+            cutting = True
+        _timed(timeline, step.name, lambda changes=changes: _make(prepared, changes))  # type: ignore[misc]
+    engine.refresh(machine, journal)  # of a run that was killed before it came to them
+    if cutting:
+        _timed(timeline, "still reached", lambda: _confirm(prepared, again, ask))
+    return list(prepared.why)
+
+
+def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
+    """The journal, the cards' names and the rescue script, before anything is touched."""
+    machine, journal, host = prepared.machine, prepared.journal, prepared.host
+    engine.note(journal, changes, prepared.now)
+    journal.note_all([(boot.WORDS, "kernel", {"words": list(boot.ours(host, prepared.around))})])
+    bound = {nic.address for nic in cards.to_bind(host)} | {*cards.companions(host, prepared.around)}
+    told = {
+        nic.address: {key: getattr(nic, key) for key in KEPT}
+        for nic in host.facts.nics
+        if nic.address in bound and nic.name
+    }
+    if told:
+        # A card without the kernel's driver has no name any more; the site goes on calling it by the one it had.
+        machine.write(CARDS, json.dumps(told, indent=1) + "\n")
+    rescue.write(machine, prepared.folder, engine.records(journal))
+
+
+def _give_back(prepared: Prepared) -> str:
+    theirs = [record for record in prepared.gone if engine.foreign(record, prepared.now[record.place])]
+    ours = [record for record in prepared.gone if record not in theirs]
+    engine.take_back(prepared.machine, prepared.journal, ours)
+    left = f"; left as somebody else made it: {', '.join(record.key for record in theirs)}" if theirs else ""
+    return f"put back: {', '.join(record.key for record in ours) or 'nothing'}{left}"
+
+
+def _make(prepared: Prepared, changes: Sequence[Change]) -> str:
+    engine.make(prepared.machine, prepared.journal, changes)
+    run = engine.refresh(prepared.machine, prepared.journal, {name for change in changes for name in change.then})
+    if "grub" in run:
+        _check_grub(prepared)
+    return ", ".join(dict.fromkeys(change.key for change in changes))
+
+
+def _check_grub(prepared: Prepared) -> None:
+    """What counts is what the next boot will read."""
+    text = prepared.machine.read("/boot/grub/grub.cfg")
+    lines = [line for line in text.splitlines() if line.strip().startswith("linux")]
+    for words in filter(None, [boot.ours(prepared.host, prepared.around)]):
+        if not any(set(words) <= set(line.split()) for line in lines):
+            raise Failed(
+                error(
+                    "update-grub ran, but the kernel would not be started as planned",
+                    where="/boot/grub/grub.cfg",
+                    found=lines[0].strip()[:200] if lines else "no line that starts a kernel",
+                    expected=" ".join(words),
+                    remedy="look for files in /etc/default/grub.d after 90-ouchi.cfg that set GRUB_CMDLINE_LINUX anew",
+                )
+            )
+
+
+def _confirm(prepared: Prepared, again: Callable[[], Facts], ask: Callable[[str], bool] | None) -> str:
+    guard.confirm(prepared.machine, prepared.folder, prepared.host.facts, again, ask)
+    return "over a new connection"
+
+
+def _timed(timeline: Timeline, name: str, act: Callable[[], str]) -> None:
+    begin = time.monotonic()
+    timeline.emit(Kind.STARTED, STAGE, name)
+    try:
+        text = act()
+    except CommandFailed as failure:
+        timeline.emit(Kind.FAILED, STAGE, name, engine.failed(failure), time.monotonic() - begin)
+        raise Failed(
+            error(
+                f"the step {name} could not be made",
+                found=engine.failed(failure),
+                expected="the change shown by: ouchi apply --dry-run",
+                remedy="mend what it says, then: ouchi apply (goes on) or ouchi undo (puts all back)",
+            )
+        ) from None
+    except Failed as failure:
+        timeline.emit(Kind.FAILED, STAGE, name, failure.findings[0].claim, time.monotonic() - begin)
+        raise
+    timeline.emit(Kind.CHANGED, STAGE, name, text, time.monotonic() - begin)

@@ -1,0 +1,83 @@
+"""A card's virtual functions: how many, and what each may do. At boot a unit of systemd brings the same about.
+
+The state: ``count``, and ``vfs`` with a member for each function: ``mac``, ``vlan`` (0: none), ``spoofchk``, ``trust``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ouchi.changes import Change, State
+from ouchi.machine import Machine
+
+KIND = "virtual functions"
+
+LOOK = r"""
+for address; do
+    device=/sys/bus/pci/devices/$address count=0
+    if [ -r "$device/sriov_numvfs" ]; then count=$(cat "$device/sriov_numvfs"); fi
+    printf '%s ' "$count"
+    name=$(ls -- "$device/net" 2>/dev/null | head -n 1) || :
+    if [ -n "$name" ]; then ip -json link show dev "$name" | tr -d '\n'; fi
+    echo
+done
+"""
+
+
+def functions(address: str, vfs: Sequence[Mapping[str, Any]]) -> Change:
+    """The card at a PCI address shows these virtual functions."""
+    return Change(KIND, address, {"count": len(vfs), "vfs": [dict(vf) for vf in vfs]})
+
+
+def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
+    """As sysfs and the card's driver say; a card without a network interface tells nothing of its functions."""
+    lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
+    return {key: _state(*line.partition(" ")[::2]) for key, line in zip(keys, lines, strict=True)}
+
+
+def _state(count: str, shown: str) -> State:
+    told = json.loads(shown)[0].get("vfinfo_list", []) if shown.strip() else []
+    vfs = [
+        {
+            "mac": str(vf.get("address", "")).lower(),
+            "vlan": next((vlan.get("vlan", 0) for vlan in vf.get("vlan_list", [])), 0),
+            "spoofchk": bool(vf.get("spoofchk")),
+            "trust": bool(vf.get("trust")),
+        }
+        for vf in told
+    ]
+    return {"count": int(count), "vfs": vfs if int(count) else []}
+
+
+def script(key: str, state: State) -> str:
+    """Takes the functions away and makes them anew where their number differs, then sets each."""
+    device = shlex.quote(f"/sys/bus/pci/devices/{key}")
+    count = str(int(state["count"]))
+    lines = (
+        f'if [ "$(cat {device}/sriov_numvfs)" != {count} ]; then\n'
+        f"    echo 0 >{device}/sriov_numvfs\n    [ {count} = 0 ] || echo {count} >{device}/sriov_numvfs\nfi\n"
+    )
+    if state["vfs"]:
+        lines += f"name=$(ls -- {device}/net)\n"
+    for number, vf in enumerate(state["vfs"]):
+        settings = [
+            "vf", str(number), "mac", vf["mac"], "vlan", str(int(vf["vlan"])),
+            "spoofchk", "on" if vf["spoofchk"] else "off", "trust", "on" if vf["trust"] else "off",
+        ]  # fmt: skip
+        lines += f'ip link set dev "$name" {shlex.join(settings)}\n'
+    return lines
+
+
+def words(_key: str, state: State) -> list[str]:
+    """The number, and a line for each."""
+    yes = {True: "on", False: "off"}
+    return [
+        f"{state['count']} virtual functions",
+        *(
+            f"vf {number}: {vf['mac']}, VLAN {vf['vlan'] or 'none'}, spoof check {yes[vf['spoofchk']]}, trust {yes[vf['trust']]}"
+            for number, vf in enumerate(state["vfs"])
+        ),
+    ]

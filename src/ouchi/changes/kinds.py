@@ -1,0 +1,15 @@
+"""Every kind of change by its name in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
+
+from ouchi.changes import Kind, alternative, driver, functions, ovsdb, path, tuned, value
+
+MODULES = (path, driver, functions, alternative, ovsdb, value, tuned)
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {module.KIND: cast("Kind", module) for module in MODULES} | {"unit": cast("Kind", path)}
+)

@@ -1,0 +1,65 @@
+"""The address of a remote host: ``[user@]host[:port]``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+FORM = "[user@]host[:port], an IPv6 address in brackets; a host of ssh's own configuration will do"
+
+# What reaches a ProxyCommand of the user's ssh configuration by %r and %h must mean nothing to a shell.
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_PORT = re.compile(r"[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, and where ssh's own configuration is not to decide, the user and the port (0: it decides)."""
+
+    host: str
+    user: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (f"{self.user}@" if self.user else "") + host + (f":{self.port}" if self.port else "")
+
+
+def parse_address(text: str) -> Address:
+    """The parts of an address. Raises :class:`ValueError` with a sentence for the user."""
+    user, at, place = text.rpartition("@")
+    if at and not _USER.fullmatch(user):
+        raise ValueError("what stands before @ is not the name of a user")
+    if place.startswith("["):
+        host, _, port = place[1:].partition("]")
+        if not _is_ipv6(host) or (port and not port.startswith(":")):
+            raise ValueError("what stands in brackets is not an IPv6 address")
+        return Address(host, user, _port(port[1:]) if port else 0)
+    if place.count(":") > 1:
+        raise ValueError(
+            f"an IPv6 address stands in brackets: [{place}]" if _is_ipv6(place) else "there is a : too many"
+        )
+    host, colon, port = place.partition(":")
+    if not _HOST.fullmatch(host):
+        raise ValueError("it is not the name or the address of a host")
+    return Address(host, user, _port(port) if colon else 0)
+
+
+def _port(text: str) -> int:
+    if not _PORT.fullmatch(text) or not 1 <= int(text) <= 65535:
+        raise ValueError("the port is not a number from 1 to 65535")
+    return int(text)
+
+
+def _is_ipv6(text: str) -> bool:
+    address, percent, zone = text.partition("%")
+    if percent and not _ZONE.fullmatch(zone):
+        return False
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return True

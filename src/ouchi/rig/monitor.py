@@ -1,0 +1,92 @@
+"""Talking to QEMU through its control socket (QMP: JSON objects, one a line)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from ouchi.errors import Failed, error
+from ouchi.machine import Path
+
+ANSWER_SECONDS = 60.0
+"""Saving a state takes seconds, more on a busy machine."""
+
+
+class Monitor:
+    """One connection; what QEMU tells by itself is kept until it is asked for.
+
+    Raises :class:`OSError` when nobody listens.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._rest = b""
+        self._events: list[dict[str, Any]] = []
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            self._socket.settimeout(5)
+            self._socket.connect(self._path)
+            self._next(time.monotonic() + 5)  # the greeting
+            self.ask("qmp_capabilities")
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def ask(self, command: str, within: float = ANSWER_SECONDS, **arguments: Any) -> Any:
+        """What QEMU returns. Raises :class:`~ouchi.errors.Failed` with its reason, or when it does not answer."""
+        question = {"execute": command, "arguments": arguments}
+        try:
+            self._socket.sendall(json.dumps(question).encode() + b"\n")
+            end = time.monotonic() + within
+            while True:
+                message = self._next(end)
+                if "return" in message:
+                    return message["return"]
+                if "error" in message:
+                    raise self._failed(command, message["error"]["desc"])
+                self._events.append(message)
+        except OSError as reason:
+            raise self._failed(command, str(reason) or "it hung up") from None
+
+    def command(self, line: str, within: float = ANSWER_SECONDS) -> str:
+        """The answer to a command for people, of which saving and loading states are."""
+        return str(self.ask("human-monitor-command", within, **{"command-line": line})).strip()
+
+    def ended_by(self) -> str:
+        """Why QEMU said that it ends, once it has ended: ``guest-reset``, ``guest-shutdown``, …; empty when it did not."""
+        with contextlib.suppress(OSError, Failed):
+            while True:
+                self._events.append(self._next(time.monotonic() + 0.5))
+        reasons = [event["data"]["reason"] for event in self._events if event.get("event") == "SHUTDOWN"]
+        return str(reasons[-1]) if reasons else ""
+
+    def _next(self, end: float) -> dict[str, Any]:
+        """The next object. Raises :class:`OSError` at the end of the connection or of the time."""
+        while b"\n" not in self._rest:
+            self._socket.settimeout(max(0.01, end - time.monotonic()))
+            more = self._socket.recv(65536)
+            if not more:
+                raise ConnectionError("QEMU hung up")
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _failed(self, command: str, found: str) -> Failed:
+        return Failed(error("QEMU did not do what it was asked", where=f"{self._path}: {command}", found=found))

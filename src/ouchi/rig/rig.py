@@ -1,0 +1,344 @@
+"""One rig: its QEMU, its disk, and the ways it is started, entered, saved, cut off and started again.
+
+Whoever makes a :class:`Rig` runs it: its QEMU ends with that process, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import TracebackType
+from typing import NoReturn, Self
+
+from ouchi.errors import Failed, Unhealthy, error
+from ouchi.events import Say
+from ouchi.machine import CommandFailed, Result
+from ouchi.machine.background import Background
+from ouchi.machine.local import TIED, LocalMachine
+from ouchi.machine.lock import only_one
+from ouchi.rig import states
+from ouchi.rig.hardware import Files, qemu_words
+from ouchi.rig.image import Image
+from ouchi.rig.login import ALIAS, known_host, ssh_config
+from ouchi.rig.monitor import Monitor
+from ouchi.rig.tools import Tools
+from ouchi.waiting import NotYet, wait_for
+
+ATTEMPTS = 3
+"""How often a start is tried. Emulation fails now and then; that is the rig's fault and counted as such."""
+
+BOOT_SECONDS = 240.0
+"""A cold boot takes some 40 s on a quiet machine of two cores."""
+LOAD_SECONDS = 90.0
+"""A saved state answers after some 5 s."""
+SETTLE_SECONDS = 120.0
+RESET_SECONDS = 120.0
+RESETS = 3
+"""How often a guest may reset itself while it boots."""
+
+RESET, OFF = "guest-reset", "guest-shutdown"
+"""What QEMU calls a guest's reset and its switching off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every rig is made of, and none of them changes."""
+
+    tools: Tools
+    image: Image
+    kvm: bool
+    base: PurePath
+    """A disk with the state :data:`ouchi.rig.states.BASE`."""
+
+
+class Fault(Failed):
+    """QEMU ended or came to a halt by itself."""
+
+
+class Reset(Exception):
+    """The guest reset itself."""
+
+
+class Rig:
+    """``with Rig(machine, parts, folder) as rig: rig.up(); rig.run("nproc")``.
+
+    Methods raise :class:`~ouchi.errors.Failed` when the rig does not do what it was asked, also after
+    :data:`ATTEMPTS`; what was tried in vain is in ``faults``.
+    """
+
+    def __init__(
+        self, machine: LocalMachine, parts: Parts, folder: PurePath | str, say: Say = lambda _text: None
+    ) -> None:
+        self._machine = machine
+        self._parts = parts
+        self._files = Files(PurePath(folder))
+        self._say = say
+        self._held = contextlib.ExitStack()
+        self._qemu: Background | None = None
+        self._monitor: Monitor | None = None
+        self.faults: list[str] = []
+        """What went wrong with the rig itself, and was tried again."""
+        self.port = 0
+        """Where ssh is forwarded from on 127.0.0.1."""
+
+    def __enter__(self) -> Self:
+        self._machine.make_folder(self._files.folder, mode=0o700)
+        self._held.enter_context(only_one(str(self._files.folder / "lock"), "rig"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.power_cut()
+        self._held.close()
+
+    def up(self) -> None:
+        """Start from a new disk in the base state, all earlier changes and states forgotten: seconds."""
+        self.power_cut()
+        self._machine.run(
+            ("cp", "--reflink=auto", "--sparse=always", str(self._parts.base), str(self._files.disk)), timeout=300
+        )
+        self._load(states.BASE)
+
+    def make_base(self) -> None:
+        """Boot a new disk from the image, and leave it off with the state :data:`ouchi.rig.states.BASE`."""
+        self._machine.remove(self._files.disk)
+        self._new_disk()
+        self._attempt("cold boot", self._boot_once)
+        self._save(states.BASE)
+        self._stop()
+
+    def load(self, name: str) -> None:
+        """Go back to a saved state, disk included: seconds."""
+        states.require_state(self.states(), name)
+        self.power_cut()
+        self._load(name)
+
+    def save(self, name: str) -> None:
+        """Save the present state under ``name``, in place of one of that name: about a second."""
+        states.require_name(name)
+        self._save(name)
+
+    def states(self) -> list[states.State]:
+        """What has been saved, oldest first."""
+        return states.states(self._machine, self._parts.tools, self._files.disk)
+
+    def boot(self) -> None:
+        """Boot from the disk as it is, by BIOS and GRUB: about a minute under emulation.
+
+        Emulating the CPUs side by side, one boot in six hung. So they are emulated in turn until the system is up, and
+        side by side from the state that is then saved.
+        """
+        self.power_cut()
+        if not self._machine.exists(self._files.disk):
+            self._new_disk()
+        self._attempt("cold boot", self._boot_once)
+        if not self._parts.kvm:
+            self._save(states.BOOTED)
+            self._stop()
+            self._load(states.BOOTED)
+
+    def await_reboot(self, seconds: float = RESET_SECONDS) -> None:
+        """Wait until the guest resets itself, then boot it."""
+        reason = wait_for("the rig's reset", self._end, seconds=seconds)
+        if reason != RESET:
+            raise Failed(error("the rig did not reset itself", found=self._fate(reason), expected="a reboot"))
+        self.boot()
+
+    def reboot(self) -> None:
+        """Have the guest reboot, and be there when it is up again."""
+        self.run("systemctl reboot", check=False)
+        self.await_reboot()
+
+    def power_cut(self) -> None:
+        """End it at once: what its kernel had not written to the disk is lost. It may be off already."""
+        if self._monitor:
+            self._monitor.close()
+        if self._qemu:
+            self._qemu.kill()
+        self._monitor = self._qemu = None
+
+    def down(self) -> None:
+        """Put it away: its state is saved, to be loaded as :data:`ouchi.rig.states.LEFT`."""
+        if self.ended() is None:
+            self._save(states.LEFT)
+            self._stop()
+        self.power_cut()
+
+    def ended(self) -> str | None:
+        """Why QEMU ended (``guest-reset``, ``guest-shutdown``, or what became of it); None while it runs."""
+        if self._qemu is None:
+            return "off"
+        if self._qemu.status() is None:
+            return None
+        return (self._monitor.ended_by() if self._monitor else "") or f"exit status {self._qemu.status()}"
+
+    def ssh_argv(self, user: str = "root") -> tuple[str, ...]:
+        """A command line to which the words of a remote command are added."""
+        return ("ssh", "-F", str(self.ssh_config), f"{user}@{ALIAS}")
+
+    @property
+    def ssh_config(self) -> PurePath:
+        """A file for ``ssh -F FILE rig``."""
+        return self._files.folder / "ssh_config"
+
+    def run(self, script: str, *, check: bool = True, timeout: float = 60.0, user: str = "root") -> Result:
+        """Run a script by bash inside, which ends at the first command that fails.
+
+        ``timeout`` is in seconds. Raises :class:`~ouchi.machine.CommandFailed` as :meth:`ouchi.machine.Machine.run` does.
+        """
+        remote = shlex.join(("bash", "-ec", script))
+        return self._machine.run((*self.ssh_argv(user), remote), timeout=timeout, check=check)
+
+    def copy_in(self, source: PurePath | str, target: PurePath | str) -> None:
+        """Copy a file to ``target``, or what is in a folder into the folder ``target``."""
+        packed = str(self._files.folder / "copy.tar")
+        inside = "/var/tmp/ouchi-rig-copy.tar"  # noqa: S108  # in the rig, where nobody else is
+        copy = ("scp", "-q", "-F", str(self.ssh_config))
+        if self._machine.run(("test", "-d", str(source)), check=False).ok:
+            self._machine.run(
+                ("tar", "-cf", packed, "--exclude=__pycache__", "--owner=0", "--group=0", "-C", str(source), ".")
+            )
+            self._machine.run((*copy, packed, f"{ALIAS}:{inside}"), timeout=300)
+            into = shlex.quote(str(target))
+            self.run(f"mkdir -p {into}; tar -xf {inside} -C {into}; rm {inside}", timeout=300)
+            self._machine.remove(packed)
+        else:
+            self._machine.run((*copy, str(source), f"{ALIAS}:{target}"), timeout=300)
+
+    def console(self) -> str:
+        """What the serial console said since QEMU was started last."""
+        return self._machine.read(self._files.console) if self._machine.exists(self._files.console) else ""
+
+    def _boot_once(self) -> None:
+        for _ in range(RESETS):
+            self._start("kvm" if self._parts.kvm else "single")
+            try:
+                self._await_login(BOOT_SECONDS)
+                self._await_settled()
+            except Reset:
+                self._say("it reset itself while it booted")
+            else:
+                return
+        raise Failed(error(f"the rig reset itself {RESETS} times while it booted", where=str(self._files.console)))
+
+    def _load(self, name: str) -> None:
+        def once() -> None:
+            self._start("kvm" if self._parts.kvm else "multi", name)
+            self._await_login(LOAD_SECONDS, set_clock=True)
+
+        self._attempt(f"loading {name}", once)
+
+    def _attempt(self, what: str, once: Callable[[], None]) -> None:
+        """Do it until it works; each time that it does not is a fault of the rig."""
+        for number in range(1, ATTEMPTS + 1):
+            begin = time.monotonic()
+            try:
+                once()
+            except Failed as failure:
+                self.power_cut()
+                found = failure.findings[0]
+                self.faults.append(f"{what}: {found.claim}: {found.found}")
+                self._say(f"{what} failed, {number} of {ATTEMPTS}: {found.claim}")
+                if number == ATTEMPTS:
+                    raise
+            else:
+                self._say(f"{what}: {time.monotonic() - begin:.1f} s")
+                return
+
+    def _new_disk(self) -> None:
+        """An empty layer over the image."""
+        backing = ("-b", str(self._parts.image.disk), "-F", "qcow2")
+        self._machine.run(
+            self._parts.tools.argv("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self._files.disk))
+        )
+
+    def _start(self, accelerator: str, load: str = "") -> None:
+        """Start QEMU, tied to us, and get its control socket."""
+        self.power_cut()
+        self.port = _free_port(self.port)
+        self._write_login()
+        for stale in (self._files.console, self._files.monitor, self._files.door):
+            self._machine.remove(stale)
+        argv = self._parts.tools.qemu(*qemu_words(self._files, accelerator, self.port, load))
+        self._qemu = self._machine.start((*TIED, *argv), log=self._files.log)
+        self._monitor = wait_for("QEMU's control socket", self._connect, seconds=30, every=0.05)
+
+    def _connect(self) -> Monitor:
+        self._require_life()
+        return Monitor(self._files.monitor)
+
+    def _write_login(self) -> None:
+        known = self._files.folder / "known_hosts"
+        self._machine.write(known, known_host(self._machine.read(self._parts.image.host_key)), mode=0o600)
+        self._machine.write(self.ssh_config, ssh_config(self.port, self._parts.image.identity, known), mode=0o600)
+
+    def _await_login(self, seconds: float, *, set_clock: bool = False) -> None:
+        """Wait until somebody can log in. A saved state comes back with the time at which it was saved."""
+
+        def log_in() -> None:
+            self._require_life()
+            clock = f"date -u -s @{time.time():.0f} >/dev/null" if set_clock else "true"
+            try:
+                self.run(clock, timeout=20)
+            except CommandFailed as failure:
+                raise NotYet(failure.findings[0].found) from None
+
+        wait_for("the rig's sshd", log_in, seconds=seconds, every=0.3, remedy=f"read {self._files.console}")
+
+    def _await_settled(self) -> None:
+        """Wait until every unit has started or failed."""
+        try:
+            self.run("systemctl is-system-running --wait || true", timeout=SETTLE_SECONDS)
+        except CommandFailed:
+            self._require_life()
+            raise
+
+    def _require_life(self) -> None:
+        """Raises :class:`Fault` when QEMU has ended, :class:`Reset` when the guest wanted that."""
+        reason = self.ended()
+        if reason == RESET:
+            raise Reset
+        if reason is not None:
+            raise Fault(error("QEMU ended", where=str(self._files.log), found=self._fate(reason)))
+
+    def _end(self) -> str:
+        """Why it ended. Raises :class:`~ouchi.waiting.NotYet` while it runs."""
+        if (reason := self.ended()) is None:
+            raise NotYet("it runs")
+        return reason
+
+    def _fate(self, reason: str) -> str:
+        said = self._qemu.said()[-500:] if self._qemu else ""
+        return f"{reason}: {said}" if said else reason
+
+    def _save(self, name: str) -> None:
+        if self._monitor is None or self.ended() is not None:
+            self._off()
+        states.save_state(self._monitor, name)
+
+    def _stop(self) -> None:
+        """Let QEMU write what it has to its files, and end."""
+        if self._monitor:
+            with contextlib.suppress(Failed):
+                self._monitor.ask("quit")
+        wait_for("QEMU's end", self._end, seconds=30, every=0.05)
+        self.power_cut()
+
+    def _off(self) -> NoReturn:
+        raise Unhealthy(error("the rig is off", where=str(self._files.folder), remedy="ouchi rig up"))
+
+
+def _free_port(wanted: int) -> int:
+    """A port of 127.0.0.1 that nobody listens on: the wanted one when it is free."""
+    for number in (wanted, 0):
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", number))
+            return int(one.getsockname()[1])
+    raise Failed(error("no port of 127.0.0.1 is free", expected="one for the rig's ssh"))

@@ -1,0 +1,80 @@
+"""Saved states of a rig: its memory, CPUs, devices and disk as they were at one moment, inside its disk's file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from ouchi.errors import BadInput, Failed, error
+from ouchi.machine import Machine
+from ouchi.rig.monitor import Monitor
+from ouchi.rig.tools import Tools
+
+BASE = "base"
+"""Booted, and nothing changed yet."""
+BOOTED = "booted"
+"""As it was after its last boot."""
+LEFT = "left"
+"""As it was when it was put away."""
+OWN = (BASE, BOOTED, LEFT)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A saved state: its name, when it was saved (seconds since 1970) and the bytes of its memory."""
+
+    name: str
+    saved: int
+    size: int
+
+
+def require_name(name: str) -> None:
+    """Raises :class:`~ouchi.errors.BadInput` for a name that is none or that the rig uses itself."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,59}", name) or name in OWN:
+        raise BadInput(
+            error(
+                "no name for a snapshot",
+                found=name,
+                expected=f"a letter, then letters, digits, '_', '.' and '-'; not {', '.join(OWN)}",
+            )
+        )
+
+
+def save_state(monitor: Monitor, name: str) -> None:
+    """Save a state of the running rig under ``name``, in place of one of that name.
+
+    Raises :class:`~ouchi.errors.Failed` with QEMU's reason.
+    """
+    if said := monitor.command(f"savevm {name}", within=300):
+        raise Failed(error(f"the rig's state could not be saved as {name}", found=said, remedy="ouchi rig up --cold"))
+
+
+def states(machine: Machine, tools: Tools, disk: PurePath) -> list[State]:
+    """The states in a disk, running or not, oldest first; none when there is no disk."""
+    if not machine.exists(disk):
+        return []
+    answer = machine.run(tools.argv("qemu-img", "info", "--force-share", "--output=json", str(disk)))
+    return parse_states(json.loads(answer.stdout))
+
+
+def parse_states(info: Mapping[str, Any]) -> list[State]:
+    """The states in what ``qemu-img info`` says of a disk."""
+    found = [State(one["name"], one["date-sec"], one["vm-state-size"]) for one in info.get("snapshots", ())]
+    return sorted(found, key=lambda state: state.saved)
+
+
+def require_state(known: Sequence[State], name: str) -> None:
+    """Raises :class:`~ouchi.errors.BadInput` when there is no such state."""
+    if name not in (names := [state.name for state in known]):
+        raise BadInput(
+            error(
+                "no such snapshot",
+                found=name,
+                expected=", ".join(names) or "none is there",
+                remedy="ouchi rig snapshot --list",
+            )
+        )

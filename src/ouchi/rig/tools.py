@@ -1,0 +1,61 @@
+"""QEMU and what makes a disk, from Debian 13, unpacked beside the machine's own and never installed.
+
+SR-IOV (``igb``) and caches by die (``smp-cache``) need QEMU 9.2; Debian 12 has 7.2 and Ubuntu 24.04 has 8.2. A saved
+state belongs to one version of QEMU as well, so every machine gets the same one. Programs are started through the
+dynamic loader that came with them, with their own libraries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from ouchi.events import Say
+from ouchi.machine import Machine
+from ouchi.rig.debian import SUITE, bootstrap
+from ouchi.rig.making import digest, making
+
+PACKAGES = ("e2fsprogs", "libarchive13t64", "qemu-system-x86", "qemu-utils")
+LIBRARIES = "usr/lib/x86_64-linux-gnu"
+PLACES = {"mke2fs": "usr/sbin/mke2fs"}
+"""Programs that are not in usr/bin."""
+
+FIRMWARE = ("usr/share/seabios", "usr/share/qemu")
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The unpacked tree, and the key of what it was made from."""
+
+    folder: PurePath
+    key: str
+
+    def argv(self, program: str, *words: str) -> tuple[str, ...]:
+        """A command line that runs one of the tree's programs."""
+        libraries = self.folder / LIBRARIES
+        place = self.folder / PLACES.get(program, f"usr/bin/{program}")
+        loader = (str(libraries / "ld-linux-x86-64.so.2"), "--argv0", program, "--library-path", str(libraries))
+        return (*loader, str(place), *words)
+
+    def qemu(self, *words: str) -> tuple[str, ...]:
+        """A command line of QEMU with the tree's firmware and nothing that QEMU adds by itself."""
+        firmware = [word for place in FIRMWARE for word in ("-L", str(self.folder / place))]
+        return self.argv("qemu-system-x86_64", *firmware, "-nodefaults", "-no-user-config", "-display", "none", *words)
+
+
+def unpack_tools(machine: Machine, cache: PurePath, say: Say) -> Tools:
+    """The tools in ``cache``, unpacked unless they are there (160 MB).
+
+    Raises :class:`~ouchi.errors.Failed` when Debian's packages cannot be had.
+    """
+    key = digest(SUITE, *PACKAGES)
+    tools = Tools(cache / f"tools-{key}", key)
+    if machine.exists(tools.folder):
+        return tools
+    say("unpacking QEMU")
+    with making(machine, tools.folder) as work:
+        bootstrap(machine, "extract", work.parent / f"{work.name}.tar", PACKAGES, ())
+        machine.run(
+            ("tar", "-x", "-C", str(work), "--no-same-owner", "--exclude=./dev", "-f", f"{work}.tar"), timeout=300
+        )
+    return tools

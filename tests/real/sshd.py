@@ -1,0 +1,150 @@
+"""A real sshd on loopback for one test: keys, configuration and port of its own, gone when the test is, however.
+
+Nothing of the user's is read: clients get a configuration file with every setting that matters.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+SSHD = "/usr/sbin/sshd"
+PACKAGES = ("openssh-server", "openssh-client")
+
+PREPARE = """
+import sys
+from ouchi.journal import Journal
+from ouchi.machine.local import LocalMachine
+from ouchi.steps import packages
+packages.install(LocalMachine(), Journal(LocalMachine(), sys.argv[1]), tuple(sys.argv[2:]), lambda text: None)
+"""
+
+# Its standard input is the test's hold on it. /run/sshd is where sshd locks its helper up; systemd makes it elsewhere.
+GUARDIAN = """
+folder=$1 made=
+[ -d /run/sshd ] || { mkdir -m 0755 /run/sshd && made=yes; }
+shift
+"$@" </dev/null & sshd=$!
+cat >/dev/null
+kill -KILL "$sshd" $(cat "$folder"/*.pid 2>/dev/null) 2>/dev/null
+rm -rf -- "$folder"
+[ -z "$made" ] || rmdir /run/sshd
+"""
+
+
+def prepare() -> None:
+    """Install sshd where it is missing, with ouchi's own function: no service starts."""
+    if Path(SSHD).exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        subprocess.run([sys.executable, "-c", PREPARE, folder, *PACKAGES], env=environment, check=True, timeout=900)
+
+
+class Sshd:
+    """``with Sshd() as server:``; ``server.address`` and ``server.config`` are what a client needs."""
+
+    def __init__(self, *options: str) -> None:
+        prepare()
+        self.folder = Path(tempfile.mkdtemp(prefix="ouchi-sshd-"))
+        self.port = free_port()
+        self.address = f"root@127.0.0.1:{self.port}"
+        self.log = self.folder / "log"
+        for name in ("host", "user"):
+            key = str(self.folder / name)
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=60)
+        self.config = self.client_config(self.folder / "known_hosts")
+        self.knows(self.folder / "known_hosts", self.port)
+        self._write_config(options)
+        words = [SSHD, "-D", "-E", str(self.log), "-f", str(self.folder / "sshd_config")]
+        self._guardian = subprocess.Popen(
+            ["sh", "-c", GUARDIAN, "sh", str(self.folder), *words], stdin=subprocess.PIPE, start_new_session=True
+        )
+        self._wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, and take its files away."""
+        self._guardian.communicate(timeout=30)
+
+    @property
+    def pid(self) -> int:
+        """The listener's process."""
+        return int((self.folder / "listener.pid").read_text())
+
+    def sessions(self) -> list[int]:
+        """The processes that serve connections now."""
+        return children(self.pid)
+
+    def client_config(self, known_hosts: Path, key: str = "user") -> str:
+        """A configuration for clients; its path."""
+        path = self.folder / f"config-{known_hosts.name}-{key}"
+        path.write_text(
+            f"UserKnownHostsFile {known_hosts}\nGlobalKnownHostsFile /dev/null\nIdentityFile {self.folder / key}\n"
+            "IdentitiesOnly yes\nIdentityAgent none\nStrictHostKeyChecking ask\n"
+        )
+        return str(path)
+
+    def knows(self, known_hosts: Path, *ports: int) -> None:
+        """Note the host's key for these ports."""
+        key = " ".join((self.folder / "host.pub").read_text().split()[:2])
+        known_hosts.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port in ports))
+
+    def _write_config(self, options: tuple[str, ...]) -> None:
+        authorized = self.folder / "authorized_keys"
+        authorized.write_bytes((self.folder / "user.pub").read_bytes())
+        lines = (
+            *options,
+            f"Port {self.port}",
+            "ListenAddress 127.0.0.1",
+            f"HostKey {self.folder / 'host'}",
+            f"AuthorizedKeysFile {authorized}",
+            f"PidFile {self.folder / 'listener.pid'}",
+            "PermitRootLogin yes",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "StrictModes no",
+            "UsePAM no",
+            "UseDNS no",
+            # A login shell reads nothing of the user's either: what stands in his .bashrc would be measured too.
+            f"SetEnv HOME={self.folder}",
+        )
+        (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        said = self.log.read_text() if self.log.exists() else ""
+        self.close()
+        raise RuntimeError(f"sshd does not answer: {said[-2000:]}")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

@@ -1,0 +1,272 @@
+"""Changes that can be taken back: files, links and folders for real; what is killed anywhere is finished by the next."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ouchi.apply import engine, rescue
+from ouchi.changes import Change, alternative, driver, functions, path, tuned
+from ouchi.changes.kinds import KINDS
+from ouchi.errors import Failed
+from ouchi.journal import Journal
+from ouchi.machine import Result
+from ouchi.machine.local import LocalMachine
+
+ME = f"{os.getuid()}:{os.getgid()}"
+
+
+class Killed(Exception):
+    """ouchi is gone."""
+
+
+class Mortal(LocalMachine):
+    """Dies at the door before its nth change of the machine."""
+
+    def __init__(self, lives: int = 1_000_000) -> None:
+        super().__init__()
+        self.lives = lives
+
+    def _step(self) -> None:
+        self.lives -= 1
+        if self.lives < 0:
+            raise Killed
+
+    def run(self, argv: Any, **options: Any) -> Result:
+        self._step()
+        return super().run(argv, **options)
+
+    def write(self, *words: Any, **options: Any) -> None:
+        self._step()
+        super().write(*words, **options)
+
+
+def owned(change: Change) -> Change:
+    """The same as its tester's, who need not be root."""
+    state = change.state
+    return Change(change.kind, change.key, state | {"owner": ME} if "file" in state else state, change.then)
+
+
+def plan(folder: Path) -> list[Change]:
+    """A new folder with a file, a file that is there, a link that is there, a new link."""
+    return [
+        path.folder(f"{folder}/new.d"),
+        owned(path.file(f"{folder}/new.d/90-ouchi.cfg", "ours 'quoted' $HOME\n")),
+        owned(path.file(f"{folder}/there", "ours now\n")),
+        path.link(f"{folder}/link", "there"),
+        path.link(f"{folder}/another", "new.d/90-ouchi.cfg"),
+    ]
+
+
+def tree(folder: Path) -> dict[str, Any]:
+    """Everything in a folder: what, mode, contents."""
+    found: dict[str, Any] = {}
+    for place in sorted(folder.rglob("*")):
+        mode = stat.S_IMODE(place.lstat().st_mode)
+        if place.is_symlink():
+            found[str(place.relative_to(folder))] = ("link", os.readlink(place))
+        elif place.is_dir():
+            found[str(place.relative_to(folder))] = ("folder", mode)
+        else:
+            found[str(place.relative_to(folder))] = ("file", mode, place.read_bytes())
+    return found
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """A folder in which something is."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "there").write_bytes(b"the user's\n\xff\0 no line feed")
+    (folder / "there").chmod(0o640)
+    (folder / "link").symlink_to("/nowhere")
+    (folder / "other").write_text("not touched")
+    return folder
+
+
+def apply(machine: LocalMachine, state: Path, changes: list[Change]) -> None:
+    journal = Journal(machine, str(state))
+    now = engine.look(machine, [(change.kind, change.key) for change in changes])
+    todo = engine.to_do(journal, changes, now)
+    engine.note(journal, {"step": todo}, now)
+    engine.make(machine, journal, todo)
+
+
+def undo(machine: LocalMachine, state: Path) -> list[engine.Record]:
+    journal = Journal(machine, str(state))
+    records = list(reversed(engine.records(journal)))
+    now = engine.look(machine, [record.place for record in records])
+    ours = [record for record in records if not engine.foreign(record, now[record.place])]
+    engine.take_back(machine, journal, ours)
+    return [record for record in records if record not in ours]
+
+
+def test_what_was_there_is_put_back_byte_for_byte(etc: Path, tmp_path: Path) -> None:
+    before = tree(etc)
+    apply(LocalMachine(), tmp_path, plan(etc))
+    assert (etc / "another").read_text() == "ours 'quoted' $HOME\n"
+    assert (etc / "there").read_text() == "ours now\n"
+    assert stat.S_IMODE((etc / "there").stat().st_mode) == 0o644
+    assert undo(LocalMachine(), tmp_path) == []
+    assert tree(etc) == before
+
+
+def test_twice_is_once(etc: Path, tmp_path: Path) -> None:
+    before = tree(etc)
+    apply(LocalMachine(), tmp_path, plan(etc))
+    after = tree(etc)
+    apply(LocalMachine(), tmp_path, plan(etc))
+    assert tree(etc) == after
+    undo(LocalMachine(), tmp_path)
+    undo(LocalMachine(), tmp_path)
+    assert tree(etc) == before
+
+
+@pytest.mark.parametrize("ending", ["go on", "undo"])
+def test_killed_anywhere(etc: Path, tmp_path: Path, ending: str) -> None:
+    before = tree(etc)
+    for lives in range(100):
+        try:
+            apply(Mortal(lives), tmp_path, plan(etc))
+        except Killed:
+            pass
+        else:
+            break
+        if ending == "undo":
+            assert undo(LocalMachine(), tmp_path) == []
+            assert tree(etc) == before, lives
+    assert 5 < lives < 99
+    after = tree(etc)
+    for lives in range(100):
+        if ending == "undo":
+            apply(LocalMachine(), tmp_path, plan(etc))
+        try:
+            undo(Mortal(lives), tmp_path)
+        except Killed:
+            continue
+        break
+    assert tree(etc) == before
+    apply(LocalMachine(), tmp_path, plan(etc))
+    assert tree(etc) == after
+    assert not list(etc.rglob(".*.ouchi"))
+
+
+def test_what_somebody_else_changed_is_left(etc: Path, tmp_path: Path) -> None:
+    apply(LocalMachine(), tmp_path, plan(etc))
+    (etc / "there").write_text("the user's again, and another")
+    left = undo(LocalMachine(), tmp_path)
+    assert [record.key for record in left] == [f"{etc}/there"]
+    assert (etc / "there").read_text() == "the user's again, and another"
+    assert not (etc / "new.d").exists()
+    # Put back by hand, the record is done with.
+    (etc / "there").write_bytes(b"the user's\n\xff\0 no line feed")
+    (etc / "there").chmod(0o640)
+    assert undo(LocalMachine(), tmp_path) == []
+
+
+def test_a_folder_that_others_use_stays(etc: Path, tmp_path: Path) -> None:
+    apply(LocalMachine(), tmp_path, plan(etc))
+    (etc / "new.d" / "theirs").write_text("")
+    undo(LocalMachine(), tmp_path)
+    assert sorted(os.listdir(etc / "new.d")) == ["theirs"]
+
+
+def test_the_rescue_script_needs_no_ouchi(etc: Path, tmp_path: Path) -> None:
+    before, machine = tree(etc), LocalMachine()
+    apply(machine, tmp_path, plan(etc))
+    rescue.write(machine, str(tmp_path), engine.records(Journal(machine, str(tmp_path))))
+    assert machine.run(("sh", rescue.script_path(str(tmp_path)))).stderr == ""
+    assert tree(etc) == before
+    assert rescue.told(machine, str(tmp_path))
+    assert not rescue.told(machine, str(tmp_path))
+    # What it has put back is nobody else's doing.
+    assert undo(machine, tmp_path) == []
+    assert tree(etc) == before
+
+
+def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) -> None:
+    machine = LocalMachine()
+    apply(machine, tmp_path, plan(etc))
+    records = engine.records(Journal(machine, str(tmp_path)))
+    broken = engine.Record("step", "path", f"{etc}/no/such/folder/x", {"link": "a"}, None, (), False)
+    rescue.write(machine, str(tmp_path), (records[0], broken, *records[1:]))
+    done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
+    assert done.status == 1
+    assert f"not put back: path {etc}/no/such/folder/x" in done.stderr
+    assert not (etc / "new.d").exists()
+
+
+def test_a_change_that_does_not_hold_is_told(tmp_path: Path) -> None:
+    machine, journal = LocalMachine(), Journal(LocalMachine(), str(tmp_path))
+    change = Change("path", f"{tmp_path}/x", {"file": "", "mode": "640", "owner": "777777:777777"})
+    if os.getuid() == 0:
+        pytest.skip("root may do this")
+    engine.note(journal, {"step": [change]}, {("path", change.key): None})
+    with pytest.raises(Failed):
+        engine.make(machine, journal, [change])
+
+
+names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
+
+
+@given(name=names, content=st.binary(max_size=300), target=names)
+def test_any_name_and_any_bytes(
+    name: str, content: bytes, target: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if len(name.encode()) > 200 or name == target:
+        return
+    folder = tmp_path_factory.mktemp("any")
+    machine, place = LocalMachine(), folder / name
+    place.write_bytes(content)
+    place.chmod(0o604)
+    [state] = path.look(machine, [str(place)]).values()
+    engine.put(machine, "path", str(place), {"link": target})
+    assert os.readlink(place) == target
+    assert path.look(machine, [str(place)]) == {str(place): {"link": target}}
+    engine.put(machine, "path", str(place), None)
+    assert os.listdir(folder) == []
+    engine.put(machine, "path", str(place), state)
+    assert place.read_bytes() == content
+    assert stat.S_IMODE(place.stat().st_mode) == 0o604
+
+
+def test_every_kind_has_words_for_nothing() -> None:
+    for name, kind in KINDS.items():
+        if name not in ("driver", "virtual functions"):
+            assert kind.words("key", None) == []
+
+
+def test_what_update_alternatives_says() -> None:
+    told = "Name: ovs-vswitchd\nLink: /usr/sbin/ovs-vswitchd\nStatus: manual\nBest: /a\nValue: /b\n\nAlternative: /b\nPriority: 1\n"
+    assert alternative._state(told) == {"auto": False, "value": "/b"}
+    assert alternative._state("") is None
+
+
+def test_what_ip_says_of_virtual_functions() -> None:
+    shown = (
+        '[{"ifname":"ens1","vfinfo_list":[{"vf":0,"address":"02:AA:00:00:00:01","vlan_list":[{"vlan":101}],'
+        '"spoofchk":true,"trust":false},{"vf":1,"address":"02:aa:00:00:00:02","spoofchk":false,"trust":true}]}]'
+    )
+    state = functions._state("2", shown)
+    assert state["vfs"] == [
+        {"mac": "02:aa:00:00:00:01", "vlan": 101, "spoofchk": True, "trust": False},
+        {"mac": "02:aa:00:00:00:02", "vlan": 0, "spoofchk": False, "trust": True},
+    ]
+    assert functions._state("0", "") == {"count": 0, "vfs": []}
+    assert functions.functions("0000:01:00.0", state["vfs"]).state == state
+
+
+def test_a_driver_is_looked_up() -> None:
+    assert driver.look(LocalMachine(), ["0000:ff:1f.7"]) == {"0000:ff:1f.7": {"saved": "", "driver": ""}}
+
+
+def test_tuned_without_tuned() -> None:
+    assert tuned.script("profile", None) == "tuned-adm off\n"
