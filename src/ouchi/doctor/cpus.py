@@ -17,6 +17,8 @@ PERFORMANCE = "performance"
 SHALLOW = ("POLL", "C1", "C1_ACPI", "WFI", "haltpoll", "haltpoll idle")
 """Idle states that a CPU leaves in about a microsecond: nothing is lost by them."""
 
+LASTING = "intel_idle.max_cstate=1 processor.max_cstate=1 on the kernel's command line, or tuned"
+
 SLOW = (
     "a slower clock means fewer packets a second for a thread that polls, and the clock's way up takes milliseconds "
     "when a burst comes"
@@ -87,7 +89,7 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
             f"{name} takes {latency} µs to leave" for name, latency in sorted(deep, key=lambda one: one[1])
         ),
         expected="no idle state deeper than C1",
-        remedy=fix_then(APPLY),
+        remedy=fix_then(LASTING),
         why=ASLEEP,
     )
     return wrong(Trouble(finding, mend))

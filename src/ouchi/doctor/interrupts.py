@@ -105,7 +105,7 @@ def allowed(live: Live, wanted: Wanted) -> Answer | None:
         found=", ".join(f"{irq} {name}" for irq, name in list(free.items())[:8])
         + (f" and {len(free) - 8} more" if len(free) > 8 else ""),
         expected=f"only on {format_cpus(wanted.plan.pools.host)}",
-        remedy=fix_then(APPLY),
+        remedy=fix_then(APPLY_RESTART),
         why=STOPS,
     )
     return wrong(Trouble(finding, _move(live, list(free), tuple(quiet), wanted.plan.pools.host)))

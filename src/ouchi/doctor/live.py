@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ouchi.doctor import scripts
 from ouchi.doctor.counts import Line, parse_interrupts
+from ouchi.doctor.scripts import script
 from ouchi.doctor.sections import by_cpu, linked, sections, values
 from ouchi.doctor.switch import Switch, parse_switch
 from ouchi.doctor.tasks import Guest, Thread, parse_guests, parse_threads
@@ -29,7 +29,7 @@ PACKAGED = "/run/openvswitch"
 """Where the distribution's Open vSwitch has its sockets."""
 
 MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
-"""The three readings, by which a check says what it needs."""
+"""The three readings, named as their scripts, by which a check says what it needs."""
 
 FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
 """The section that each reading begins with."""
@@ -109,9 +109,9 @@ def gather(machine: Machine, instance: Instance) -> Live:
     """Read the host within about a second. Nothing is changed; what cannot be read is missing in the value."""
     folders = (instance.ovs, instance.vhost, PACKAGED, VHOST)
     readings: dict[str, Callable[[], str]] = {
-        MACHINE: lambda: _run(machine, scripts.MACHINE),
-        SAMPLES: lambda: _run(machine, scripts.SAMPLES, f"{SAMPLE_SECONDS:g}"),
-        SWITCH: lambda: _run(machine, scripts.SWITCH, *folders),
+        MACHINE: lambda: _run(machine, MACHINE),
+        SAMPLES: lambda: _run(machine, SAMPLES, f"{SAMPLE_SECONDS:g}"),
+        SWITCH: lambda: _run(machine, SWITCH, *folders),
     }
     texts, missing = {}, {}
     with ThreadPoolExecutor(len(readings)) as beside:
@@ -124,8 +124,8 @@ def gather(machine: Machine, instance: Instance) -> Live:
     return parse_live(texts, instance, missing)
 
 
-def _run(machine: Machine, script: str, *words: str) -> str:
-    return machine.run(("sh", "-c", script, "doctor", *words), timeout=PATIENCE, check=False).stdout
+def _run(machine: Machine, name: str, *words: str) -> str:
+    return machine.run(("sh", "-c", script(name), name, *words), timeout=PATIENCE, check=False).stdout
 
 
 def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[str, str]) -> Live:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART
@@ -12,6 +12,7 @@ from ouchi.errors import error, info, warning
 from ouchi.facts import Nic
 from ouchi.plan import NicPlan
 from ouchi.plan.nics import OVS, SRIOV
+from ouchi.site.models import Nic as Wish
 from ouchi.wanted import Wanted
 
 DEVICES = "/sys/bus/pci/devices"
@@ -128,8 +129,9 @@ def functions(live: Live, wanted: Wanted) -> Answer | None:
                     )
                 )
             )
+        troubles += _otherwise(live, wanted, plan)
         if _forwards(wanted, plan.physnet):
-            troubles += _spoofing(live, plan)
+            troubles += _spoofing(live, wanted, plan)
     return judged(troubles, ", ".join(f"{_name(plan)}: {plan.vfs}" for plan, _ in cards))
 
 
@@ -185,7 +187,11 @@ def owners(live: Live, wanted: Wanted) -> Answer | None:
 
 def links(_live: Live, wanted: Wanted) -> Answer | None:
     """Cards that the kernel still drives have a link; of the others Open vSwitch says it."""
-    cards = [(plan, nic) for plan, nic in [*_cards(wanted, OVS), *_cards(wanted, SRIOV)] if nic.name]
+    cards = [
+        (plan, nic)
+        for plan, nic in [*_cards(wanted, OVS), *_cards(wanted, SRIOV)]
+        if nic.name and nic.driver not in HARMLESS
+    ]
     if not cards:
         return None
     troubles = [
@@ -248,20 +254,64 @@ def _forwards(wanted: Wanted, physnet: str) -> bool:
     )
 
 
-def _spoofing(live: Live, plan: NicPlan) -> list[Trouble]:
+def _wish(wanted: Wanted, plan: NicPlan) -> Wish:
+    return next(wish for wish in wanted.site.nics if wish.nic in (plan.name, plan.address))
+
+
+def _otherwise(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
+    """Functions that are set otherwise than the site says. Their VLAN is nova's to set, where the site has none."""
+    wish = _wish(wanted, plan)
+    found = []
+    for number, vf in enumerate(live.vfs.get(plan.name, ())[: plan.vfs]):
+        said = {"trust": bool(vf.get("trust")), "spoof check": bool(vf.get("spoofchk"))}
+        asked = {"trust": wish.trust, "spoof check": wish.spoof_check}
+        differing = [f"{key} {'on' if said[key] else 'off'}" for key in said if said[key] != asked[key]]
+        if wish.vlan and (vlan := vlan_of(vf)) != wish.vlan:
+            differing.append(f"VLAN {vlan or 'none'}")
+        if differing:
+            found.append(f"{number}: {', '.join(differing)}")
+    if not found:
+        return []
+    return [
+        Trouble(
+            warning(
+                f"virtual functions of the card {_name(plan)} are set otherwise than planned",
+                where=f"ip link show {plan.name}",
+                found="; ".join(found[:8]),
+                expected=f"trust {'on' if wish.trust else 'off'}, spoof check {'on' if wish.spoof_check else 'off'}"
+                + (f", VLAN {wish.vlan}" if wish.vlan else ""),
+                remedy=APPLY,
+                why="what a guest sends or should get by another address or VLAN is dropped in the card, and only the card "
+                "counts it",
+            )
+        )
+    ]
+
+
+def vlan_of(vf: Mapping[str, object]) -> int:
+    """The VLAN that the card puts a function on, 0 for none."""
+    listed = vf.get("vlan_list")
+    first = listed[0] if isinstance(listed, list) and listed else {}
+    number = first.get("vlan") if isinstance(first, dict) else 0
+    return number if isinstance(number, int) else 0
+
+
+def _spoofing(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
+    wish = _wish(wanted, plan)
     vfs = live.vfs.get(plan.name, ())
     strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and not vf.get("trust")]
     if not strict:
         return []
     numbers = ", ".join(map(str, strict[:8]))
+    asked = wish.spoof_check and not wish.trust
     return [
         Trouble(
             warning(
                 f"virtual functions of the card {_name(plan)} drop what a forwarding server passes on",
                 where=f"ip link show {plan.name}",
                 found=f"spoof checking on, trust off: functions {numbers}",
-                expected="spoofchk off or trust on for servers that forward",
-                remedy=f"ip link set {plan.name} vf NUMBER spoofchk off",
+                expected="spoof checking off or trust on for servers that forward",
+                remedy=f"spoof_check: false for this card in your site file, then: {APPLY}" if asked else APPLY,
                 why=SPOOF,
             )
         )

@@ -8,7 +8,6 @@ from ouchi.doctor.remedies import LOGS, UP, configuring, fix_then, vsctl
 from ouchi.doctor.switch import NONE, OURS, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, unknown, wrong
 from ouchi.errors import error, warning
-from ouchi.plan import Plan
 from ouchi.plan.values import counted
 from ouchi.render.host import Host
 from ouchi.render.ovs import SWITCH as BINARY
@@ -104,7 +103,7 @@ def dpdk(live: Live, _wanted: Wanted) -> Answer | None:
 def settings(live: Live, wanted: Wanted) -> Answer | None:
     """The plan's keys of other_config."""
     switch = live.switch
-    planned = planned_config(switch, wanted)
+    planned = planned_config(wanted)
     differing = {key: value for key, value in planned.items() if not _agrees(key, switch.other_config.get(key), value)}
     return judged([_setting(switch, key, value) for key, value in differing.items()], counted(len(planned), "key"))
 
@@ -135,8 +134,8 @@ def bridges(live: Live, wanted: Wanted) -> Answer | None:
     """All bridges in the userspace datapath; patch ports join only those of one datapath."""
     switch = live.switch
     needed = ("br-int", *wanted.bridges.values())
-    absent = [name for name in needed if name not in switch.bridges]
-    # Bridges of somebody else's are theirs to choose for, unless the switch is ours.
+    # The bridges in the distribution's are somebody else's: what is missing there is nobody's plan.
+    absent = [name for name in needed if name not in switch.bridges] if switch.whose == OURS else []
     astray = {
         name: kind
         for name, kind in switch.bridges.items()
@@ -149,7 +148,7 @@ def bridges(live: Live, wanted: Wanted) -> Answer | None:
                 where=f"ovs-vsctl get Bridge {name} datapath_type",
                 found=kind or "system",
                 expected="netdev",
-                remedy=configuring(switch),
+                remedy=UP if switch.whose == OURS else f"{vsctl(switch)} set Bridge {name} datapath_type=netdev",
                 why="packets for it leave the polling threads for the kernel, or are dropped where a patch port "
                 "cannot join the two",
             )
@@ -164,7 +163,7 @@ def bridges(live: Live, wanted: Wanted) -> Answer | None:
                     where="ovs-vsctl list-br",
                     found=", ".join(switch.bridges) or "no bridge",
                     expected=", ".join(needed),
-                    remedy=configuring(switch),
+                    remedy=UP,
                     why="what is to cross them goes nowhere",
                 )
             )
@@ -240,12 +239,9 @@ CHECKS = (
 )
 
 
-def planned_config(switch: Switch, wanted: Wanted) -> dict[str, str]:
-    """The keys as ``up`` sets them in its own, or as ``render`` and ``apply`` do in the distribution's."""
-    plan: Plan = wanted.plan
-    if switch.whose == OURS:
-        return dict(plan.ovs_other_config)
-    return other_config(Host(wanted.site, wanted.facts, plan))
+def planned_config(wanted: Wanted) -> dict[str, str]:
+    """The plan's keys, with those that pinned queues need."""
+    return other_config(Host(wanted.site, wanted.facts, wanted.plan))
 
 
 def _agrees(key: str, found: str | None, planned: str) -> bool:

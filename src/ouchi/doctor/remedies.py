@@ -6,7 +6,7 @@ from ouchi.doctor.switch import OURS, Switch
 
 UP = "ouchi up"
 APPLY = "ouchi apply"
-APPLY_RESTART = "ouchi apply, then restart the machine"
+APPLY_RESTART = "ouchi apply, which restarts the machine"
 RESTART = "restart the machine"
 FIX = "ouchi doctor --fix"
 LOGS = "ouchi logs ovs-vswitchd"
