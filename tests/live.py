@@ -154,7 +154,7 @@ def healthy(wanted: Wanted) -> Texts:
     facts, plan = wanted.facts, wanted.plan
     return {
         "machine": _machine(facts, plan),
-        "samples": _samples(facts, plan),
+        "samples": {"self": ""} | _samples(facts, plan),
         "switch": _switch(wanted, plan),
     }
 

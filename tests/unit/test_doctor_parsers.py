@@ -14,7 +14,7 @@ from ouchi.doctor.live import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, p
 from ouchi.doctor.memory import asked_pages
 from ouchi.doctor.sections import by_cpu, linked, sections, values
 from ouchi.doctor.switch import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
-from ouchi.doctor.tasks import listed, parse_guests, parse_threads
+from ouchi.doctor.tasks import Thread, family, listed, parse_guests, parse_threads
 from ouchi.doctor.values import SUBJECTS
 from ouchi.doctor.versions import kernel_version, numbers
 from tests.live import INSTANCE, healthy, printed, wanted_for
@@ -178,6 +178,16 @@ def test_configuration_files_name_interfaces() -> None:
 def test_names_are_counted_and_cut() -> None:
     assert listed(["a", "b", "a"]) == "a (2), b"
     assert listed("abcdefgh", most=2) == "a, b, and 6 more"
+
+
+def test_a_family_is_who_started_them_and_whom_they_started() -> None:
+    threads = [
+        Thread(pid, pid, "x", False, (), parent)
+        for pid, parent in ((1, 0), (2, 1), (3, 2), (4, 3), (5, 1), (7, 8), (8, 7))
+    ]
+    assert family(threads, (3,)) == {2, 3, 4}
+    assert family(threads, (0, 1, 99)) == {99}
+    assert family(threads, (2,)) == {2, 3, 4}
 
 
 # --- any text

@@ -31,8 +31,10 @@ STOPS = (
 )
 """The figures: fastnetmon.com, 2026-06-17."""
 
-_MANAGED = re.compile(r"nvme\d+q\d+|virtio\d+-(?:req|input|output|rx|tx)\S*|mpi3mr\S*|megasas\S*|mpt3sas\S*|hpsa\S*")
-"""Interrupts of queues that a driver leaves to the kernel to place; nobody else can move them."""
+_FIXED = re.compile(
+    r"timer|cascade|nvme\d+q\d+|virtio\d+-req\.\d+|virtio\d+-request|mpi3mr\S*|megasas\S*|mpt3sas\S*|hpsa\S*"
+)
+"""Interrupts that nobody can move: the timer's, and those of disks' queues, which their drivers leave to the kernel."""
 
 
 def came(live: Live, wanted: Wanted) -> Answer | None:
@@ -46,7 +48,7 @@ def came(live: Live, wanted: Wanted) -> Answer | None:
     if not found:
         return holds(f"none on {format_cpus(quiet)} in {live.seconds:.1f} s")
     # What the kernel places itself follows who uses the device: only other programs there can be moved.
-    movable = [int(one.label) for one in found if not _MANAGED.fullmatch(one.name)]
+    movable = [int(one.label) for one in found if not _FIXED.fullmatch(one.name)]
     mend = _move(live, movable, quiet, wanted.plan.pools.host)
     finding = warning(
         f"interrupts of {counted(len(found), 'device')} arrive on {named(_cpus(found))}",
@@ -94,7 +96,7 @@ def allowed(live: Live, wanted: Wanted) -> Answer | None:
         return unknown(f"{FOLDER} cannot be read")
     used = {int(label): line.name for label, line in live.after.items() if line.device}
     may = {irq: name for irq, name in used.items() if quiet & set(_goes(live, irq))}
-    free = {irq: name for irq, name in may.items() if not _MANAGED.fullmatch(name)}
+    free = {irq: name for irq, name in may.items() if not _FIXED.fullmatch(name)}
     if not may:
         return holds(f"{counted(len(used), 'interrupt')} stay off {format_cpus(quiet)}")
     if not free:

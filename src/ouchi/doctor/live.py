@@ -67,7 +67,7 @@ class Live:
     ``seconds`` lie between ``before`` and ``after``. ``grub`` are the words of the boot loader's own kernel lines, None
     where they cannot be read. ``nohz_full`` and ``isolated`` are the kernel's lists.
     ``latency_us``: what programs ask idle states to keep to, None when only root may see it. ``mounted`` are the page
-    sizes in KiB that have a hugetlbfs. ``affinities`` are IRQs' by number, ``effective`` where the kernel really
+    sizes in KiB that have a hugetlbfs. ``scripts`` are the processes that read all this. ``affinities`` are IRQs' by number, ``effective`` where the kernel really
     sends them. ``vfs`` are ``ip link``'s virtual functions by interface; ``networking`` the interfaces and addresses
     that configuration files name, by file.
     """
@@ -95,6 +95,7 @@ class Live:
     effective: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     irqbalance: Irqbalance | None = None
     threads: tuple[Thread, ...] = ()
+    scripts: tuple[int, ...] = ()
     guests: tuple[Guest, ...] = ()
     drivers: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -164,6 +165,7 @@ def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[st
         effective=_irqs(irqs, "effective_affinity_list"),
         irqbalance=_irqbalance(host.get("irqbalance", "")),
         threads=parse_threads(host.get("threads", "")),
+        scripts=tuple(whole(said.get("self", ""), 0) for said in (host, samples, switch)),
         guests=parse_guests(host.get("guests", ""), f"{instance.state}/nova/instances/"),
         drivers={path.split("/")[-2]: name for path, name in linked(host.get("drivers", "")).items() if "/" in path},
         overrides=_overrides(host.get("overrides", "")),

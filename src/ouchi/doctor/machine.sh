@@ -19,7 +19,7 @@ for pid in $(grep -lsx irqbalance /proc/[0-9]*/comm); do
 done
 section threads; cd /proc
 printf '%s\n' [0-9]*/task/[0-9]*/status |
-    xargs -r grep -sHE '^(Name|State|VmSize|Cpus_allowed_list):'
+    xargs -r grep -sHE '^(Name|State|PPid|VmSize|Cpus_allowed_list):'
 section guests
 grep -lsE '^qemu-system-' [0-9]*/comm | while read -r file; do
     file=/proc/${file%comm}cmdline; printf '%s:' "$file"; tr '\0\n' '  ' <"$file"; echo

@@ -85,7 +85,7 @@ def groups(live: Live, wanted: Wanted) -> Answer | None:
             )
         )
     ours = {plan.address for plan, _ in cards}
-    troubles = []
+    troubles = [_ungrouped(plan) for plan, nic in cards if nic.iommu_group < 0]
     for plan, nic in cards:
         mates = {
             mate: driver
@@ -227,6 +227,19 @@ def _cards(wanted: Wanted, role: str) -> Iterator[tuple[NicPlan, Nic]]:
         nic = next((nic for nic in wanted.facts.nics if nic.address == plan.address), None)
         if plan.role == role and nic:
             yield plan, nic
+
+
+def _ungrouped(plan: NicPlan) -> Trouble:
+    return Trouble(
+        error(
+            f"the card {_name(plan)} is in no IOMMU group",
+            where=f"{DEVICES}/{plan.address}/iommu_group",
+            found="no such link",
+            expected="a group",
+            remedy=APPLY_RESTART,
+            why=UNBOUND,
+        )
+    )
 
 
 def likely_names(nic: Nic) -> tuple[str, ...]:

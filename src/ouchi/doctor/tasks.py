@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ouchi.facts.reading import cpus_of
+from ouchi.facts.reading import cpus_of, whole
 
 _PLACE = re.compile(r"([0-9]{1,9})/task/([0-9]{1,9})/status")
 _PMD = re.compile(r"pmd-c([0-9]{1,4})/.*")
@@ -16,13 +16,14 @@ _GUEST = re.compile(r"-name (?:guest=)?([^, ]+)")
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread: its process, its number, its name, whether it is the kernel's, and where it may run."""
+    """A thread: its process and that one's parent, its number, its name, whether it is the kernel's, where it may run."""
 
     pid: int
     tid: int
     name: str
     kernel: bool
     cpus: tuple[int, ...]
+    parent: int = 0
 
     @property
     def pmd(self) -> int | None:
@@ -57,7 +58,14 @@ def parse_threads(text: str) -> tuple[Thread, ...]:
         if match := _PLACE.fullmatch(place):
             read.setdefault((int(match[1]), int(match[2])), {})[key] = value.strip()
     return tuple(
-        Thread(pid, tid, keys.get("Name", ""), "VmSize" not in keys, cpus_of(keys["Cpus_allowed_list"]))
+        Thread(
+            pid=pid,
+            tid=tid,
+            name=keys.get("Name", ""),
+            kernel="VmSize" not in keys,
+            cpus=cpus_of(keys["Cpus_allowed_list"]),
+            parent=whole(keys.get("PPid", ""), 0),
+        )
         for (pid, tid), keys in read.items()
         if "Cpus_allowed_list" in keys and not keys.get("State", "").startswith(("Z", "X"))
     )
@@ -73,6 +81,21 @@ def parse_guests(text: str, disks: str) -> tuple[Guest, ...]:
             name = _GUEST.search(words)
             found.append(Guest(int(pid), name[1] if name else "", disks in words))
     return tuple(found)
+
+
+def family(threads: Iterable[Thread], pids: Iterable[int]) -> frozenset[int]:
+    """These processes, those that started them, and all that they have started; never process 1."""
+    parents = {thread.pid: thread.parent for thread in threads}
+    roots = {pid for pid in pids if pid > 1}
+    found = set(roots)
+    for pid in parents:
+        line: list[int] = []
+        while pid and pid not in found and pid not in line:
+            line.append(pid)
+            pid = parents.get(pid, 0)
+        if pid in found:
+            found.update(line)
+    return frozenset(found | {parents[pid] for pid in roots if parents.get(pid, 0) > 1})
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:

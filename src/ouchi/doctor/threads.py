@@ -8,7 +8,7 @@ from ouchi.cpulist import format_cpus
 from ouchi.doctor.asking import ONLY_ROOT, asking
 from ouchi.doctor.live import MACHINE, SWITCH, Live
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART, FIX, UP, configuring, fix_then
-from ouchi.doctor.tasks import Thread, listed
+from ouchi.doctor.tasks import Thread, family, listed
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, named, unknown, wrong
 from ouchi.errors import error, warning
 from ouchi.plan.values import counted
@@ -145,7 +145,8 @@ def rivals(live: Live, wanted: Wanted) -> Answer | None:
         return None
     if not live.threads:
         return unknown("/proc shows no threads")
-    welcome = {live.switch.pid, *(guest.pid for guest in live.guests if guest.ours)}
+    ourselves = family(live.threads, live.scripts)
+    welcome = {live.switch.pid, *(guest.pid for guest in live.guests if guest.ours), *ourselves}
     found = [one for one in live.threads if not one.kernel and one.pid not in welcome and quiet & set(one.cpus)]
     if not found:
         return holds("only polling threads and vCPUs")
