@@ -18,8 +18,6 @@ from ouchi.journal import Journal
 from ouchi.machine import CommandFailed, Machine
 from ouchi.steps import packages
 
-STAGE = "undo"
-
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
@@ -61,14 +59,14 @@ def prepare(machine: Machine, instance: Instance) -> Undoing:
     return Undoing(machine, instance, journal, now, ours, theirs, _reasons(machine, journal))
 
 
-def carry_out(undoing: Undoing, timeline: Timeline) -> tuple[list[str], list[Finding]]:
+def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tuple[list[str], list[Finding]]:
     """Put everything back. Returns why the machine must be restarted, and what was left as others made it."""
     machine, journal = undoing.machine, undoing.journal
     guard.disarm(machine)
     packages.undo(machine, journal)
     journal.forget(reboot.ASKED, "asked")
     for step, group in itertools.groupby(undoing.ours, lambda record: record.step):
-        _timed(machine, journal, timeline, step, tuple(group))
+        _timed(machine, journal, timeline, (stage, step), tuple(group))
     engine.refresh(machine, journal)  # of a run that was killed before it came to them
     findings = [left(record, undoing.now[record.place]) for record in undoing.theirs]
     if not findings:
@@ -98,20 +96,22 @@ def _reasons(machine: Machine, journal: Journal) -> tuple[str, ...]:
     return (f"the kernel was started with {' '.join(words)}",) if words else ()
 
 
-def _timed(machine: Machine, journal: Journal, timeline: Timeline, step: str, group: tuple[Record, ...]) -> None:
+def _timed(
+    machine: Machine, journal: Journal, timeline: Timeline, task: tuple[str, str], group: tuple[Record, ...]
+) -> None:
     begin = time.monotonic()
-    timeline.emit(Kind.STARTED, STAGE, step)
+    timeline.emit(Kind.STARTED, *task)
     try:
         engine.take_back(machine, journal, group)
     except CommandFailed as failure:
         said = engine.failed(failure)
-        timeline.emit(Kind.FAILED, STAGE, step, said, time.monotonic() - begin)
+        timeline.emit(Kind.FAILED, *task, said, time.monotonic() - begin)
         raise Failed(
             error(
-                f"the step {step} could not be put back",
+                f"the step {task[1]} could not be put back",
                 found=said,
                 expected="the state shown by: ouchi undo --dry-run",
                 remedy="mend what it says, then: ouchi undo",
             )
         ) from None
-    timeline.emit(Kind.CHANGED, STAGE, step, ", ".join(record.key for record in group), time.monotonic() - begin)
+    timeline.emit(Kind.CHANGED, *task, ", ".join(record.key for record in group), time.monotonic() - begin)

@@ -11,7 +11,7 @@ from ouchi.cloud.answering import wait_for_api
 from ouchi.cloud.client import Cloud
 from ouchi.dataplane import cards, ovs
 from ouchi.events import Kind, Say, Timeline
-from ouchi.facts import Facts, collect
+from ouchi.facts import Facts
 from ouchi.instance import Instance
 from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
@@ -30,7 +30,7 @@ from ouchi.supervise import Supervisor
 from ouchi.supervise.choose import choose_supervisor
 from ouchi.verify import Verdict, verify
 from ouchi.vnf.image import BUILD_PACKAGES, Image, build_image
-from ouchi.wanted import read_wanted, session_address
+from ouchi.wanted import facts_of, read_wanted
 
 PACKAGES = (
     "openvswitch-switch-dpdk",
@@ -143,7 +143,7 @@ class Up:
     # inspect, plan
 
     def inspect(self, _say: Say) -> Outcome:
-        self.facts = collect(self.machine, session_address())
+        self.facts = facts_of(self.machine)
         cores = len({(cpu.package, cpu.core) for cpu in self.facts.cpus if cpu.online})
         memory = sum(node.total_kib for node in self.facts.memory) / 2**20
         return nothing(f"{cores} cores, {memory:.0f} GiB, {self.facts.system.distribution.pretty}")

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import sshd
 from guardian import LOCK_SECONDS, NAMESPACES, STORE, TIED, hugepages, locked, pages_of_others
 from keeper import CACHE, GONE, HIDDEN, OWN, Snapshot, describe, files
 
@@ -210,7 +211,10 @@ from ouchi.vnf.image import BUILD_PACKAGES, build_image
 import sys
 machine, instance = LocalMachine(), Instance()
 say = lambda text: print(text, file=sys.stderr)
-packages.install(machine, Journal(machine, sys.argv[1]), (*PACKAGES, *BUILD_PACKAGES, *build.PACKAGES, guest.PACKAGE), say)
+new = packages.missing_packages(machine, ("openssh-server",))
+packages.install(machine, Journal(machine, sys.argv[1]), (*PACKAGES, *BUILD_PACKAGES, *build.PACKAGES, guest.PACKAGE, *sys.argv[2:]), say)
+if new and machine.exists("/run/systemd/system"):
+    machine.run(("systemctl", "disable", "ssh.service"), check=False)
 environment.install(machine, instance, say)
 environment.link_libvirt(machine, instance)
 build_image(machine, f"{instance.cache}/images", say)
@@ -235,7 +239,10 @@ def prepare_cache() -> None:
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
         try:
             subprocess.run(
-                [*words, sys.executable, "-c", PREPARE, str(STORE)], env=environment, check=True, timeout=1800
+                [*words, sys.executable, "-c", PREPARE, str(STORE), *sshd.PACKAGES],
+                env=environment,
+                check=True,
+                timeout=1800,
             )
         finally:
             for folder in reversed(made):

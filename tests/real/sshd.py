@@ -6,6 +6,7 @@ Nothing of the user's is read: clients get a configuration file with every setti
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,22 +17,32 @@ from typing import Self
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SSHD = "/usr/sbin/sshd"
-PACKAGES = ("openssh-server", "openssh-client")
+PACKAGES = ("openssh-server", "openssh-client", "sudo")
 
 PREPARE = """
 import sys
 from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.steps import packages
-packages.install(LocalMachine(), Journal(LocalMachine(), sys.argv[1]), tuple(sys.argv[2:]), lambda text: None)
+machine = LocalMachine()
+new = packages.missing_packages(machine, ("openssh-server",))
+packages.install(machine, Journal(machine, sys.argv[1]), tuple(sys.argv[2:]), lambda text: None)
+if new and machine.exists("/run/systemd/system"):  # nor does it at the next boot
+    machine.run(("systemctl", "disable", "ssh.service"), check=False)
 """
+
+USER = "ouchi-tester"
+"""A user who is not root, known to this sshd alone; SUDOER is another, whom sudo lets be root."""
+SUDOER = "ouchi-sudoer"
 
 # Its standard input is the test's hold on it. /run/sshd is where sshd locks its helper up; systemd makes it elsewhere.
 GUARDIAN = """
 folder=$1 made=
 [ -d /run/sshd ] || { mkdir -m 0755 /run/sshd && made=yes; }
 shift
-"$@" </dev/null & sshd=$!
+unshare --mount --propagation private sh -c '
+    for name in passwd shadow group sudoers; do mount --bind "$0/$name" "/etc/$name" || exit; done
+    exec "$@"' "$folder" "$@" </dev/null & sshd=$!
 cat >/dev/null
 kill -KILL "$sshd" $(cat "$folder"/*.pid 2>/dev/null) 2>/dev/null
 rm -rf -- "$folder"
@@ -41,7 +52,7 @@ rm -rf -- "$folder"
 
 def prepare() -> None:
     """Install sshd where it is missing, with ouchi's own function: no service starts."""
-    if Path(SSHD).exists():
+    if Path(SSHD).exists() and shutil.which("sudo"):
         return
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
@@ -63,6 +74,7 @@ class Sshd:
         self.config = self.client_config(self.folder / "known_hosts")
         self.knows(self.folder / "known_hosts", self.port)
         self._write_config(options)
+        self._write_users()
         words = [SSHD, "-D", "-E", str(self.log), "-f", str(self.folder / "sshd_config")]
         self._guardian = subprocess.Popen(
             ["sh", "-c", GUARDIAN, "sh", str(self.folder), *words], stdin=subprocess.PIPE, start_new_session=True
@@ -118,10 +130,25 @@ class Sshd:
             "StrictModes no",
             "UsePAM no",
             "UseDNS no",
+            "LogLevel VERBOSE",  # a line for each session: a round trip
             # A login shell reads nothing of the user's either: what stands in his .bashrc would be measured too.
             f"SetEnv HOME={self.folder}",
         )
         (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")
+
+    def _write_users(self) -> None:
+        """The machine's own users and two more, which are bound over its files for this sshd alone."""
+        self.folder.chmod(0o755)
+        for name, mode, line in (
+            ("passwd", 0o644, "{0}:x:{1}:{1}::/nonexistent:/bin/sh\n"),
+            ("shadow", 0o640, "{0}:*:19000:0:99999:7:::\n"),
+            ("group", 0o644, "{0}:x:{1}:\n"),
+        ):
+            added = "".join(line.format(user, number) for user, number in ((USER, 64321), (SUDOER, 64322)))
+            (self.folder / name).write_text(Path(f"/etc/{name}").read_text() + added)
+            (self.folder / name).chmod(mode)
+        (self.folder / "sudoers").write_text(f"root ALL=(ALL) ALL\n{SUDOER} ALL=(ALL) NOPASSWD: ALL\n")
+        (self.folder / "sudoers").chmod(0o440)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 10

@@ -29,6 +29,7 @@ BACK_SECONDS = 900.0
 CARRIER_SECONDS = 180
 """How long after its start the machine's address may take before the guard puts everything back."""
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 WATCH, GO_ON = "ouchi-watch.service", "ouchi-continue.service"
 
@@ -79,8 +80,12 @@ def restart(
         engine.note(journal, {"restart": changes}, engine.look(machine, places))
         engine.make(machine, journal, changes)
         engine.refresh(machine, journal, ("systemd",))
-    machine.run(("sync",))
-    # The connection may go before the answer comes; whether it restarts is seen by its boot id.
+    go_down(machine)
+
+
+def go_down(machine: Machine) -> None:
+    """Have it restart. The connection may go before an answer comes: whether it does is seen by its boot id."""
+    machine.run(("sync",), timeout=300)
     with contextlib.suppress(Failed):
         machine.run(("systemctl", "--no-block", "reboot"), outlive=True)
 
@@ -97,7 +102,7 @@ def wait_until_back(machine: Machine, boot_id: str, name: str) -> None:
 
     def probe() -> None:
         try:
-            now = machine.read("/proc/sys/kernel/random/boot_id").strip()
+            now = machine.read(BOOT_ID).strip()
         except Failed as reason:
             raise NotYet(reason.findings[0].found or reason.findings[0].claim) from None
         if now == boot_id:

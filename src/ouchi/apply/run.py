@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,6 @@ from ouchi.machine import CommandFailed, Machine
 from ouchi.render.host import Host, check_names
 from ouchi.steps import packages
 from ouchi.wanted import Wanted
-
-STAGE = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,14 @@ class Prepared:
 
     @property
     def anything(self) -> bool:
-        """Whether something is to be changed, now or after a restart."""
-        return bool(self.to_do or self.gone or self.why or self.journal.records(engine.DUE))
+        """Whether something is to be changed, now or after a restart, or was left by a run that did not end."""
+        return bool(self.to_do or self.gone or self.why or self.unfinished)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a former run left its guard, its units or refreshes: it was killed, or restarted the machine."""
+        kinds = {kind for kind, _, _ in self.journal.entries()}
+        return f"{guard.UNIT}.timer" in self.around.active or bool(kinds & {engine.DUE, engine.UNIT, reboot.ASKED})
 
 
 def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool = False) -> Prepared:
@@ -82,7 +87,11 @@ def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool =
 
 
 def carry_out(
-    prepared: Prepared, timeline: Timeline, again: Callable[[], Facts], ask: Callable[[str], bool] | None
+    prepared: Prepared,
+    timeline: Timeline,
+    again: Callable[[], Facts],
+    ask: Callable[[str], bool] | None = None,
+    stage: str = "host",
 ) -> list[str]:
     """Make every change that can be made now. Returns why the machine must be restarted; empty: all is done.
 
@@ -90,29 +99,29 @@ def carry_out(
     Raises :class:`~ouchi.errors.Failed`; the next call goes on.
     """
     machine, journal = prepared.machine, prepared.journal
-    guard.disarm(machine)
-    reboot.finish(machine, journal)
-    reboot.check_done(journal, prepared.around, prepared.why)
+    timed = functools.partial(_timed, timeline, stage)
+    if prepared.unfinished:
+        guard.disarm(machine)
+        reboot.finish(machine, journal)
+        reboot.check_done(journal, prepared.around, prepared.why)
     if not prepared.anything:
         return []
     machine.make_folder(prepared.folder)
     if prepared.packages:
-        _timed(
-            timeline, "packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text
-        )
+        timed("packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text)
     todo = [(step, changes) for step, changes in prepared.to_do if prepared.booted or not step.booted]
     _note(prepared, {step.name: changes for step, changes in todo})
     if prepared.gone:
-        _timed(timeline, "former plan", lambda: _give_back(prepared))
+        timed("former plan", lambda: _give_back(prepared))
     cutting = False
     for step, changes in todo:
         if step.cuts and not cutting:
             guard.arm(machine, prepared.folder)
             cutting = True
-        _timed(timeline, step.name, lambda changes=changes: _make(prepared, changes))  # type: ignore[misc]
+        timed(step.name, functools.partial(_make, prepared, changes))
     engine.refresh(machine, journal)  # of a run that was killed before it came to them
     if cutting:
-        _timed(timeline, "still reached", lambda: _confirm(prepared, again, ask))
+        timed("still reached", lambda: _confirm(prepared, again, ask))
     return list(prepared.why)
 
 
@@ -171,13 +180,13 @@ def _confirm(prepared: Prepared, again: Callable[[], Facts], ask: Callable[[str]
     return "over a new connection"
 
 
-def _timed(timeline: Timeline, name: str, act: Callable[[], str]) -> None:
+def _timed(timeline: Timeline, stage: str, name: str, act: Callable[[], str]) -> None:
     begin = time.monotonic()
-    timeline.emit(Kind.STARTED, STAGE, name)
+    timeline.emit(Kind.STARTED, stage, name)
     try:
         text = act()
     except CommandFailed as failure:
-        timeline.emit(Kind.FAILED, STAGE, name, engine.failed(failure), time.monotonic() - begin)
+        timeline.emit(Kind.FAILED, stage, name, engine.failed(failure), time.monotonic() - begin)
         raise Failed(
             error(
                 f"the step {name} could not be made",
@@ -187,6 +196,6 @@ def _timed(timeline: Timeline, name: str, act: Callable[[], str]) -> None:
             )
         ) from None
     except Failed as failure:
-        timeline.emit(Kind.FAILED, STAGE, name, failure.findings[0].claim, time.monotonic() - begin)
+        timeline.emit(Kind.FAILED, stage, name, failure.findings[0].claim, time.monotonic() - begin)
         raise
-    timeline.emit(Kind.CHANGED, STAGE, name, text, time.monotonic() - begin)
+    timeline.emit(Kind.CHANGED, stage, name, text, time.monotonic() - begin)

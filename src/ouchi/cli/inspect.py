@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import click
+from click.core import ParameterSource
+
+from ouchi.cli.hosted import Hosted, Said, host_at, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.picture import svg_option, write_svg
+from ouchi.cli.site import read_site_option
+
+if TYPE_CHECKING:
+    from ouchi.machine import Reader
 
 snapshot_option = click.option(
     "--snapshot",
@@ -15,6 +24,9 @@ snapshot_option = click.option(
 
 
 @click.command()
+@read_site_option
+@host_options
+@click.option("--address", metavar="[USER@]HOST[:PORT]", help="A host by ssh, without a site file.")
 @snapshot_option
 @click.option(
     "--save",
@@ -24,30 +36,84 @@ snapshot_option = click.option(
 )
 @svg_option
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
-def command(snapshot: str | None, save: str | None, svg_file: str | None, as_json: bool) -> None:
-    """What this machine is: CPUs, memory, NICs, kernel. Changes nothing; needs no root."""
+@click.pass_context
+def command(
+    context: click.Context,
+    site_file: str,
+    names: tuple[str, ...],
+    ssh_config: str | None,
+    address: str | None,
+    snapshot: str | None,
+    save: str | None,
+    svg_file: str | None,
+    as_json: bool,
+) -> None:
+    """What this machine, or each host of the site file that has an address, is: CPUs, memory, NICs, kernel.
+
+    Changes nothing; needs no root.
+    """
     import json
 
+    def inspect(host: Hosted) -> Said:
+        return _inspected(host.reader(), save, svg_file, as_json=as_json)
+
+    _check_one_host(snapshot, address, names)
+    if snapshot:
+        from ouchi.machine.snapshot import open_snapshot
+
+        said = _inspected(open_snapshot(snapshot), save, svg_file, as_json=as_json)
+        click.echo(json.dumps(said.json, indent=2) if as_json else said.text)
+        return
+    by_default = context.get_parameter_source("site_file") is ParameterSource.DEFAULT and not names
+    hosts = [host_at(address, ssh_config)] if address else _hosts(site_file, names, ssh_config, by_default=by_default)
+    if save or svg_file:
+        _check_one_file(hosts)
+    context.exit(run_hosts(hosts, inspect, as_json=as_json))
+
+
+def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_json: bool) -> Said:
     from ouchi.facts import collect
-    from ouchi.machine.local import LocalMachine
-    from ouchi.machine.snapshot import open_snapshot
+    from ouchi.machine.snapshot import Tree
     from ouchi.machine.snapshot.recorder import Recorder
     from ouchi.report.facts import facts_text
-    from ouchi.wanted import session_address
 
-    if snapshot:
-        tree = open_snapshot(snapshot)
-        session = tree.probe("session").strip()
-        reader = Recorder(tree, tree.readlink)
-    else:
-        session = session_address()
-        reader = Recorder(LocalMachine())
-    facts = collect(reader, session)
+    session = reader.probe("session").strip()
+    recorder = Recorder(reader, reader.readlink) if isinstance(reader, Tree) else Recorder(reader)
+    facts = collect(recorder, session)
     if save:
         from ouchi.machine.snapshot.save import save as save_snapshot
 
-        members = save_snapshot(reader.noted, save, session)
+        members = save_snapshot(recorder.noted, save, session)
         click.echo(f"saved {members} files and names of {facts.system.hostname or 'this machine'} in {save}", err=True)
     if svg_file:
         write_svg(svg_file, facts, None)
-    click.echo(json.dumps(facts.to_json(), indent=2) if as_json else facts_text(facts))
+    return Said("" if as_json else facts_text(facts), facts.to_json())
+
+
+def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_default: bool) -> list[Hosted]:
+    """The hosts of the site file. One that nobody asked for and that is wrong keeps nobody from looking at his machine."""
+    from ouchi.errors import BadInput
+
+    try:
+        return hosts_of(site_file, names, ssh_config)
+    except BadInput:
+        if not by_default:
+            raise
+        click.echo(f"{site_file} cannot be used as it is (ouchi plan says why): this is this machine", err=True)
+        return [this_machine(site_file)]
+
+
+def _check_one_host(snapshot: str | None, address: str | None, names: Sequence[str]) -> None:
+    from ouchi.errors import BadInput, error
+
+    given = [f"--{name}" for name, value in (("snapshot", snapshot), ("address", address), ("host", names)) if value]
+    if len(given) > 1:
+        raise BadInput(error("these name different hosts", found=" and ".join(given), expected="one of them"))
+
+
+def _check_one_file(hosts: Sequence[Hosted]) -> None:
+    from ouchi.errors import BadInput
+    from ouchi.site import several
+
+    if len(hosts) > 1:
+        raise BadInput(several([host.site for host in hosts if host.site]))

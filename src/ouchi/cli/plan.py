@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from ouchi.cli.hosted import Hosted, Said, run_hosts
 from ouchi.cli.picture import svg_option, write_svg
-from ouchi.cli.planned import planned_options, read_planned
+from ouchi.cli.planned import planned_hosts, planned_options, planned_snapshot, style_of
+
+if TYPE_CHECKING:
+    from ouchi.wanted import Wanted
 
 
 @click.command()
@@ -13,21 +19,41 @@ from ouchi.cli.planned import planned_options, read_planned
 @click.option("--explain", is_flag=True, help="Also what each alternative costs, and the settings it comes down to.")
 @svg_option
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+@click.pass_context
 def command(
-    site_file: str, snapshot: str | None, choose: str | None, explain: bool, svg_file: str | None, as_json: bool
+    context: click.Context,
+    site_file: str,
+    names: tuple[str, ...],
+    ssh_config: str | None,
+    snapshot: str | None,
+    choose: str | None,
+    explain: bool,
+    svg_file: str | None,
+    as_json: bool,
 ) -> None:
-    """What this machine should become, and why. Changes nothing; needs no root."""
+    """What this machine, or each host of the site file, should become, and why. Changes nothing; needs no root."""
     import json
 
+    style = style_of(choose)
+
+    def plan(host: Hosted) -> Said:
+        return said_of(host.wanted(style))
+
+    def said_of(wanted: Wanted) -> Said:
+        if svg_file:
+            write_svg(svg_file, wanted.facts, wanted.plan)
+        return Said("" if as_json else _text(wanted, explain=explain), wanted.plan.to_json())
+
+    if snapshot:
+        said = said_of(planned_snapshot(site_file, snapshot, names, style))
+        click.echo(json.dumps(said.json, indent=2) if as_json else said.text)
+        return
+    hosts = planned_hosts(site_file, names, ssh_config, one=bool(svg_file))
+    context.exit(run_hosts(hosts, plan, as_json=as_json))
+
+
+def _text(wanted: Wanted, *, explain: bool) -> str:
     from ouchi.report.picture import picture_text
     from ouchi.report.plan import plan_text
 
-    wanted = read_planned(site_file, snapshot, choose)
-    if svg_file:
-        write_svg(svg_file, wanted.facts, wanted.plan)
-    if as_json:
-        click.echo(json.dumps(wanted.plan.to_json(), indent=2))
-        return
-    click.echo(picture_text(wanted.facts, wanted.plan))
-    click.echo()
-    click.echo(plan_text(wanted.plan, colour=None, explain=explain))
+    return f"{picture_text(wanted.facts, wanted.plan)}\n\n{plan_text(wanted.plan, colour=None, explain=explain)}"

@@ -32,7 +32,13 @@ ALL = "all"
 )
 @planned_options
 def command(
-    targets: tuple[str, ...], folder: str | None, site_file: str, snapshot: str | None, choose: str | None
+    targets: tuple[str, ...],
+    folder: str | None,
+    site_file: str,
+    names: tuple[str, ...],
+    ssh_config: str | None,
+    snapshot: str | None,
+    choose: str | None,
 ) -> None:
     """The plan as configuration of other tools, on the terminal or as files. Needs no root.
 
@@ -42,7 +48,7 @@ def command(
     from ouchi.render.host import Host
     from ouchi.render.targets import render
 
-    wanted = read_planned(site_file, snapshot, choose)
+    wanted = read_planned(site_file, names, ssh_config, snapshot, choose)
     found = render(Host(wanted.site, wanted.facts, wanted.plan), TARGETS if ALL in targets else targets)
     files = {f"{target}/{file.path}": file for target, made in found.items() for file in made}
     for line in _written(LocalMachine(), folder, files) if folder else _shown(files):

@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ouchi.errors import BadInput, error
+from ouchi.errors import BadInput, Interrupted, error
 from ouchi.machine.address import Address
 from ouchi.machine.sessions import Session
 from ouchi.machine.sh import script
@@ -65,6 +65,7 @@ _LOADER = 'eval "$(head -c "$1")"'
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_PLACE = 64  # bytes; a socket's path has 107, of which ssh takes 17 for a name while it makes it
+_TURN = 0.2  # seconds between two looks at whether to go on waiting
 _MOST_SAID = 64 * 1024  # bytes of what a login says
 
 
@@ -92,9 +93,12 @@ class Connection:
         self._login: Login | None = None
         self._errors = -1
         self._said = ""
+        self._given_up = threading.Event()
 
     def login(self) -> Login:
-        """Connect, unless we are. Raises :class:`~ouchi.machine.unreachable.Unreachable`."""
+        """Connect, unless we are. Raises :class:`~ouchi.machine.unreachable.Unreachable`, or
+        :class:`~ouchi.errors.Interrupted` when it was given up.
+        """
         with self._lock:
             if self._login is None:
                 self._login = self._connect()
@@ -143,6 +147,10 @@ class Connection:
         if master is None or master.poll() is not None:
             raise lost(self.address, doing, f"{said}\n{self._words()}")
 
+    def give_up(self) -> None:
+        """Do not wait for a login any longer; a connection that stands is not touched."""
+        self._given_up.set()
+
     def close(self) -> None:
         """End the connection and all that runs over it. Closed already, or never made, is fine."""
         with self._lock:
@@ -150,7 +158,9 @@ class Connection:
 
     def _connect(self) -> Login:
         if self._said:
-            raise unreachable(self.address, self._said)
+            raise unreachable(self.address, self._said, self._config)
+        if self._given_up.is_set():
+            raise Interrupted(error("interrupted"))
         if not shutil.which("ssh"):
             raise BadInput(
                 error(
@@ -170,19 +180,22 @@ class Connection:
                 start_new_session=True,  # Ctrl-C is ours: what runs there is ended in order
             )
         self.sessions += 1
-        login = _read_hello(self._master, mark)
+        login = _read_hello(self._master, mark, self._given_up)
         if login is None:
             slow = self._master.poll() is None
             self._said = self._words() or (f"no answer within {LOGIN_SECONDS:g} s" if slow else "ssh said nothing")
             self._end()
-            raise unreachable(self.address, self._said)
+            if self._given_up.is_set():
+                raise Interrupted(error("interrupted"))
+            raise unreachable(self.address, self._said, self._config)
         return login
 
     def _ssh(self, *options: str, remote: str) -> tuple[str, ...]:
         said = [word for option in (*options, *_OPTIONS) for word in ("-o", option)]
         user = ("-l", self.address.user) if self.address.user else ()
         port = ("-p", str(self.address.port)) if self.address.port else ()
-        place = ("-S", f"{self._folder}/s", *user, *port, "--", self.address.host)
+        socket = f"{self._folder}/s".replace("%", "%%")  # ssh has meanings for %h and its like
+        place = ("-S", socket, *user, *port, "--", self.address.host)
         return ("ssh", "-T", *self._config, *said, *place, remote)
 
     def _words(self) -> str:
@@ -215,16 +228,16 @@ def _exports(env: Mapping[str, str]) -> str:
     return "; ".join(f"export {each}" for each in ("LC_ALL=C.UTF-8", f"PATH=$PATH:{_SBIN}", *said))
 
 
-def _read_hello(master: subprocess.Popen[bytes], mark: str) -> Login | None:
+def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.Event) -> Login | None:
     """The line that the other side begins with; None when it does not come. What a login shell says before is skipped."""
     said, deadline = b"", time.monotonic() + LOGIN_SECONDS
     stream = master.stdout
     if stream is None:
         return None
     found = None
-    while not found and (left := deadline - time.monotonic()) > 0 and len(said) < _MOST_SAID:
-        if not select.select([stream], [], [], left)[0]:
-            break
+    while not found and time.monotonic() < deadline and not given_up.is_set() and len(said) < _MOST_SAID:
+        if not select.select([stream], [], [], _TURN)[0]:
+            continue
         piece = os.read(stream.fileno(), 4096)
         if not piece:
             break

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator
 
 from ouchi.errors import Failed, error
-from ouchi.machine import probes
+from ouchi.machine import Machine, Reader, probes
 from ouchi.machine.sh import script
 from ouchi.machine.snapshot.archive import ArchiveReader, Index, folders_of
 from ouchi.machine.snapshot.links import LeadsOutsideError, follow
@@ -29,6 +29,11 @@ def gather(machine: SshMachine) -> ArchiveReader:
     mark = new_mark()
     said = machine.say(("sh", "-c", script("gather"), "sh", mark), seconds=SECONDS)
     return read_gathered(said, mark, str(machine.address), machine.probe("session"))
+
+
+def reader_of(machine: Machine) -> Reader:
+    """What facts of a machine are best read from."""
+    return gather(machine) if isinstance(machine, SshMachine) else machine
 
 
 def new_mark() -> str:
@@ -57,8 +62,8 @@ def read_gathered(said: bytes, mark: str, where: str, session: str = "") -> Arch
         made.name(kind, path, target)
     for path, text in [*_lines(parts["texts"]), *_drivers(parts["drivers"])]:
         made.add(path, text)
-    for interface, text in _ethtool(parts["ethtool"]):
-        made.add(f"{PROBES}/ethtool/{interface}", text.encode())
+    for interface, said_of_it in _ethtool(parts["ethtool"]):
+        made.add(f"{PROBES}/ethtool/{interface}", said_of_it.encode())
     made.add(f"{PROBES}/ovs-version", probes.ovs_version(_text(parts["ovs"])).encode())
     made.add(f"{PROBES}/session", session.encode())
     return ArchiveReader(where, made.index(where))

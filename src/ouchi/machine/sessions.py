@@ -50,7 +50,7 @@ class Session:
             raise
         finally:
             os.close(theirs)
-        self._over = threading.Event()
+        self._over, self._closing = threading.Event(), threading.Lock()
         # What is written stays open after it: its end is what ends the program.
         self._giver = threading.Thread(target=self._give, args=(input,), daemon=True)
         self._giver.start()
@@ -83,15 +83,23 @@ class Session:
         """End it: gently, so that the other side ends what runs there, then whatever is left here. Twice is fine."""
         self._over.set()
         self._giver.join()
-        if self._ours >= 0:
-            os.close(self._ours)
-            self._ours = -1
+        with self._closing:  # an interruption comes from another thread
+            if self._ours >= 0:
+                os.close(self._ours)
+                self._ours = -1
         try:
             self._child.wait(_LETTING_GO)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
+
+    def close(self) -> None:
+        """Let go of it and of what it may still say: for one that nobody waited for."""
+        self.let_go()
+        for stream in (self._child.stdout, self._child.stderr):
+            if stream:
+                stream.close()
 
     def _give(self, data: bytes) -> None:
         os.set_blocking(self._ours, False)

@@ -69,6 +69,7 @@ class SshMachine:
 
     def __init__(self, address: str | Address, config_file: str = "") -> None:
         self.address = parse_address(address) if isinstance(address, str) else address
+        self._config_file = config_file
         self.connection = Connection(self.address, config_file)
         self._running: set[Session] = set()
         self._interrupted = False
@@ -84,6 +85,10 @@ class SshMachine:
         """How often the other side was asked, the login included."""
         return self.connection.sessions
 
+    def another(self) -> SshMachine:
+        """The same host over a connection of its own."""
+        return SshMachine(self.address, self._config_file)
+
     def close(self) -> None:
         """End the connection and everything that runs over it."""
         self.connection.close()
@@ -91,6 +96,7 @@ class SshMachine:
     def interrupt(self) -> None:
         """As the protocol says; a program that may outlive us goes on to its end."""
         self._interrupted = True
+        self.connection.give_up()
         for session in tuple(self._running):
             session.let_go()
 
@@ -117,15 +123,21 @@ class SshMachine:
             folder=str(cwd) if cwd else "",
             keep=outlive,
         )
-        self._running.add(session)
-        try:
-            ended = session.wait(timeout)
-        finally:
-            self._running.discard(session)
+        ended = self._wait(session, timeout)
         result = self._result(argv, ended, timeout)
         if check and not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return result
+
+    def _wait(self, session: Session, seconds: float) -> Ended:
+        """Wait for the end of something that an interruption may end."""
+        self._running.add(session)
+        try:
+            if self._interrupted:  # since it was started
+                session.let_go()
+            return session.wait(seconds)
+        finally:
+            self._running.discard(session)
 
     def _result(self, argv: tuple[str, ...], ended: Ended, seconds: float) -> Result:
         """What the program left. Raises when it did not start, did not end in time, or we cannot know."""
@@ -147,15 +159,17 @@ class SshMachine:
         """What a program says that only reads: as root, or as the user where that cannot be. Raises
         :class:`~ouchi.machine.CommandFailed`.
         """
-        ended = self._ask(argv, seconds=seconds)
-        if ended.status:
-            raise CommandFailed(self._result((argv[0],), ended, seconds), host=str(self.address))
+        ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
+        result = self._result((argv[0],), ended, seconds)
+        if not result.ok:
+            raise CommandFailed(result, host=str(self.address))
         return ended.stdout
 
     # reading
 
     def read(self, path: Path) -> str:
-        return self.read_bytes(path).decode("utf-8", errors="replace")
+        # Ends of lines as a local text file has them.
+        return _text(self.read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
     def read_bytes(self, path: Path, most: int = -1) -> bytes:
         argv = ("cat", "--", str(path)) if most < 0 else ("head", "-c", str(most), "--", str(path))
@@ -221,33 +235,29 @@ class SshMachine:
                 self._not_held(path, said, session.wait(FILE_SECONDS))
             yield
         finally:
-            session.let_go()
+            session.close()
 
     def _not_held(self, path: Path, said: bytes, ended: Ended) -> None:
         if said == b"busy":
             raise held(f"{self.address}: {path}", _text(ended.stdout).strip())
-        self._answer(("flock", str(path)), path, ended)
-        raise OSError(f"{self.address}: the lock cannot be held: {path}")
+        self._result(("flock", str(path)), ended, FILE_SECONDS)
+        raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
 
     def _change(self, script: str, path: Path, *more: str, input: bytes = b"") -> Ended:
         argv = ("sh", "-c", script, "sh", str(path), *more)
         return self._done(argv, path, input=input, root=True)
 
     def _done(self, argv: Sequence[str], path: Path, **more: Any) -> Ended:
-        return self._answer(argv, path, self._ask(argv, **more))
-
-    def _answer(self, argv: Sequence[str], path: Path, ended: Ended) -> Ended:
+        ended = self._ask(argv, **more)
         if ended.status:
             raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
         return ended
 
-    def _ask(
-        self, argv: Sequence[str], *, input: bytes = b"", root: bool = False, seconds: float = FILE_SECONDS
-    ) -> Ended:
-        """Run one of our own few programs to its end."""
-        ended = self.connection.start(argv, root=root, seconds=seconds, input=input).wait(seconds)
+    def _ask(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
+        """Run one of our own few programs to its end, also after an interruption: what was begun is written down."""
+        ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
         if ended.status is None:
-            self._result((argv[0], *argv[-1:]), ended, seconds)
+            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS)
         return ended
 
     def _says(self, *argv: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Sequence
 
 from ouchi.errors import BadInput, Failed, Finding, error
 from ouchi.machine.address import Address
@@ -16,26 +18,26 @@ class ConnectionLost(Failed):
     """The connection to the host ended in the middle; what ran there was ended too, as far as that side noticed."""
 
 
-def unreachable(address: Address, said: str) -> Unreachable:
-    """What the end of a ssh that never got in means."""
+def unreachable(address: Address, said: str, options: Sequence[str] = ()) -> Unreachable:
+    """What the end of a ssh that never got in means; ``options`` are those that it got from the user."""
     words = _shown(said)
+    login = shlex.join(("ssh", *options, *_words(address)))
+    copy = shlex.join(("ssh-copy-id", *options, *_words(address)))
     if "IDENTIFICATION HAS CHANGED" in said:
         claim, expected = f"{address} shows another host key than before", "the key in known_hosts"
-        remedy = (
-            f"find out why; if the host was installed anew: ssh-keygen -R {_known_as(address)}, then: {_ssh(address)}"
-        )
+        remedy = f"find out why; if the host was installed anew: ssh-keygen -R {_known_as(address)}, then: {login}"
     elif re.search(r"Host key verification failed|host key is known", said):
         claim, expected = f"the host key of {address} is not known", "a key in known_hosts, compared by you"
-        remedy = f"{_ssh(address)}, compare the fingerprint, answer yes; then the same command again"
+        remedy = f"{login}, compare the fingerprint, answer yes; then the same command again"
     elif re.search(r"Permission denied|Too many authentication failures|No supported authentication", said):
         claim, expected = (
             f"{address} does not let us in",
             "a key that it knows, without a passphrase or in an ssh-agent",
         )
-        remedy = f"ssh-copy-id {_words(address)}, then the same command again"
+        remedy = f"{copy}, then the same command again"
     else:
         claim, expected = f"there is no connection to {address}", "a host that answers by ssh"
-        remedy = f"{_ssh(address)} shows more (-v even more)"
+        remedy = f"{login} shows more (-v even more)"
     return Unreachable(
         error(claim, where=str(address), found=words or "ssh said nothing", expected=expected, remedy=remedy)
     )
@@ -75,13 +77,9 @@ def _shown(said: str) -> str:
     return " | ".join([line for line in lines if line.strip("@ ")][-4:])[:600]
 
 
-def _ssh(address: Address) -> str:
-    return f"ssh {_words(address)}"
-
-
-def _words(address: Address) -> str:
-    port = f"-p {address.port} " if address.port else ""
-    return port + (f"{address.user}@" if address.user else "") + address.host
+def _words(address: Address) -> tuple[str, ...]:
+    port = ("-p", str(address.port)) if address.port else ()
+    return (*port, (f"{address.user}@" if address.user else "") + address.host)
 
 
 def _known_as(address: Address) -> str:

@@ -1,12 +1,13 @@
-"""The user's file: one YAML document that says what the host is for, as frozen models.
+"""The user's file: one YAML document that says what a host, or each of several, is for, as frozen models.
 
-``load_site`` is the way in from text, ``read_site`` from a machine; both raise one
-:class:`~ouchi.errors.BadInput` that carries every error with its line and column. ``check_against`` holds a
-site against a machine's facts, ``default_site`` writes the first file.
+``load_site`` is the way in from text, ``read_site`` from a machine; ``load_sites`` and ``read_sites`` give one site
+for each host of the file. They raise one :class:`~ouchi.errors.BadInput` that carries every error with its line and
+column. ``check_against`` holds a site against a machine's facts, ``default_site`` writes the first file.
 """
 
 from ouchi.site.against import check_against
-from ouchi.site.load import load_site, read_site
+from ouchi.site.hosts import choose
+from ouchi.site.load import load_site, load_sites, read_site, read_sites, several
 from ouchi.site.models import Cpus, Network, Nic, Port, Server, Site, site_schema
 from ouchi.site.values import parse_memory
 from ouchi.site.write import default_site
@@ -19,9 +20,13 @@ __all__ = [
     "Server",
     "Site",
     "check_against",
+    "choose",
     "default_site",
     "load_site",
+    "load_sites",
     "parse_memory",
     "read_site",
+    "read_sites",
+    "several",
     "site_schema",
 ]

@@ -16,6 +16,7 @@ from ouchi.site.source import Path
 from ouchi.site.words import did_you_mean, dotted, one_of, quoted
 
 Values = Mapping[Path, Any]
+"""Of one host."""
 
 _APART = (("pmd", "host"), ("dedicated", "host"), ("dedicated", "pmd"), ("shared", "pmd"), ("shared", "dedicated"))
 
@@ -161,6 +162,12 @@ def _virtual_functions(values: Values) -> Iterator[Conflict]:
         if vfs is not None and (role == "sriov") != (vfs > 0):
             claim = "the card has no virtual functions" if vfs == 0 else "only cards with role sriov have vfs"
             yield Conflict((*path[:-1], "vfs"), claim, f"role {role}, vfs {vfs}", "vfs with role sriov, and only there")
+        for key, usual in (("vlan", None), ("trust", False), ("spoof_check", True)):
+            value = values.get((*path[:-1], key), usual)
+            if role != "sriov" and value != usual:
+                claim = f"{key} is for virtual functions, which only cards with role sriov have"
+                said = str(value).lower()
+                yield Conflict((*path[:-1], key), claim, f"role {role}, {key} {said}", f"{key} with role sriov only")
 
 
 def _in_subnet(path: Path, address: IPv4Address, subnet: IPv4Network | None) -> Iterator[Conflict]:

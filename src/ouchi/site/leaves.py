@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ouchi.site.models import Site
+from ouchi.site.models import SiteFile
 from ouchi.site.source import Path
 
 
@@ -31,7 +31,7 @@ def leaves(model: type[BaseModel], data: object, at: Path = ()) -> Iterator[tupl
 
 def model_at(path: Path) -> type[BaseModel]:
     """The model that the mapping at `path` is read as."""
-    model: type[BaseModel] = Site
+    model: type[BaseModel] = SiteFile
     for name in path:
         if isinstance(name, str):
             model = part_of(model.model_fields[name]) or model
@@ -45,10 +45,14 @@ def field_at(path: Path) -> FieldInfo | None:
 
 def part_of(field: FieldInfo) -> type[BaseModel] | None:
     """The model of the field's value, or of its items when it is a list; None when it is a plain value."""
-    for kind in (field.annotation, *get_args(field.annotation)[:1]):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
+    kind: Any = field.annotation
+    # What may be left out has None beside it; a list has its items' model inside.
+    while not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        inside = get_args(kind)[:1]
+        if not inside:
+            return None
+        (kind,) = inside
+    return kind
 
 
 def _leaf(model: type[BaseModel], name: str, data: dict[str, object], path: Path) -> Iterator[tuple[Path, Any]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -11,45 +11,78 @@ from pydantic_core import ErrorDetails
 from ouchi.errors import BadInput, Finding, error, info
 from ouchi.machine import Path as FilePath
 from ouchi.machine import Reader
-from ouchi.site.conflicts import conflicts
+from ouchi.site.conflicts import Conflict, conflicts
+from ouchi.site.hosts import between, has_hosts, split
 from ouchi.site.leaves import leaves
 from ouchi.site.misshapen import misshapen
-from ouchi.site.models import Site
-from ouchi.site.source import Placed, Source, parse
+from ouchi.site.models import Site, SiteFile
+from ouchi.site.source import Placed, Position, Source, parse
+from ouchi.site.words import clip, one_of
 
 MOST_FINDINGS = 50
 
 
-def load_site(text: bytes, file: str) -> Site:
-    """The site that `text` says; `file` is its name in findings. Raises BadInput with all errors at once."""
+def load_sites(text: bytes, file: str) -> tuple[Site, ...]:
+    """The site of each host that `text` describes; `file` is its name in findings. Raises BadInput with all errors."""
     source = parse(text, file)
     if source.data is None:
         raise BadInput(_empty(file))
-    site, wrong = _validate(source)
-    wrong += [*source.twice, *_conflicts(source)]
-    if site is None or wrong:
+    parts = split(source)
+    wrong = [*_wrong(source), *source.twice, *_conflicts(source, parts)]
+    if has_hosts(source):
+        wrong += [_no_servers(part, number) for number, part in enumerate(parts) if "servers" not in _keys(part)]
+    if wrong:
         raise BadInput(_in_order(wrong))
-    return site
+    return tuple(Site.model_validate(part.data, context=part) for part in parts)
+
+
+def load_site(text: bytes, file: str) -> Site:
+    """The one site that `text` describes. Raises BadInput as :func:`load_sites`, and for several hosts."""
+    sites = load_sites(text, file)
+    if len(sites) > 1:
+        raise BadInput(several(sites))
+    return sites[0]
+
+
+def read_sites(machine: Reader, path: FilePath) -> tuple[Site, ...]:
+    """The site of each host in a file of `machine`. Raises BadInput with all errors at once."""
+    return load_sites(_read(machine, path), str(path))
 
 
 def read_site(machine: Reader, path: FilePath) -> Site:
-    """The site in a file of `machine`. Raises BadInput with all errors at once."""
+    """The one site in a file of `machine`. Raises BadInput with all errors at once, and for several hosts."""
+    return load_site(_read(machine, path), str(path))
+
+
+def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where the command has it") -> Finding:
+    """A file with several hosts where one must be meant."""
+    return error(
+        "the site file describes several hosts",
+        where=sites[0].file,
+        found=one_of([site.name for site in sites]).removeprefix("one of "),
+        expected="one host",
+        remedy=remedy,
+    )
+
+
+def _read(machine: Reader, path: FilePath) -> bytes:
     try:
-        text = machine.read(path)
+        return machine.read(path).encode("utf-8", errors="replace")
     except OSError as reason:
         said = reason.strerror or str(reason)
         raise BadInput(
             error("the site file cannot be read", where=str(path), found=said, expected="a YAML file")
         ) from None
-    return load_site(text.encode("utf-8", errors="replace"), str(path))
 
 
-def _validate(source: Source) -> tuple[Site | None, list[Placed]]:
+def _wrong(source: Source) -> list[Placed]:
+    """What is wrong by itself, wherever it stands."""
     try:
-        return Site.model_validate(source.data, context=source), []
+        (SiteFile if has_hosts(source) else Site).model_validate(source.data)
     except ValidationError as reason:
         details = [each for each in reason.errors(include_url=False) if not _echo(each)]
-        return None, [misshapen(each, source) for each in details[: MOST_FINDINGS + 1]]
+        return [misshapen(each, source) for each in details[: MOST_FINDINGS + 1]]
+    return []
 
 
 def _echo(details: ErrorDetails) -> bool:
@@ -57,21 +90,45 @@ def _echo(details: ErrorDetails) -> bool:
     return details["type"] == "too_short" and bool(details["input"])
 
 
-def _conflicts(source: Source) -> list[Placed]:
-    values: dict[tuple[str | int, ...], Any] = dict(leaves(Site, source.data))
-    return [
-        (
-            source.position(each.path),
-            error(
-                each.claim,
-                where=source.where(each.path),
-                found=each.found,
-                expected=each.expected,
-                remedy=each.remedy,
-            ),
-        )
-        for each in islice(conflicts(values), MOST_FINDINGS + 1)
+def _conflicts(source: Source, parts: Sequence[Source]) -> list[Placed]:
+    """What cannot stand together, for each host; what is shared is said once, the rest with its host's name."""
+    found: dict[tuple[Position, Conflict], list[str]] = {}
+    for part in parts:
+        for each in islice(conflicts(dict(leaves(Site, part.data))), MOST_FINDINGS + 1):
+            found.setdefault((part.position(each.path), each), []).append(_name(part))
+    apart = has_hosts(source) and len(parts) > 1
+    placed = [
+        (position, each._replace(claim=f"{names[0]}: {each.claim}") if apart and len(names) == 1 else each)
+        for (position, each), names in found.items()
     ]
+    if has_hosts(source):
+        values = dict(leaves(SiteFile, source.data))
+        placed += [(source.position(each.path), each) for each in between(values)]
+    return [(position, _finding(source, position, each)) for position, each in placed]
+
+
+def _finding(source: Source, position: Position, each: Conflict) -> Finding:
+    where = source.at(position)
+    return error(each.claim, where=where, found=each.found, expected=each.expected, remedy=each.remedy)
+
+
+def _no_servers(part: Source, number: int) -> Placed:
+    position = part.position(())
+    finding = error(
+        f"the key servers is missing in hosts[{number}], and in the file for all",
+        where=part.at(position),
+        found=f"the host {clip(_name(part))} without servers",
+        expected="servers, in one of both places; [] for none",
+    )
+    return position, finding
+
+
+def _keys(part: Source) -> dict[str, object]:
+    return part.data if isinstance(part.data, dict) else {}
+
+
+def _name(part: Source) -> str:
+    return clip(str(_keys(part).get("name", "")))
 
 
 def _in_order(placed: list[Placed]) -> list[Finding]:

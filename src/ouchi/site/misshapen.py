@@ -79,7 +79,9 @@ def _wrong_value(path: Path, details: ErrorDetails, source: Source) -> Placed:
 def _remedy(path: Path, kind: str, value: object) -> str:
     field = field_at(path)
     if value is None and field is not None:
-        return f"give {path[-1]} a value" + ("" if field.is_required() else ", or take the key away")
+        return f"give {path[-1]} a value" + (
+            "" if field.is_required() or path == ("servers",) else ", or take the key away"
+        )
     if field is None or part_of(field) is not None:
         return ""
     if isinstance(value, str):

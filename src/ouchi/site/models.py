@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from ouchi.machine.address import FORM
 from ouchi.site.source import Path, Position, Source
-from ouchi.site.values import Address, CpuList, Memory, Subnet, parse_memory
+from ouchi.site.values import Address, CpuList, HostAddress, Memory, Subnet, parse_memory
 
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _LABEL_TEXT = "characters a-z, 0-9 and -, the first and last a letter or digit"
@@ -191,27 +192,61 @@ class Server(_Part):
         return parse_memory(self.memory)
 
 
-class Site(_Part):
-    """One host: its CPUs, cards, networks and servers."""
+_CPUS = "any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, isolate, prefer"
+_NICS = "a list of cards, each with nic and physnet"
+_SERVERS = "a list of servers, each with name, vcpus, memory and ports"
+
+
+class Host(_Part):
+    """One of several hosts of a file; what it leaves out is as the file has it for all."""
 
     name: str = Field(title="The host's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
-    cpus: Cpus = Field(
-        default=Cpus(),
-        title="The CPU pools",
-        description="any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, isolate, prefer",
+    address: HostAddress | None = Field(
+        default=None, title="Where ssh finds it; this machine itself where this is left out", description=FORM
     )
-    nics: tuple[Nic, ...] = Field(
-        default=(),
-        title="Cards for the data plane",
-        description="a list of cards, each with nic and physnet",
-        strict=False,
+    cpus: Cpus | None = Field(default=None, title="Its CPU pools, in place of the file's", description=_CPUS)
+    nics: tuple[Nic, ...] | None = Field(
+        default=None, title="Its cards for the data plane, in place of the file's", description=_NICS, strict=False
     )
+    servers: tuple[Server, ...] | None = Field(
+        default=None, title="Its virtual machines, in place of the file's", description=_SERVERS, strict=False
+    )
+
+
+class _Common(_Part):
+    name: str = Field(
+        title="The host's name, or with several hosts that of the site",
+        description=f"1 to 32 {_LABEL_TEXT}",
+        pattern=_LABEL,
+        max_length=32,
+    )
+    address: HostAddress | None = Field(
+        default=None, title="Where ssh finds the host; this machine itself where this is left out", description=FORM
+    )
+    cpus: Cpus = Field(default=Cpus(), title="The CPU pools", description=_CPUS)
+    nics: tuple[Nic, ...] = Field(default=(), title="Cards for the data plane", description=_NICS, strict=False)
     networks: tuple[Network, ...] = Field(
         title="VLAN networks", description="a list of networks, each with name, vlan and subnet", strict=False
     )
-    servers: tuple[Server, ...] = Field(
-        title="Virtual machines", description="a list of servers, each with name, vcpus, memory and ports", strict=False
+
+
+class SiteFile(_Common):
+    """A file with several hosts: what stands beside ``hosts`` is for each that does not say otherwise."""
+
+    servers: tuple[Server, ...] = Field(default=(), title="Virtual machines", description=_SERVERS, strict=False)
+    hosts: tuple[Host, ...] = Field(
+        default=(),
+        title="Several hosts, one after another",
+        description="a list of at least one host, each with a name",
+        min_length=1,
+        strict=False,
     )
+
+
+class Site(_Common):
+    """One host: its CPUs, cards, networks and servers."""
+
+    servers: tuple[Server, ...] = Field(title="Virtual machines", description=_SERVERS, strict=False)
 
     _source: Source = PrivateAttr(default_factory=Source)
 
@@ -241,5 +276,7 @@ class Site(_Part):
 
 def site_schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors."""
-    schema = Site.model_json_schema()
+    schema = SiteFile.model_json_schema()
+    # With several hosts each may have servers of its own.
+    schema["anyOf"] = [{"required": ["servers"]}, {"required": ["hosts"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ouchi site"}

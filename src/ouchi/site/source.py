@@ -33,7 +33,7 @@ Placed = tuple[Position, Finding]
 
 LARGEST = 1024 * 1024  # bytes
 LONGEST_LINE = 4096  # characters; the scanner's time grows with the square of some words
-DEEPEST = 16  # a site is 5 deep
+DEEPEST = 16  # a site is 7 deep
 MOST_NODES = 20_000  # about a second of parsing
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffc\U00010000-\U0010ffff]")
@@ -68,7 +68,11 @@ class Source:
 
     def where(self, path: Path) -> str:
         """``FILE:LINE:COLUMN`` of `position`; the empty text when there is no file."""
-        return _at(self.file, self.position(path)) if self.file else ""
+        return self.at(self.position(path))
+
+    def at(self, position: Position) -> str:
+        """``FILE:LINE:COLUMN``; the empty text when there is no file."""
+        return _at(self.file, position) if self.file else ""
 
     def where_key(self, path: Path) -> str:
         """``FILE:LINE:COLUMN`` of the key, not the value, at `path`."""
@@ -184,7 +188,7 @@ class _Builder:
                     event,
                     f"the file is nested more than {DEEPEST} levels deep",
                     found=f"level {DEEPEST + 1}",
-                    expected="at most 5 levels",
+                    expected="at most 7 levels",
                 )
             self._open.append(_Frame(path, value))
 

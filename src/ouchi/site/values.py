@@ -1,4 +1,4 @@
-"""The kinds of values a site is made of: sizes, CPU lists, IPv4 networks and addresses.
+"""The kinds of values a site is made of: sizes, CPU lists, IPv4 networks and addresses, hosts by ssh.
 
 Each is text in the file and a typed value in the model; the parsers are pure and raise ValueError with a
 sentence for the user.
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSc
 from pydantic_core import PydanticCustomError
 
 from ouchi.cpulist import format_cpus, parse_cpus
+from ouchi.machine.address import parse_address
 
 _MEMORY = re.compile(r"([0-9]{1,7}) ?(MiB|GiB)")
 _SMALLEST_MIB, _LARGEST_MIB = 64, 1024 * 1024
@@ -112,4 +113,11 @@ Memory = Annotated[
     str,
     AfterValidator(lambda text: format_memory(parse_memory(text))),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7} ?(MiB|GiB)$"}),
+]
+HostAddress = Annotated[
+    str,
+    AfterValidator(lambda text: str(parse_address(text))),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^([^@\s]+@)?([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[^\]\s]+\])(:[0-9]{1,5})?$"}
+    ),
 ]

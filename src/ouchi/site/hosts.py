@@ -1,0 +1,95 @@
+"""A file with several hosts: one site for each of them, and which of them is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ouchi.errors import BadInput, error
+from ouchi.machine.address import parse_address
+from ouchi.site.conflicts import Conflict
+from ouchi.site.models import Host, Site
+from ouchi.site.source import Path, Position, Source
+from ouchi.site.words import did_you_mean, dotted, one_of, quoted
+
+OWN = tuple(Host.model_fields)
+"""What a host says in place of the file."""
+
+
+def has_hosts(source: Source) -> bool:
+    """True when the file is about several hosts."""
+    return isinstance(source.data, dict) and "hosts" in source.data
+
+
+def split(source: Source) -> tuple[Source, ...]:
+    """The file as each of its hosts has it, at the very same places; what is no host at all is passed over."""
+    if not has_hosts(source) or not isinstance(source.data, dict):
+        return (source,)
+    hosts = source.data["hosts"]
+    if not isinstance(hosts, list):
+        return ()
+    return tuple(_one(source, source.data, number, host) for number, host in enumerate(hosts) if isinstance(host, dict))
+
+
+def between(values: Mapping[Path, Any]) -> Iterator[Conflict]:
+    """What two hosts of a file may not have in common; ``values`` are those of the whole file."""
+    names: dict[str, Path] = {}
+    places: dict[tuple[str, int], Path] = {}
+    for path, name in values.items():
+        if len(path) != 3 or path[0] != "hosts" or path[2] != "name":
+            continue
+        if name in names:
+            yield Conflict(
+                path, f"the name {quoted(name)} is there twice", f"also {dotted(names[name])}", "each host once"
+            )
+        names.setdefault(name, path)
+        place = (*path[:2], "address")
+        address = values.get(place) or values.get(("address",))
+        if address is None:
+            continue
+        parsed = parse_address(address)
+        key = parsed.host.lower(), parsed.port
+        if key in places:
+            found = f"{address}, also {dotted(places[key])}"
+            yield Conflict(place, f"the address {quoted(address)} is there twice", found, "an address of its own")
+        places.setdefault(key, place)
+
+
+def choose(sites: Sequence[Site], names: Sequence[str]) -> tuple[Site, ...]:
+    """The sites of these hosts, in the file's order; all without a name. Raises :class:`BadInput` for a name that is not there."""
+    known = [site.name for site in sites]
+    if unknown := [name for name in dict.fromkeys(names) if name not in known]:
+        raise BadInput(
+            error(
+                f"there is no host {quoted(name)} in the site file",
+                where="--host",
+                found=quoted(name),
+                expected=one_of(known),
+                remedy=did_you_mean(name, known),
+            )
+            for name in unknown
+        )
+    return tuple(site for site in sites if not names or site.name in names)
+
+
+def _one(source: Source, data: Mapping[str, object], number: int, host: Mapping[str, object]) -> Source:
+    own = {key: host[key] for key in OWN if host.get(key) is not None}
+    shared = {key: value for key, value in data.items() if key != "hosts"}
+    return replace(
+        source,
+        data={**shared, **own},
+        positions=_moved(source.positions, number, own),
+        keys=_moved(source.keys, number, own),
+        twice=(),
+    )
+
+
+def _moved(places: Mapping[Path, Position], number: int, own: Mapping[str, object]) -> dict[Path, Position]:
+    """Where everything stands that a host has: what it says itself, and of the rest what the file says for all."""
+    mine = ("hosts", number)
+    found = {path: place for path, place in places.items() if path and path[0] != "hosts" and path[0] not in own}
+    for path, place in places.items():
+        if path[:2] == mine and (len(path) == 2 or path[2] in own):
+            found[path[2:]] = place
+    return found
