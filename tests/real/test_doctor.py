@@ -231,3 +231,36 @@ def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
             return
         assert mended.failed  # the kernel's own to place: the next one
     pytest.fail("no interrupt could be moved")
+
+
+def test_a_host_by_ssh_is_examined_as_this_machine_is() -> None:
+    """This very machine, through a real sshd: all that is read comes, and comes quickly."""
+    from sshd import Sshd
+
+    from ouchi.doctor.live import gather
+    from ouchi.instance import Instance
+    from ouchi.machine.local import LocalMachine
+    from ouchi.machine.ssh import SshMachine
+
+    here = gather(LocalMachine(), Instance())
+    with Sshd() as server, SshMachine(server.address, server.config) as machine:
+        machine.run(("true",))  # the connection itself is not what is timed
+        begin = time.monotonic()
+        there = gather(machine, Instance())
+        assert time.monotonic() - begin < SECONDS
+    assert there.missing == here.missing == {}
+    for member in (
+        "root",
+        "kernel",
+        "isolated",
+        "idle",
+        "governors",
+        "page_kib",
+        "default_affinity",
+        "drivers",
+        "qemu",
+    ):
+        assert getattr(there, member) == getattr(here, member)
+    assert there.after.keys() == here.after.keys()
+    assert len(there.threads) > 10
+    assert there.seconds == pytest.approx(0.5, abs=0.2)

@@ -14,14 +14,16 @@ from click.testing import CliRunner
 
 from ouchi import doctor
 from ouchi.cli.doctor import command
-from ouchi.doctor import Checked, Diagnosis, diagnose, site_of
+from ouchi.doctor import Checked, Diagnosis, diagnose, kept_here
 from ouchi.doctor.fix import fix
 from ouchi.doctor.values import Answer, Mend, Mended, Trouble, holds, unknown, wrong
 from ouchi.errors import Finding, error, info, warning
+from ouchi.hosts import Outcome, summary, worst
 from ouchi.instance import Instance
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
 from ouchi.report.doctor import doctor_text
+from ouchi.wanted import read_wanted
 from tests.live import case
 
 
@@ -146,12 +148,12 @@ def test_fix_mends_and_looks_again(says: list[Diagnosis], monkeypatch: pytest.Mo
 def test_the_site_of_what_is_up_is_taken(tmp_path: Path) -> None:
     instance = Instance("test", f"{tmp_path}/state", f"{tmp_path}/run", f"{tmp_path}/logs")
     machine = LocalMachine()
-    assert site_of(machine, instance, "ouchi.yaml") == "ouchi.yaml"
+    assert kept_here(machine, instance) == ""
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "site.yaml").write_text("name: x\n")
-    assert site_of(machine, instance, "ouchi.yaml") == "ouchi.yaml"  # down keeps the file
+    assert kept_here(machine, instance) == ""  # down keeps the file
     (tmp_path / "run" / "ovs").mkdir(parents=True)
-    assert site_of(machine, instance, "ouchi.yaml") == f"{tmp_path}/state/site.yaml"
+    assert kept_here(machine, instance) == f"{tmp_path}/state/site.yaml"
 
 
 def test_this_machine_is_examined_without_changing_it(tmp_path: Path) -> None:
@@ -162,9 +164,17 @@ def test_this_machine_is_examined_without_changing_it(tmp_path: Path) -> None:
         make_folder = remove = poke = append = write  # type: ignore[assignment]
 
     instance = Instance("ouchi-unit-test", f"{tmp_path}/state", f"{tmp_path}/run", f"{tmp_path}/logs")
-    found = doctor.examine(ReadOnly(), instance, f"{tmp_path}/ouchi.yaml")
+    machine = ReadOnly()
+    found = doctor.examine(machine, instance, lambda: read_wanted(machine, f"{tmp_path}/ouchi.yaml"))
     assert {"memory", "cpus", "ovs"} <= {check.subject for check in found.checks}
     assert not (tmp_path / "ouchi.yaml").exists()
+
+
+@pytest.mark.parametrize(("statuses", "all_together"), [((), 0), ((0, 4), 4), ((4, 1), 1), ((4, 3, 1), 3), ((0, 0), 0)])
+def test_of_several_hosts_a_failure_is_worse_than_warnings(statuses: tuple[int, ...], all_together: int) -> None:
+    outcomes = [Outcome(f"host{number}", "", 1.0, None, status) for number, status in enumerate(statuses)]
+    assert worst(outcomes) == all_together
+    assert ("! host" in summary(outcomes)) is (4 in statuses)
 
 
 # --- the report

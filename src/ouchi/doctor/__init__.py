@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ouchi.doctor import cpus, interrupts, kernel, memory, nics, ovs, queues, threads, versions
@@ -10,7 +11,7 @@ from ouchi.doctor.values import Answer, Check, Checked, Diagnosis, Mend, Mended,
 from ouchi.instance import Instance
 from ouchi.machine import Machine
 from ouchi.status import kept_site
-from ouchi.wanted import Wanted, read_wanted
+from ouchi.wanted import Wanted
 
 __all__ = [
     "CHECKS",
@@ -23,7 +24,7 @@ __all__ = [
     "Trouble",
     "diagnose",
     "examine",
-    "site_of",
+    "kept_here",
 ]
 
 CHECKS: tuple[Check, ...] = (
@@ -39,16 +40,15 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def examine(machine: Machine, instance: Instance, site_file: str) -> Diagnosis:
+def examine(machine: Machine, instance: Instance, wanted: Callable[[], Wanted]) -> Diagnosis:
     """Read the host and its plan side by side, and check the one against the other. Nothing is changed.
 
-    Raises :class:`~ouchi.errors.BadInput` where the site file cannot be used or does not fit the machine.
+    Raises :class:`~ouchi.errors.BadInput` where ``wanted`` does, as the site does not fit the machine.
     """
     with ThreadPoolExecutor(1) as beside:
         reading = beside.submit(gather, machine, instance)
-        wanted = read_wanted(machine, site_file)
-        live = reading.result()
-    return diagnose(live, wanted)
+        plan = wanted()
+        return diagnose(reading.result(), plan)
 
 
 def diagnose(live: Live, wanted: Wanted) -> Diagnosis:
@@ -61,10 +61,10 @@ def diagnose(live: Live, wanted: Wanted) -> Diagnosis:
     return Diagnosis(labels_of(wanted), tuple(checked))
 
 
-def site_of(machine: Machine, instance: Instance, default: str) -> str:
-    """The site file as the ``up`` that runs here used it; without one, ``default``."""
+def kept_here(machine: Machine, instance: Instance) -> str:
+    """The site file as the ``up`` that runs here used it; empty where none does."""
     kept = kept_site(instance)
-    return kept if machine.exists(instance.ovs) and machine.exists(kept) else default
+    return kept if machine.exists(instance.ovs) and machine.exists(kept) else ""
 
 
 def labels_of(wanted: Wanted) -> tuple[str, ...]:
