@@ -14,7 +14,7 @@ import click
 
 from benchmarks import WORK
 from benchmarks.command import ENDED, Ouchi, run
-from benchmarks.cycle import Record, Say, check_nothing_to_lose, measure_cycles, take_memory
+from benchmarks.cycle import LOOKS, Record, Say, check_nothing_to_lose, measure_cycles, take_memory
 from benchmarks.fresh import check_alone, check_tools, measure_fresh, tidy
 from benchmarks.host import read_host
 from benchmarks.planning import measure_planning
@@ -28,7 +28,7 @@ from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import marked
 
 HOME = str(Path(__file__).resolve().parents[1])
-CYCLE = ("up", "nothing", "memory", "down", "resume")
+CYCLE = ("up", "nothing", *LOOKS, "memory", "down", "resume")
 ALONE = ("commands", "planning", "traffic")
 NAMES = (*ALONE, *CYCLE, "fresh")
 COMMAND_RUNS = 20

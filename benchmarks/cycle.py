@@ -22,6 +22,9 @@ from ouchi.machine.processes import marked
 ASIDE = f"{WORK}/cache"
 SITE = f"{WORK}/ouchi.yaml"
 NOTHING_RUNS = 5
+LOOK_RUNS = 5
+LOOKS = {"doctor": (0, 1, 4)}
+"""Commands that look at a host that is up, and the exit statuses by which they say what they saw."""
 
 Say = Callable[[str], None]
 
@@ -109,6 +112,9 @@ def _cycle(ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[
             record.add("nothing-cpu", ran.cpu)
             say(f"up with nothing to do, {number} of {NOTHING_RUNS}: {ran.seconds:.2f} s")
             record.still_changed.update(ran.changed)
+    for name in LOOKS:
+        if name in wanted:
+            _look(ouchi, name, record, say)
     if "memory" in wanted:
         take_memory(machine, instance, record, say)
     _down(ouchi, record, say)
@@ -116,6 +122,14 @@ def _cycle(ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[
         say("up, from the data that down has kept")
         _up(ouchi, machine, instance, "resume", record, say)
         _down(ouchi, record, say)
+
+
+def _look(ouchi: Ouchi, name: str, record: Record, say: Say) -> None:
+    for number in range(1, LOOK_RUNS + 1):
+        ran = ouchi.run(name, seconds=60, fine=LOOKS[name])
+        record.add(name, ran.seconds)
+        record.add(f"{name}-cpu", ran.cpu)
+        say(f"{name}, {number} of {LOOK_RUNS}: {ran.seconds:.2f} s")
 
 
 def _up(ouchi: Ouchi, machine: LocalMachine, instance: Instance, name: str, record: Record, say: Say) -> None:

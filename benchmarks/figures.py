@@ -38,6 +38,8 @@ FIGURES = (
     Figure("resume-whole", "The same `up` to its summary (iperf3 included)", "s", 1),
     Figure("nothing", "`up` with nothing to do", "s", 2, 3),
     Figure("nothing-cpu", "`up` with nothing to do, CPU", "s", 2),
+    Figure("doctor", "`doctor` on a host that is up", "s", 2, 2),
+    Figure("doctor-cpu", "`doctor` on a host that is up, CPU", "s", 2),
     Figure("down", "`down`", "s", 1, 20),
     Figure("plan-one", "One host planned from its snapshot, beyond start-up", "ms", 1, 50),
     Figure("plan-big", "The same with 1024 CPUs and 64 NICs", "ms", 0, 200),

@@ -21,7 +21,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is so, where it was seen, what was found and expected, and what to do next."""
+    """What is so, where it was seen, what was found and expected, and what to do next.
+
+    ``why`` says why it matters, where that is not plain from the claim.
+    """
 
     severity: Severity
     claim: str
@@ -29,6 +32,7 @@ class Finding:
     found: str = ""
     expected: str = ""
     remedy: str = ""
+    why: str = ""
 
     def to_json(self) -> dict[str, str]:
         """The finding as a flat JSON object; empty members are left out."""
@@ -37,25 +41,32 @@ class Finding:
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         lines = [f"{self.severity}: {place}{self.claim}"]
-        for label, text in (("found", self.found), ("expected", self.expected), ("next", self.remedy)):
+        members = (("found", self.found), ("expected", self.expected), ("why", self.why), ("next", self.remedy))
+        for label, text in members:
             if text:
                 lines.append(f"  {label + ':':<10}{text}")
         return "\n".join(lines)
 
 
-def error(claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "") -> Finding:
+def error(
+    claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
+) -> Finding:
     """A finding that stops the stage."""
-    return Finding(Severity.ERROR, claim, where, found, expected, remedy)
+    return Finding(Severity.ERROR, claim, where, found, expected, remedy, why)
 
 
-def warning(claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "") -> Finding:
+def warning(
+    claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
+) -> Finding:
     """A finding that the user should read but that stops nothing."""
-    return Finding(Severity.WARNING, claim, where, found, expected, remedy)
+    return Finding(Severity.WARNING, claim, where, found, expected, remedy, why)
 
 
-def info(claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "") -> Finding:
+def info(
+    claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
+) -> Finding:
     """A finding worth knowing."""
-    return Finding(Severity.INFO, claim, where, found, expected, remedy)
+    return Finding(Severity.INFO, claim, where, found, expected, remedy, why)
 
 
 class OuchiError(Exception):

@@ -15,6 +15,9 @@ from ouchi.machine.crash import record
 MOST = 32
 """Hosts at once; each takes a thread, which mostly waits, and two processes of ssh."""
 
+WARNED = 4
+"""The exit status of a host of which there are warnings only."""
+
 T = TypeVar("T")
 
 
@@ -71,19 +74,21 @@ def side_by_side(jobs: Sequence[Job[T]], most: int = MOST) -> Iterator[Outcome[T
 
 
 def worst(outcomes: Sequence[Outcome[Any]]) -> int:
-    """The exit status for all of them."""
-    return max((outcome.status for outcome in outcomes), default=0)
+    """The exit status for all of them; warnings are less than any failure, whatever their number."""
+    return max(
+        (outcome.status for outcome in outcomes), default=0, key=lambda status: 0.5 if status == WARNED else status
+    )
 
 
 def summary(outcomes: Sequence[Outcome[Any]]) -> str:
     """A line for each host, and one for all."""
     width = max((len(outcome.name) for outcome in outcomes), default=0)
     lines = [
-        f"{'✘' if outcome.status else '✔'} {outcome.name:<{width}}  {outcome.seconds:5.1f} s"
+        f"{_mark(outcome.status)} {outcome.name:<{width}}  {outcome.seconds:5.1f} s"
         + (f"  {_why(outcome)}" if outcome.status else "")
         for outcome in outcomes
     ]
-    bad = sum(bool(outcome.status) for outcome in outcomes)
+    bad = sum(outcome.status not in (0, WARNED) for outcome in outcomes)
     return "\n".join([*lines, f"{len(outcomes)} hosts: {f'{bad} of them not as asked' if bad else 'all as asked'}"])
 
 
@@ -113,5 +118,11 @@ def _bug(name: str, bug: Exception) -> Finding:
     )
 
 
+def _mark(status: int) -> str:
+    return {0: "✔", WARNED: "!"}.get(status, "✘")
+
+
 def _why(outcome: Outcome[Any]) -> str:
+    if outcome.status == WARNED:
+        return "warnings"
     return outcome.findings[0].claim if outcome.findings else f"exit status {outcome.status}"

@@ -134,7 +134,11 @@ class Host:
 
 def load(file: Path) -> Host:
     """The host that a ``host.yaml`` describes. Raises :class:`TypeError` on a word it does not know."""
-    plain = YAML(typ="safe", pure=True).load(file.read_text())
+    return load_plain(YAML(typ="safe", pure=True).load(file.read_text()))
+
+
+def load_plain(plain: dict[str, Any]) -> Host:
+    """The host that plain words describe; they are used up."""
     plain["cores"] = tuple(Cores(**run) for run in plain["cores"])
     plain["memory"] = tuple(_node(node) for node in plain["memory"])
     plain["processor"] = Processor(**_tuples(plain["processor"]))

@@ -45,7 +45,16 @@ def test_figures_without_samples_are_left_out_and_unknown_ones_refused() -> None
 
 def test_every_target_of_the_project_is_in_the_table() -> None:
     targets = {figure.name: figure.target for figure in figures.FIGURES if figure.target}
-    wanted = {"help": 0.15, "version": 0.15, "fresh": 480, "prepared": 150, "nothing": 3, "down": 20, "memory": 2.0}
+    wanted = {
+        "help": 0.15,
+        "version": 0.15,
+        "fresh": 480,
+        "prepared": 150,
+        "nothing": 3,
+        "doctor": 2,
+        "down": 20,
+        "memory": 2.0,
+    }
     wanted |= {"plan-one": 50, "plan-big": 200, "plan-many": 60, "v2v-ndr-seconds": 60, "v2v-ndr-off": 2}
     wanted |= {"traffic-rate-error": 0.1, "traffic-start": 1.5}
     least = {"traffic-sends": 14.88, "traffic-receives": 12, "v2v-busy": 95}
@@ -387,10 +396,10 @@ def life_of(lab: Path, wanted: set[str]) -> cycle.Record:
 
 
 def test_a_cycle_measures_what_is_wanted_and_ends_without_data_but_with_its_cache(lab: Path) -> None:
-    record = life_of(lab, {"up", "nothing", "memory", "resume"})
+    record = life_of(lab, {"up", "nothing", "doctor", "memory", "resume"})
     forget = ["down", "down --purge"]
     up, down = "up --json --site SITE", "down --json"
-    one = [*forget, up, *[up] * 5, down, up, down]
+    one = [*forget, up, *[up] * 5, *["doctor"] * 5, down, up, down]
     assert (lab / "log").read_text().splitlines() == ["up --until prepare --site SITE", *one, *one, *forget]
     counts = {name: len(values) for name, values in record.samples.items()}
     assert counts == {
@@ -398,6 +407,8 @@ def test_a_cycle_measures_what_is_wanted_and_ends_without_data_but_with_its_cach
         "prepared-whole": 2,
         "nothing": 10,
         "nothing-cpu": 10,
+        "doctor": 10,
+        "doctor-cpu": 10,
         "memory": 2,
         "down": 4,
         "resume": 2,

@@ -32,6 +32,7 @@ NAMES = [
     "apply",
     "undo",
     "status",
+    "doctor",
     "inspect",
     "plan",
     "render",

@@ -18,7 +18,7 @@ from ouchi.errors import Finding, OuchiError, Severity
 
 EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
 ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,
-130 interrupted."""
+4 warnings only (doctor), 130 interrupted."""
 
 _commands = LazyGroup(
     name="ouchi",
@@ -30,6 +30,7 @@ _commands = LazyGroup(
             "apply": "Make the machine itself as planned: boot, CPUs, cards, services.",
             "undo": "Put back everything that apply changed.",
             "status": "Each part's live state, and what differs from the plan.",
+            "doctor": "What differs from the plan, why it loses packets, what mends it.",
         },
         "Before it": {
             "inspect": "What this machine is: CPUs, memory, NICs, kernel.",

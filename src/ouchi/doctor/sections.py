@@ -1,0 +1,58 @@
+"""What the scripts print, taken apart; any text is fine, and what is not understood is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MARK = "@@ "
+
+
+def sections(text: str) -> dict[str, str]:
+    """The text of each section by its name; of two with one name the first counts."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith(MARK):
+            lines = []
+            found.setdefault(line.removeprefix(MARK).strip(), lines)
+        else:
+            lines.append(line)
+    return {name: "\n".join(body).strip("\n") for name, body in found.items()}
+
+
+def values(text: str) -> dict[str, str]:
+    """``PATH:LINE`` as ``grep -H`` writes it, for paths without a colon; the first line of a file counts."""
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        path, colon, value = line.partition(":")
+        if colon:
+            found.setdefault(path, value.strip())
+    return found
+
+
+def linked(text: str) -> dict[str, str]:
+    """``PATH TARGET`` as find writes links: the last component of each target by its path."""
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        path, space, target = line.partition(" ")
+        if space:
+            found[path] = target.strip().rpartition("/")[2]
+    return found
+
+
+def by_cpu(found: Mapping[str, str], end: str) -> dict[int, str]:
+    """The values of ``…cpuN/END`` by N."""
+    return {
+        number: value
+        for path, value in found.items()
+        if path.endswith(f"/{end}") and (number := cpu_of(path)) is not None
+    }
+
+
+def cpu_of(path: str) -> int | None:
+    """The number in the first component ``cpuN`` of a path."""
+    for part in path.split("/"):
+        digits = part.removeprefix("cpu")
+        if digits != part and digits.isascii() and digits.isdigit() and len(digits) < 5:
+            return int(digits)
+    return None

@@ -1,0 +1,29 @@
+# Open vSwitch: ouchi's own with its run folder $1 and its sockets' folder $2, else the package's in $3 and $4.
+ask() {
+    section "$1"; name=$1; shift
+    timeout 4 "$@" 2>&1 || section "$name failed"
+}
+own=$1; ours=$2; packaged=$3; shared=$4
+if [ -e "$own/db.sock" ] || [ -e "$own/ovs-vswitchd.pid" ]; then whose=ours; run=$own; folder=$ours
+elif [ -e "$packaged/db.sock" ] || [ -e "$packaged/ovs-vswitchd.pid" ]; then whose=packaged; run=$packaged; folder=$shared
+elif [ -e /etc/systemd/system/multi-user.target.wants/openvswitch-switch.service ]; then
+    whose=enabled; run=$packaged; folder=$shared
+else section whose; echo none; exit 0; fi
+section whose; echo "$whose"
+section run; echo "$run"
+section sockets; echo "$folder"
+section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
+section exe; readlink "/proc/$pid/exe"
+section alternative; readlink -f /usr/sbin/ovs-vswitchd
+section connected; grep -oE ' 03 +[0-9]+ /.*' /proc/net/unix
+section folder; stat -c '%a %U' "$folder"
+ask tables ovs-vsctl "--db=unix:$run/db.sock" --no-wait --timeout=3 --format=json -- \
+    --columns=other_config,dpdk_initialized,dpdk_version,ovs_version list Open_vSwitch -- \
+    --columns=name,datapath_type,ports list Bridge -- \
+    --columns=name,type,error,status,link_state,options,mtu list Interface
+{ [ -n "$pid" ] && [ -d "/proc/$pid" ]; } || exit 0
+OVS_RUNDIR=$run; export OVS_RUNDIR
+target="$run/ovs-vswitchd.$pid.ctl"
+ask queues ovs-appctl --timeout=3 -t "$target" dpif-netdev/pmd-rxq-show
+ask mempools ovs-appctl --timeout=3 -t "$target" netdev-dpdk/get-mempool-info
+exit 0

@@ -1,0 +1,326 @@
+"""What the doctor's scripts print on a host: made from its description and its plan as if all were well, then changed.
+
+A case is a folder with a ``case.yaml``:
+
+- ``why``: what is told;
+- ``host``: members of the host's description (``host.yaml`` of the base) that are other than where all is well; ``pci``
+  holds members of functions by address;
+- ``site``: another site, as text;
+- ``changes``: in the printed text of a reading, a section's ``old`` text and the ``new`` one in its place;
+- ``finds``: every finding, by check, with what is to be said; ``unknown``: the checks that could not be asked;
+- ``recorded``: the text was printed by a real machine and is in the folder; the value is the case of
+  ``tests/cases/hosts`` that was recorded on its like.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from ouchi.cpulist import format_cpus
+from ouchi.doctor.live import Live, parse_live
+from ouchi.facts import Facts, HugepagePool, collect
+from ouchi.instance import Instance
+from ouchi.plan import Plan, make_plan
+from ouchi.plan.mempools import shared_mbufs
+from ouchi.plan.values import mask
+from ouchi.render.host import Host as Rendered
+from ouchi.render.ovs import other_config
+from ouchi.site import load_site
+from ouchi.wanted import Wanted
+from tests.hosts import build
+from tests.hosts.description import load_plain
+from tests.plans import wanted_of
+
+CASES = Path(__file__).parent / "cases" / "doctor"
+INSTANCE = Instance()
+
+PID, GUEST_PID = 900, 1000
+FIRST_IRQ = 24
+
+Texts = dict[str, dict[str, str]]
+"""The sections of each reading."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case ready to be judged, and what is to come of it."""
+
+    name: str
+    wanted: Wanted
+    live: Live
+    finds: tuple[dict[str, Any], ...]
+    unknown: tuple[str, ...]
+
+
+def names() -> list[str]:
+    """Every case, by name."""
+    return sorted(folder.name for folder in CASES.iterdir() if (folder / "case.yaml").is_file())
+
+
+@cache
+def case(name: str) -> Case:
+    """A case by its name."""
+    folder = CASES / name
+    told = _yaml(folder / "case.yaml")
+    if told.get("recorded"):
+        wanted = _up(told["recorded"])
+        texts = {path.name: path.read_text() for path in folder.iterdir() if path.name != "case.yaml"}
+        live = parse_live(texts, INSTANCE, {})
+    else:
+        wanted = wanted_for(told.get("host", {}), told.get("site", ""))
+        made = healthy(wanted)
+        for change in told.get("changes", ()):
+            _change(made, change)
+        live = parse_live(printed(made), INSTANCE, told.get("missing", {}))
+    return Case(name, wanted, live, tuple(told.get("finds", ())), tuple(told.get("unknown", ())))
+
+
+def printed(texts: Texts) -> dict[str, str]:
+    """The readings as the scripts print them."""
+    return {
+        reading: "".join(f"@@ {name}\n{text}\n" for name, text in sections.items())
+        for reading, sections in texts.items()
+    }
+
+
+def _up(name: str) -> Wanted:
+    """A recorded host as it is once ``up`` has set its hugepages aside."""
+    wanted = wanted_of(name)
+    pools = {need.node: HugepagePool(need.size_kib, need.count, 0) for need in wanted.plan.hugepages}
+    memory = tuple(
+        replace(node, hugepages=(pools[node.node],)) if node.node in pools else node for node in wanted.facts.memory
+    )
+    return replace(wanted, facts=replace(wanted.facts, memory=memory))
+
+
+def wanted_for(changes: dict[str, Any], site_text: str = "") -> Wanted:
+    """The base host as its plan wants it, but for ``changes``; and the plan made again on it."""
+    text = site_text or (CASES / "site.yaml").read_text()
+    site = load_site(text.encode(), "site.yaml")
+    plain = _base(changes)
+    if "parameters" in changes or changes.get("as_is"):
+        facts = collect(build(load_plain(plain)))
+        return Wanted("site.yaml", False, site, facts, make_plan(site, facts))
+    first = collect(build(load_plain(plain)))
+    plan = make_plan(site, first)
+    plain = _base(changes) | {"parameters": " ".join(("quiet", *plan.kernel_args, *changes.get("more", ())))}
+    plain.setdefault("isolated", format_cpus(plan.isolated))
+    if "memory" not in changes:
+        for node in plain["memory"]:
+            count = sum(need.count for need in plan.hugepages if need.node == node.get("node", 0))
+            node["hugepages"] = {2048: count, 1048576: 0}
+    facts = collect(build(load_plain(plain)))
+    return Wanted("site.yaml", False, site, facts, make_plan(site, facts))
+
+
+def _base(changes: dict[str, Any]) -> dict[str, Any]:
+    plain = _yaml(CASES / "host.yaml")
+    functions = {function["address"]: function for function in plain["pci"]}
+    for address, members in changes.get("pci", {}).items():
+        functions[address] |= members
+    plain |= deepcopy({key: value for key, value in changes.items() if key not in ("pci", "more", "as_is")})
+    return plain
+
+
+def _change(texts: Texts, change: dict[str, Any]) -> None:
+    sections = texts[change["in"]]
+    name = change["section"]
+    if "remove" in change:
+        del sections[name]
+    elif "text" in change:
+        sections[name] = change["text"]
+    else:
+        old, new = str(change["old"]), str(change["new"])
+        assert old in sections.get(name, ""), f"{old!r} is not in {name}: {sections.get(name, '')[:2000]}"
+        sections[name] = sections[name].replace(old, new)
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    return dict(YAML(typ="safe", pure=True).load(file.read_text()))
+
+
+# --- a host on which all is well
+
+
+def healthy(wanted: Wanted) -> Texts:
+    """What the scripts print where everything is as planned and the distribution's Open vSwitch runs."""
+    facts, plan = wanted.facts, wanted.plan
+    return {
+        "machine": _machine(facts, plan),
+        "samples": {"self": ""} | _samples(facts, plan),
+        "switch": _switch(wanted, plan),
+    }
+
+
+def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
+    online = [cpu.id for cpu in facts.cpus if cpu.online]
+    cpu = [
+        f"isolated:{format_cpus(cpu.id for cpu in facts.cpus if cpu.isolated)}",
+        f"nohz_full:{format_cpus(plan.isolated)}",
+        f"offline:{format_cpus(cpu.id for cpu in facts.cpus if not cpu.online)}",
+        "smt/control:on",
+    ]
+    for number in online:
+        cpu.append(f"cpu{number}/cpufreq/scaling_governor:performance")
+        for state, (name, latency, off) in enumerate((("POLL", 0, 0), ("C1", 1, 0), ("C2", 18, 1))):
+            folder = f"cpu{number}/cpuidle/state{state}"
+            cpu += [f"{folder}/name:{name}", f"{folder}/latency:{latency}", f"{folder}/disable:{off}"]
+    host = format_cpus(plan.pools.host)
+    affinities = [f"default_smp_affinity:{mask(plan.pools.host).removeprefix('0x')}"]
+    affinities += [f"{FIRST_IRQ + number}/smp_affinity_list:{host}" for number in range(3)]
+    affinities += [f"{FIRST_IRQ + number}/effective_affinity_list:{plan.pools.host[0]}" for number in range(3)]
+    dpdk = [nic for nic in plan.nics if nic.role == "ovs-dpdk"]
+    return {
+        "user": "0",
+        "grub": f"\tlinux /boot/vmlinuz root=/dev/vda1 ro {' '.join(plan.kernel_args)}",
+        "kernel": "Ubuntu 6.8.0-57.59-generic 6.8.12",
+        "cpu": "\n".join(cpu),
+        "latency": "  2000000000",
+        "meminfo": "HugePages_Total:    512\nHugepagesize:       2048 kB",
+        "mounts": "hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0",
+        "affinities": "\n".join(affinities),
+        "irqbalance": f"pid:700\nIRQBALANCE_BANNED_CPULIST={format_cpus(plan.isolated)}",
+        "threads": _threads(plan),
+        "guests": f"/proc/{GUEST_PID}/cmdline:qemu-system-x86_64 -name guest=instance-00000001,debug-threads=on "
+        f"-blockdev {INSTANCE.state}/nova/instances/1/disk ",
+        "drivers": "\n".join(
+            f"/sys/bus/pci/devices/{nic.address}/driver ../../../bus/pci/drivers/{nic.driver}"
+            for nic in facts.nics
+            if nic.address and nic.driver
+        ),
+        "overrides": "\n".join(f"/etc/driverctl.d/pci-{nic.address}:{nic.dpdk.kmod}" for nic in dpdk),
+        "functions": "\n".join(
+            f"/sys/bus/pci/devices/{nic.address}/virtfn{number} ../0000:07:10.{number}"
+            for nic in plan.nics
+            for number in range(nic.vfs)
+        ),
+        "vfs": json.dumps(
+            [
+                {
+                    "ifname": nic.name,
+                    "vfinfo_list": [{"vf": number, "spoofchk": False, "trust": False} for number in range(nic.vfs)],
+                }
+                for nic in plan.nics
+                if nic.vfs
+            ]
+        ),
+        "networking": "/etc/netplan/50-home.yaml:    enp6s0:\n/etc/netplan/50-home.yaml:      match:",
+        "qemu": "QEMU emulator version 8.2.2 (Debian 1:8.2.2+ds-0ubuntu1)",
+    }
+
+
+def _threads(plan: Plan) -> str:
+    host, shared = format_cpus(plan.pools.host), format_cpus(plan.pools.shared)
+    threads = [
+        (1, 1, "systemd", host, False),
+        (2, 2, "kthreadd", format_cpus(plan.pools.host), True),
+        (15, 15, "migration/1", "1", True),
+        (PID, PID, "ovs-vswitchd", host, False),
+        (PID, PID + 1, "handler2", host, False),
+        (PID, PID + 2, "revalidator3", host, False),
+        *((PID, PID + 10 + cpu, f"pmd-c{cpu:02}/id:{cpu}", str(cpu), False) for cpu in plan.pools.pmd),
+        (GUEST_PID, GUEST_PID, "qemu-system-x86", shared, False),
+        (GUEST_PID, GUEST_PID + 9, "TC tc-ram-node0", "0-11", False),
+        *(
+            (GUEST_PID, GUEST_PID + 20 + number, f"CPU {number}/KVM", str(cpu), False)
+            for number, cpu in enumerate(plan.pools.dedicated[:2])
+        ),
+    ]
+    lines = []
+    for pid, tid, name, cpus, kernel in threads:
+        place = f"{pid}/task/{tid}/status"
+        lines += [f"{place}:Name:\t{name}", f"{place}:State:\tS (sleeping)"]
+        lines += [] if kernel else [f"{place}:VmSize:\t  1000 kB"]
+        lines.append(f"{place}:Cpus_allowed_list:\t{cpus}")
+    return "\n".join(lines)
+
+
+def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
+    online = [cpu.id for cpu in facts.cpus if cpu.online]
+    found = {}
+    for at, name in enumerate(("before", "after")):
+        first = plan.pools.host[0]
+
+        def row(label: str, counts: dict[int, int], what: str) -> str:
+            return f"{label:>4}: " + " ".join(f"{counts.get(cpu, 0):>10}" for cpu in online) + f"  {what}"
+
+        lines = [
+            "           " + " ".join(f"{f'CPU{cpu}':<10}" for cpu in online),
+            row("24", {first: 10 + 40 * at}, "IR-PCI-MSI-0000:01:00.0    1-edge      nvme0q0"),
+            row("25", {first: 500 + 100 * at}, "IR-PCI-MSI-0000:06:00.0    0-edge      enp6s0"),
+            row("26", {first: 7}, "IR-PCI-MSI-0000:02:00.0    0-edge      xhci_hcd"),
+            row(
+                "LOC",
+                {cpu: 1000 + (1 if cpu in plan.isolated else 125) * at for cpu in online},
+                "Local timer interrupts",
+            ),
+            row("RES", dict.fromkeys(online, 50), "Rescheduling interrupts"),
+            row("CAL", dict.fromkeys(online, 50 + 2 * at), "Function call interrupts"),
+            " ERR:          0",
+            " MIS:          0",
+        ]
+        throttles = (
+            f"/sys/devices/system/cpu/cpu{cpu}/thermal_throttle/{kind}_throttle_count:0"
+            for cpu in online
+            for kind in ("core", "package")
+        )
+        found |= {
+            f"uptime {name}": f"{1000 + at * 0.5:.2f} 2000.00",
+            f"interrupts {name}": "\n".join(lines),
+            f"throttled {name}": "\n".join(throttles),
+        }
+    return found
+
+
+def _switch(wanted: Wanted, plan: Plan) -> dict[str, str]:
+    config = other_config(Rendered(wanted.site, wanted.facts, plan))
+    bridges = ("br-int", *wanted.bridges.values())
+    ports = [["br-int", "", [], {}, "up", {}, 1500], ["dpdk0", "dpdk", [], {}, "up", {"dpdk-devargs": "x"}, 1500]]
+    ports.append(
+        ["vhu0", "dpdkvhostuserclient", [], {"status": "connected"}, "up", {"vhost-server-path": "/s/vhu0"}, 1500]
+    )
+    queues = [f"pmd thread numa_id 0 core_id {cpu}:\n  isolated : false" for cpu in plan.pools.pmd]
+    queues[0] += "\n  port: dpdk0             queue-id:  0 (enabled)   pmd usage: 20 %"
+    queues[-1] += "\n  port: vhu0              queue-id:  0 (enabled)   pmd usage:  5 %\n  overhead:  1 %"
+    size = shared_mbufs(1500)
+    return {
+        "whose": "packaged",
+        "run": "/run/openvswitch",
+        "sockets": "/run/vhost-user",
+        "pid": str(PID),
+        "exe": "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk",
+        "alternative": "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk",
+        "connected": " 03 12345 /s/vhu0",
+        "folder": "755 libvirt-qemu",
+        "tables": "\n".join(
+            (
+                _table(
+                    ["other_config", "dpdk_initialized", "dpdk_version", "ovs_version"],
+                    [[config, True, "DPDK 23.11.0", "3.3.4"]],
+                ),
+                _table(["name", "datapath_type", "ports"], [[name, "netdev", []] for name in bridges]),
+                _table(["name", "type", "error", "status", "link_state", "options", "mtu"], ports),
+            )
+        ),
+        "queues": "Displaying last 60 seconds pmd usage %\n" + "\n".join(queues),
+        "mempools": f"mempool <ovs1a2b3c4d00{2030:05}{size:07}>@0x1\n  size={size}\n  total_cache_count=512\n"
+        f"  common_pool_count={size - 4096}",
+    }
+
+
+def _table(headings: list[str], rows: list[list[Any]]) -> str:
+    """A table as ``ovs-vsctl --format=json`` prints it."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, dict):
+            return ["map", [[key, item] for key, item in value.items()]]
+        return ["set", value] if isinstance(value, list) else value
+
+    return json.dumps({"headings": headings, "data": [[cell(value) for value in row] for row in rows]})

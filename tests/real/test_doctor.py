@@ -1,0 +1,266 @@
+"""``ouchi doctor`` in a lab: nothing wrong after ``up``; then things are broken for real, one at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab import Lab
+
+DATABASE = "--db=unix:/run/ouchi/ovs/db.sock"
+SECONDS = 2.0
+"""A doctor that is to be asked often answers at once."""
+
+
+@pytest.fixture(scope="module")
+def up(lab: Lab) -> Iterator[Lab]:
+    """The dataplane, with a port that somebody polls: without one Open vSwitch has no polling thread."""
+    lab.ouchi("up", "--until", "dataplane", timeout=300)
+    vsctl(
+        lab,
+        "add-port",
+        "br-int",
+        "nothing",
+        "--",
+        "set",
+        "Interface",
+        "nothing",
+        "type=dpdk",
+        "options:dpdk-devargs=net_null0,no-rx=1",
+    )
+    wait_until(lambda: polling(lab) == {0: "0"})
+    yield lab
+    lab.ouchi("down", timeout=120)
+
+
+def vsctl(lab: Lab, *words: str) -> str:
+    return lab.run(["ovs-vsctl", DATABASE, "--timeout=20", *words]).stdout.strip()
+
+
+def polling(lab: Lab) -> dict[int, str]:
+    """Where each polling thread may run, by the CPU in its name, as seen from outside."""
+    found = {}
+    (pid,) = lab.services()["ovs-vswitchd"]
+    for task in lab.path(f"/proc/{pid}/task").iterdir():
+        status = (task / "status").read_text()
+        if match := re.search(r"^Name:\s*pmd-c(\d+)", status):
+            found[int(match[1])] = re.findall(r"^Cpus_allowed_list:\s*(\S+)", status, re.MULTILINE)[0]
+    return found
+
+
+def wait_until(holds: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def asked(lab: Lab, *words: str) -> dict[str, Any]:
+    """What doctor says as JSON; its status is the one that it says."""
+    done = lab.ouchi("doctor", "--json", *words, check=False)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == found["status"]
+    return found
+
+
+def findings(said: dict[str, Any], severity: str = "error") -> dict[str, dict[str, str]]:
+    return {one["claim"]: one for check in said["checks"] for one in check["findings"] if one["severity"] == severity}
+
+
+def test_nothing_is_wrong_after_up(up: Lab) -> None:
+    begin = time.monotonic()
+    said = asked(up)
+    assert time.monotonic() - begin < SECONDS
+    assert (findings(said), findings(said, "warning"), said["counts"]["unknown"]) == ({}, {}, 0)
+    assert said["counts"]["ok"] > 15
+    assert not [check for check in said["checks"] if check["subject"] == "interrupts"]  # nothing is isolated here
+    assert "healthy: " in up.ouchi("doctor").stdout
+
+
+def test_a_polling_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
+    (pid,) = up.services()["ovs-vswitchd"]
+    tids = {(task / "comm").read_text().strip(): task.name for task in up.path(f"/proc/{pid}/task").iterdir()}
+    (tid,) = [tid for name, tid in tids.items() if name.startswith("pmd-c00")]
+    up.run(["taskset", "-pc", "1", tid])
+    (finding,) = findings(asked(up)).values()
+    assert finding["claim"] == "the polling thread of CPU 0 may run elsewhere"
+    assert (finding["found"], finding["where"]) == ("Cpus_allowed_list: 1", f"/proc/{pid}/task/{tid}/status")
+    said = asked(up, "--fix")
+    assert findings(said) == {}
+    assert said["mended"] == [
+        {"name": "the polling thread back on CPU 0", "done": [f"taskset -pc 0 {tid}"], "failed": []}
+    ]
+    assert polling(up) == {0: "0"}
+
+
+def test_another_mask_is_named_and_put_back(up: Lab) -> None:
+    vsctl(up, "set", "Open_vSwitch", ".", "other_config:pmd-cpu-mask=0x2")
+    wait_until(lambda: polling(up) == {1: "1"})
+    found = findings(asked(up))
+    assert set(found) == {
+        "polling threads are not where the plan has them",
+        "Open vSwitch has another pmd-cpu-mask than the plan",
+        "queues are polled on CPUs that are not for it",
+    }
+    assert found["Open vSwitch has another pmd-cpu-mask than the plan"]["found"] == "0x2"
+    assert all("ouchi up" in one["remedy"] for one in found.values())
+    up.ouchi("doctor", "--fix", check=False)
+    wait_until(lambda: polling(up) == {0: "0"})
+    assert vsctl(up, "get", "Open_vSwitch", ".", "other_config:pmd-cpu-mask") == '"0x1"'
+    assert findings(asked(up)) == {}
+
+
+def test_pages_that_are_gone_are_named_and_up_brings_them_back(up: Lab) -> None:
+    counter = up.path("/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages")
+    before = int(counter.read_text())
+    counter.write_text(str(before - 100))
+    (finding,) = findings(asked(up)).values()
+    assert finding["claim"].startswith("node 0 has too few hugepages of 2 MiB")
+    assert finding["remedy"] == "ouchi up"
+    assert asked(up, "--fix")["mended"] == []
+    up.ouchi("up", "--until", "dataplane", timeout=120)
+    assert findings(asked(up)) == {}
+
+
+def test_a_bridge_in_the_kernel_is_named_and_up_brings_it_back(up: Lab) -> None:
+    vsctl(up, "--no-wait", "set", "Bridge", "br-physnet1", "datapath_type=system")
+    found = findings(asked(up))
+    assert found["the bridge br-physnet1 is not in the userspace datapath"]["remedy"] == "ouchi up"
+    up.ouchi("up", "--until", "dataplane", timeout=120)
+    wait_until(lambda: findings(asked(up)) == {})
+
+
+def test_a_closed_folder_for_sockets_is_named_and_opened(up: Lab) -> None:
+    up.run(["sh", "-c", "chown root /run/ouchi/vhost; chmod 700 /run/ouchi/vhost"])
+    (finding,) = findings(asked(up)).values()
+    assert (finding["where"], finding["found"]) == ("/run/ouchi/vhost", "root, 2700")  # chmod leaves the setgid bit
+    assert findings(asked(up, "--fix")) == {}
+    assert up.run(["stat", "-c", "%U %a", "/run/ouchi/vhost"]).stdout == "libvirt-qemu 2775\n"
+
+
+def test_a_port_that_cannot_be_made_is_named(up: Lab) -> None:
+    words = ("--no-wait", "add-port", "br-int", "broken", "--", "set", "Interface", "broken", "type=dpdk")
+    vsctl(up, *words, "options:dpdk-devargs=0000:ff:1f.7")
+    wait_until(lambda: vsctl(up, "get", "Interface", "broken", "error") not in ("[]", '""'))
+    (finding,) = findings(asked(up)).values()
+    assert finding["claim"] == "Open vSwitch could not make the port broken"
+    assert "0000:ff:1f.7" in finding["found"]
+    vsctl(up, "del-port", "broken")
+
+
+def test_a_port_without_guest_is_a_warning(up: Lab) -> None:
+    words = ("add-port", "br-int", "alone", "--", "set", "Interface", "alone", "type=dpdkvhostuserclient")
+    vsctl(up, *words, "options:vhost-server-path=/run/ouchi/vhost/alone")
+    wait_until(lambda: "disconnected" in vsctl(up, "get", "Interface", "alone", "status"))
+    said = asked(up)
+    assert said["status"] == 4
+    (finding,) = findings(said, "warning").values()
+    assert finding["claim"] == "no guest is connected to the ports alone"
+    assert "black hole" in finding["why"]
+    vsctl(up, "del-port", "alone")
+
+
+def test_without_root_it_says_what_it_does_not_know(up: Lab) -> None:
+    words = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        sys.executable,
+        "-m",
+        "ouchi",
+        "doctor",
+        "--json",
+    ]
+    done = up.run(words, check=False)
+    said = json.loads(done.stdout)
+    assert findings(said) == {}
+    unknown = {check["check"]: check["found"] for check in said["checks"] if check["state"] == "unknown"}
+    assert "only root may ask Open vSwitch" in unknown["every queue is polled"]
+    assert {"Open vSwitch's settings are the plan's", "packet buffers were not halved"} <= unknown.keys()
+
+
+def test_a_switch_that_has_ended_is_named_and_up_brings_it_back(up: Lab) -> None:
+    services = up.services()
+    (switch,) = services["ovs-vswitchd"]
+    for pid in (*services["supervisord"], switch):
+        up.run(["kill", "-9", str(pid)])
+    wait_until(lambda: not up.path(f"/proc/{switch}/task").exists())
+    said = asked(up)
+    (finding,) = findings(said).values()
+    assert finding["claim"] == "ovs-vswitchd does not run"
+    assert finding["remedy"] == "ouchi up; why it ended: ouchi logs ovs-vswitchd"
+    assert said["counts"]["unknown"] > 4
+    up.ouchi("up", "--until", "dataplane", timeout=120)
+    wait_until(lambda: asked(up)["status"] == 0)
+
+
+def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
+    """On this machine itself, as if CPU 1 were isolated; one interrupt, which is put back."""
+    from dataclasses import replace
+
+    from ouchi.doctor import interrupts
+    from ouchi.doctor.fix import fix
+    from ouchi.doctor.live import gather
+    from ouchi.instance import Instance
+    from ouchi.machine.local import LocalMachine
+    from ouchi.wanted import read_wanted
+
+    machine = LocalMachine()
+    wanted = read_wanted(machine, "/nonexistent/ouchi.yaml")
+    wanted = replace(wanted, plan=replace(wanted.plan, isolated=(1,)))
+    answer = interrupts.allowed(gather(machine, Instance()), wanted)
+    assert answer
+    (trouble,) = answer.troubles
+    assert trouble.mend
+    for path, value in trouble.mend.pokes:
+        before = Path(path).read_text().strip()
+        (mended,) = fix(machine, [replace(trouble, mend=replace(trouble.mend, pokes=((path, value),)))])
+        Path(path).write_text(before)
+        if mended.done:
+            assert mended.done == (f"{path}: {before} → {value}",)
+            return
+        assert mended.failed  # the kernel's own to place: the next one
+    pytest.fail("no interrupt could be moved")
+
+
+def test_a_host_by_ssh_is_examined_as_this_machine_is() -> None:
+    """This very machine, through a real sshd: all that is read comes, and comes quickly."""
+    from sshd import Sshd
+
+    from ouchi.doctor.live import gather
+    from ouchi.instance import Instance
+    from ouchi.machine.local import LocalMachine
+    from ouchi.machine.ssh import SshMachine
+
+    here = gather(LocalMachine(), Instance())
+    with Sshd() as server, SshMachine(server.address, server.config) as machine:
+        machine.run(("true",))  # the connection itself is not what is timed
+        begin = time.monotonic()
+        there = gather(machine, Instance())
+        assert time.monotonic() - begin < SECONDS
+    assert there.missing == here.missing == {}
+    for member in (
+        "root",
+        "kernel",
+        "isolated",
+        "idle",
+        "governors",
+        "page_kib",
+        "default_affinity",
+        "drivers",
+        "qemu",
+    ):
+        assert getattr(there, member) == getattr(here, member)
+    assert there.after.keys() == here.after.keys()
+    assert len(there.threads) > 10
+    assert there.seconds == pytest.approx(0.5, abs=0.2)

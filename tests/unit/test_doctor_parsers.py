@@ -1,0 +1,254 @@
+"""The doctor's parsers: what they read in what real machines print, and that no text stops them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ouchi.doctor import State, diagnose
+from ouchi.doctor.counts import arrived, parse_interrupts
+from ouchi.doctor.live import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
+from ouchi.doctor.memory import asked_pages
+from ouchi.doctor.sections import by_cpu, linked, sections, values
+from ouchi.doctor.switch import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
+from ouchi.doctor.tasks import Thread, family, listed, parse_guests, parse_threads
+from ouchi.doctor.values import SUBJECTS
+from ouchi.doctor.versions import kernel_version, numbers
+from tests.live import INSTANCE, healthy, printed, wanted_for
+from tests.plans import facts_of
+
+INTERRUPTS = """\
+           CPU0       CPU2
+ 24:         10          0  IR-PCI-MSI-0000:01:00.0    1-edge      nvme0q0
+ 16:          3          4  IR-IO-APIC   16-fasteoi   i801_smbus, xhci_hcd
+LOC:       1000       2000  Local timer interrupts
+IPI0:         1          2  Rescheduling interrupts
+ERR:          0
+"""
+QUEUES = """\
+Displaying last 60 seconds pmd usage %
+pmd thread numa_id 0 core_id 1:
+  isolated : true
+  port: dpdk0             queue-id:  0 (enabled)   pmd usage: 34 %
+  port: vhu-1             queue-id:  1 (disabled)  pmd usage:  0 %
+  overhead:  2 %
+pmd thread numa_id 1 core_id 17:
+  isolated : false
+  port: nul0              queue-id:  0 (enabled)   pmd usage: NOT AVAIL
+  overhead: NOT AVAIL
+"""
+MEMPOOL = """\
+mempool <ovscd54345600021580022560>@0x11a4081400
+  flags=10
+  size=22560
+  populated_size=22560
+  internal cache infos:
+    cache_size=512
+    cache_count[1]=512
+    total_cache_count=512
+  common_pool_count=22016
+  no statistics available
+"""
+
+
+def test_interrupts_by_label() -> None:
+    found = parse_interrupts(INTERRUPTS)
+    assert found["24"].counts == {0: 10, 2: 0}
+    assert (found["24"].name, found["16"].name, found["LOC"].name) == ("nvme0q0", "xhci_hcd", "Local timer interrupts")
+    assert set(found) == {"24", "16", "LOC", "IPI0"}
+    assert found["24"].device
+    assert not found["IPI0"].device
+
+
+def test_what_arrived_between_two_looks() -> None:
+    after = parse_interrupts(INTERRUPTS.replace("      4  IR", "      9  IR").replace("2000", "2010"))
+    found = arrived(parse_interrupts(INTERRUPTS), after, (2,))
+    assert [(one.label, one.counts) for one in found] == [("LOC", {2: 10}), ("16", {2: 5})]
+    assert arrived(parse_interrupts(INTERRUPTS), after, (0,)) == []
+
+
+def test_queues_and_their_polling_threads() -> None:
+    pollers, queues = parse_queues(QUEUES)
+    assert pollers == (Poller(1, True), Poller(17, False))
+    assert queues == (
+        Queue("dpdk0", 0, 1, True, 34),
+        Queue("vhu-1", 1, 1, False, 0),
+        Queue("nul0", 0, 17, True, -1),
+    )
+
+
+def test_pools_of_packet_buffers() -> None:
+    pool = Pool("ovscd54345600021580022560", 2158, 22560, 22528)
+    assert parse_pools(MEMPOOL) == (pool,)
+    assert len(parse_pools(MEMPOOL + MEMPOOL.replace("ovsc", "ovsd") + "mempool <else>\n size=3\n")) == 2
+
+
+def test_switch_that_does_not_answer() -> None:
+    text = "@@ whose\nours\n@@ pid\n57\n@@ tables\novs-vsctl: Permission denied\n@@ tables failed\n@@ queues\nlate\n@@ queues failed\n"
+    switch = parse_switch(sections(text))
+    assert (switch.whose, switch.pid, switch.dpdk_initialized) == ("ours", 57, False)
+    assert switch.failed == {"tables": "ovs-vsctl: Permission denied", "queues": "late"}
+
+
+def test_a_database_that_answers_nonsense_did_not_answer() -> None:
+    assert parse_switch({"whose": "ours", "tables": "{}\n[]"}).failed == {"tables": "{} []"}
+
+
+def test_threads() -> None:
+    text = (
+        "5/task/6/status:Name:\tpmd-c01/id:8\n5/task/6/status:State:\tR (running)\n5/task/6/status:VmSize:\t1 kB\n"
+        "5/task/6/status:Cpus_allowed_list:\t1\n7/task/7/status:Name:\tkthreadd\n7/task/7/status:State:\tS\n"
+        "7/task/7/status:Cpus_allowed_list:\t0-3\n8/task/8/status:Name:\tgone\n8/task/8/status:State:\tZ (zombie)\n"
+        "8/task/8/status:Cpus_allowed_list:\t0-3\n9/task/9/status:Name:\tended\n"
+    )
+    first, second = parse_threads(text)
+    assert (first.pid, first.tid, first.pmd, first.cpus, first.kernel) == (5, 6, 1, (1,), False)
+    assert (second.name, second.kernel, second.pmd) == ("kthreadd", True, None)
+
+
+def test_guests() -> None:
+    text = "/proc/12/cmdline:qemu -name guest=one,debug-threads=on -drive /s/1/disk\n/proc/13/cmdline:qemu -name two\n"
+    assert [(one.pid, one.name, one.ours) for one in parse_guests(text, "/s/")] == [
+        (12, "one", True),
+        (13, "two", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("3", (0, 1)), ("41", (0, 6)), ("00000001,00000000", (32,)), ("", ()), ("xyz", ()), ("0", ())],
+)
+def test_masks(text: str, cpus: tuple[int, ...]) -> None:
+    assert mask_cpus(text) == cpus
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("DPDK 22.11.11", (22, 11, 11)), ("9.20 0x8000d8c5 0.0.0", (9, 20)), ("none", ()), ("23.11", (23, 11))],
+)
+def test_numbers(text: str, version: tuple[int, ...]) -> None:
+    assert numbers(text) == version
+
+
+@pytest.mark.parametrize(
+    ("banner", "release", "version"),
+    [
+        ("Linux version 6.1.0-27-amd64 (x) #1 SMP Debian 6.1.115-1 (2024-11-01)", "6.1.0-27-amd64", (6, 1, 115)),
+        ("Ubuntu 6.8.0-57.59-generic 6.8.12", "6.8.0-57-generic", (6, 8, 12)),
+        ("Linux version 6.6.30 (me@home)", "6.6.30", (6, 6, 30)),
+        ("Linux version 6.1.0-27-amd64 (other)", "6.1.0-27-amd64", ()),
+    ],
+)
+def test_kernels_stable_release(banner: str, release: str, version: tuple[int, ...]) -> None:
+    assert kernel_version(banner, release) == version
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("hugepages=512", 512),
+        ("default_hugepagesz=1G hugepages=4", None),
+        ("hugepagesz=1G hugepages=4 hugepagesz=2M hugepages=0:100,1:200", 300),
+        ("quiet", None),
+        ("hugepagesz=2M hugepages=many", 0),
+    ],
+)
+def test_pages_that_the_command_line_asks_for(words: str, count: int | None) -> None:
+    from dataclasses import replace
+
+    facts = facts_of("ryzen-5-3600")
+    facts = replace(facts, boot=replace(facts.boot, parameters=tuple(words.split())))
+    assert asked_pages(facts, 2048) == count
+
+
+def test_configuration_files_name_interfaces() -> None:
+    text = (
+        "/etc/netplan/a.yaml:    enp5s0f0:\n/etc/netplan/a.yaml:        macaddress: 02:AA:00:00:00:01\n"
+        "/etc/network/interfaces:iface eth1 inet dhcp\n/etc/x.nmconnection:interface-name=wlan0\n"
+    )
+    found = parse_networking(text)
+    assert {"enp5s0f0", "02:aa:00:00:00:01"} <= found["/etc/netplan/a.yaml"]
+    assert "eth1" in found["/etc/network/interfaces"]
+    assert "wlan0" in found["/etc/x.nmconnection"]
+
+
+def test_names_are_counted_and_cut() -> None:
+    assert listed(["a", "b", "a"]) == "a (2), b"
+    assert listed("abcdefgh", most=2) == "a, b, and 6 more"
+
+
+def test_a_family_is_who_started_them_and_whom_they_started() -> None:
+    threads = [
+        Thread(pid, pid, "x", False, (), parent)
+        for pid, parent in ((1, 0), (2, 1), (3, 2), (4, 3), (5, 1), (7, 8), (8, 7))
+    ]
+    assert family(threads, (3,)) == {2, 3, 4}
+    assert family(threads, (0, 1, 99)) == {99}
+    assert family(threads, (2,)) == {2, 3, 4}
+
+
+# --- any text
+
+
+@given(st.text())
+def test_no_text_stops_a_parser(text: str) -> None:
+    found = sections(text)
+    parse_switch(found | {"tables": text, "queues": text, "mempools": text, "folder": text, "pid": text})
+    parse_interrupts(text)
+    parse_threads(text)
+    parse_guests(text, "/")
+    parse_networking(text)
+    parse_vfs(text)
+    mask_cpus(text)
+    numbers(text)
+    kernel_version(text, text)
+    by_cpu(values(text), "x")
+    linked(text)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(("headings", "data", "ifname", "vfinfo_list", "a")), inner),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(json_values)
+def test_no_json_stops_a_parser(value: object) -> None:
+    parse_vfs(json.dumps(value))
+    parse_switch({"tables": json.dumps(value)})
+
+
+READINGS = printed(healthy(wanted_for({})))
+WANTED = wanted_for({})
+
+
+@given(st.sampled_from((MACHINE, SAMPLES, SWITCH)), st.data())
+def test_checks_end_whatever_was_printed(reading: str, data: st.DataObject) -> None:
+    """A piece of what a healthy host prints is cut out or replaced: every check still has an answer."""
+    text = READINGS[reading]
+    begin = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(begin, min(len(text), begin + 400)))
+    other = data.draw(st.text(max_size=20))
+    live = parse_live(READINGS | {reading: text[:begin] + other + text[end:]}, INSTANCE, {})
+    found = diagnose(live, WANTED)
+    json.dumps(found.to_json())
+
+
+def test_nothing_printed_is_not_healthy() -> None:
+    """A host that says nothing is not silently fine."""
+    found = diagnose(parse_live({}, INSTANCE, {}), WANTED)
+    # What facts alone tell is known all the same.
+    assert {check.subject for check in found.in_state(State.OK)} == {"memory", "cpus", "nics"}
+    assert {check.subject for check in found.in_state(State.UNKNOWN)} == set(SUBJECTS)
+
+
+def test_readings_that_failed_are_unknown() -> None:
+    missing = {MACHINE: "did not end within 15 s", SAMPLES: "no", SWITCH: "no"}
+    found = diagnose(parse_live({}, INSTANCE, missing), WANTED)
+    assert all(
+        check.answer.state is State.UNKNOWN for check in found.checks if check.subject in ("kernel", "threads", "ovs")
+    )
