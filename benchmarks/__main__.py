@@ -18,6 +18,7 @@ from benchmarks.cycle import LOOKS, Record, Say, check_nothing_to_lose, measure_
 from benchmarks.fresh import check_alone, check_tools, measure_fresh, tidy
 from benchmarks.host import read_host
 from benchmarks.planning import measure_planning
+from benchmarks.remote import measure_remote
 from benchmarks.report import as_json, markdown
 from benchmarks.traffic import measure_traffic
 from ouchi.cli import show
@@ -30,7 +31,7 @@ from ouchi.machine.processes import marked
 HOME = str(Path(__file__).resolve().parents[1])
 CYCLE = ("up", "nothing", *LOOKS, "memory", "down", "resume")
 ALONE = ("commands", "planning", "traffic")
-NAMES = (*ALONE, *CYCLE, "fresh")
+NAMES = (*ALONE, *CYCLE, "fresh", "remote")
 COMMAND_RUNS = 20
 
 
@@ -83,6 +84,8 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
         measure_commands(record, say)
     if "planning" in wanted:
         measure_planning(record, say)
+    if "remote" in wanted:
+        measure_remote(ouchi, record, say)
     if not cycles and "memory" in wanted:
         take_memory(machine, instance, record, say)
     if not cycles and not wanted & {"fresh", "traffic"}:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -62,18 +63,19 @@ def prepare() -> None:
 class Sshd:
     """``with Sshd() as server:``; ``server.address`` and ``server.config`` are what a client needs."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, ports: Sequence[int] = ()) -> None:
+        """``options`` are lines of its configuration; ``ports`` are further ones that it listens on."""
         prepare()
         self.folder = Path(tempfile.mkdtemp(prefix="ouchi-sshd-"))
-        self.port = free_port()
+        self.port, self.ports = free_port(), tuple(ports)
         self.address = f"root@127.0.0.1:{self.port}"
         self.log = self.folder / "log"
         for name in ("host", "user"):
             key = str(self.folder / name)
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=60)
         self.config = self.client_config(self.folder / "known_hosts")
-        self.knows(self.folder / "known_hosts", self.port)
-        self._write_config(options)
+        self.knows(self.folder / "known_hosts", self.port, *ports)
+        self._write_config((*options, *(f"Port {port}" for port in ports)))
         self._write_users()
         words = [SSHD, "-D", "-E", str(self.log), "-f", str(self.folder / "sshd_config")]
         self._guardian = subprocess.Popen(
@@ -130,6 +132,7 @@ class Sshd:
             "StrictModes no",
             "UsePAM no",
             "UseDNS no",
+            "MaxStartups 1000",
             "LogLevel VERBOSE",  # a line for each session: a round trip
             # A login shell reads nothing of the user's either: what stands in his .bashrc would be measured too.
             f"SetEnv HOME={self.folder}",

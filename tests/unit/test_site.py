@@ -19,7 +19,18 @@ from ouchi.errors import BadInput, Finding, Severity
 from ouchi.facts import Cpu, Facts, collect
 from ouchi.facts.nics import Nic
 from ouchi.machine.local import LocalMachine
-from ouchi.site import Site, check_against, default_site, load_site, parse_memory, read_site, site_schema
+from ouchi.site import (
+    Site,
+    check_against,
+    choose,
+    default_site,
+    load_site,
+    load_sites,
+    parse_memory,
+    read_site,
+    site_schema,
+)
+from ouchi.wanted import own_site
 from tests.hosts.tree import Tree
 
 ROOT = Path(__file__).parents[2]
@@ -214,6 +225,94 @@ class TestGoodFiles:
             for key in model["properties"]:
                 assert f"{key}`" in manual, key
                 assert f"{key}:" in example, key
+
+
+class TestSeveralHosts:
+    def test_each_has_what_the_file_says_and_what_it_says_itself(self) -> None:
+        attic, cellar, shop = load_sites(SITES, "sites.yaml")
+        assert [site.name for site in (attic, cellar, shop)] == ["attic", "cellar", "shop"]
+        assert [site.address for site in (attic, cellar, shop)] == [
+            "root@192.0.2.11", "admin@192.0.2.12:2222", "[2001:db8::13]",
+        ]  # fmt: skip
+        assert attic.networks == cellar.networks == shop.networks
+        assert attic.servers == cellar.servers
+        assert shop.servers == shop.nics == ()
+        assert cellar.cpus.prefer == "power"
+        assert (cellar.nics[0].vlan, cellar.nics[0].trust, cellar.nics[0].spoof_check) == (101, False, True)
+
+    def test_every_value_is_where_it_stands_in_the_file(self) -> None:
+        lines = SITES.decode().splitlines()
+
+        def at(site: Site, *path: str | int) -> str:
+            file, line, column = site.where(*path).rsplit(":", 2)
+            assert file == "sites.yaml"
+            return lines[int(line) - 1][int(column) - 1 :]
+
+        attic, cellar, shop = load_sites(SITES, "sites.yaml")
+        assert at(attic, "name") == "attic"
+        assert at(attic, "networks", 1, "vlan") == at(cellar, "networks", 1, "vlan") == "102"
+        assert at(attic, "servers", 0, "memory") == "1 GiB"
+        assert at(cellar, "nics", 0, "vfs") == "4"
+        assert at(cellar, "cpus", "prefer") == "power"
+        assert at(shop, "servers") == "[]"
+        assert at(attic, "cpus", "pmd") == "name: attic"  # nowhere; the host it would belong to
+
+    def test_what_is_wrong_with_a_host_is_said_of_it_alone(self) -> None:
+        _, cellar, _ = load_sites(SITES, "sites.yaml")
+        (finding,) = check_against(cellar, facts(NIC))
+        assert finding.claim == "this machine has no NIC 0000:01:00.0"
+        assert int(finding.where.split(":")[1]) > SITES.decode().splitlines().index("  - name: cellar")
+
+    def test_a_file_about_one_host(self) -> None:
+        assert load_sites(EXAMPLE, "ouchi.yaml") == (site_of(),)
+        (site,) = load_sites(EXAMPLE + b"address: root@rack1\n", "ouchi.yaml")
+        assert site.address == "root@rack1"
+        assert site.to_json()["address"] == "root@rack1"
+        assert "address" not in site_of().to_json()
+
+    def test_one_host_is_meant(self) -> None:
+        with pytest.raises(BadInput, match="several hosts"):
+            load_site(SITES, "sites.yaml")
+        one = SITES[: SITES.index(b"  - name: cellar")]
+        assert load_site(one, "sites.yaml").name == "attic"
+
+    def test_own_site(self) -> None:
+        sites = load_sites(SITES, "sites.yaml")
+        named = replace(NOWHERE, system=replace(NOWHERE.system, hostname="cellar"))
+        assert own_site(sites, named).name == "cellar"
+        with pytest.raises(BadInput, match="several hosts") as caught:
+            own_site(sites, NOWHERE)
+        assert caught.value.findings[0].found == "attic, cellar, shop"
+
+    def test_chosen(self) -> None:
+        sites = load_sites(SITES, "sites.yaml")
+        assert choose(sites, ()) == sites
+        assert [site.name for site in choose(sites, ("shop", "attic", "shop"))] == ["attic", "shop"]
+        with pytest.raises(BadInput) as caught:
+            choose(sites, ("atic", "attic", "none"))
+        assert [finding.found for finding in caught.value.findings] == ['"atic"', '"none"']
+        assert caught.value.findings[0].remedy == 'did you mean "attic"?'
+
+    @given(st.data())
+    @settings(suppress_health_check=[HealthCheck.too_slow])
+    def test_a_good_file_with_one_place_changed(self, data: st.DataObject) -> None:
+        at = data.draw(st.integers(0, len(SITES) - 1))
+        cut = data.draw(st.integers(0, 40))
+        put = data.draw(st.sampled_from([b"", b"\n", b"  ", b": ", b"- ", b'"', b"9", b"[", b"{", b"null", b"hosts:"]))
+        try:
+            load_sites(SITES[:at] + put + SITES[at + cut :], "any.yaml")
+        except BadInput as reason:
+            assert reason.findings  # noqa: PT017
+            for finding in reason.findings:
+                assert finding.where.startswith("any.yaml:") or finding.severity is Severity.INFO
+
+    def test_virtual_functions_keys_need_their_role(self) -> None:
+        text = EXAMPLE.replace(b"    role: ovs-dpdk\n", b"    role: sriov\n    vfs: 2\n    vlan: 7\n    trust: true\n")
+        assert (site_of(text).nics[0].vlan, site_of(text).nics[0].trust) == (7, True)
+        for key in (b"vlan: 7", b"trust: true", b"spoof_check: false"):
+            (claim,) = claims(EXAMPLE.replace(b"role: ovs-dpdk\n", b"role: ovs-dpdk\n    " + key + b"\n"))
+            assert claim.startswith(f"{key.decode().partition(':')[0]} is for virtual functions")
+        site_of(EXAMPLE.replace(b"role: ovs-dpdk\n", b"role: ovs-dpdk\n    trust: false\n    spoof_check: true\n"))
 
 
 class TestMemory:

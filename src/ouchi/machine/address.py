@@ -34,8 +34,8 @@ def parse_address(text: str) -> Address:
     if at and not _USER.fullmatch(user):
         raise ValueError("what stands before @ is not the name of a user")
     if place.startswith("["):
-        host, _, port = place[1:].partition("]")
-        if not _is_ipv6(host) or (port and not port.startswith(":")):
+        host, bracket, port = place[1:].partition("]")
+        if not bracket or not _is_ipv6(host) or (port and not port.startswith(":")):
             raise ValueError("what stands in brackets is not an IPv6 address")
         return Address(host, user, _port(port[1:]) if port else 0)
     if place.count(":") > 1:

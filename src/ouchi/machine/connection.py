@@ -246,7 +246,9 @@ def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.
     if not found:
         return None
     refusal = found[4].strip()
-    return Login(int(found[1]), "" if refusal == "root" else refusal or "it failed", found[3].replace("-", ""))
+    return Login(
+        int(found[1]), "" if refusal == "root" else refusal or "it failed", "" if found[3] == "-" else found[3]
+    )
 
 
 def _private_folder() -> str:

@@ -79,19 +79,20 @@ class Session:
             said += piece
         return said.partition(b"\n")[0]
 
+    def abandon(self) -> None:
+        """Have it end soon, whoever waits for it, and do not wait here."""
+        self._release()
+        killer = threading.Timer(_LETTING_GO, self._kill)
+        killer.daemon = True
+        killer.start()
+
     def let_go(self) -> None:
         """End it: gently, so that the other side ends what runs there, then whatever is left here. Twice is fine."""
-        self._over.set()
-        self._giver.join()
-        with self._closing:  # an interruption comes from another thread
-            if self._ours >= 0:
-                os.close(self._ours)
-                self._ours = -1
+        self._release()
         try:
             self._child.wait(_LETTING_GO)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
+            self._kill()
             self._child.wait()
 
     def close(self) -> None:
@@ -100,6 +101,19 @@ class Session:
         for stream in (self._child.stdout, self._child.stderr):
             if stream:
                 stream.close()
+
+    def _release(self) -> None:
+        self._over.set()
+        self._giver.join()
+        with self._closing:  # an interruption comes from another thread
+            if self._ours >= 0:
+                os.close(self._ours)
+                self._ours = -1
+
+    def _kill(self) -> None:
+        if self._child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
 
     def _give(self, data: bytes) -> None:
         os.set_blocking(self._ours, False)

@@ -98,7 +98,7 @@ class SshMachine:
         self._interrupted = True
         self.connection.give_up()
         for session in tuple(self._running):
-            session.let_go()
+            session.abandon()
 
     def run(
         self,
