@@ -19,6 +19,7 @@ from ouchi.plan import Plan
 from ouchi.preflight import check_disk, check_others
 from ouchi.render.host import Host
 from ouchi.render.openstack import openstack_files
+from ouchi.render.ovs import other_config
 from ouchi.report.plan import plan_text
 from ouchi.runner import Task
 from ouchi.secrets import load_secrets
@@ -185,12 +186,13 @@ class Up:
     # dataplane
 
     def switch(self, _say: Say) -> Outcome:
-        database, switch = ovs.services(self.instance, self.plan.ovs_other_config)
+        settings = other_config(Host(self.site, self.facts, self.plan))
+        database, switch = ovs.services(self.instance, settings)
         ovs.create_database(self.machine, self.instance)
         started = self.supervisor.start([database])
         ovs.wait_for_database(self.machine, self.instance)
         identifiers = ovn.chassis(self.instance, self.facts.system.hostname, self.bridges)
-        ovs.configure(self.machine, self.instance, self.plan.ovs_other_config, identifiers)
+        ovs.configure(self.machine, self.instance, settings, identifiers)
         started += self.supervisor.start([switch])
         ovs.wait_for_switch(self.machine, self.instance)
         return _started(started, "OVS-DPDK runs")

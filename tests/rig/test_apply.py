@@ -57,7 +57,8 @@ def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
 def test_it_becomes_as_planned(practice: Practice) -> None:
     """Applied and restarted in one command; then there is nothing to do."""
     done, said = practice.run_restarting("apply", "--yes")
-    assert done["restarted"] and not done["left"], said
+    assert done["restarted"], said
+    assert not done["left"]
     rig = practice.rig
     assert rig.run("cat /sys/devices/system/cpu/isolated").stdout == "2-11\n"
     assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
