@@ -13,9 +13,9 @@ from ouchi.machine.local import LocalMachine
 from ouchi.rig.base import prepare
 from ouchi.rig.rig import Rig
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "real"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "real")]
 
-from guardian import locked
+from guardian import locked  # noqa: E402  # beside the other real tests
 
 STORE = Path("/var/cache/ouchi-tests/rig")
 """Kept between runs (1 GB): the first test that needs it makes it, in some two minutes."""

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import click
 
-from ouchi.cli.hosted import host_options
+from ouchi.cli.hosted import change_options
 from ouchi.cli.site import read_site_option
 
 
 @click.command()
 @read_site_option
-@host_options
-@click.option("--dry-run", is_flag=True, help="Show what would be changed; change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask: change, and restart where that is needed.")
-@click.option("--no-reboot", is_flag=True, help="Leave the restart to you.")
-@click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the result on stdout.")
+@change_options
 @click.pass_context
 def command(
     context: click.Context,

@@ -40,6 +40,19 @@ def host_options(command: F) -> F:
     return host_option(ssh_config_option(command))
 
 
+def change_options(command: F) -> F:
+    """Those of commands that change hosts: ``--dry-run``, ``--yes``, ``--no-reboot``, ``--json``, and the hosts'."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the result on stdout."),
+        click.option("--no-reboot", is_flag=True, help="Leave a restart that is needed to you."),
+        click.option("--yes", is_flag=True, help="Do not ask: change, and restart where that is needed."),
+        click.option("--dry-run", is_flag=True, help="Show what would be changed; change nothing."),
+        host_options,
+    ):
+        command = option(command)
+    return command
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a command has to say of a host: as text, as JSON, and the exit status it means."""

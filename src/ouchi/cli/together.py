@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import click
 
 from ouchi.cli.hosted import Hosted
-from ouchi.cli.running import timeline_of
+from ouchi.cli.running import LOCK, timeline_of
 from ouchi.errors import BadInput, OuchiError, error
 from ouchi.events import Timeline
 from ouchi.hosts import Job, Outcome, side_by_side, summary, worst
@@ -27,64 +29,124 @@ class Wishes:
     go_on: tuple[str, ...] = ()
 
 
-class Work(Protocol):
-    """Something to be done on a host."""
+@dataclass
+class Work(ABC):
+    """Something to be done on a host: looked at, shown, then made. The host is held from the first to the last."""
 
     hosted: Hosted
+    wishes: Wishes
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, kw_only=True)
+    doing: ClassVar[str]
 
-    def look(self) -> Any:
-        """See what is to be done."""
+    @abstractmethod
+    def see(self) -> None:
+        """Find out what is to be done. Raises :class:`~ouchi.errors.OuchiError`."""
 
+    @abstractmethod
+    def text(self) -> str:
+        """What is to be done, for a person."""
+
+    @abstractmethod
+    def json(self) -> dict[str, Any]:
+        """The same as plain JSON."""
+
+    @abstractmethod
+    def due(self) -> tuple[bool, bool]:
+        """Whether there is anything to do, and whether the host must be restarted for it."""
+
+    @abstractmethod
     def make(self, timeline: Timeline, stage: str) -> dict[str, Any]:
         """Do it; what was done, as JSON with a member ``status`` where that is not 0."""
 
+    def look(self) -> None:
+        """Hold the host and see. Raises :class:`~ouchi.errors.OuchiError`."""
+        if not self.wishes.dry_run:
+            self._hold()
+        self.see()
 
-W = TypeVar("W", bound=Work)
+    def wait_until_back(self, boot_id: str) -> None:
+        """Wait for a remote host that restarts, and hold it again; ``boot_id`` is that of before."""
+        with contextlib.suppress(OuchiError):
+            self.held.close()
+        self.hosted = self.hosted.back(boot_id)
+        self._hold()
+
+    def close(self) -> None:
+        """Let the host go."""
+        with contextlib.suppress(OuchiError):
+            self.held.close()
+        self.hosted.close()
+
+    def _hold(self) -> None:
+        self.held.enter_context(self.hosted.machine.hold(LOCK, self.doing))
+
+
+def run_all(works: Sequence[Work], what: str, *, as_json: bool) -> int:
+    """Look at all, show, ask once, do. ``what`` is what the user is asked about. Returns the exit status."""
+    wishes = works[0].wishes
+    with contextlib.ExitStack() as closing:
+        for work in works:
+            closing.callback(work.close)
+        looked = _look_at_all(works, as_json=as_json)
+        if wishes.dry_run:
+            return _told(looked, as_json=as_json)
+        todo = [work for work in looked.good if work.due()[0]]
+        if todo:
+            restarts = sum(work.due()[1] for work in todo) if wishes.restart else 0
+            consent(question(what, len(todo), restarts, len(works)), wishes)
+        return _work_on_all(looked, todo, as_json=as_json)
+
+
+def question(what: str, changes: int, restarts: int, hosts: int) -> str:
+    """``make these changes and restart the machine``; of several hosts how many of them."""
+    if hosts == 1:
+        return what + (" and restart the machine" if restarts else "")
+    return f"{what} on {changes} of {hosts} hosts" + (f" and restart {restarts} of them" if restarts else "")
 
 
 @dataclass(frozen=True, slots=True)
-class Looked(Generic[W]):
-    """What came of looking: an outcome for each host, and the work on those that can be worked on."""
+class Looked:
+    """What came of looking: an outcome for each host (none for a single one), and the work that can be done."""
 
-    works: tuple[W, ...]
+    works: tuple[Work, ...]
     outcomes: tuple[Outcome[Any], ...]
-    good: tuple[W, ...]
+    good: tuple[Work, ...]
 
 
-def look_at_all(works: Sequence[W], text: Callable[[W], str], *, as_json: bool) -> Looked[W]:
-    """Look at every host and show what ``text`` says of each. A single host's errors are raised as they are."""
+def _look_at_all(works: Sequence[Work], *, as_json: bool) -> Looked:
+    """Look at every host and show it. A single host's errors are raised as they are."""
     if len(works) == 1:
         works[0].look()
         if not as_json:
-            click.echo(text(works[0]))
+            click.echo(works[0].text())
         return Looked(tuple(works), (), tuple(works))
     outcomes = []
     for work, outcome in zip(works, side_by_side([_job(work, work.look) for work in works]), strict=True):
         outcomes.append(outcome)
         if not as_json:
-            _show(outcome, "" if outcome.status else text(work))
+            _show(outcome, "" if outcome.status else work.text())
     good = tuple(work for work, outcome in zip(works, outcomes, strict=True) if not outcome.status)
     return Looked(tuple(works), tuple(outcomes), good)
 
 
-def told(looked: Looked[W], results: Sequence[Any], *, as_json: bool) -> int:
+def _told(looked: Looked, *, as_json: bool) -> int:
     """Nothing is done: print what was seen as JSON, or the summary of several hosts. Returns the exit status."""
     if len(looked.works) == 1:
         if as_json:
-            click.echo(json.dumps({"schema": 1, **results[0]}, indent=2))
+            click.echo(json.dumps({"schema": 1, **looked.works[0].json()}, indent=2))
         return 0
     if as_json:
-        _print_json(looked.outcomes, results)
+        _print_json(looked.outcomes, [work.json() if work in looked.good else None for work in looked.works])
     else:
         click.echo(summary(looked.outcomes))
     return worst(looked.outcomes)
 
 
-def work_on_all(looked: Looked[W], todo: Sequence[W], *, as_json: bool) -> int:
+def _work_on_all(looked: Looked, todo: Sequence[Work], *, as_json: bool) -> int:
     """Do the work side by side, with the progress of all; one that fails does not stop the others."""
     with timeline_of(as_json=as_json) as timeline:
         if len(looked.works) == 1:
-            done = looked.works[0].make(timeline, "host") if todo else {}
+            done = todo[0].make(timeline, "host") if todo else looked.works[0].json()
         else:
             jobs = [_job(work, _making(work, timeline)) for work in todo]
             made = {outcome.name: outcome for outcome in side_by_side(jobs)}
@@ -94,7 +156,10 @@ def work_on_all(looked: Looked[W], todo: Sequence[W], *, as_json: bool) -> int:
         return int(done.get("status", 0))
     outcomes = [made.get(outcome.name, outcome) for outcome in looked.outcomes]
     if as_json:
-        _print_json(outcomes, [outcome.result if isinstance(outcome.result, dict) else None for outcome in outcomes])
+        done_by = {work.hosted.name: work.json() for work in looked.good} | {
+            name: outcome.result for name, outcome in made.items()
+        }
+        _print_json(outcomes, [done_by.get(outcome.name) for outcome in outcomes])
     else:
         for outcome in outcomes:
             if outcome.findings and outcome.name in made:
@@ -120,14 +185,14 @@ def consent(what: str, wishes: Wishes) -> None:
         raise BadInput(error("nothing was changed", found="your answer", remedy="the same command, when you want it"))
 
 
-def _job(work: W, act: Callable[[], Any]) -> Job[Any]:
+def _job(work: Work, act: Callable[[], Any]) -> Job[Any]:
     def stop() -> None:
         work.hosted.interrupt()  # which may have a new connection by then
 
     return Job(work.hosted.name, work.hosted.address, act, stop)
 
 
-def _making(work: W, timeline: Timeline) -> Callable[[], dict[str, Any]]:
+def _making(work: Work, timeline: Timeline) -> Callable[[], dict[str, Any]]:
     def whole() -> dict[str, Any]:
         try:
             return work.make(timeline, work.hosted.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ouchi.cli.hosted import host_options
+from ouchi.cli.hosted import change_options
 
 
 @click.command()
@@ -12,11 +12,7 @@ from ouchi.cli.hosted import host_options
     "--site", "site_file", type=click.Path(dir_okay=False), default="", metavar="FILE",
     help="The hosts of this site file, in place of this machine. What is put back is what the host says was changed.",
 )  # fmt: skip
-@host_options
-@click.option("--dry-run", is_flag=True, help="Show what would be put back; change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask: put back, and restart where that is needed.")
-@click.option("--no-reboot", is_flag=True, help="Leave the restart to you.")
-@click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the result on stdout.")
+@change_options
 @click.pass_context
 def command(
     context: click.Context,
