@@ -1,0 +1,38 @@
+"""ouchi on the very machine that it changes: it goes on by itself after the restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from practice import SOURCE, look, site, wait
+
+from ouchi.rig.rig import Rig
+
+OUCHI = "cd /root; python3 -I -B -m ouchi"
+
+
+def test_it_goes_on_by_itself_after_the_restart(rig: Rig, tmp_path: Path) -> None:
+    # Debian 13's click is too old for ouchi; ours is pure Python and comes along.
+    rig.copy_in(SOURCE, "/opt/ouchi/src")
+    rig.copy_in(Path(click.__file__).parent, "/opt/ouchi/src/click")
+    rig.run("echo /opt/ouchi/src >$(python3 -c 'import site; print(site.getsitepackages()[0])')/ouchi.pth")
+    path = site(tmp_path)
+    path.write_text(path.read_text().replace("address: root@rig\n", ""))
+    rig.copy_in(path, "/root/ouchi.yaml")
+    before = look(rig)
+
+    said = rig.run(f"{OUCHI} apply --yes", timeout=240)
+    assert "ouchi goes on by itself afterwards" in said.stdout
+    rig.await_reboot(120)
+    wait(lambda: rig.run("ls /etc/systemd/system/ouchi-continue.service", check=False).status != 0, 120)
+    wait(lambda: rig.run("pgrep -f 'm ouchi'", check=False).status != 0, 240)
+    told = rig.run("journalctl --no-pager -u ouchi-watch -u ouchi-continue").stdout
+    assert "still reached" in told, told
+    assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
+    assert rig.run("ls /etc/systemd/system/ | grep ouchi-w", check=False).stdout == ""
+    assert "nothing to do: the machine is as planned" in rig.run(f"{OUCHI} apply --dry-run", timeout=120).stdout
+
+    rig.run(f"{OUCHI} undo --yes", timeout=240)
+    rig.await_reboot(120)
+    assert look(rig) == before

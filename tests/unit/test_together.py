@@ -1,0 +1,105 @@
+"""Work on several hosts: shown, asked once, done side by side; one that fails stops no other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+
+from ouchi.cli.hosted import Hosted
+from ouchi.cli.together import Wishes, Work, question, run_all
+from ouchi.errors import BadInput, Failed, error
+from ouchi.events import Timeline
+from ouchi.machine.local import LocalMachine
+
+
+@dataclass
+class Made(Work):
+    """Work that is told what becomes of it."""
+
+    ends: str = "done"
+    made: bool = False
+    doing: ClassVar[str] = "test"
+
+    def see(self) -> None:
+        if self.ends == "refused":
+            raise BadInput(error("not this host"))
+
+    def text(self) -> str:
+        return f"to do on {self.hosted.name}"
+
+    def json(self) -> dict[str, Any]:
+        return {"steps": [] if self.ends == "nothing" else ["one"]}
+
+    def due(self) -> tuple[bool, bool]:
+        return self.ends != "nothing", self.ends == "done"
+
+    def make(self, timeline: Timeline, stage: str) -> dict[str, Any]:
+        self.made = True
+        if self.ends == "fails":
+            raise Failed(error("it broke"))
+        return {"steps": ["one"], "stage": stage}
+
+    def _hold(self) -> None:
+        """The machine of the tests is nobody's to hold."""
+
+
+def works(*ends: str, **wishes: bool) -> list[Made]:
+    wanted = Wishes(**{"dry_run": False, "yes": True, "restart": True} | wishes)
+    return [Made(Hosted(f"h{n}", f"root@h{n}", "", None, LocalMachine()), wanted, end) for n, end in enumerate(ends)]
+
+
+def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    all_of_them = works("done", "refused", "fails", "nothing")
+    assert run_all(all_of_them, "change them", as_json=False) == 3
+    assert [work.made for work in all_of_them] == [True, False, True, False]
+    said = capsys.readouterr()
+    assert "==> h0 (root@h0) <==\nto do on h0" in said.out
+    assert said.err.count("error: not this host") == 1
+    assert "error: it broke" in said.err
+    assert "✔ h0" in said.out
+    assert "✘ h1" in said.out
+    assert "4 hosts: 2 of them not as asked" in said.out
+
+
+def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_all(works("done", "refused", "nothing"), "change them", as_json=True) == 2
+    entries = json.loads(capsys.readouterr().out)["hosts"]
+    assert [(entry["name"], entry["status"], entry["result"]) for entry in entries] == [
+        ("h0", 0, {"steps": ["one"], "stage": "h0"}),
+        ("h1", 2, None),
+        ("h2", 0, {"steps": []}),
+    ]
+
+
+@pytest.mark.parametrize("ends", [("done",), ("done", "fails")])
+def test_a_dry_run_makes_nothing(ends: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    all_of_them = works(*ends, dry_run=True, yes=False)
+    assert run_all(all_of_them, "change them", as_json=False) == 0
+    assert not any(work.made for work in all_of_them)
+    assert "to do on h0" in capsys.readouterr().out
+
+
+def test_without_a_terminal_yes_must_be_said_before() -> None:
+    [work] = works("done", yes=False)
+    with pytest.raises(BadInput, match="nobody can be asked whether to change them and restart the machine"):
+        run_all([work], "change them", as_json=False)
+    assert not work.made
+
+
+def test_nothing_to_do_needs_no_yes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_all(works("nothing", yes=False), "change them", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {"schema": 1, "steps": []}
+
+
+def test_a_single_hosts_error_is_raised_as_it_is() -> None:
+    with pytest.raises(BadInput, match="not this host"):
+        run_all(works("refused"), "change them", as_json=False)
+
+
+def test_what_is_asked() -> None:
+    assert question("change", 1, 0, 1) == "change"
+    assert question("change", 1, 1, 1) == "change and restart the machine"
+    assert question("change", 2, 1, 3) == "change on 2 of 3 hosts and restart 1 of them"
