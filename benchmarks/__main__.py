@@ -20,6 +20,7 @@ from benchmarks.host import read_host
 from benchmarks.planning import measure_planning
 from benchmarks.remote import measure_remote
 from benchmarks.report import as_json, markdown
+from benchmarks.rig import measure_rig
 from benchmarks.traffic import measure_traffic
 from ouchi.cli import show
 from ouchi.errors import BadInput, Failed, OuchiError, error
@@ -31,7 +32,7 @@ from ouchi.machine.processes import marked
 HOME = str(Path(__file__).resolve().parents[1])
 CYCLE = ("up", "nothing", *LOOKS, "memory", "down", "resume")
 ALONE = ("commands", "planning", "traffic")
-NAMES = (*ALONE, *CYCLE, "fresh", "remote")
+NAMES = (*ALONE, *CYCLE, "fresh", "remote", "rig")
 COMMAND_RUNS = 20
 
 
@@ -86,6 +87,8 @@ def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record:
         measure_planning(record, say)
     if "remote" in wanted:
         measure_remote(ouchi, record, say)
+    if "rig" in wanted:
+        measure_rig(record, say)
     if not cycles and "memory" in wanted:
         take_memory(machine, instance, record, say)
     if not cycles and not wanted & {"fresh", "traffic"}:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from practice import Practice, finished, look, site, wait
 
+from ouchi.apply.cards import vf_mac
 from ouchi.rig.rig import Rig
 
 FILE = "/etc/default/grub.d/90-ouchi.cfg"
@@ -63,6 +64,8 @@ def test_it_becomes_as_planned(practice: Practice) -> None:
     assert rig.run("cat /sys/devices/system/cpu/isolated").stdout == "2-11\n"
     assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
     assert rig.run("ip link show enp2s0 | grep -c 'trust on'").stdout == "2\n"
+    macs = rig.run("cat /sys/class/net/enp2s0v?/address").stdout.split()
+    assert macs == [vf_mac("rig", "0000:02:00.0", number) for number in (0, 1)]
     assert rig.run("ovs-vsctl get Open_vSwitch . dpdk_initialized").stdout == "true\n"
     assert rig.run("grep -c mitigations=off /proc/cmdline").stdout == "1\n"
     rig.save("applied")

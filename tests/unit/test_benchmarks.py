@@ -52,6 +52,7 @@ def test_every_target_of_the_project_is_in_the_table() -> None:
         "prepared": 150,
         "nothing": 3,
         "doctor": 2,
+        "rig-up": 20,
         "down": 20,
         "memory": 2.0,
     }

@@ -27,6 +27,30 @@ done
 """
 
 
+MAKE = r"""
+device=/sys/bus/pci/devices/$address
+probed=$(cat "$device/sriov_drivers_autoprobe" 2>/dev/null) || probed=
+if [ "$(cat "$device/sriov_numvfs")" != "$count" ]; then
+    echo 0 >"$device/sriov_numvfs"
+    if [ "$count" != 0 ]; then
+        if [ -n "$probed" ]; then echo 0 >"$device/sriov_drivers_autoprobe"; fi
+        echo "$count" >"$device/sriov_numvfs" || { echo "$probed" >"$device/sriov_drivers_autoprobe"; exit 1; }
+    fi
+fi
+name=$(ls -- "$device/net" | head -n 1)
+"""
+
+PROBE = r"""
+if [ -n "$probed" ]; then echo 1 >"$device/sriov_drivers_autoprobe"; fi
+for function in "$device"/virtfn*; do
+    if [ -e "$function" ] && [ ! -e "$function/driver" ]; then
+        function=$(readlink -- "$function")
+        echo "${function##*/}" >/sys/bus/pci/drivers_probe || :
+    fi
+done
+"""
+
+
 def functions(address: str, vfs: Sequence[Mapping[str, Any]]) -> Change:
     """The card at a PCI address shows these virtual functions."""
     return Change(KIND, address, {"count": len(vfs), "vfs": [dict(vf) for vf in vfs]})
@@ -53,22 +77,19 @@ def _state(count: str, shown: str) -> State:
 
 
 def script(key: str, state: State) -> str:
-    """Takes the functions away and makes them anew where their number differs, then sets each."""
-    device = shlex.quote(f"/sys/bus/pci/devices/{key}")
-    count = str(int(state["count"]))
-    lines = (
-        f'if [ "$(cat {device}/sriov_numvfs)" != {count} ]; then\n'
-        f"    echo 0 >{device}/sriov_numvfs\n    [ {count} = 0 ] || echo {count} >{device}/sriov_numvfs\nfi\n"
-    )
-    if state["vfs"]:
-        lines += f"name=$(ls -- {device}/net)\n"
+    """Takes the functions away and makes them anew where they differ in number, then sets each.
+
+    Their drivers come last: one that has a function already goes on with the address that the function had before.
+    """
+    values = {"address": key, "count": str(int(state["count"]))}
+    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + MAKE.lstrip("\n")
     for number, vf in enumerate(state["vfs"]):
         settings = [
             "vf", str(number), "mac", vf["mac"], "vlan", str(int(vf["vlan"])),
             "spoofchk", "on" if vf["spoofchk"] else "off", "trust", "on" if vf["trust"] else "off",
         ]  # fmt: skip
         lines += f'ip link set dev "$name" {shlex.join(settings)}\n'
-    return lines
+    return lines + PROBE.lstrip("\n")
 
 
 def words(_key: str, state: State) -> list[str]:

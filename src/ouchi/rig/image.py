@@ -25,7 +25,7 @@ SYSTEM = (
     "grub2-common", "e2fsprogs", "openssh-server", "sudo", "ca-certificates", "less", "procps",
 )  # fmt: skip
 HOST = (
-    "pciutils", "iproute2", "ethtool", "numactl", "driverctl", "irqbalance", "dpdk", "dpdk-dev", "openvswitch-switch-dpdk",
+    "pciutils", "iproute2", "iputils-ping", "ethtool", "numactl", "driverctl", "irqbalance", "dpdk", "dpdk-dev", "openvswitch-switch-dpdk",
     "librte-mempool-ring25", "librte-net-af-packet25", "librte-net-e1000-25", "librte-net-null25", "librte-net-tap25",
     "librte-net-vhost25", "librte-net-virtio25",
 )  # fmt: skip
