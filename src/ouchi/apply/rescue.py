@@ -54,9 +54,5 @@ def _part(what: str, script: str) -> str:
 
 
 def told(machine: Machine, folder: str) -> str:
-    """When the script was run since ouchi last looked; takes the mark away. Empty when it was not."""
-    if not machine.exists(mark_path(folder)):
-        return ""
-    when = machine.read(mark_path(folder)).strip()
-    machine.remove(mark_path(folder))
-    return when
+    """When the script was run since ouchi last changed the machine; empty when it was not."""
+    return machine.read(mark_path(folder)).strip() if machine.exists(mark_path(folder)) else ""

@@ -6,7 +6,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ouchi.apply import boot, cards, engine, guard, reboot, rescue
 from ouchi.apply.refusals import grub_edited, refusals
@@ -30,7 +30,7 @@ class Prepared:
     """A machine, what the plan asks of it, and what of that is not so yet.
 
     ``to_do``: each step with its changes that must be made. ``gone``: what an earlier plan asked for and this one does
-    not. ``booted``: the kernel runs with the plan's words. ``why``: what a restart is needed for once all is made.
+    not. ``rescued``: when the rescue script put everything back, if it did. ``booted``: the kernel runs with the plan's words. ``why``: what a restart is needed for once all is made.
     """
 
     machine: Machine
@@ -45,12 +45,12 @@ class Prepared:
     booted: bool
     why: tuple[str, ...]
     packages: tuple[str, ...]
-    rescued: str = field(default="")
+    rescued: str
 
     @property
     def anything(self) -> bool:
         """Whether something is to be changed, now or after a restart, or was left by a run that did not end."""
-        return bool(self.to_do or self.gone or self.why or self.unfinished)
+        return bool(self.to_do or self.gone or self.why or self.unfinished or self.rescued)
 
     @property
     def unfinished(self) -> bool:
@@ -107,6 +107,7 @@ def carry_out(
     if not prepared.anything:
         return []
     machine.make_folder(prepared.folder)
+    machine.remove(rescue.mark_path(prepared.folder))
     if prepared.packages:
         timed("packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text)
     todo = [(step, changes) for step, changes in prepared.to_do if prepared.booted or not step.booted]

@@ -20,6 +20,9 @@ from ouchi.undo import Undoing
 def difference_text(prepared: Prepared, width: int | None = None, *, colour: bool | None = None) -> str:
     """Step by step what is there and what would be; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     lines: list[Text] = []
+    if prepared.rescued:
+        text = f"put back by itself on {prepared.rescued}: nobody had said that the machine was still reached"
+        lines.append(Text(text, style="yellow"))
     for step, changes in prepared.to_do:
         when = " (after the restart)" if step.booted and not prepared.booted else ""
         lines.append(Text.assemble((f"{step.name}{when}", "bold"), f": {step.why}"))
@@ -56,6 +59,7 @@ def prepared_json(prepared: Prepared) -> dict[str, Any]:
         "steps": [_step(prepared, step, changes) for step, changes in prepared.to_do],
         "former": [_record(record, prepared.now[record.place]) for record in prepared.gone],
         "restart": list(prepared.why),
+        "rescued": prepared.rescued,
     }
 
 
