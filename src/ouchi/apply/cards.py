@@ -126,7 +126,6 @@ def _functions(host: Host, nic: NicPlan) -> tuple[Change, ...]:
         "",
         "[Service]",
         "Type=oneshot",
-        "RemainAfterExit=yes",
         f"ExecStart=/bin/sh /{script}",
         "",
         "[Install]",

@@ -140,7 +140,7 @@ def _watching(folder: str, facts: Facts) -> tuple[Change, ...]:
     place = f"{folder}/watch.sh"
     lines = (
         "[Unit]", "Description=ouchi: does the machine come back on the network?", "After=network.target",
-        f"ConditionPathExists={place}", "", "[Service]", "Type=oneshot", "RemainAfterExit=yes",
+        f"ConditionPathExists={place}", "", "[Service]", "Type=oneshot",
         f"TimeoutStartSec={CARRIER_SECONDS + 600}", f"ExecStart=/bin/sh {place}",
     )  # fmt: skip
     return (path.file(place, script, mode=0o700), *_unit(WATCH, lines))
