@@ -107,6 +107,7 @@ def test_without_the_file_systemd_boots_line_is_the_running_kernels() -> None:
 
 def test_a_host_without_a_boot_loader_that_we_know() -> None:
     assert claims(ryzen(), replace(AROUND, loader="")) == ["no boot loader that ouchi knows"]
+    assert "kernel" not in [step.name for step in host_steps(ryzen(), replace(AROUND, loader=""))]
     # Nothing is missing there: whoever wrote it did it their way.
     host = ryzen(parameters=ryzen().plan.kernel_args)
     assert claims(host, replace(AROUND, loader="")) == []

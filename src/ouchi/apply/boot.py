@@ -66,7 +66,7 @@ def boot_step(host: Host, around: Surroundings, cmdline: tuple[str, ...]) -> Ste
     """A drop-in for GRUB, or the line of systemd-boot with ours at its end. ``cmdline``: that of the running kernel."""
     words = ours(host, around)
     why = "hugepages, the IOMMU and isolated CPUs are settled when the kernel starts"
-    if not words:
+    if not words or not around.loader:
         return Step("kernel", why, ())
     if around.loader == "systemd-boot":
         line = " ".join((*_without(_before(around, cmdline), words), *words))
