@@ -30,5 +30,7 @@ def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
         click.echo(json.dumps(preview_json(wanted, intents, findings), indent=2))
     else:
         click.echo(preview_text(wanted, intents))
+        if wanted.site.nics or wanted.site.cpus.isolate:
+            click.echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
     if findings:
         raise BadInput(findings)
