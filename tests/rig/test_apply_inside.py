@@ -20,6 +20,7 @@ def test_it_goes_on_by_itself_after_the_restart(rig: Rig, tmp_path: Path) -> Non
     path = site(tmp_path)
     path.write_text(path.read_text().replace("address: root@rig\n", ""))
     rig.copy_in(path, "/root/ouchi.yaml")
+    rig.run("systemctl enable --now openvswitch-switch", timeout=120)
     before = look(rig)
 
     said = rig.run(f"{OUCHI} apply --yes", timeout=240)

@@ -251,7 +251,7 @@ def test_what_update_alternatives_says() -> None:
 
 def test_what_ip_says_of_virtual_functions() -> None:
     shown = (
-        '[{"ifname":"ens1","vfinfo_list":[{"vf":0,"address":"02:AA:00:00:00:01","vlan_list":[{"vlan":101}],'
+        '[{"ifname":"ens1","flags":["BROADCAST","UP"],"vfinfo_list":[{"vf":0,"address":"02:AA:00:00:00:01","vlan_list":[{"vlan":101}],'
         '"spoofchk":true,"trust":false},{"vf":1,"address":"02:aa:00:00:00:02","spoofchk":false,"trust":true}]}]'
     )
     state = functions._state("2", shown)
@@ -259,7 +259,7 @@ def test_what_ip_says_of_virtual_functions() -> None:
         {"mac": "02:aa:00:00:00:01", "vlan": 101, "spoofchk": True, "trust": False},
         {"mac": "02:aa:00:00:00:02", "vlan": 0, "spoofchk": False, "trust": True},
     ]
-    assert functions._state("0", "") == {"count": 0, "vfs": []}
+    assert functions._state("0", "") == {"count": 0, "up": False, "vfs": []}
     assert functions.functions("0000:01:00.0", state["vfs"]).state == state
 
 

@@ -1,6 +1,7 @@
 """A card's virtual functions: how many, and what each may do. At boot a unit of systemd brings the same about.
 
-The state: ``count``, and ``vfs`` with a member for each function: ``mac``, ``vlan`` (0: none), ``spoofchk``, ``trust``.
+The state: ``count``; ``up``, whether the card itself is, without which a function's driver gets no address from it; and
+``vfs`` with a member for each function: ``mac``, ``vlan`` (0: none), ``spoofchk``, ``trust``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if [ "$(cat "$device/sriov_numvfs")" != "$count" ]; then
     fi
 fi
 name=$(ls -- "$device/net" | head -n 1)
+ip link set dev "$name" "$link"
 """
 
 PROBE = r"""
@@ -53,7 +55,7 @@ done
 
 def functions(address: str, vfs: Sequence[Mapping[str, Any]]) -> Change:
     """The card at a PCI address shows these virtual functions."""
-    return Change(KIND, address, {"count": len(vfs), "vfs": [dict(vf) for vf in vfs]})
+    return Change(KIND, address, {"count": len(vfs), "up": True, "vfs": [dict(vf) for vf in vfs]})
 
 
 def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
@@ -63,7 +65,8 @@ def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
 
 
 def _state(count: str, shown: str) -> State:
-    told = json.loads(shown)[0].get("vfinfo_list", []) if shown.strip() else []
+    link = json.loads(shown)[0] if shown.strip() else {}
+    told = link.get("vfinfo_list", [])
     vfs = [
         {
             "mac": str(vf.get("address", "")).lower(),
@@ -73,7 +76,7 @@ def _state(count: str, shown: str) -> State:
         }
         for vf in told
     ]
-    return {"count": int(count), "vfs": vfs if int(count) else []}
+    return {"count": int(count), "up": "UP" in link.get("flags", ()), "vfs": vfs if int(count) else []}
 
 
 def script(key: str, state: State) -> str:
@@ -81,7 +84,7 @@ def script(key: str, state: State) -> str:
 
     Their drivers come last: one that has a function already goes on with the address that the function had before.
     """
-    values = {"address": key, "count": str(int(state["count"]))}
+    values = {"address": key, "count": str(int(state["count"])), "link": "up" if state["up"] else "down"}
     lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + MAKE.lstrip("\n")
     for number, vf in enumerate(state["vfs"]):
         settings = [
@@ -96,7 +99,7 @@ def words(_key: str, state: State) -> list[str]:
     """The number, and a line for each."""
     yes = {True: "on", False: "off"}
     return [
-        f"{state['count']} virtual functions",
+        f"{state['count']} virtual functions, the card is {'up' if state['up'] else 'down'}",
         *(
             f"vf {number}: {vf['mac']}, VLAN {vf['vlan'] or 'none'}, spoof check {yes[vf['spoofchk']]}, trust {yes[vf['trust']]}"
             for number, vf in enumerate(state["vfs"])
