@@ -215,6 +215,8 @@ def sockets(live: Live, _wanted: Wanted) -> Answer | None:
     found = f"{switch.sockets_owner}, {switch.sockets_mode:o}" if there else "no such folder"
     if switch.sockets_owner == "libvirt-qemu" and switch.sockets_mode & mode == mode:
         return holds(found)
+    if switch.without_qemu:
+        return holds("no guest of libvirt's can be here")
     finding = error(
         "QEMU cannot make its vhost-user sockets, or Open vSwitch cannot reach them",
         where=switch.sockets,

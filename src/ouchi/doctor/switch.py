@@ -75,7 +75,7 @@ class Switch:
 
     ``whose``: ``ours``, ``packaged`` (the distribution's runs), ``enabled`` (it starts at boot but does not run) or
     ``none``. ``run`` is its run folder, ``sockets`` the folder in which guests' sockets are made; its mode and owner
-    are empty where there is no such folder. ``connected`` are the paths of sockets that somebody has connected to, by
+    are empty where there is no such folder. ``without_qemu``: there is no user of libvirt's guests. ``connected`` are the paths of sockets that somebody has connected to, by
     the kernel's table: the database says ``disconnected`` of a port whose guest came while it was being made.
     ``failed``: what did not answer, and its words.
     """
@@ -88,6 +88,7 @@ class Switch:
     sockets: str = ""
     sockets_mode: int = 0
     sockets_owner: str = ""
+    without_qemu: bool = False
     connected: frozenset[str] = frozenset()
     other_config: Mapping[str, str] = field(default_factory=dict)
     dpdk_initialized: bool = False
@@ -119,6 +120,7 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         sockets=found.get("sockets", "").strip(),
         sockets_mode=int(mode, 8) if re.fullmatch(r"[0-7]{1,4}", mode) else 0,
         sockets_owner=owner,
+        without_qemu=found.get("qemu", "").strip() == "none",
         connected=frozenset(re.findall(r"^ 03 +[0-9]+ (/.*)$", found.get("connected", ""), re.MULTILINE)),
         other_config=_map(switch.get("other_config")),
         dpdk_initialized=initialized is True,

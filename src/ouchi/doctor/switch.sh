@@ -16,6 +16,7 @@ section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
 section exe; readlink "/proc/$pid/exe"
 section alternative; readlink -f /usr/sbin/ovs-vswitchd
 section connected; grep -oE ' 03 +[0-9]+ /.*' /proc/net/unix
+section qemu; id -u libvirt-qemu >/dev/null 2>&1 || echo none
 section folder; stat -c '%a %U' "$folder"
 ask tables ovs-vsctl "--db=unix:$run/db.sock" --no-wait --timeout=3 --format=json -- \
     --columns=other_config,dpdk_initialized,dpdk_version,ovs_version list Open_vSwitch -- \
