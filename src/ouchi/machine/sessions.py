@@ -74,7 +74,8 @@ class Session:
         said, deadline = b"", time.monotonic() + seconds
         stream = self._child.stdout
         while stream and b"\n" not in said and (left := deadline - time.monotonic()) > 0:
-            if not select.select([stream], [], [], left)[0] or not (piece := os.read(stream.fileno(), 4096)):
+            # Byte by byte: what comes after the line is for who waits for the end.
+            if not select.select([stream], [], [], left)[0] or not (piece := os.read(stream.fileno(), 1)):
                 break
             said += piece
         return said.partition(b"\n")[0]
