@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,8 +48,10 @@ def silent(_event: Event) -> None:
 class Timeline:
     """Collects events, stamps them (seconds since it was made) and hands them to a sink, one at a time."""
 
-    def __init__(self, sink: Sink = silent) -> None:
+    def __init__(self, sink: Sink = silent, paused: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self.events: list[Event] = []
+        self.paused = paused
+        """While this is entered the sink leaves the terminal alone: somebody is asked something there."""
         self._sink = sink
         self._begin = time.monotonic()
         self._lock = threading.Lock()

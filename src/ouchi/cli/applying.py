@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class Applying(Work):
         for _ in range(MOST_ROUNDS):
             if not self.prepared.anything:
                 break
-            why = run.carry_out(self.prepared, timeline, self.hosted.anew, self._ask(), stage)
+            why = run.carry_out(self.prepared, timeline, self.hosted.anew, self._ask(timeline), stage)
             if not why:
                 break
             timeline.emit(Kind.NOTE, stage, "restart", f"{stage}: a restart is needed: {'; '.join(why)}")
@@ -65,9 +65,16 @@ class Applying(Work):
             self.see()
         return result | {"restarted": bool(result["restart"]), "left": []}
 
-    def _ask(self) -> Any:
+    def _ask(self, timeline: Timeline) -> Callable[[str], bool] | None:
         """Somebody at a terminal of the machine itself is asked; a remote one is reached anew, which says it better."""
-        return click.confirm if not (self.wishes.yes or self.hosted.address) else None
+        if self.wishes.yes or self.hosted.address:
+            return None
+
+        def ask(text: str) -> bool:
+            with timeline.paused():
+                return click.confirm(text)
+
+        return ask
 
     def _restart(self, timeline: Timeline, stage: str) -> bool:
         """True when the host is back; false for this machine, which takes us along."""
@@ -101,6 +108,7 @@ def applied_for_up(machine: LocalMachine, wanted: Wanted, timeline: Timeline, *,
     if not anything:
         return True
     timeline.emit(Kind.NOTE, "host", "apply", applying.text())
-    consent(question(WHAT, 1, int(restarts and restart), 1), wishes)
+    with timeline.paused():
+        consent(question(WHAT, 1, int(restarts and restart), 1), wishes)
     done = applying.make(timeline, "host")
     return not (done["left"] or done["restarted"])

@@ -37,7 +37,7 @@ def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
         yield Timeline(_json_line)
     else:
         with Progress(Console(stderr=False, highlight=False)) as progress:
-            yield Timeline(progress)
+            yield Timeline(progress, progress.paused)
 
 
 def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: bool) -> int:
