@@ -6,12 +6,18 @@ The tests run in order and share saved states of the rig: ``fresh``, before any 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from practice import Practice, finished, look, site, wait
 
+from ouchi.apply import reboot
 from ouchi.apply.cards import vf_mac
+from ouchi.cli.applying import run_apply
+from ouchi.cli.hosted import hosts_of
+from ouchi.cli.together import Wishes
+from ouchi.errors import Failed
 from ouchi.rig.rig import Rig
 
 FILE = "/etc/default/grub.d/90-ouchi.cfg"
@@ -294,3 +300,25 @@ def test_unconfirmed_everything_is_put_back_by_itself(practice: Practice, before
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
     practice.run("undo", "--yes", "--no-reboot")
     assert look(rig, boot=False) == kept
+
+
+def test_without_its_network_after_the_restart_everything_is_put_back(
+    fresh: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new settings cut the machine off: it waits for its address, puts all back and restarts once more."""
+    rig = fresh.rig
+    # Here it is our own file that keeps the network away, so that it is there again when that is gone.
+    rig.run(f"""cd /etc/systemd/system; mkdir systemd-networkd.service.d
+        printf '[Unit]\\nConditionPathExists=!{FILE}\\n' >systemd-networkd.service.d/cut.conf""")
+    monkeypatch.setattr(reboot, "CARRIER_SECONDS", 30)
+    monkeypatch.setenv("OUCHI_SSH_CONFIG", str(rig.ssh_config))
+    hosts = hosts_of(str(fresh.site), (), str(rig.ssh_config))
+    with ThreadPoolExecutor(1) as pool:
+        applying = pool.submit(run_apply, hosts, Wishes(dry_run=False, yes=True, restart=True), as_json=True)
+        rig.await_reboot(240)
+        with pytest.raises(Failed, match="did not come back on the network with the new settings"):
+            applying.result(timeout=300)
+    assert "isolcpus" not in rig.run("cat /proc/cmdline").stdout
+    rig.run("rm -r /etc/systemd/system/systemd-networkd.service.d; systemctl daemon-reload")
+    fresh.run("undo", "--yes")
+    assert look(rig) == before

@@ -47,12 +47,24 @@ def reasons(host: Host, around: Surroundings) -> list[str]:
     return found
 
 
-def check_done(journal: Journal, around: Surroundings, why: Sequence[str]) -> None:
-    """Forget a restart that has happened. Raises :class:`~ouchi.errors.Failed` when it changed nothing: no second one."""
+def check_done(journal: Journal, around: Surroundings, why: Sequence[str], rescued: str) -> None:
+    """Forget a restart that has happened. Raises :class:`~ouchi.errors.Failed` when it changed nothing: no second one.
+
+    ``rescued``: when the machine put everything back by itself.
+    """
     asked = journal.records(ASKED).get("asked")
     if asked is None or asked["boot"] == around.boot_id:
         return
     journal.forget(ASKED, "asked")
+    if rescued:
+        raise Failed(
+            error(
+                "the machine did not come back on the network with the new settings",
+                found=f"it put everything back by itself, {rescued}, and restarted",
+                expected="the address that it had before",
+                remedy="journalctl -b -1 says why; then: ouchi apply",
+            )
+        )
     if why:
         raise Failed(
             error(

@@ -103,7 +103,8 @@ def carry_out(
     if prepared.unfinished:
         guard.disarm(machine)
         reboot.finish(machine, journal)
-        reboot.check_done(journal, prepared.around, prepared.why)
+        machine.remove(rescue.mark_path(prepared.folder))
+        reboot.check_done(journal, prepared.around, prepared.why, prepared.rescued)
     if not prepared.anything:
         return []
     machine.make_folder(prepared.folder)
