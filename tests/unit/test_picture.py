@@ -381,6 +381,11 @@ def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
     return facts, plan(chosen, guests, roles, isolated=tuple(sorted({*pools["pmd"], *pools["dedicated"]})))
 
 
+def test_a_name_of_marks_alone_has_its_place() -> None:
+    """An emoji's skin colour without the emoji: terminals count no column for it."""
+    check_terminal(host([cpu(0, 0)], [nic("\U0001f3fb", "0000:01:00.0", node=0, node_known=True)], "h"), None, 80)
+
+
 @given(machines(), st.integers(72, 130))
 def test_any_machine(machine: tuple[Facts, Plan | None], width: int) -> None:
     check_svg(*machine)

@@ -89,7 +89,8 @@ def _measures(content: Content, width: int) -> Measures:
 
 
 def _width_of(text: str, _style: str) -> int:
-    return cell_len(text)
+    # A text may be marks alone, which take no column by themselves.
+    return max(1, cell_len(text)) if text else 0
 
 
 def _digits(content: Content) -> int:
