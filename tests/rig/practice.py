@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,12 @@ name: rig
 address: root@rig
 nics:
   - {{nic: {pf}, physnet: physnet1}}
-  - {{nic: {card}, physnet: physnet2, role: sriov, vfs: 2, vlan: 0, trust: true, spoof_check: true}}
+  - {{nic: {card}, physnet: physnet2, role: sriov, vfs: 2, trust: true, spoof_check: true}}
 networks:
   - {{name: left, physnet: physnet1, vlan: 101, subnet: 10.101.0.0/24}}
 servers:
   - {{name: one, vcpus: 2, memory: {memory}, pinned: true, ports: [{{network: left}}]}}
-""".replace("vlan: 0, ", "")
+"""
 
 LOOK = r"""
 cd /etc
@@ -153,8 +154,6 @@ def finished(process: subprocess.Popen[str], status: int | None, timeout: float)
 
 def wait(probe: Callable[[], bool], seconds: float) -> None:
     """Wait until it is so."""
-    import time
-
     end = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < end, "it did not come about"

@@ -5,6 +5,8 @@ The tests run in order and share saved states of the rig: ``fresh``, before any 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,11 +88,8 @@ def test_the_doctor_finds_nothing(practice: Practice) -> None:
 
 def test_the_switch_carries_packets_on_the_card(practice: Practice) -> None:
     """OVS-DPDK on the first card by vfio-pci answers a virtual function of the second, at the wire's other end."""
-    rig, argv = practice.rig, ["render", "--to", "ovs"]
-    import subprocess
-    import sys
-
-    words = [sys.executable, "-m", "ouchi", *argv, "--site", str(practice.site)]
+    rig = practice.rig
+    words = [sys.executable, "-m", "ouchi", "render", "--to", "ovs", "--site", str(practice.site)]
     script = subprocess.run(
         words, env=practice.environment, capture_output=True, text=True, check=True, timeout=60
     ).stdout
