@@ -21,7 +21,7 @@ from ouchi.machine import Result, probes
 from ouchi.machine.address import Address, parse_address
 from ouchi.machine.gather import new_mark, read_gathered
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.sessions import _status
+from ouchi.machine.sessions import Session, _status
 from ouchi.machine.sh import script
 from ouchi.machine.ssh import _os_error
 from ouchi.machine.unreachable import no_root, unreachable
@@ -367,3 +367,10 @@ def test_words_for_the_other_side(words: list[str]) -> None:
         return
     done = subprocess.run(["sh", "-c", 'eval "$(cat)"'], input=raw, capture_output=True, timeout=20, check=True)
     assert done.stdout.decode().split("\0")[:-1] == words
+
+
+def test_what_comes_with_the_first_line_is_not_lost() -> None:
+    """Who holds a lock is said at once, in two lines: the second belongs to whoever waits for the end."""
+    session = Session(("printf", r"busy\nouchi apply, process 7"), b"", "mark")
+    assert session.first_line(10) == b"busy"
+    assert session.wait(10).stdout == b"ouchi apply, process 7"
