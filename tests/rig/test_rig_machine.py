@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -155,8 +157,10 @@ def test_after_a_reboot_a_changed_command_line_is_there(rig: Rig) -> None:
     before = lines(rig, "cat /proc/sys/kernel/random/boot_id")
     rig.run("sed -i 's/mitigations=off/& hugepages=8/' /etc/default/grub; update-grub", timeout=120)
     begin = time.monotonic()
-    rig.reboot()
-    print(f"a reboot, until it is up: {time.monotonic() - begin:.1f} s")
+    with first_come(rig, before[0]) as guest:
+        rig.reboot()
+        print(f"a reboot, until it is up: {time.monotonic() - begin:.1f} s")
+        assert guest.communicate(timeout=60)[0] == "in\nstill in\n"
     assert lines(rig, "cat /proc/sys/kernel/random/boot_id") != before
     assert lines(rig, "cat /proc/sys/vm/nr_hugepages") == ["8"]
 
@@ -204,6 +208,20 @@ def test_qemu_ends_with_whoever_runs_it(rig: Rig, tmp_path: Path) -> None:
     while Path(f"/proc/{line.split()[1]}").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not Path(f"/proc/{line.split()[1]}").exists()
+
+
+@contextmanager
+def first_come(rig: Rig, boot_id: str) -> Iterator[subprocess.Popen[str]]:
+    """Somebody who logs in as soon as the rig has started anew, and stays for a while."""
+    inside = f"""[ "$(cat /proc/sys/kernel/random/boot_id)" != {boot_id} ] || exit
+        echo in; systemctl is-system-running --wait >/dev/null; sleep 10; echo still in"""
+    argv = ["sh", "-c", 'until "$@" | grep .; do sleep 0.1; done', "sh", *rig.ssh_argv(), inside]
+    guest = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with guest:
+        try:
+            yield guest
+        finally:
+            guest.kill()
 
 
 def address_of(rig: Rig, mac: str) -> str:

@@ -72,6 +72,8 @@ class Rig:
         """What went wrong with the rig itself, and was tried again."""
         self.port = 0
         """Where ssh is forwarded from on 127.0.0.1."""
+        self._side_door = 0
+        """Where it is instead while a boot is not over, so that nobody else comes in whom its end would throw out."""
 
     def __enter__(self) -> Self:
         self._machine.make_folder(self._files.folder, mode=0o700)
@@ -120,7 +122,7 @@ class Rig:
         """Boot from the disk as it is, by BIOS and GRUB: about a minute under emulation.
 
         Emulating the CPUs side by side, one boot in six hung. So they are emulated in turn until the system is up, and
-        side by side from the state that is then saved.
+        side by side from the state that is then saved. Nobody but the rig itself can log in before that.
         """
         self.power_cut()
         if self._machine.exists(self._files.disk):
@@ -171,7 +173,8 @@ class Rig:
 
     def ssh_argv(self, user: str = "root") -> tuple[str, ...]:
         """A command line to which the words of a remote command are added."""
-        return ("ssh", "-F", str(self.ssh_config), f"{user}@{ALIAS}")
+        side_door = ("-p", str(self._side_door)) if self._side_door else ()
+        return ("ssh", "-F", str(self.ssh_config), *side_door, f"{user}@{ALIAS}")
 
     @property
     def ssh_config(self) -> PurePath:
@@ -268,10 +271,11 @@ class Rig:
         """Start QEMU, tied to us, and get its control socket."""
         self.power_cut()
         self.port = _free_port(self.port)
+        self._side_door = _free_port(0) if accelerator == "single" else 0
         self._write_login()
         for stale in (self._files.console, self._files.monitor, self._files.door):
             self._machine.remove(stale)
-        argv = self._parts.tools.qemu(*qemu_words(self._files, accelerator, self.port, load))
+        argv = self._parts.tools.qemu(*qemu_words(self._files, accelerator, self._side_door or self.port, load))
         self._qemu = self._machine.start((*TIED, *argv), log=self._files.log)
         self._monitor = wait_for("QEMU's control socket", self._connect, seconds=30, every=0.05)
 
