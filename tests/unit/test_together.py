@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ouchi.cli.applying import Applying, applied_for_up
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Wishes, Work, question, run_all
 from ouchi.errors import BadInput, Failed, error
 from ouchi.events import Timeline
 from ouchi.machine.local import LocalMachine
+from tests.plans import wanted_of
 
 
 @dataclass
@@ -103,3 +105,21 @@ def test_what_is_asked() -> None:
     assert question("change", 1, 0, 1) == "change"
     assert question("change", 1, 1, 1) == "change and restart the machine"
     assert question("change", 2, 1, 3) == "change on 2 of 3 hosts and restart 1 of them"
+
+
+def test_up_goes_on_after_a_restart_to_the_stage_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that the machine runs when it is back is the one that it was given."""
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Applying, "prepare", lambda *_: None)
+    monkeypatch.setattr(Applying, "due", lambda _: (True, True))
+    monkeypatch.setattr(Applying, "text", lambda _: "")
+
+    def restarting(self: Applying, _timeline: Timeline, _stage: str) -> dict[str, Any]:
+        asked.append(self.wishes.go_on)
+        return {"restarted": True, "left": []}
+
+    monkeypatch.setattr(Applying, "make", restarting)
+    wanted = wanted_of("ryzen-5-3600")
+    assert not applied_for_up(LocalMachine(), wanted, "dataplane", Timeline(), yes=True, restart=True)
+    (words,) = asked
+    assert words[4:] == ("up", "--yes", "--until", "dataplane", "--site", LocalMachine().absolute(wanted.site_file))

@@ -97,10 +97,14 @@ def run_apply(hosts: Sequence[Hosted], wishes: Wishes, *, as_json: bool) -> int:
     return run_all([Applying(host, wishes) for host in hosts], WHAT, as_json=as_json)
 
 
-def applied_for_up(machine: LocalMachine, wanted: Wanted, timeline: Timeline, *, yes: bool, restart: bool) -> bool:
-    """``up``'s part of it: the same without the distribution's Open vSwitch. False: the machine must be restarted first."""
+def applied_for_up(
+    machine: LocalMachine, wanted: Wanted, until: str, timeline: Timeline, *, yes: bool, restart: bool
+) -> bool:
+    """``up``'s part of it: the same without the distribution's Open vSwitch. False: the machine must be restarted first,
+    and ``up`` goes on afterwards, to the stage ``until``.
+    """
     path = machine.absolute(wanted.site_file)
-    go_on = (sys.executable, "-I", "-m", "ouchi", "up", "--yes", "--site", path)
+    go_on = (sys.executable, "-I", "-m", "ouchi", "up", "--yes", "--until", until, "--site", path)
     wishes = Wishes(dry_run=False, yes=yes, restart=restart, go_on=go_on)
     applying = Applying(Hosted(wanted.site.name, "", path, wanted.site, machine), wishes, own_switch=True)
     applying.prepare(wanted)

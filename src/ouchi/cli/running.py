@@ -49,7 +49,7 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
         if wanted.site.nics or wanted.site.cpus.isolate:
             from ouchi.cli.applying import applied_for_up
 
-            if not applied_for_up(machine, wanted, timeline, yes=yes, restart=restart):
+            if not applied_for_up(machine, wanted, until, timeline, yes=yes, restart=restart):
                 return 1
             wanted = read_wanted(machine, machine.absolute(site_file))
         drivers = missing_packages(wanted.site, wanted.facts)
