@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from practice import Practice, finished, look, site, wait
 
-from ouchi.apply import reboot
+from ouchi.apply import guard, reboot
 from ouchi.apply.cards import vf_mac
+from ouchi.changes import functions
 from ouchi.cli.applying import run_apply
-from ouchi.cli.hosted import hosts_of
+from ouchi.cli.hosted import Hosted, hosts_of
 from ouchi.cli.together import Wishes
 from ouchi.errors import Failed
 from ouchi.rig.rig import Rig
@@ -175,6 +176,29 @@ def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
 
 
+def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver(fresh: Practice) -> None:
+    """A driver that comes while the card is being reset makes up an address, which a trusted function may keep."""
+    macs = ["02:00:00:00:0a:00", "02:00:00:00:0a:01"]
+    vfs = [{"mac": mac, "vlan": 0, "spoofchk": True, "trust": True} for mac in macs]
+    resetting = """
+        ip() {
+            command ip "$@"
+            case "$*" in *'vf 1 mac'*) ;; *) return 0 ;; esac
+            if mkdir /run/once 2>/dev/null; then
+                command ip link set enp2s0 down
+                (sleep 1; command ip link set enp2s0 up) &
+            fi
+        }
+        """
+    rig = fresh.rig
+    change = functions.functions("0000:02:00.0", vfs)
+    rig.run(resetting + functions.script(change.key, change.state), timeout=120)
+    assert rig.run("cat /sys/class/net/enp2s0v?/address").stdout.split() == macs
+    assert rig.run("ip link show enp2s0 | grep -c 02:00:00:00:0a:0").stdout == "2\n"
+    off = {"count": 0, "up": False, "vfs": []}
+    rig.run(functions.script(change.key, off), timeout=120)
+
+
 def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
     _, said = fresh.run("apply", "--yes", status=2, site=site(tmp_path, pf="enp0s3"))
     assert "enp0s3 carries your session" in said
@@ -286,15 +310,23 @@ def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
     assert look(rig, boot=False) == kept
 
 
-def test_unconfirmed_everything_is_put_back_by_itself(practice: Practice, before: Looked) -> None:
+def test_unconfirmed_everything_is_put_back_by_itself(
+    practice: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """ouchi is gone before it has seen that the machine is still reached: the guard puts all back."""
+
+    def gone(*_: object) -> None:
+        raise KeyboardInterrupt
+
     rig = practice.rig
     rig.load("applied")
     practice.run("undo", "--yes", "--no-reboot")
-    with practice.until("still reached", "apply", "--yes", "--no-reboot") as process:
-        process.kill()
+    monkeypatch.setattr(guard, "SECONDS", 60)
+    monkeypatch.setattr(guard, "confirm", gone)
+    with pytest.raises(KeyboardInterrupt):
+        run_apply(in_process(practice, monkeypatch), Wishes(dry_run=False, yes=True, restart=False), as_json=True)
     assert "ouchi-guard.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
-    wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 240)
+    wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 120)
     kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
     practice.run("undo", "--yes", "--no-reboot")
@@ -310,8 +342,7 @@ def test_without_its_network_after_the_restart_everything_is_put_back(
     rig.run(f"""cd /etc/systemd/system; mkdir systemd-networkd.service.d
         printf '[Unit]\\nConditionPathExists=!{FILE}\\n' >systemd-networkd.service.d/cut.conf""")
     monkeypatch.setattr(reboot, "CARRIER_SECONDS", 30)
-    monkeypatch.setenv("OUCHI_SSH_CONFIG", str(rig.ssh_config))
-    hosts = hosts_of(str(fresh.site), (), str(rig.ssh_config))
+    hosts = in_process(fresh, monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         applying = pool.submit(run_apply, hosts, Wishes(dry_run=False, yes=True, restart=True), as_json=True)
         rig.await_reboot(240)
@@ -321,3 +352,10 @@ def test_without_its_network_after_the_restart_everything_is_put_back(
     rig.run("rm -r /etc/systemd/system/systemd-networkd.service.d; systemctl daemon-reload")
     fresh.run("undo", "--yes")
     assert look(rig) == before
+
+
+def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> list[Hosted]:
+    """The rig for an ouchi that runs here, so that its patience can be shortened."""
+    config = str(practice.rig.ssh_config)
+    monkeypatch.setenv("OUCHI_SSH_CONFIG", config)
+    return hosts_of(str(practice.site), (), config)

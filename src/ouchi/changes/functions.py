@@ -44,12 +44,23 @@ ip link set dev "$name" "$link"
 
 PROBE = r"""
 if [ -n "$probed" ]; then echo 1 >"$device/sriov_drivers_autoprobe"; fi
-for function in "$device"/virtfn*; do
-    if [ -e "$function" ] && [ ! -e "$function/driver" ]; then
-        function=$(readlink -- "$function")
-        echo "${function##*/}" >/sys/bus/pci/drivers_probe || :
-    fi
-done
+
+# Lets a driver have function $1 unless one has it. A driver that a card did not answer, as while it is being reset,
+# makes up an address, and that of a trusted function takes the place of $2: once more, then.
+drive() {
+    if [ ! -e "$device/virtfn$1" ] || [ -e "$device/virtfn$1/driver" ]; then return 0; fi
+    function=$(readlink -- "$device/virtfn$1")
+    for _ in 1 2 3; do
+        echo "${function##*/}" >/sys/bus/pci/drivers_probe || return 0
+        has=$(cat "$device/virtfn$1/net"/*/address 2>/dev/null) || return 0
+        case $has-$2-$link in "$2-$2-up" | *-00:00:00:00:00:00-* | *-down) return 0 ;; esac
+        echo "${function##*/}" >"$device/virtfn$1/driver/unbind"
+        ip link set dev "$name" vf "$1" mac "$2"
+        sleep 1
+    done
+    echo "the driver of function $1 did not take the address $2 but $has" >&2
+    return 1
+}
 """
 
 
@@ -85,14 +96,21 @@ def script(key: str, state: State) -> str:
     Their drivers come last: one that has a function already goes on with the address that the function had before.
     """
     values = {"address": key, "count": str(int(state["count"])), "link": "up" if state["up"] else "down"}
-    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + MAKE.lstrip("\n")
-    for number, vf in enumerate(state["vfs"]):
-        settings = [
-            "vf", str(number), "mac", vf["mac"], "vlan", str(int(vf["vlan"])),
+    settings = [
+        (
+            "mac", vf["mac"], "vlan", str(int(vf["vlan"])),
             "spoofchk", "on" if vf["spoofchk"] else "off", "trust", "on" if vf["trust"] else "off",
-        ]  # fmt: skip
-        lines += f'ip link set dev "$name" {shlex.join(settings)}\n'
-    return lines + PROBE.lstrip("\n")
+        )
+        for vf in state["vfs"]
+    ]  # fmt: skip
+    lines = (
+        *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
+        MAKE.strip("\n"),
+        *(f'ip link set dev "$name" vf {number} {shlex.join(words)}' for number, words in enumerate(settings)),
+        PROBE.strip("\n"),
+        *(f"drive {number} {shlex.quote(vf['mac'])}" for number, vf in enumerate(state["vfs"])),
+    )
+    return "\n".join(lines) + "\n"
 
 
 def words(_key: str, state: State) -> list[str]:
