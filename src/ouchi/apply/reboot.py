@@ -32,7 +32,9 @@ CARRIER_SECONDS = 180
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
-WATCH, GO_ON = "ouchi-watch.service", "ouchi-continue.service"
+WATCH, START = "ouchi-watch.service", "ouchi-restarted.service"
+GO_ON = "ouchi-continue.service"
+"""What ouchi itself runs in afterwards: a unit without a file, so that it can take the other two away while it runs."""
 
 
 def reasons(host: Host, around: Surroundings) -> list[str]:
@@ -104,7 +106,8 @@ def go_down(machine: Machine) -> None:
 
 
 def finish(machine: Machine, journal: Journal) -> None:
-    """Take away what was there for one restart only."""
+    """Take away what was there for one restart only. Whoever is here has reached the machine: nothing waits for that."""
+    machine.run(("systemctl", "stop", WATCH), check=False)
     units = [record for record in reversed(engine.records(journal)) if record.kind == engine.UNIT]
     if units:
         engine.take_back(machine, journal, units)
@@ -159,14 +162,18 @@ def _watching(folder: str, facts: Facts) -> tuple[Change, ...]:
 
 
 def _going_on(argv: Sequence[str]) -> tuple[Change, ...]:
-    """A unit that runs ouchi again, once."""
-    command = " ".join(_systemd_word(word) for word in argv)
+    """A unit that starts another, :data:`GO_ON`, in which ouchi runs again, once.
+
+    A unit whose file is gone has systemd's own limits, from the next daemon-reload on: 90 s to start.
+    """
+    # systemd takes a command of systemd-run for one of a unit file as far as variables go (systemd-run(1)).
+    run = ("systemd-run", "--quiet", f"--unit={GO_ON}", "--setenv=HOME=/root", "--setenv=LC_ALL=C.UTF-8", "--")
+    command = " ".join(_systemd_word(word) for word in (*run, *(word.replace("$", "$$") for word in argv)))
     lines = (
         "[Unit]", "Description=ouchi goes on after the restart", f"After={WATCH} network-online.target",
-        "Wants=network-online.target", "", "[Service]", "Type=oneshot", "TimeoutStartSec=infinity",
-        "Environment=HOME=/root LC_ALL=C.UTF-8", f"ExecStart={command}",
+        "Wants=network-online.target", "", "[Service]", "Type=oneshot", f"ExecStart={command}",
     )  # fmt: skip
-    return _unit(GO_ON, lines)
+    return _unit(START, lines)
 
 
 def _unit(name: str, lines: Sequence[str]) -> tuple[Change, ...]:
