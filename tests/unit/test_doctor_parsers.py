@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.doctor import State, diagnose
+from ouchi.doctor.cmdline import cpus_in, isolated_in, kib_of
 from ouchi.doctor.counts import arrived, parse_interrupts
 from ouchi.doctor.live import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
 from ouchi.doctor.memory import asked_pages
@@ -154,6 +155,9 @@ def test_kernels_stable_release(banner: str, release: str, version: tuple[int, .
         ("hugepagesz=1G hugepages=4 hugepagesz=2M hugepages=0:100,1:200", 300),
         ("quiet", None),
         ("hugepagesz=2M hugepages=many", 0),
+        ("default_hugepagesz=1GB hugepages=4 hugepagesz=2048K hugepages=512", 512),
+        ("default_hugepagesz=1024M hugepages=4", None),
+        ("hugepagesz=2m hugepages=8", 8),
     ],
 )
 def test_pages_that_the_command_line_asks_for(words: str, count: int | None) -> None:
@@ -162,6 +166,41 @@ def test_pages_that_the_command_line_asks_for(words: str, count: int | None) -> 
     facts = facts_of("ryzen-5-3600")
     facts = replace(facts, boot=replace(facts.boot, parameters=tuple(words.split())))
     assert asked_pages(facts, 2048) == count
+
+
+@pytest.mark.parametrize(
+    ("value", "cpus"),
+    [
+        ("1-3,5", {1, 2, 3, 5}),
+        ("2-N", {2, 3, 4, 5, 6, 7}),
+        ("N", {7}),
+        ("all", set(range(8))),
+        ("0-7:1/2", {0, 2, 4, 6}),
+        ("all:2/4", {0, 1, 4, 5}),
+        ("1-3,2,,", {1, 2, 3}),
+        ("1-3,x", set()),
+        ("3-1", set()),
+        ("", set()),
+    ],
+)
+def test_cpus_as_the_command_line_names_them(value: str, cpus: set[int]) -> None:
+    assert cpus_in(value, 7) == cpus
+
+
+@pytest.mark.parametrize(
+    ("value", "cpus"),
+    [
+        ("2-3", {2, 3}),
+        ("domain,managed_irq,2-3", {2, 3}),
+        ("managed_irq,domain,2-N", {2, 3, 4, 5, 6, 7}),
+        ("managed_irq,2-3", set()),
+        ("nohz,2-3", set()),
+        ("2-3,domain", set()),
+        ("domain", set()),
+    ],
+)
+def test_cpus_that_isolcpus_takes_from_the_scheduler(value: str, cpus: set[int]) -> None:
+    assert isolated_in(value, 7) == cpus
 
 
 def test_configuration_files_name_interfaces() -> None:
@@ -206,6 +245,9 @@ def test_no_text_stops_a_parser(text: str) -> None:
     numbers(text)
     kernel_version(text, text)
     by_cpu(values(text), "x")
+    cpus_in(text, 7)
+    isolated_in(text, 7)
+    kib_of(text)
     linked(text)
 
 
