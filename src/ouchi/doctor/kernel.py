@@ -6,7 +6,7 @@ from ouchi.cpulist import format_cpus
 from ouchi.doctor.cmdline import cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY_RESTART, RESTART
-from ouchi.doctor.values import Answer, Check, holds, named, unknown, wrong
+from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, named, unknown, wrong
 from ouchi.errors import warning
 from ouchi.wanted import Wanted
 
@@ -20,6 +20,7 @@ STOPPED = (
 )
 """2048 descriptors / 14.88 Mpps (64-byte frames at 10 Gbit/s)."""
 
+CROWDED = "on isolated CPUs threads stay where they began: they crowd on one of them while the others idle"
 TICKS = "the scheduler's tick stops a polling thread or a vCPU up to a thousand times a second, a few µs each"
 WORDS = {
     "rcu_nocbs": "the kernel's deferred work (RCU callbacks) runs on those CPUs, between packets",
@@ -33,23 +34,19 @@ _OWN = ("isolcpus", "nohz_full")
 
 
 def isolation(live: Live, wanted: Wanted) -> Answer | None:
-    """The CPUs that the scheduler really leaves alone."""
-    planned = wanted.plan.isolated
+    """The CPUs that the scheduler really leaves alone: those of the plan, and no others that must share their work."""
+    planned, pools = set(wanted.plan.isolated), wanted.plan.pools
     if not planned:
         return None
-    missing = set(planned) - set(live.isolated)
-    if not missing:
-        return holds(format_cpus(live.isolated))
-    return wrong(
-        warning(
-            f"Linux may run anything on {named(missing)} of polling threads and pinned vCPUs",
-            where=ISOLATED,
-            found=format_cpus(live.isolated) or "no CPU is isolated",
-            expected=format_cpus(planned),
-            remedy=_remedy(live, wanted),
-            why=STOPPED,
-        )
-    )
+    found = set(live.isolated)
+    troubles = []
+    if missing := planned - found:
+        claim = f"Linux may run anything on {named(missing)} of polling threads and pinned vCPUs"
+        troubles.append(_isolated(live, wanted, claim, STOPPED))
+    if crowded := found & {*pools.host, *pools.shared}:
+        claim = f"Linux does not share work out over {named(crowded)} of the host and of unpinned vCPUs"
+        troubles.append(_isolated(live, wanted, claim, CROWDED))
+    return judged(troubles, format_cpus(found))
 
 
 def tick(live: Live, wanted: Wanted) -> Answer | None:
@@ -127,6 +124,19 @@ CHECKS = (
     Check("kernel", "the command line has the words of the plan", words, (MACHINE,)),
     Check("kernel", "no restart is pending", restart, (MACHINE,)),
 )
+
+
+def _isolated(live: Live, wanted: Wanted, claim: str, why: str) -> Trouble:
+    return Trouble(
+        warning(
+            claim,
+            where=ISOLATED,
+            found=format_cpus(live.isolated) or "no CPU is isolated",
+            expected=format_cpus(wanted.plan.isolated),
+            remedy=_remedy(live, wanted),
+            why=why,
+        )
+    )
 
 
 def _missing(wanted: Wanted) -> list[str]:
