@@ -95,20 +95,29 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def offline(live: Live, _wanted: Wanted) -> Answer:
-    """CPUs that are switched off; those that SMT's own switch takes are meant to be."""
-    if not live.offline:
+def offline(live: Live, wanted: Wanted) -> Answer:
+    """CPUs that are there and switched off.
+
+    Not those of the kernel's own list, in which the firmware's empty places for more CPUs stand too: mainboards for
+    a Ryzen have twenty of them beside its twelve.
+    """
+    off = [cpu.id for cpu in wanted.facts.cpus if not cpu.online]
+    if not off:
         return holds()
-    whose = "SMT is off" if live.smt in ("off", "forceoff") else "switched off one by one"
+    whose, remedy = {
+        "off": ("SMT is off", f"echo on > {ROOT}/smt/control"),
+        "forceoff": ("SMT is off until the next start", "nosmt=force off the kernel's command line, then a restart"),
+    }.get(
+        live.smt,
+        ("switched off one by one", f"for cpu in {' '.join(map(str, off))}; do echo 1 > {ROOT}/cpu$cpu/online; done"),
+    )
     return wrong(
         info(
-            f"offline and in no pool: {named(live.offline)}",
+            f"offline and in no pool: {named(off)}",
             where=f"{ROOT}/offline",
             found=whose,
             expected="all CPUs online, unless you want it so",
-            remedy=f"echo on > {ROOT}/smt/control"
-            if live.smt == "off"
-            else "; ".join(f"echo 1 > {ROOT}/cpu{cpu}/online" for cpu in live.offline[:4]),
+            remedy=remedy,
             why="a CPU more could poll or serve a guest; an idle sibling of a polling thread is no loss",
         )
     )

@@ -83,7 +83,6 @@ class Live:
     grub: frozenset[str] | None = None
     isolated: tuple[int, ...] = ()
     nohz_full: tuple[int, ...] = ()
-    offline: tuple[int, ...] = ()
     smt: str = ""
     governors: Mapping[int, str] = field(default_factory=dict)
     idle: Mapping[int, tuple[Idle, ...]] = field(default_factory=dict)
@@ -153,7 +152,6 @@ def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[st
         grub=_grub(host.get("grub", "")),
         isolated=cpus_of(cpu.get("isolated", "")),
         nohz_full=cpus_of(cpu.get("nohz_full", "")),
-        offline=cpus_of(cpu.get("offline", "")),
         smt=cpu.get("smt/control", ""),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
         idle=_idle(cpu),
