@@ -66,7 +66,8 @@ class Live:
 
     ``seconds`` lie between ``before`` and ``after``. ``grub`` are the words of the boot loader's own kernel lines, None
     where they cannot be read. ``nohz_full`` and ``isolated`` are the kernel's lists.
-    ``latency_us``: what programs ask idle states to keep to, None when only root may see it. ``mounted`` are the page
+    ``latency_us``: what programs ask idle states to keep to, None when only root may see it; ``resume_us`` the same of
+    single CPUs. ``mounted`` are the page
     sizes in KiB that have a hugetlbfs. ``scripts`` are the processes that read all this. ``affinities`` are IRQs' by number, ``effective`` where the kernel really
     sends them. ``vfs`` are ``ip link``'s virtual functions by interface; ``networking`` the interfaces and addresses
     that configuration files name, by file.
@@ -87,6 +88,7 @@ class Live:
     governors: Mapping[int, str] = field(default_factory=dict)
     idle: Mapping[int, tuple[Idle, ...]] = field(default_factory=dict)
     latency_us: int | None = None
+    resume_us: Mapping[int, int] = field(default_factory=dict)
     page_kib: int = 0
     mounted: tuple[int, ...] = ()
     default_affinity: tuple[int, ...] = ()
@@ -155,7 +157,8 @@ def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[st
         smt=cpu.get("smt/control", ""),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
         idle=_idle(cpu),
-        latency_us=whole(host.get("latency", ""), -1) if host.get("latency", "").strip() else None,
+        latency_us=_limit(host.get("latency", "")),
+        resume_us=_resume(cpu),
         page_kib=page_kib,
         mounted=_mounted(host.get("mounts", ""), page_kib),
         default_affinity=mask_cpus(irqs.get("default_smp_affinity", "")),
@@ -241,6 +244,16 @@ def _idle(cpu: Mapping[str, str]) -> dict[int, tuple[Idle, ...]]:
         disabled = keys.get("disable", "0") not in ("", "0")
         found.setdefault(number, []).append(Idle(state, keys.get("name", ""), latency, disabled))
     return {number: tuple(states) for number, states in found.items()}
+
+
+def _limit(text: str) -> int | None:
+    return limit if (limit := whole(text, -1)) >= 0 else None
+
+
+def _resume(cpu: Mapping[str, str]) -> dict[int, int]:
+    """What is asked of single CPUs, in µs: ``n/a`` is no sleep at all, 0 that nothing is asked (sysfs-devices-power)."""
+    read = by_cpu(cpu, "power/pm_qos_resume_latency_us")
+    return {number: max(0, whole(text, 0)) for number, text in read.items() if text != "0"}
 
 
 def _mounted(mounts: str, default_kib: int) -> tuple[int, ...]:
