@@ -16,8 +16,9 @@ from ouchi.wanted import Wanted
 
 TABLE = "/proc/interrupts"
 FOLDER = "/proc/irq"
-DROP_IN = "/run/systemd/system/irqbalance.service.d/90-ouchi.conf"
-"""Gone at the next start: what lasts is a file below /etc."""
+DROP_IN = "/run/systemd/system/irqbalance.service.d/91-ouchi.conf"
+"""Gone at the next start: what lasts is apply's 90-ouchi.conf below /etc, which would hide one of the same name."""
+DEFAULTS = "/etc/default/irqbalance"
 
 OFTEN = 200
 """Calls between CPUs a second that are worth a word."""
@@ -152,12 +153,17 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
     if quiet <= banned:
         return holds(f"irqbalance keeps off {format_cpus(banned)}")
     cpus = format_cpus(quiet)
+    kept = live.irqbalance.kept
+    mends = wanted.facts.system.pid1 == "systemd" and not kept
+    remedy = fix_then(APPLY) if mends else APPLY
+    if kept:
+        remedy = f"{kept} out of {DEFAULTS}, then: {APPLY}; systemctl restart irqbalance"
     finding = warning(
         f"irqbalance may move interrupts to {named(quiet - banned)}",
-        where=f"/proc/{live.irqbalance.pid}/environ",
+        where=DEFAULTS if kept else f"/proc/{live.irqbalance.pid}/environ",
         found=live.irqbalance.told or "it was told to leave no CPU alone",
         expected=f"IRQBALANCE_BANNED_CPULIST={cpus}",
-        remedy=fix_then(APPLY) if wanted.facts.system.pid1 == "systemd" else APPLY,
+        remedy=remedy,
         why="what was moved away by hand is back ten seconds later",
     )
     mend = Mend(
@@ -165,7 +171,7 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
         files=((DROP_IN, f'[Service]\nEnvironment="IRQBALANCE_BANNED_CPULIST={cpus}"\n'),),
         commands=(("systemctl", "daemon-reload"), ("systemctl", "restart", "irqbalance")),
     )
-    return wrong(Trouble(finding, mend if wanted.facts.system.pid1 == "systemd" else None))
+    return wrong(Trouble(finding, mend if mends else None))
 
 
 CHECKS = (

@@ -34,6 +34,8 @@ MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
 """The section that each reading begins with."""
 
+BANNED = ("IRQBALANCE_BANNED_CPUS", "IRQBALANCE_BANNED_CPULIST")
+
 _STATE = re.compile(r"cpu([0-9]{1,4})/cpuidle/state([0-9]{1,2})/(name|latency|disable)")
 _IRQ = re.compile(r"([0-9]{1,7})/(smp_affinity_list|effective_affinity_list)")
 _MASK = re.compile(r"[0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{1,8})*")
@@ -54,10 +56,14 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Irqbalance:
-    """A running irqbalance and the CPUs it was told to leave alone; ``told`` is None when only root may see it."""
+    """A running irqbalance and the CPUs it was told to leave alone; ``told`` is None when only root may see it.
+
+    ``kept``: the variable of /etc/default/irqbalance, which beats those of drop-ins, that says so.
+    """
 
     pid: int
     told: str | None
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,12 +281,15 @@ def _irqs(read: Mapping[str, str], name: str) -> dict[int, tuple[int, ...]]:
 
 
 def _irqbalance(text: str) -> Irqbalance | None:
+    """It takes the older mask before the list, and an empty one for none (setup_banned_cpus in its cputree.c)."""
+    said = pairs(text, "=")
     pid = re.search(r"^pid:([0-9]{1,9})$", text, re.MULTILINE)
     if not pid:
         return None
-    banned = re.search(r"^IRQBALANCE_BANNED_CPU(?:LIST|S)=(.*)$", text, re.MULTILINE)
+    told = next((f"{key}={said[key]}" for key in BANNED if said.get(key)), "")
+    kept = next((key for key in BANNED if said.get(f"default:{key}")), "")
     unreadable = re.search(r"^unreadable$", text, re.MULTILINE)
-    return Irqbalance(int(pid[1]), None if unreadable else banned[0] if banned else "")
+    return Irqbalance(int(pid[1]), None if unreadable else told, kept)
 
 
 def _overrides(text: str) -> dict[str, str]:

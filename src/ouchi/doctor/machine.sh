@@ -18,6 +18,7 @@ for pid in $(grep -lsx irqbalance /proc/[0-9]*/comm); do
     tr '\0' '\n' <"/proc/$pid/environ" | grep '^IRQBALANCE_'
     [ -r "/proc/$pid/environ" ] || echo unreadable
 done
+grep -h '^IRQBALANCE_BANNED_' /etc/default/irqbalance | sed 's/^/default:/'
 section threads; cd /proc
 printf '%s\n' [0-9]*/task/[0-9]*/status |
     xargs -r grep -sHE '^(Name|State|PPid|VmSize|Cpus_allowed_list):'
