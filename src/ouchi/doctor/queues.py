@@ -115,7 +115,7 @@ def balanced(live: Live, _wanted: Wanted) -> Answer | None:
         where=SHOW,
         found=seen,
         expected=f"less than {BUSY} % each",
-        remedy=fix_then("other_config:pmd-auto-lb=true")
+        remedy=fix_then(f"{vsctl(switch)} set Open_vSwitch . other_config:pmd-auto-lb=true")
         if movable
         else "cpus.pmd_cores in your site file, or more queues",
         why="a polling thread that is full takes packets later than they come: the cards' rings overflow",
