@@ -100,7 +100,8 @@ def groups(live: Live, wanted: Wanted) -> Answer | None:
                         where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
                         found=", ".join(f"{mate} with the driver {driver}" for mate, driver in mates.items()),
                         expected="every function of the group with vfio-pci or no driver",
-                        remedy="driverctl set-override ADDRESS vfio-pci for each of them, or another slot",
+                        # A disk's controller may be among them: what may be taken is apply's to say.
+                        remedy=f"{APPLY}, which takes idle cards along and refuses the rest; or the card in another slot",
                         why=GROUP,
                     )
                 )
