@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from ouchi.doctor.cmdline import cpus_in, isolated_in, kib_of
 from ouchi.doctor.counts import arrived, parse_interrupts
 from ouchi.doctor.live import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
 from ouchi.doctor.memory import asked_pages
+from ouchi.doctor.scripts import script
 from ouchi.doctor.sections import by_cpu, linked, sections, values
 from ouchi.doctor.switch import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
 from ouchi.doctor.tasks import Thread, family, listed, parse_guests, parse_threads
@@ -203,15 +206,49 @@ def test_cpus_that_isolcpus_takes_from_the_scheduler(value: str, cpus: set[int])
     assert isolated_in(value, 7) == cpus
 
 
-def test_configuration_files_name_interfaces() -> None:
-    text = (
-        "/etc/netplan/a.yaml:    enp5s0f0:\n/etc/netplan/a.yaml:        macaddress: 02:AA:00:00:00:01\n"
-        "/etc/network/interfaces:iface eth1 inet dhcp\n/etc/x.nmconnection:interface-name=wlan0\n"
+NETPLAN = """\
+network:
+  version: 2
+  ethernets:
+    enp5s0f0:   # the card for DPDK
+      dhcp4: true
+    "enp5s0f1": {dhcp4: true}
+      password: secret
+    eno1: {match: {macaddress: "02:AA:00:00:00:01"}, set-name: lan0}   # not enp9s0
+  bonds:
+    bond0:
+      interfaces: [enp7s0, enp8s0]
+  bridges:
+    br0:
+      interfaces:
+        - enp6s0
+# enp4s0:
+"""
+
+
+def test_configuration_files_name_interfaces(tmp_path: Path) -> None:
+    """What the script picks from a file is what is read of it."""
+    files = {
+        "netplan/a.yaml": NETPLAN,
+        "network/interfaces": "# auto eth9\niface eth1 inet dhcp\n",
+        "NetworkManager/system-connections/x.nmconnection": "[connection]\ninterface-name=wlan0\n",
+        "systemd/network/05-ouchi.network": "[Match]\nPermanentMACAddress=02:aa:00:00:00:02\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    picks = script("machine").partition("section networking")[2].partition("\n")[2].partition("section qemu")[0]
+    picked = subprocess.run(
+        ["sh", "-c", picks.replace("/etc/", f"{tmp_path}/")], capture_output=True, text=True, check=False
     )
-    found = parse_networking(text)
-    assert {"enp5s0f0", "02:aa:00:00:00:01"} <= found["/etc/netplan/a.yaml"]
-    assert "eth1" in found["/etc/network/interfaces"]
-    assert "wlan0" in found["/etc/x.nmconnection"]
+    found = {path.removeprefix(f"{tmp_path}/"): words for path, words in parse_networking(picked.stdout).items()}
+    named = {"enp5s0f0", "enp5s0f1", "eno1", "lan0", "02:aa:00:00:00:01", "enp6s0", "enp7s0", "enp8s0"}
+    assert named <= found["netplan/a.yaml"]
+    assert not {"enp4s0", "enp9s0", "secret"} & found["netplan/a.yaml"]
+    assert "eth1" in found["network/interfaces"]
+    assert "eth9" not in found["network/interfaces"]
+    assert "wlan0" in found["NetworkManager/system-connections/x.nmconnection"]
+    assert "02:aa:00:00:00:02" not in found.get("systemd/network/05-ouchi.network", ())
 
 
 def test_names_are_counted_and_cut() -> None:

@@ -214,7 +214,10 @@ def parse_networking(text: str) -> dict[str, frozenset[str]]:
     for line in text.split("\n"):
         path, colon, words = line.partition(":")
         if colon:
-            found.setdefault(path, set()).update(word.strip("\"':;,").lower() for word in re.split(r"[\s=]+", words))
+            said = re.sub(r"\s#.*", "", words)
+            found.setdefault(path, set()).update(
+                word.strip("\"':;").lower() for word in re.split(r"[\s=,\[\]{}]+", said)
+            )
     return {path: frozenset(words - {""}) for path, words in found.items()}
 
 
