@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ouchi.doctor import State, diagnose
@@ -270,6 +270,7 @@ def test_a_family_is_who_started_them_and_whom_they_started() -> None:
 
 
 @given(st.text())
+@example("0\x1f")  # white space to str, and none to int
 def test_no_text_stops_a_parser(text: str) -> None:
     found = sections(text)
     parse_switch(found | {"tables": text, "queues": text, "mempools": text, "folder": text, "pid": text})
