@@ -41,7 +41,9 @@ class Undoing:
 
 
 def prepare(machine: Machine, instance: Instance) -> Undoing:
-    """Look. Raises :class:`~ouchi.errors.BadInput` while ouchi's own Open vSwitch has the cards."""
+    """Look. Raises :class:`~ouchi.errors.BadInput` while ouchi's own Open vSwitch has the cards, or the guard is at work."""
+    if machine.exists(instance.host) and guard.at_work(machine):
+        raise BadInput(guard.busy())
     journal = Journal(machine, instance.host)
     records = list(reversed(engine.records(journal)))
     if any(record.kind == "driver" for record in records) and machine.exists(instance.ovs_socket):

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ouchi.apply import reboot
+from ouchi import undo
+from ouchi.apply import guard, reboot
+from ouchi.apply.refusals import refusals
 from ouchi.changes import path
-from tests.unit.test_apply import ryzen
+from ouchi.errors import BadInput, Failed
+from ouchi.instance import Instance
+from ouchi.machine import Result
+from ouchi.machine.local import LocalMachine
+from tests.unit.test_apply import AROUND, ryzen
 
 
 @pytest.mark.parametrize(("has", "did"), [("192.0.2.20/24", ""), ("192.0.2.21/24", "put back\nreboot\n")])
@@ -36,3 +45,38 @@ def test_the_machine_looks_for_its_address_once(
     subprocess.run(["sh", script], env=environment, stdout=subprocess.DEVNULL, check=True)
     assert (said.read_text() if said.exists() else "") == did
     assert not script.exists()
+
+
+class Guarded(LocalMachine):
+    """A machine on which the guard is at work, or not."""
+
+    def __init__(self, at_work: bool) -> None:
+        super().__init__()
+        self.at_work = at_work
+
+    def run(self, argv: Sequence[str], **_more: Any) -> Result:
+        return Result(tuple(argv), 0 if argv[1] != "is-active" or self.at_work else 3, "", "")
+
+
+@pytest.mark.parametrize(("at_work", "mark"), [(True, False), (False, True)])
+def test_a_yes_that_comes_too_late_is_none(at_work: bool, mark: bool, tmp_path: Path) -> None:
+    """The guard has begun to put everything back, or has ended."""
+    if mark:
+        (tmp_path / "rescued").write_text("now\n")
+    facts = ryzen().facts
+    with pytest.raises(Failed, match="nobody has said in time") as caught:
+        guard.confirm(Guarded(at_work), str(tmp_path), facts, lambda: facts, lambda _question: True)
+    assert caught.value.findings[0].found == "everything is put back"
+
+
+def test_a_yes_in_time(tmp_path: Path) -> None:
+    facts = ryzen().facts
+    guard.confirm(Guarded(at_work=False), str(tmp_path), facts, lambda: facts, lambda _question: True)
+
+
+def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None:
+    assert [one.claim for one in refusals(ryzen(), replace(AROUND, active=frozenset({"ouchi-guard.service"})))] == [
+        "everything is being put back as it was before"
+    ]
+    with pytest.raises(BadInput, match="everything is being put back"):
+        undo.prepare(Guarded(at_work=True), Instance("test", host=str(tmp_path)))
