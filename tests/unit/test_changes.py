@@ -201,6 +201,32 @@ def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) ->
     assert not (etc / "new.d").exists()
 
 
+def test_the_rescue_script_leaves_a_file_that_is_another_since(etc: Path, tmp_path: Path) -> None:
+    """One that was there before ouchi; what ouchi made is taken away whatever has become of it."""
+    machine = LocalMachine()
+    apply(machine, tmp_path, plan(etc))
+    rescue.write(machine, str(tmp_path), engine.records(Journal(machine, str(tmp_path))))
+    (etc / "there").write_text("root=/dev/another")
+    (etc / "new.d/90-ouchi.cfg").write_text("edited")
+    done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
+    assert done.status == 1
+    assert done.stderr == (f"{etc}/there was changed by somebody else since\nnot put back: path {etc}/there\n")
+    assert (etc / "there").read_text() == "root=/dev/another"
+    assert not (etc / "new.d").exists()
+    # Gone, it is put back; and so is what the script has put back already.
+    (etc / "there").unlink()
+    for _ in range(2):
+        assert machine.run(("sh", rescue.script_path(str(tmp_path)))).stderr == ""
+        assert (etc / "there").read_bytes() == b"the user's\n\xff\0 no line feed"
+
+
+def test_the_rescue_script_waits_for_each_part_as_long_as_it_may_take() -> None:
+    """update-grub looks into every partition."""
+    record = engine.Record("step", "path", "/x", None, {"link": "a"}, ("grub",), False)
+    parts = [line for line in rescue.text("/f", (record,)).splitlines() if line.endswith((" 120", " 600"))]
+    assert len(parts) == 2
+
+
 def test_a_change_that_does_not_hold_is_told(tmp_path: Path) -> None:
     """Each process has a name of its own: what one shell writes there the next one does not read."""
     machine, journal = LocalMachine(), Journal(LocalMachine(), str(tmp_path))
