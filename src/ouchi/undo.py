@@ -71,7 +71,9 @@ def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tupl
         _timed(machine, journal, timeline, (stage, step), tuple(group))
     engine.refresh(machine, journal)  # of a run that was killed before it came to them
     findings = [left(record, undoing.now[record.place]) for record in undoing.theirs]
-    if not findings:
+    if findings:  # what has been put back is nobody's to put back again
+        rescue.write(machine, undoing.instance.host, engine.records(journal))
+    else:
         machine.remove(rescue.script_path(undoing.instance.host))
         machine.remove(CARDS)
         machine.remove(undoing.instance.host)

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from ouchi import undo
-from ouchi.apply import guard, reboot
+from ouchi.apply import engine, guard, reboot
 from ouchi.apply.refusals import refusals
 from ouchi.changes import path
 from ouchi.errors import BadInput, Failed
+from ouchi.events import Timeline
 from ouchi.instance import Instance
+from ouchi.journal import Journal
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
 from tests.unit.test_apply import AROUND, ryzen
@@ -80,3 +82,26 @@ def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None
     ]
     with pytest.raises(BadInput, match="everything is being put back"):
         undo.prepare(Guarded(at_work=True), Instance("test", host=str(tmp_path)))
+
+
+def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None:
+    """Undo leaves one file that somebody else has changed since, and all the rest is as before."""
+
+    class WithoutSystemd(LocalMachine):
+        def run(self, argv: Sequence[str], **more: Any) -> Result:
+            return Result(tuple(argv), 3, "", "") if argv[0] == "systemctl" else super().run(argv, **more)
+
+    machine, instance = WithoutSystemd(), Instance("test", run=f"{tmp_path}/run", host=f"{tmp_path}/host")
+    machine.make_folder(instance.host)
+    files = {name: tmp_path / name for name in ("ours", "theirs")}
+    changes = [path.link(str(file), "nowhere") for file in files.values()]
+    journal = Journal(machine, instance.host)
+    engine.note(journal, {"step": changes}, engine.look(machine, [(one.kind, one.key) for one in changes]))
+    engine.make(machine, journal, changes)
+    files["theirs"].unlink()
+    files["theirs"].write_text("another")
+    _, left = undo.carry_out(undo.prepare(machine, instance), Timeline())
+    assert [finding.where for finding in left] == [str(files["theirs"])]
+    script = (tmp_path / "host/rescue.sh").read_text()
+    assert str(files["theirs"]) in script
+    assert str(files["ours"]) not in script
