@@ -269,6 +269,26 @@ def test_every_kind_has_words_for_nothing() -> None:
             assert kind.words("key", None) == []
 
 
+def test_a_value_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    """An empty file, a folder, one that is not there; and the one after them is still told."""
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "governor").write_text("performance\n")
+    keys = [f"{tmp_path}/empty", str(tmp_path), f"{tmp_path}/none", f"{tmp_path}/governor"]
+    assert list(value.look(LocalMachine(), keys).values()) == [None, None, None, "performance"]
+
+
+def test_alternatives_of_several_names() -> None:
+    class Told(LocalMachine):
+        def run(self, argv: Any, **_options: Any) -> Result:
+            one = (
+                "Name: a\nStatus: auto\nValue: /usr/bin/backend\n\nAlternative: /usr/bin/backend\nPriority: 1\n\nend\n"
+            )
+            return Result(tuple(argv), 0, f"{one}\nend\n{one}", "")
+
+    chosen = {"auto": True, "value": "/usr/bin/backend"}
+    assert alternative.look(Told(), ["a", "none", "b"]) == {"a": chosen, "none": None, "b": chosen}
+
+
 def test_what_update_alternatives_says() -> None:
     told = "Name: ovs-vswitchd\nLink: /usr/sbin/ovs-vswitchd\nStatus: manual\nBest: /a\nValue: /b\n\nAlternative: /b\nPriority: 1\n"
     assert alternative._state(told) == {"auto": False, "value": "/b"}
