@@ -16,7 +16,8 @@ from ouchi.errors import BadInput, Failed, Finding, OuchiError, Unhealthy
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.rig import practise
-from ouchi.rig.keeper import Phase
+from ouchi.rig.keeper import Phase, read_kept
+from ouchi.rig.parts import PARTS, read_parts
 from ouchi.rig.places import Places, places
 
 
@@ -75,6 +76,16 @@ def test_a_rig_that_boots(where: Places, act: Callable[[], None]) -> None:
 def test_a_keeper_that_was_killed(where: Places, act: Callable[[], None]) -> None:
     says(where, Phase.UP)
     assert refused(act, Unhealthy).found == "its keeper was killed"
+
+
+def test_what_can_not_be_read_says_nothing(where: Places) -> None:
+    says(where, Phase.UP)
+    for text in ("{", "[]", '{"phase": "elsewhere"}', '{"phase": "up"}'):
+        Path(where.status).write_text(text)
+        (Path(where.folder) / PARTS).write_text(text)
+        assert read_kept(LocalMachine(), where) is None
+        assert read_parts(LocalMachine(), where.folder) is None
+        assert refused(enter, Unhealthy).found == "it was never started"
 
 
 def test_one_command_at_a_time(where: Places) -> None:
