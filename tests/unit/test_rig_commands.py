@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from ouchi.cli import rigging
-from ouchi.errors import BadInput, Failed, Finding, OuchiError, Unhealthy
+from ouchi.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.rig import practise
-from ouchi.rig.keeper import Phase, read_kept
-from ouchi.rig.parts import PARTS, read_parts
+from ouchi.rig.image import Image
+from ouchi.rig.keeper import COLD, Keeper, Phase, read_kept
+from ouchi.rig.parts import PARTS, Parts, read_parts
 from ouchi.rig.places import Places, places
+from ouchi.rig.tools import Tools
 
 
 @pytest.fixture
@@ -86,6 +88,23 @@ def test_what_can_not_be_read_says_nothing(where: Places) -> None:
         assert read_kept(LocalMachine(), where) is None
         assert read_parts(LocalMachine(), where.folder) is None
         assert refused(enter, Unhealthy).found == "it was never started"
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_rig_that_has_just_begun_to_boot(where: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For half a minute its keeper has nothing to tell but that."""
+
+    def boot(_keeper: Keeper, _how: str) -> None:
+        assert refused(enter, Unhealthy).found == "starting"
+        raise Failed(error("enough seen"))
+
+    monkeypatch.setattr(Keeper, "_start", boot)
+    parts = Parts(Tools(where.cache, ""), Image(where.cache, ""), kvm=False, base=where.cache / "base/disk")
+    with pytest.raises(Failed, match="enough seen"):
+        Keeper(LocalMachine(), parts, where).keep(COLD)
+    kept = read_kept(LocalMachine(), where)
+    assert kept
+    assert kept.phase is Phase.FAILED
 
 
 def test_one_command_at_a_time(where: Places) -> None:

@@ -78,6 +78,7 @@ class Keeper:
         """Start the rig and keep it until it is switched off. Raises :class:`~ouchi.errors.OuchiError`."""
         with self._rig as rig:
             try:
+                self._tell(Phase.STARTING)
                 self._start(how)
                 self._tell(Phase.UP)
                 while (reason := self._end()) == RESET:
