@@ -80,7 +80,7 @@ def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background
         if kept and kept.phase is Phase.UP:
             return kept
         if (keeper.status() is not None) if keeper else not is_kept(places):
-            said = keeper.said() if keeper else ""
+            said = (keeper.said() if keeper else "") or "it could say nothing; is the disk full?"
             raise Failed(error("the rig's keeper ended", where=str(places.log), found=said, remedy="ouchi rig up"))
         if kept and kept.text != told:
             told = kept.text
