@@ -164,7 +164,6 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
     cpu = [
         f"isolated:{format_cpus(cpu.id for cpu in facts.cpus if cpu.isolated)}",
         f"nohz_full:{format_cpus(plan.isolated)}",
-        f"offline:{format_cpus(cpu.id for cpu in facts.cpus if not cpu.online)}",
         "smt/control:on",
     ]
     for number in online:

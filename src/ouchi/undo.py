@@ -41,7 +41,9 @@ class Undoing:
 
 
 def prepare(machine: Machine, instance: Instance) -> Undoing:
-    """Look. Raises :class:`~ouchi.errors.BadInput` while ouchi's own Open vSwitch has the cards."""
+    """Look. Raises :class:`~ouchi.errors.BadInput` while ouchi's own Open vSwitch has the cards, or the guard is at work."""
+    if machine.exists(instance.host) and guard.at_work(machine):
+        raise BadInput(guard.busy())
     journal = Journal(machine, instance.host)
     records = list(reversed(engine.records(journal)))
     if any(record.kind == "driver" for record in records) and machine.exists(instance.ovs_socket):
@@ -69,7 +71,9 @@ def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tupl
         _timed(machine, journal, timeline, (stage, step), tuple(group))
     engine.refresh(machine, journal)  # of a run that was killed before it came to them
     findings = [left(record, undoing.now[record.place]) for record in undoing.theirs]
-    if not findings:
+    if findings:  # what has been put back is nobody's to put back again
+        rescue.write(machine, undoing.instance.host, engine.records(journal))
+    else:
         machine.remove(rescue.script_path(undoing.instance.host))
         machine.remove(CARDS)
         machine.remove(undoing.instance.host)

@@ -201,6 +201,32 @@ def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) ->
     assert not (etc / "new.d").exists()
 
 
+def test_the_rescue_script_leaves_a_file_that_is_another_since(etc: Path, tmp_path: Path) -> None:
+    """One that was there before ouchi; what ouchi made is taken away whatever has become of it."""
+    machine = LocalMachine()
+    apply(machine, tmp_path, plan(etc))
+    rescue.write(machine, str(tmp_path), engine.records(Journal(machine, str(tmp_path))))
+    (etc / "there").write_text("root=/dev/another")
+    (etc / "new.d/90-ouchi.cfg").write_text("edited")
+    done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
+    assert done.status == 1
+    assert done.stderr == (f"{etc}/there was changed by somebody else since\nnot put back: path {etc}/there\n")
+    assert (etc / "there").read_text() == "root=/dev/another"
+    assert not (etc / "new.d").exists()
+    # Gone, it is put back; and so is what the script has put back already.
+    (etc / "there").unlink()
+    for _ in range(2):
+        assert machine.run(("sh", rescue.script_path(str(tmp_path)))).stderr == ""
+        assert (etc / "there").read_bytes() == b"the user's\n\xff\0 no line feed"
+
+
+def test_the_rescue_script_waits_for_each_part_as_long_as_it_may_take() -> None:
+    """update-grub looks into every partition."""
+    record = engine.Record("step", "path", "/x", None, {"link": "a"}, ("grub",), False)
+    parts = [line for line in rescue.text("/f", (record,)).splitlines() if line.endswith((" 120", " 600"))]
+    assert len(parts) == 2
+
+
 def test_a_change_that_does_not_hold_is_told(tmp_path: Path) -> None:
     """Each process has a name of its own: what one shell writes there the next one does not read."""
     machine, journal = LocalMachine(), Journal(LocalMachine(), str(tmp_path))
@@ -241,6 +267,26 @@ def test_every_kind_has_words_for_nothing() -> None:
     for name, kind in KINDS.items():
         if name not in ("driver", "virtual functions"):
             assert kind.words("key", None) == []
+
+
+def test_a_value_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    """An empty file, a folder, one that is not there; and the one after them is still told."""
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "governor").write_text("performance\n")
+    keys = [f"{tmp_path}/empty", str(tmp_path), f"{tmp_path}/none", f"{tmp_path}/governor"]
+    assert list(value.look(LocalMachine(), keys).values()) == [None, None, None, "performance"]
+
+
+def test_alternatives_of_several_names() -> None:
+    class Told(LocalMachine):
+        def run(self, argv: Any, **_options: Any) -> Result:
+            one = (
+                "Name: a\nStatus: auto\nValue: /usr/bin/backend\n\nAlternative: /usr/bin/backend\nPriority: 1\n\nend\n"
+            )
+            return Result(tuple(argv), 0, f"{one}\nend\n{one}", "")
+
+    chosen = {"auto": True, "value": "/usr/bin/backend"}
+    assert alternative.look(Told(), ["a", "none", "b"]) == {"a": chosen, "none": None, "b": chosen}
 
 
 def test_what_update_alternatives_says() -> None:

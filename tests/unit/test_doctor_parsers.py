@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ouchi.doctor import State, diagnose
+from ouchi.doctor.cmdline import cpus_in, isolated_in, kib_of
 from ouchi.doctor.counts import arrived, parse_interrupts
 from ouchi.doctor.live import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
 from ouchi.doctor.memory import asked_pages
+from ouchi.doctor.scripts import script
 from ouchi.doctor.sections import by_cpu, linked, sections, values
 from ouchi.doctor.switch import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
 from ouchi.doctor.tasks import Thread, family, listed, parse_guests, parse_threads
@@ -154,6 +158,9 @@ def test_kernels_stable_release(banner: str, release: str, version: tuple[int, .
         ("hugepagesz=1G hugepages=4 hugepagesz=2M hugepages=0:100,1:200", 300),
         ("quiet", None),
         ("hugepagesz=2M hugepages=many", 0),
+        ("default_hugepagesz=1GB hugepages=4 hugepagesz=2048K hugepages=512", 512),
+        ("default_hugepagesz=1024M hugepages=4", None),
+        ("hugepagesz=2m hugepages=8", 8),
     ],
 )
 def test_pages_that_the_command_line_asks_for(words: str, count: int | None) -> None:
@@ -164,15 +171,84 @@ def test_pages_that_the_command_line_asks_for(words: str, count: int | None) -> 
     assert asked_pages(facts, 2048) == count
 
 
-def test_configuration_files_name_interfaces() -> None:
-    text = (
-        "/etc/netplan/a.yaml:    enp5s0f0:\n/etc/netplan/a.yaml:        macaddress: 02:AA:00:00:00:01\n"
-        "/etc/network/interfaces:iface eth1 inet dhcp\n/etc/x.nmconnection:interface-name=wlan0\n"
+@pytest.mark.parametrize(
+    ("value", "cpus"),
+    [
+        ("1-3,5", {1, 2, 3, 5}),
+        ("2-N", {2, 3, 4, 5, 6, 7}),
+        ("N", {7}),
+        ("all", set(range(8))),
+        ("0-7:1/2", {0, 2, 4, 6}),
+        ("all:2/4", {0, 1, 4, 5}),
+        ("1-3,2,,", {1, 2, 3}),
+        ("1-3,x", set()),
+        ("3-1", set()),
+        ("", set()),
+    ],
+)
+def test_cpus_as_the_command_line_names_them(value: str, cpus: set[int]) -> None:
+    assert cpus_in(value, 7) == cpus
+
+
+@pytest.mark.parametrize(
+    ("value", "cpus"),
+    [
+        ("2-3", {2, 3}),
+        ("domain,managed_irq,2-3", {2, 3}),
+        ("managed_irq,domain,2-N", {2, 3, 4, 5, 6, 7}),
+        ("managed_irq,2-3", set()),
+        ("nohz,2-3", set()),
+        ("2-3,domain", set()),
+        ("domain", set()),
+    ],
+)
+def test_cpus_that_isolcpus_takes_from_the_scheduler(value: str, cpus: set[int]) -> None:
+    assert isolated_in(value, 7) == cpus
+
+
+NETPLAN = """\
+network:
+  version: 2
+  ethernets:
+    enp5s0f0:   # the card for DPDK
+      dhcp4: true
+    "enp5s0f1": {dhcp4: true}
+      password: secret
+    eno1: {match: {macaddress: "02:AA:00:00:00:01"}, set-name: lan0}   # not enp9s0
+  bonds:
+    bond0:
+      interfaces: [enp7s0, enp8s0]
+  bridges:
+    br0:
+      interfaces:
+        - enp6s0
+# enp4s0:
+"""
+
+
+def test_configuration_files_name_interfaces(tmp_path: Path) -> None:
+    """What the script picks from a file is what is read of it."""
+    files = {
+        "netplan/a.yaml": NETPLAN,
+        "network/interfaces": "# auto eth9\niface eth1 inet dhcp\n",
+        "NetworkManager/system-connections/x.nmconnection": "[connection]\ninterface-name=wlan0\n",
+        "systemd/network/05-ouchi.network": "[Match]\nPermanentMACAddress=02:aa:00:00:00:02\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    picks = script("machine").partition("section networking")[2].partition("\n")[2].partition("section qemu")[0]
+    picked = subprocess.run(
+        ["sh", "-c", picks.replace("/etc/", f"{tmp_path}/")], capture_output=True, text=True, check=False
     )
-    found = parse_networking(text)
-    assert {"enp5s0f0", "02:aa:00:00:00:01"} <= found["/etc/netplan/a.yaml"]
-    assert "eth1" in found["/etc/network/interfaces"]
-    assert "wlan0" in found["/etc/x.nmconnection"]
+    found = {path.removeprefix(f"{tmp_path}/"): words for path, words in parse_networking(picked.stdout).items()}
+    named = {"enp5s0f0", "enp5s0f1", "eno1", "lan0", "02:aa:00:00:00:01", "enp6s0", "enp7s0", "enp8s0"}
+    assert named <= found["netplan/a.yaml"]
+    assert not {"enp4s0", "enp9s0", "secret"} & found["netplan/a.yaml"]
+    assert "eth1" in found["network/interfaces"]
+    assert "eth9" not in found["network/interfaces"]
+    assert "wlan0" in found["NetworkManager/system-connections/x.nmconnection"]
+    assert "02:aa:00:00:00:02" not in found.get("systemd/network/05-ouchi.network", ())
 
 
 def test_names_are_counted_and_cut() -> None:
@@ -194,6 +270,7 @@ def test_a_family_is_who_started_them_and_whom_they_started() -> None:
 
 
 @given(st.text())
+@example("0\x1f")  # white space to str, and none to int
 def test_no_text_stops_a_parser(text: str) -> None:
     found = sections(text)
     parse_switch(found | {"tables": text, "queues": text, "mempools": text, "folder": text, "pid": text})
@@ -206,6 +283,9 @@ def test_no_text_stops_a_parser(text: str) -> None:
     numbers(text)
     kernel_version(text, text)
     by_cpu(values(text), "x")
+    cpus_in(text, 7)
+    isolated_in(text, 7)
+    kib_of(text)
     linked(text)
 
 

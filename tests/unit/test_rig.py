@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ouchi.errors import BadInput, Failed, error
-from ouchi.machine import Result
+from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
 from ouchi.rig import debian, image, parts, states
 from ouchi.rig.hardware import ABSENT, ACCELERATORS, Files, qemu_words
@@ -277,6 +277,18 @@ class TestAttempts:
         with pytest.raises(Fault):
             rig._attempt("cold boot", once)
         assert len(rig.faults) == ATTEMPTS
+
+    def test_half_a_disk_is_none(self, tmp_path: Path) -> None:
+        """Its copy did not fit: the next start makes another, and boots no half one."""
+
+        class Full(LocalMachine):
+            def run(self, argv: Sequence[str], **_settings: Any) -> Result:
+                Path(argv[-1]).write_text("half")
+                raise CommandFailed(Result(tuple(argv), 1, "", "cp: No space left on device"))
+
+        with pytest.raises(Failed, match="No space left"):
+            Rig(Full(), PARTS, tmp_path).up()
+        assert os.listdir(tmp_path) == [parts.PARTS]
 
     def test_a_rig_that_is_off_says_so(self, rig: Rig) -> None:
         assert rig.ended() == "off"

@@ -34,6 +34,22 @@ def disarm(machine: Machine) -> None:
     machine.run(("systemctl", "reset-failed", f"{UNIT}.timer", f"{UNIT}.service"), check=False)
 
 
+def at_work(machine: Machine) -> bool:
+    """Whether everything is being put back just now; from its end on there is the mark."""
+    return machine.run(("systemctl", "is-active", "--quiet", f"{UNIT}.service"), check=False).ok
+
+
+def busy() -> Finding:
+    """What is said meanwhile: two at once would undo each other's work."""
+    return error(
+        "everything is being put back as it was before",
+        where=f"{UNIT}.service",
+        found="nobody had said in time that the machine was still reached",
+        expected="its end, after a minute or so",
+        remedy=f"once systemctl is-active {UNIT}.service says inactive, the same again",
+    )
+
+
 def carriers(facts: Facts) -> dict[str, tuple[str, ...]]:
     """The interfaces that the machine is reached by, with their addresses."""
     return {nic.name: nic.addresses for nic in facts.nics if nic.session or nic.default_route}
@@ -53,7 +69,7 @@ def confirm(
     yes = ask is None or ask(f"Do you still reach the machine? Everything is put back in {SECONDS} s without your yes.")
     if yes:
         disarm(machine)
-    if not yes or machine.exists(mark_path(folder)):
+    if not yes or at_work(machine) or machine.exists(mark_path(folder)):
         raise Failed(
             error(
                 "nobody has said in time that the machine is still reached",

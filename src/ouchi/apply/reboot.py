@@ -145,14 +145,16 @@ def _watching(folder: str, facts: Facts) -> tuple[Change, ...]:
     if not macs:
         return ()
     mac, addresses = next(((mac, has) for mac, has in macs.items() if has), next(iter(macs.items())))
+    place = f"{folder}/watch.sh"
+    # Once: later a network that is away for another reason would have everything put back, and at each start again.
+    done = f"rm -f -- {shlex.quote(place)}"
     script = (
         f"for _ in $(seq {CARRIER_SECONDS}); do\n"
-        f"    if ip -oneline address show up | grep -qF -- {shlex.quote(f' {addresses[0]} ' if addresses else ' inet')}; then exit 0; fi\n"
+        f"    if ip -oneline address show up | grep -qF -- {shlex.quote(f' {addresses[0]} ' if addresses else ' inet')}; then {done}; exit 0; fi\n"
         f"    sleep 1\ndone\n"
         f"echo {shlex.quote(f'ouchi: the interface {mac} has not come back: putting everything back')}\n"
-        f"sh {shlex.quote(script_path(folder))}\nsystemctl --no-block reboot\n"
+        f"sh {shlex.quote(script_path(folder))}\n{done}\nsystemctl --no-block reboot\n"
     )
-    place = f"{folder}/watch.sh"
     lines = (
         "[Unit]", "Description=ouchi: does the machine come back on the network?", "After=network.target",
         f"ConditionPathExists={place}", "", "[Service]", "Type=oneshot",

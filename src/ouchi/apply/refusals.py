@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from ouchi.apply import boot, cards
+from ouchi.apply import boot, cards, guard
 from ouchi.apply.surroundings import Surroundings
 from ouchi.cpulist import format_cpus
 from ouchi.errors import Finding, error
@@ -27,6 +27,8 @@ def refusals(host: Host, around: Surroundings) -> list[Finding]:
 
 def _system(host: Host, around: Surroundings) -> list[Finding]:
     found = []
+    if f"{guard.UNIT}.service" in around.active:
+        found.append(guard.busy())
     if not around.systemd:
         found.append(
             error(

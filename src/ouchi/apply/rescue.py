@@ -1,7 +1,8 @@
 """The script that puts a machine back without ouchi: for the guard, and for whoever stands before the machine.
 
-It needs a shell and the host's own tools. What somebody else has changed since is overwritten: it is for emergencies,
-``undo`` is the careful way.
+It needs a shell and the host's own tools. What somebody else has changed since is overwritten, as it is for emergencies;
+``undo`` is the careful way. But a file that was there before ouchi is left when it has become another since: what the
+machine starts with may stand there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 import shlex
 from collections.abc import Iterable
 
+from ouchi.apply import engine
 from ouchi.apply.engine import Record
 from ouchi.changes.kinds import KINDS
 from ouchi.changes.refresh import REFRESHES
@@ -38,19 +40,31 @@ def text(folder: str, records: tuple[Record, ...]) -> str:
         "#!/bin/sh",
         f"# Puts this machine back as it was before ouchi changed it: sh {path}, as root. ouchi undo does it with more care.",
         "failed=0",
-        'part() { if ! timeout 300 sh -ceu "$2"; then echo "not put back: $1" >&2; failed=1; fi; }',
+        'part() { if ! timeout "$3" sh -ceu "$2"; then echo "not put back: $1" >&2; failed=1; fi; }',
     ]
     for _, group in itertools.groupby(reversed(records), lambda record: record.step):
         step = tuple(group)
-        lines += [_part(f"{one.kind} {one.key}", KINDS[one.kind].script(one.key, one.before)) for one in step]
+        lines += [_part(f"{one.kind} {one.key}", _put_back(one), engine.SECONDS) for one in step]
         due = {name for record in step for name in record.then}
-        lines += [_part(name, script) for name, (script, _) in REFRESHES.items() if name in due]
+        lines += [_part(name, script, seconds) for name, (script, seconds) in REFRESHES.items() if name in due]
     lines += [f"date >{shlex.quote(mark_path(folder))}", "exit $failed"]
     return "\n".join(lines) + "\n"
 
 
-def _part(what: str, script: str) -> str:
-    return f"part {shlex.quote(what)} {shlex.quote(script)}"
+def _put_back(record: Record) -> str:
+    script = KINDS[record.kind].script(record.key, record.before)
+    packed = [state["file"] for state in (record.before, record.after) if isinstance(state, dict) and "file" in state]
+    if len(packed) < 2:
+        return script
+    place = shlex.quote(record.key)
+    return (
+        f"if [ -f {place} ]; then case $(base64 -w0 -- {place}) in {'|'.join(map(shlex.quote, packed))}) ;;\n"
+        f"*) echo {shlex.quote(f'{record.key} was changed by somebody else since')} >&2; exit 1 ;; esac; fi\n{script}"
+    )
+
+
+def _part(what: str, script: str, seconds: float) -> str:
+    return f"part {shlex.quote(what)} {shlex.quote(script)} {seconds:g}"
 
 
 def told(machine: Machine, folder: str) -> str:

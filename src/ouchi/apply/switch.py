@@ -29,9 +29,8 @@ def switch_steps(host: Host, around: Surroundings) -> tuple[Step, ...]:
         changes += files(switch(host), "systemd", "ovs-vswitchd")
     if SWITCH in around.programs:
         changes += (alternative.alternative("ovs-vswitchd", SWITCH, "ovs-vswitchd"),)
-    settings = {"vhost-sock-dir": None, **other_config(host)}
     changes += tuple(
-        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in settings.items() if text is not None
+        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in other_config(host).items()
     )
     why = "polling threads, hugepages and cards as planned; DPDK reads them when ovs-vswitchd starts"
     steps.append(Step("open vswitch", why, changes, booted=True, cuts=True))

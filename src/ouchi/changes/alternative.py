@@ -23,7 +23,7 @@ def alternative(name: str, value: str, *then: str) -> Change:
 
 def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
     """The choice of each name (update-alternatives(1), query format)."""
-    told = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.split("end\n")
+    told = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.split("\nend\n")
     return {key: _state(text) for key, text in zip(keys, told, strict=False)}
 
 

@@ -10,7 +10,7 @@ from ouchi.machine import Machine
 
 KIND = "value"
 
-LOOK = 'for path; do if [ -r "$path" ]; then head -n 1 -- "$path"; else echo; fi; done'
+LOOK = 'for path; do printf "%s\\n" "$(head -n 1 -- "$path" 2>/dev/null)"; done'
 
 
 def value(path: str, text: str) -> Change:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from math import inf
 
 from ouchi.cpulist import format_cpus
 from ouchi.doctor.live import MACHINE, SAMPLES, Idle, Live
 from ouchi.doctor.remedies import APPLY, fix_then
-from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, named, wrong
+from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, named, unknown, wrong
 from ouchi.errors import info, warning
 from ouchi.plan import Style
 from ouchi.wanted import Wanted
@@ -65,14 +66,17 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
     cpus = [cpu for cpu in working(wanted) if cpu in live.idle]
     if not cpus:
         return None
-    limit = live.latency_us if live.latency_us is not None else -1
     deep: dict[tuple[str, int], list[tuple[int, Idle]]] = defaultdict(list)
     for cpu in cpus:
         for state in live.idle[cpu]:
-            if not state.disabled and state.name not in SHALLOW and not 0 <= limit < state.latency_us:
+            if not state.disabled and state.name not in SHALLOW and state.latency_us <= _patience(live, cpu):
                 deep[state.name, state.latency_us].append((cpu, state))
     if not deep:
         return holds(f"at most C1 on {format_cpus(cpus)}")
+    if live.latency_us is None and not live.root:
+        return unknown(
+            "only root sees whether a program rules deep sleep out (/dev/cpu_dma_latency): sudo ouchi doctor"
+        )
     sleepy = sorted({cpu for found in deep.values() for cpu, _ in found})
     mend = Mend(
         f"idle states deeper than C1 off on {named(sleepy)}",
@@ -95,20 +99,29 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def offline(live: Live, _wanted: Wanted) -> Answer:
-    """CPUs that are switched off; those that SMT's own switch takes are meant to be."""
-    if not live.offline:
+def offline(live: Live, wanted: Wanted) -> Answer:
+    """CPUs that are there and switched off.
+
+    Not those of the kernel's own list, in which the firmware's empty places for more CPUs stand too: mainboards for
+    a Ryzen have twenty of them beside its twelve.
+    """
+    off = [cpu.id for cpu in wanted.facts.cpus if not cpu.online]
+    if not off:
         return holds()
-    whose = "SMT is off" if live.smt in ("off", "forceoff") else "switched off one by one"
+    whose, remedy = {
+        "off": ("SMT is off", f"echo on > {ROOT}/smt/control"),
+        "forceoff": ("SMT is off until the next start", "nosmt=force off the kernel's command line, then a restart"),
+    }.get(
+        live.smt,
+        ("switched off one by one", f"for cpu in {' '.join(map(str, off))}; do echo 1 > {ROOT}/cpu$cpu/online; done"),
+    )
     return wrong(
         info(
-            f"offline and in no pool: {named(live.offline)}",
+            f"offline and in no pool: {named(off)}",
             where=f"{ROOT}/offline",
             found=whose,
             expected="all CPUs online, unless you want it so",
-            remedy=f"echo on > {ROOT}/smt/control"
-            if live.smt == "off"
-            else "; ".join(f"echo 1 > {ROOT}/cpu{cpu}/online" for cpu in live.offline[:4]),
+            remedy=remedy,
             why="a CPU more could poll or serve a guest; an idle sibling of a polling thread is no loss",
         )
     )
@@ -172,3 +185,9 @@ CHECKS = (
     Check("cpus", "polling threads have whole cores", siblings, ()),
     Check("cpus", "no CPU is too hot", heat, (SAMPLES,)),
 )
+
+
+def _patience(live: Live, cpu: int) -> float:
+    """The longest, in µs, that a CPU may take to wake up: the least that anybody asks for (cpuidle_governor_latency_req)."""
+    limits = (live.latency_us, live.resume_us.get(cpu))
+    return min((limit for limit in limits if limit is not None), default=inf)

@@ -16,8 +16,9 @@ from ouchi.wanted import Wanted
 
 TABLE = "/proc/interrupts"
 FOLDER = "/proc/irq"
-DROP_IN = "/run/systemd/system/irqbalance.service.d/90-ouchi.conf"
-"""Gone at the next start: what lasts is a file below /etc."""
+DROP_IN = "/run/systemd/system/irqbalance.service.d/91-ouchi.conf"
+"""Gone at the next start: what lasts is apply's 90-ouchi.conf below /etc, which would hide one of the same name."""
+DEFAULTS = "/etc/default/irqbalance"
 
 OFTEN = 200
 """Calls between CPUs a second that are worth a word."""
@@ -49,7 +50,7 @@ def came(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"none on {format_cpus(quiet)} in {live.seconds:.1f} s")
     # What the kernel places itself follows who uses the device: only other programs there can be moved.
     movable = [int(one.label) for one in found if not _FIXED.fullmatch(one.name)]
-    mend = _move(live, movable, quiet, wanted.plan.pools.host)
+    mend = _move(live, movable, wanted)
     finding = warning(
         f"interrupts of {counted(len(found), 'device')} arrive on {named(_cpus(found))}",
         where=TABLE,
@@ -110,7 +111,7 @@ def allowed(live: Live, wanted: Wanted) -> Answer | None:
         remedy=fix_then(APPLY_RESTART),
         why=STOPS,
     )
-    return wrong(Trouble(finding, _move(live, list(free), tuple(quiet), wanted.plan.pools.host)))
+    return wrong(Trouble(finding, _move(live, list(free), wanted)))
 
 
 def default(live: Live, wanted: Wanted) -> Answer | None:
@@ -120,7 +121,7 @@ def default(live: Live, wanted: Wanted) -> Answer | None:
         return None
     if not quiet & set(live.default_affinity):
         return holds(format_cpus(live.default_affinity))
-    rest = set(live.default_affinity) - quiet or set(wanted.plan.pools.host)
+    rest = _elsewhere(live.default_affinity, wanted)
     finding = warning(
         "interrupts of new devices may go to the CPUs of polling threads and pinned vCPUs",
         where=f"{FOLDER}/default_smp_affinity",
@@ -152,12 +153,17 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
     if quiet <= banned:
         return holds(f"irqbalance keeps off {format_cpus(banned)}")
     cpus = format_cpus(quiet)
+    kept = live.irqbalance.kept
+    mends = wanted.facts.system.pid1 == "systemd" and not kept
+    remedy = fix_then(APPLY) if mends else APPLY
+    if kept:
+        remedy = f"{kept} out of {DEFAULTS}, then: {APPLY}; systemctl restart irqbalance"
     finding = warning(
         f"irqbalance may move interrupts to {named(quiet - banned)}",
-        where=f"/proc/{live.irqbalance.pid}/environ",
+        where=DEFAULTS if kept else f"/proc/{live.irqbalance.pid}/environ",
         found=live.irqbalance.told or "it was told to leave no CPU alone",
         expected=f"IRQBALANCE_BANNED_CPULIST={cpus}",
-        remedy=fix_then(APPLY) if wanted.facts.system.pid1 == "systemd" else APPLY,
+        remedy=remedy,
         why="what was moved away by hand is back ten seconds later",
     )
     mend = Mend(
@@ -165,7 +171,7 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
         files=((DROP_IN, f'[Service]\nEnvironment="IRQBALANCE_BANNED_CPULIST={cpus}"\n'),),
         commands=(("systemctl", "daemon-reload"), ("systemctl", "restart", "irqbalance")),
     )
-    return wrong(Trouble(finding, mend if wanted.facts.system.pid1 == "systemd" else None))
+    return wrong(Trouble(finding, mend if mends else None))
 
 
 CHECKS = (
@@ -182,15 +188,24 @@ def _goes(live: Live, irq: int) -> tuple[int, ...]:
     return live.affinities.get(irq) or live.effective.get(irq, ())
 
 
-def _move(live: Live, irqs: list[int], quiet: tuple[int, ...], host: tuple[int, ...]) -> Mend | None:
-    """Take ``quiet`` out of where these interrupts may go; where nothing would be left, the host's CPUs."""
-    pokes = []
-    for irq in irqs:
-        rest = set(live.affinities.get(irq, ())) - set(quiet) or set(host)
-        pokes.append((f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(rest)))
+def _move(live: Live, irqs: list[int], wanted: Wanted) -> Mend | None:
+    """Send these interrupts elsewhere."""
+    pokes = tuple(
+        (f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(_elsewhere(live.affinities.get(irq, ()), wanted)))
+        for irq in irqs
+    )
     if not pokes:
         return None
-    return Mend(f"{counted(len(pokes), 'interrupt')} moved off {named(quiet)}", pokes=tuple(pokes))
+    return Mend(f"{counted(len(pokes), 'interrupt')} moved off {named(wanted.plan.isolated)}", pokes=pokes)
+
+
+def _elsewhere(cpus: tuple[int, ...], wanted: Wanted) -> set[int]:
+    """These without the isolated ones and those that are off; where nothing would be left, the host's.
+
+    The kernel's masks have bits for CPUs that could be there, and it refuses one that has no others.
+    """
+    online = {cpu.id for cpu in wanted.facts.cpus if cpu.online}
+    return set(cpus) & online - set(wanted.plan.isolated) or set(wanted.plan.pools.host)
 
 
 def _limit(live: Live, label: str, cpu: int) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ouchi.cpulist import format_cpus
+from ouchi.doctor.cmdline import cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY_RESTART, RESTART
-from ouchi.doctor.values import Answer, Check, holds, named, unknown, wrong
+from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, named, unknown, wrong
 from ouchi.errors import warning
-from ouchi.facts.reading import cpus_of
 from ouchi.wanted import Wanted
 
 CMDLINE = "/proc/cmdline"
@@ -22,6 +20,7 @@ STOPPED = (
 )
 """2048 descriptors / 14.88 Mpps (64-byte frames at 10 Gbit/s)."""
 
+CROWDED = "on isolated CPUs threads stay where they began: they crowd on one of them while the others idle"
 TICKS = "the scheduler's tick stops a polling thread or a vCPU up to a thousand times a second, a few µs each"
 WORDS = {
     "rcu_nocbs": "the kernel's deferred work (RCU callbacks) runs on those CPUs, between packets",
@@ -32,27 +31,22 @@ WORDS = {
 
 _PAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
 _OWN = ("isolcpus", "nohz_full")
-_LISTS = ("rcu_nocbs", "irqaffinity")
 
 
 def isolation(live: Live, wanted: Wanted) -> Answer | None:
-    """The CPUs that the scheduler really leaves alone."""
-    planned = wanted.plan.isolated
+    """The CPUs that the scheduler really leaves alone: those of the plan, and no others that must share their work."""
+    planned, pools = set(wanted.plan.isolated), wanted.plan.pools
     if not planned:
         return None
-    missing = set(planned) - set(live.isolated)
-    if not missing:
-        return holds(format_cpus(live.isolated))
-    return wrong(
-        warning(
-            f"Linux may run anything on {named(missing)} of polling threads and pinned vCPUs",
-            where=ISOLATED,
-            found=format_cpus(live.isolated) or "no CPU is isolated",
-            expected=format_cpus(planned),
-            remedy=_remedy(live, wanted),
-            why=STOPPED,
-        )
-    )
+    found = set(live.isolated)
+    troubles = []
+    if missing := planned - found:
+        claim = f"Linux may run anything on {named(missing)} of polling threads and pinned vCPUs"
+        troubles.append(_isolated(live, wanted, claim, STOPPED))
+    if crowded := found & {*pools.host, *pools.shared}:
+        claim = f"Linux does not share work out over {named(crowded)} of the host and of unpinned vCPUs"
+        troubles.append(_isolated(live, wanted, claim, CROWDED))
+    return judged(troubles, format_cpus(found))
 
 
 def tick(live: Live, wanted: Wanted) -> Answer | None:
@@ -63,7 +57,7 @@ def tick(live: Live, wanted: Wanted) -> Answer | None:
     missing = set(planned) - set(live.nohz_full)
     if not missing:
         return holds(format_cpus(live.nohz_full))
-    said = _word(wanted.facts.boot.parameters, "nohz_full")
+    said = value_of(wanted.facts.boot.parameters, "nohz_full")
     ignored = said is not None and not live.nohz_full
     return wrong(
         warning(
@@ -81,21 +75,22 @@ def tick(live: Live, wanted: Wanted) -> Answer | None:
 
 def words(live: Live, wanted: Wanted) -> Answer | None:
     """The plan's other words; hugepages are memory's matter."""
-    planned = [word for word in wanted.plan.kernel_args if _key(word) not in (*_OWN, *_PAGES)]
+    planned = [word for word in wanted.plan.kernel_args if key_of(word) not in (*_OWN, *_PAGES)]
     if not planned:
         return None
     found = wanted.facts.boot.parameters
-    missing = [word for word in planned if not _said(word, found)]
+    missing = [word for word in planned if not _said(word, wanted)]
     if not missing:
         return holds(" ".join(planned))
     return wrong(
         warning(
             f"words of the plan are missing from the kernel's command line: {' '.join(missing)}",
             where=CMDLINE,
-            found=" ".join(word for word in found if _key(word) in {_key(one) for one in missing}) or "none of them",
+            found=" ".join(word for word in found if key_of(word) in {key_of(one) for one in missing})
+            or "none of them",
             expected=" ".join(planned),
             remedy=_remedy(live, wanted),
-            why="; ".join(dict.fromkeys(WORDS[_key(word)] for word in missing if _key(word) in WORDS)),
+            why="; ".join(dict.fromkeys(WORDS[key_of(word)] for word in missing if key_of(word) in WORDS)),
         )
     )
 
@@ -131,38 +126,46 @@ CHECKS = (
 )
 
 
+def _isolated(live: Live, wanted: Wanted, claim: str, why: str) -> Trouble:
+    return Trouble(
+        warning(
+            claim,
+            where=ISOLATED,
+            found=format_cpus(live.isolated) or "no CPU is isolated",
+            expected=format_cpus(wanted.plan.isolated),
+            remedy=_remedy(live, wanted),
+            why=why,
+        )
+    )
+
+
 def _missing(wanted: Wanted) -> list[str]:
     """The words of the plan that the running kernel was not started with, those for hugepages left out."""
-    found = wanted.facts.boot.parameters
-    return [word for word in wanted.plan.kernel_args if _key(word) not in _PAGES and not _said(word, found)]
+    return [word for word in wanted.plan.kernel_args if key_of(word) not in _PAGES and not _said(word, wanted)]
 
 
 def _remedy(live: Live, wanted: Wanted) -> str:
-    pending = live.grub is not None and set(_missing(wanted)) <= live.grub
-    return RESTART if pending and _missing(wanted) else APPLY_RESTART
+    missing = _missing(wanted)
+    return RESTART if missing and live.grub is not None and set(missing) <= live.grub else APPLY_RESTART
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0]
-
-
-def _word(found: Iterable[str], key: str) -> str | None:
-    """The value of a key; of several the last."""
-    return next((word.partition("=")[2] for word in reversed(tuple(found)) if _key(word) == key), None)
-
-
-def _said(word: str, found: tuple[str, ...]) -> bool:
-    """Whether the command line says it: lists by their CPUs, and nohz_full takes callbacks away as well."""
-    key, _, value = word.partition("=")
-    if word in found:
-        return True
-    if key in (*_OWN, *_LISTS):
-        planned = _cpus(value)
-        alike = (key, "nohz_full") if key == "rcu_nocbs" else (key,)
-        return any(planned <= _cpus(said) for one in alike if (said := _word(found, one)) is not None)
-    return False
-
-
-def _cpus(value: str) -> set[int]:
-    """The CPUs of ``domain,managed_irq,1-5``."""
-    return set(cpus_of(",".join(part for part in value.split(",") if part[:1].isdigit())))
+def _said(word: str, wanted: Wanted) -> bool:
+    """Whether the running kernel was started with a word of the plan, or with others that come to the same."""
+    found, quiet = wanted.facts.boot.parameters, set(wanted.plan.isolated)
+    last = max(cpu.id for cpu in wanted.facts.cpus)
+    key = key_of(word)
+    value = value_of(found, key)
+    match key:
+        case "isolcpus":
+            return quiet <= isolated_in(value or "", last)
+        case "nohz_full":
+            return quiet <= cpus_in(value or "", last)
+        case "rcu_nocbs":  # what has no tick has no callbacks either
+            return any(quiet <= cpus_in(value_of(found, one) or "", last) for one in (key, "nohz_full"))
+        case "irqaffinity":  # which of the others the interrupts go to is not its matter
+            return bool(cpus := cpus_in(value or "", last)) and not quiet & cpus
+        case "iommu":
+            return word in found or "pt" in parts_of(found, key) or "iommu.passthrough=1" in found
+        case "intel_iommu":  # kernels that are built so switch it on by themselves
+            return wanted.facts.boot.iommu or "on" in parts_of(found, key)
+    return word in found

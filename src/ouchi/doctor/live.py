@@ -34,6 +34,8 @@ MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
 """The section that each reading begins with."""
 
+BANNED = ("IRQBALANCE_BANNED_CPUS", "IRQBALANCE_BANNED_CPULIST")
+
 _STATE = re.compile(r"cpu([0-9]{1,4})/cpuidle/state([0-9]{1,2})/(name|latency|disable)")
 _IRQ = re.compile(r"([0-9]{1,7})/(smp_affinity_list|effective_affinity_list)")
 _MASK = re.compile(r"[0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{1,8})*")
@@ -54,10 +56,14 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Irqbalance:
-    """A running irqbalance and the CPUs it was told to leave alone; ``told`` is None when only root may see it."""
+    """A running irqbalance and the CPUs it was told to leave alone; ``told`` is None when only root may see it.
+
+    ``kept``: the variable of /etc/default/irqbalance, which beats those of drop-ins, that says so.
+    """
 
     pid: int
     told: str | None
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class Live:
 
     ``seconds`` lie between ``before`` and ``after``. ``grub`` are the words of the boot loader's own kernel lines, None
     where they cannot be read. ``nohz_full`` and ``isolated`` are the kernel's lists.
-    ``latency_us``: what programs ask idle states to keep to, None when only root may see it. ``mounted`` are the page
+    ``latency_us``: what programs ask idle states to keep to, None when only root may see it; ``resume_us`` the same of
+    single CPUs. ``mounted`` are the page
     sizes in KiB that have a hugetlbfs. ``scripts`` are the processes that read all this. ``affinities`` are IRQs' by number, ``effective`` where the kernel really
     sends them. ``vfs`` are ``ip link``'s virtual functions by interface; ``networking`` the interfaces and addresses
     that configuration files name, by file.
@@ -83,11 +90,11 @@ class Live:
     grub: frozenset[str] | None = None
     isolated: tuple[int, ...] = ()
     nohz_full: tuple[int, ...] = ()
-    offline: tuple[int, ...] = ()
     smt: str = ""
     governors: Mapping[int, str] = field(default_factory=dict)
     idle: Mapping[int, tuple[Idle, ...]] = field(default_factory=dict)
     latency_us: int | None = None
+    resume_us: Mapping[int, int] = field(default_factory=dict)
     page_kib: int = 0
     mounted: tuple[int, ...] = ()
     default_affinity: tuple[int, ...] = ()
@@ -153,11 +160,11 @@ def parse_live(texts: Mapping[str, str], instance: Instance, missing: Mapping[st
         grub=_grub(host.get("grub", "")),
         isolated=cpus_of(cpu.get("isolated", "")),
         nohz_full=cpus_of(cpu.get("nohz_full", "")),
-        offline=cpus_of(cpu.get("offline", "")),
         smt=cpu.get("smt/control", ""),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
         idle=_idle(cpu),
-        latency_us=whole(host.get("latency", ""), -1) if host.get("latency", "").strip() else None,
+        latency_us=_limit(host.get("latency", "")),
+        resume_us=_resume(cpu),
         page_kib=page_kib,
         mounted=_mounted(host.get("mounts", ""), page_kib),
         default_affinity=mask_cpus(irqs.get("default_smp_affinity", "")),
@@ -207,7 +214,10 @@ def parse_networking(text: str) -> dict[str, frozenset[str]]:
     for line in text.split("\n"):
         path, colon, words = line.partition(":")
         if colon:
-            found.setdefault(path, set()).update(word.strip("\"':;,").lower() for word in re.split(r"[\s=]+", words))
+            said = re.sub(r"\s#.*", "", words)
+            found.setdefault(path, set()).update(
+                word.strip("\"':;").lower() for word in re.split(r"[\s=,\[\]{}]+", said)
+            )
     return {path: frozenset(words - {""}) for path, words in found.items()}
 
 
@@ -245,6 +255,16 @@ def _idle(cpu: Mapping[str, str]) -> dict[int, tuple[Idle, ...]]:
     return {number: tuple(states) for number, states in found.items()}
 
 
+def _limit(text: str) -> int | None:
+    return limit if (limit := whole(text, -1)) >= 0 else None
+
+
+def _resume(cpu: Mapping[str, str]) -> dict[int, int]:
+    """What is asked of single CPUs, in µs: ``n/a`` is no sleep at all, 0 that nothing is asked (sysfs-devices-power)."""
+    read = by_cpu(cpu, "power/pm_qos_resume_latency_us")
+    return {number: max(0, whole(text, 0)) for number, text in read.items() if text != "0"}
+
+
 def _mounted(mounts: str, default_kib: int) -> tuple[int, ...]:
     """The page sizes of the hugetlbfs mounts; one that names none has the default."""
     found = set()
@@ -264,12 +284,15 @@ def _irqs(read: Mapping[str, str], name: str) -> dict[int, tuple[int, ...]]:
 
 
 def _irqbalance(text: str) -> Irqbalance | None:
+    """It takes the older mask before the list, and an empty one for none (setup_banned_cpus in its cputree.c)."""
+    said = pairs(text, "=")
     pid = re.search(r"^pid:([0-9]{1,9})$", text, re.MULTILINE)
     if not pid:
         return None
-    banned = re.search(r"^IRQBALANCE_BANNED_CPU(?:LIST|S)=(.*)$", text, re.MULTILINE)
+    told = next((f"{key}={said[key]}" for key in BANNED if said.get(key)), "")
+    kept = next((key for key in BANNED if said.get(f"default:{key}")), "")
     unreadable = re.search(r"^unreadable$", text, re.MULTILINE)
-    return Irqbalance(int(pid[1]), None if unreadable else banned[0] if banned else "")
+    return Irqbalance(int(pid[1]), None if unreadable else told, kept)
 
 
 def _overrides(text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ouchi.doctor.cmdline import key_of, kib_of, value_of
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY_RESTART, UP
 from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, unknown, wrong
@@ -10,8 +11,6 @@ from ouchi.facts import Facts, HugepagePool
 from ouchi.plan import HugepageNeed
 from ouchi.steps.hugepages import RUN_TIME_KIB, counter
 from ouchi.wanted import Wanted
-
-SIZES = {"2M": 2048, "1G": 1024 * 1024}
 
 NO_BUFFERS = (
     "OVS-DPDK's packet buffers and the guests' memory are hugepages: with too few, OVS takes half as many buffers "
@@ -76,19 +75,19 @@ def mounts(live: Live, wanted: Wanted) -> Answer | None:
 
 def default_size(live: Live, wanted: Wanted) -> Answer | None:
     """The size that programs get which ask for none."""
-    planned = [word.partition("=")[2] for word in wanted.plan.kernel_args if word.startswith("default_hugepagesz=")]
-    if not planned or planned[0] not in SIZES:
+    planned = kib_of(value_of(wanted.plan.kernel_args, "default_hugepagesz") or "")
+    if not planned:
         return None
     if not live.page_kib:
         return unknown("/proc/meminfo has no Hugepagesize")
-    if live.page_kib == SIZES[planned[0]]:
+    if live.page_kib == planned:
         return holds(size_text(live.page_kib))
     return wrong(
         warning(
             "hugepages have another default size than planned",
             where="/proc/meminfo",
             found=size_text(live.page_kib),
-            expected=size_text(SIZES[planned[0]]),
+            expected=size_text(planned),
             remedy=APPLY_RESTART,
             why="a program that asks for pages without saying which takes the wrong ones, and finds none",
         )
@@ -114,23 +113,16 @@ def asked_pages(facts: Facts, size_kib: int) -> int | None:
     ``hugepages=`` is for the size that the ``hugepagesz=`` before it names, else for the default one (``0:512,1:512``
     node by node; Documentation/admin-guide/kernel-parameters.txt).
     """
-    size = next(
-        (SIZES[value] for word in facts.boot.parameters if (value := _value(word, "default_hugepagesz")) in SIZES),
-        RUN_TIME_KIB,
-    )
+    size = kib_of(value_of(facts.boot.parameters, "default_hugepagesz") or "") or RUN_TIME_KIB
     count: int | None = None
     for word in facts.boot.parameters:
-        if (value := _value(word, "hugepagesz")) is not None:
-            size = SIZES.get(value, 0)
-        elif (value := _value(word, "hugepages")) is not None and size == size_kib:
+        value = word.partition("=")[2]
+        if key_of(word) == "hugepagesz":
+            size = kib_of(value)
+        elif key_of(word) == "hugepages" and size == size_kib:
             numbers = [part.rpartition(":")[2] for part in value.split(",")]
             count = sum(int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 9)
     return count
-
-
-def _value(word: str, key: str) -> str | None:
-    name, equals, value = word.partition("=")
-    return value if equals and name == key else None
 
 
 def _pool(facts: Facts, need: HugepageNeed) -> HugepagePool | None:

@@ -100,7 +100,8 @@ def groups(live: Live, wanted: Wanted) -> Answer | None:
                         where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
                         found=", ".join(f"{mate} with the driver {driver}" for mate, driver in mates.items()),
                         expected="every function of the group with vfio-pci or no driver",
-                        remedy="driverctl set-override ADDRESS vfio-pci for each of them, or another slot",
+                        # A disk's controller may be among them: what may be taken is apply's to say.
+                        remedy=f"{APPLY}, which takes idle cards along and refuses the rest; or the card in another slot",
                         why=GROUP,
                     )
                 )
@@ -276,9 +277,11 @@ def _otherwise(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
     wish = _wish(wanted, plan)
     found = []
     for number, vf in enumerate(live.vfs.get(plan.name, ())[: plan.vfs]):
-        said = {"trust": bool(vf.get("trust")), "spoof check": bool(vf.get("spoofchk"))}
-        asked = {"trust": wish.trust, "spoof check": wish.spoof_check}
-        differing = [f"{key} {'on' if said[key] else 'off'}" for key in said if said[key] != asked[key]]
+        asked = {"trust": ("trust", wish.trust), "spoofchk": ("spoof check", wish.spoof_check)}
+        # A driver that knows nothing of a setting does not tell of it.
+        differing = [
+            f"{name} {'on' if vf[key] else 'off'}" for key, (name, on) in asked.items() if key in vf and vf[key] != on
+        ]
         if wish.vlan and (vlan := vlan_of(vf)) != wish.vlan:
             differing.append(f"VLAN {vlan or 'none'}")
         if differing:

@@ -264,14 +264,14 @@ def _number(text: str) -> int:
 
 
 def _setting(switch: Switch, key: str, planned: str) -> Trouble:
-    mends = key in AT_RUN_TIME
-    remedy = configuring(switch) if mends else f"{configuring(switch)}, which restarts ovs-vswitchd"
+    # The distribution's database keeps what is set in it for good: that is for apply, which notes what was there.
+    mends = key in AT_RUN_TIME and switch.whose == OURS
     finding = error(
         f"Open vSwitch has another {key} than the plan",
         where=f"ovs-vsctl get Open_vSwitch . other_config:{key}",
         found=switch.other_config.get(key, "not set"),
         expected=planned,
-        remedy=fix_then(remedy) if mends else remedy,
+        remedy=fix_then(UP) if mends else f"{configuring(switch)}, which restarts ovs-vswitchd",
         why=SETTINGS.get(key, "the plan's memory and CPUs were counted with it"),
     )
     socket = f"--db=unix:{switch.run}/db.sock"

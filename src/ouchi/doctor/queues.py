@@ -11,7 +11,7 @@ from ouchi.doctor.remedies import LOGS, UP, configuring, control, fix_then, vsct
 from ouchi.doctor.switch import OURS, Pool, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, named, wrong
 from ouchi.errors import error, info, warning
-from ouchi.plan.mempools import port_mbufs, shared_mbufs
+from ouchi.plan.mempools import FEWEST_MBUFS, MTU, SHARED_MBUFS, port_mbufs
 from ouchi.plan.values import counted
 from ouchi.wanted import Wanted
 
@@ -36,8 +36,12 @@ HALVED = (
 def polled(live: Live, _wanted: Wanted) -> Answer | None:
     """A polling thread for every queue."""
     switch = live.switch
-    seen = {queue.port for queue in switch.queues}
-    unpolled = [port.name for port in switch.ports if port.polled and port.name not in seen]
+    seen = {(queue.port, queue.number) for queue in switch.queues}
+    unpolled = [
+        port.name if missing == list(range(port.rxqs)) else f"{port.name} (queue {', '.join(map(str, missing))})"
+        for port in switch.ports
+        if port.polled and (missing := [number for number in range(port.rxqs) if (port.name, number) not in seen])
+    ]
     if not unpolled:
         return holds(counted(len(switch.queues), "queue"))
     isolated = [poller.cpu for poller in switch.pollers if poller.isolated]
@@ -115,7 +119,7 @@ def balanced(live: Live, _wanted: Wanted) -> Answer | None:
         where=SHOW,
         found=seen,
         expected=f"less than {BUSY} % each",
-        remedy=fix_then("other_config:pmd-auto-lb=true")
+        remedy=fix_then(f"{vsctl(switch)} set Open_vSwitch . other_config:pmd-auto-lb=true")
         if movable
         else "cpus.pmd_cores in your site file, or more queues",
         why="a polling thread that is full takes packets later than they come: the cards' rings overflow",
@@ -159,7 +163,8 @@ def buffers(live: Live, wanted: Wanted) -> Answer | None:
     own = live.switch.other_config.get("per-port-memory") == "true"
     troubles = []
     for pool in pools:
-        expected = port_mbufs(1, len(wanted.plan.pools.pmd)) if own else shared_mbufs(pool.mtu or 1500)
+        shared = SHARED_MBUFS if not pool.mtu or pool.mtu >= MTU else FEWEST_MBUFS  # as dpdk_mp_create compares it
+        expected = port_mbufs(1, len(wanted.plan.pools.pmd)) if own else shared
         # Halving is what OVS does; a pool that is a little smaller has other reasons, such as fewer descriptors.
         if pool.size <= (expected + 1) // 2:
             troubles.append(_halved(live.switch, pool, expected))

@@ -68,6 +68,11 @@ class Port:
         """True for a port that was made and whose queues polling threads poll."""
         return self.kind in POLLED and not self.error
 
+    @property
+    def rxqs(self) -> int:
+        """How many queues it has at least: a card as many as ovs-vswitchd says of it; a guest may have any number."""
+        return max(1, whole(self.status.get("n_rxq", ""), 1)) if self.kind == "dpdk" else 1
+
 
 @dataclass(frozen=True, slots=True)
 class Switch:

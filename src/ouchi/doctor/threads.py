@@ -16,6 +16,11 @@ from ouchi.wanted import Wanted
 
 TASKS = "/proc/*/task/*/status"
 
+IDLE = ("TC ", "kvm-nx-lpage-re")
+"""Threads in a QEMU that do not matter: its thread contexts only give their affinity to those that touch the memory at
+the start; and KVM's own (a part of the process since Linux 6.13), which looks for pages once a minute, is where the vCPU
+is that began it, and nothing of libvirt's moves it."""
+
 ELSEWHERE = (
     "a polling thread away from its CPU shares another one: it stands still for milliseconds while the other thread "
     "there runs, and its queue overflows"
@@ -121,8 +126,7 @@ def emulators(live: Live, wanted: Wanted) -> Answer | None:
     astray = [
         thread
         for thread in live.threads
-        # QEMU's thread contexts only give their affinity to the threads that touch the memory at the start.
-        if thread.pid in guests and not thread.vcpu and not thread.name.startswith("TC ") and set(thread.cpus) - shared
+        if thread.pid in guests and not thread.vcpu and not thread.name.startswith(IDLE) and set(thread.cpus) - shared
     ]
     if not astray:
         return holds(f"within {format_cpus(shared)}")

@@ -7,6 +7,8 @@ import re
 from ouchi.doctor import known
 from ouchi.doctor.known import Version
 from ouchi.doctor.live import MACHINE, SWITCH, Live
+from ouchi.doctor.remedies import UP
+from ouchi.doctor.switch import OURS
 from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, unknown, wrong
 from ouchi.errors import error, info, warning
 from ouchi.plan.nics import OVS, SRIOV
@@ -22,7 +24,7 @@ def dpdk(live: Live, wanted: Wanted) -> Answer | None:
     version = numbers(said)
     if not version:
         return None
-    if len(version) < len(known.VHOST_CHECKSUM.ranges[0].until):
+    if version in {one.branch for one in known.VHOST_CHECKSUM.ranges}:
         return unknown(f"of DPDK {said} the last number is not known: Open vSwitch says it when it runs")
     troubles = []
     if mended := known.VHOST_CHECKSUM.in_release(version):
@@ -33,7 +35,9 @@ def dpdk(live: Live, wanted: Wanted) -> Answer | None:
                     where="ovs-vsctl get Open_vSwitch . dpdk_version",
                     found=said,
                     expected=f"{_text(mended)} or later ({known.VHOST_CHECKSUM.source})",
-                    remedy="apt-get install --only-upgrade openvswitch-switch-dpdk dpdk, then: ouchi up",
+                    # vhost is a package of its own, named by its ABI, and the others ask of it no more than the branch.
+                    remedy=f"apt-get update; apt-get install --only-upgrade librte-vhost{version[0] + 1}, then: "
+                    + (UP if live.switch.whose == OURS else "systemctl restart openvswitch-switch"),
                     why=known.VHOST_CHECKSUM.why,
                 )
             )

@@ -40,7 +40,8 @@ def names_in(reader: Reader, folder: str) -> list[str]:
 
 def whole(text: str, default: int) -> int:
     """A decimal number, or the default when it is none."""
-    return int(text) if _WHOLE.fullmatch(text.strip()) else default
+    text = text.strip()
+    return int(text) if _WHOLE.fullmatch(text) else default
 
 
 def cpus_of(text: str) -> tuple[int, ...]:

@@ -54,12 +54,15 @@ class Kept:
 
 
 def read_kept(machine: Machine, places: Places) -> Kept | None:
-    """What the keeper said last; None when it has said nothing."""
+    """What the keeper said last; None when it has said nothing that can be read."""
     if not machine.exists(places.status):
         return None
-    told = json.loads(machine.read(places.status))
-    findings = tuple(Finding(**{**one, "severity": Severity(one["severity"])}) for one in told["findings"])
-    return Kept(Phase(told["phase"]), told["text"], tuple(told["faults"]), findings)
+    try:
+        told = json.loads(machine.read(places.status))
+        findings = tuple(Finding(**{**one, "severity": Severity(one["severity"])}) for one in told["findings"])
+        return Kept(Phase(told["phase"]), told["text"], tuple(told["faults"]), findings)
+    except (ValueError, KeyError, TypeError):  # damaged, or of another ouchi
+        return None
 
 
 class Keeper:
@@ -75,6 +78,7 @@ class Keeper:
         """Start the rig and keep it until it is switched off. Raises :class:`~ouchi.errors.OuchiError`."""
         with self._rig as rig:
             try:
+                self._tell(Phase.STARTING)
                 self._start(how)
                 self._tell(Phase.UP)
                 while (reason := self._end()) == RESET:
@@ -123,14 +127,17 @@ def main() -> int:
     cache, folder, how = sys.argv[1:]
     machine, where = LocalMachine(), Places(PurePath(cache), PurePath(folder))
     signal.signal(signal.SIGTERM, _stop)
-    parts = read_parts(machine, where.cache)
-    if parts is None:
-        raise Failed(error("nothing has been prepared", where=str(where.cache), remedy="ouchi rig up"))
     try:
+        parts = read_parts(machine, where.cache)
+        if parts is None:
+            raise Failed(error("nothing has been prepared", where=str(where.cache), remedy="ouchi rig up"))
         Keeper(machine, parts, where).keep(how)
     except OuchiError as failure:
         click.echo(failure)
         return failure.status
+    except OSError as reason:
+        click.echo(error("the rig cannot be kept", where=str(reason.filename or where.folder), found=str(reason)))
+        return Failed.status
     return 0
 
 

@@ -35,14 +35,16 @@ class Parts:
 
 
 def read_parts(machine: Machine, folder: PurePath) -> Parts | None:
-    """What the rig in ``folder`` is made of; None when there is none."""
+    """What the rig in ``folder`` is made of; None when there is none, or nothing that can be read."""
     if not machine.exists(folder / PARTS):
         return None
-    members = json.loads(machine.read(folder / PARTS))
-    (tools, tools_key), (image, image_key) = members["tools"], members["image"]
-    return Parts(
-        Tools(PurePath(tools), tools_key), Image(PurePath(image), image_key), members["kvm"], PurePath(members["base"])
-    )
+    try:
+        members = json.loads(machine.read(folder / PARTS))
+        (tools, tools_key), (image, image_key) = members["tools"], members["image"]
+        kvm, base = members["kvm"], PurePath(members["base"])
+    except (ValueError, KeyError, TypeError):  # damaged, or of another ouchi
+        return None
+    return Parts(Tools(PurePath(tools), tools_key), Image(PurePath(image), image_key), kvm, base)
 
 
 def require_same(machine: Machine, parts: Parts, folder: PurePath) -> None:

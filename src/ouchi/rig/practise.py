@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 
-from ouchi.errors import Failed, Unhealthy, error
+from ouchi.errors import Failed, Finding, Unhealthy, error
 from ouchi.events import Say
 from ouchi.machine import processes
 from ouchi.machine.background import Background
@@ -24,9 +25,23 @@ ASKED = "host-qmp-quit"
 """What QEMU calls an end that it was asked for: here, after its state was saved."""
 
 
+class Away(StrEnum):
+    """What became of a rig that was to be put away, in words."""
+
+    NOTHING = "nothing to do: the rig is not up"
+    SAVED = "the rig is put away; it goes on with: ouchi rig up"
+    CUT = "the rig was not up and was cut off; it boots from its disk with: ouchi rig up"
+
+
 def is_kept(places: Places) -> bool:
     """True while a keeper or a rig of it is there."""
     return bool(processes.marked(places.mark))
+
+
+def is_running(machine: LocalMachine, places: Places) -> bool:
+    """True while the rig is up or on its way; one that has just ended, or failed, may still have its keeper."""
+    kept = read_kept(machine, places)
+    return is_kept(places) and (kept is None or kept.phase in (Phase.STARTING, Phase.UP))
 
 
 def go_on(machine: LocalMachine, places: Places) -> str:
@@ -65,7 +80,7 @@ def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background
         if kept and kept.phase is Phase.UP:
             return kept
         if (keeper.status() is not None) if keeper else not is_kept(places):
-            said = keeper.said() if keeper else ""
+            said = (keeper.said() if keeper else "") or "it could say nothing; is the disk full?"
             raise Failed(error("the rig's keeper ended", where=str(places.log), found=said, remedy="ouchi rig up"))
         if kept and kept.text != told:
             told = kept.text
@@ -79,7 +94,11 @@ def save(machine: LocalMachine, places: Places, name: str) -> None:
     """Save the running rig's state. Raises :class:`~ouchi.errors.Unhealthy` when it does not run."""
     states.require_name(name)
     require_up(machine, places)
-    with Monitor(Files(places.folder).door) as door:
+    try:
+        door = Monitor(Files(places.folder).door)
+    except OSError as reason:
+        raise Unhealthy(_silent(places, reason)) from None
+    with door:
         states.save_state(door, name)
 
 
@@ -89,23 +108,29 @@ def saved(machine: LocalMachine, places: Places) -> list[states.State]:
     return states.states(machine, parts.tools, Files(places.folder).disk) if parts else []
 
 
-def put_away(machine: LocalMachine, places: Places) -> bool:
-    """End the rig; what it was doing is saved when it was up. False when it did not run."""
+def put_away(machine: LocalMachine, places: Places) -> Away:
+    """End the rig; what it was doing is saved when it was up."""
     if not is_kept(places):
-        return False
+        return Away.NOTHING
     kept = read_kept(machine, places)
-    if kept and kept.phase is Phase.UP:
-        with Monitor(Files(places.folder).door) as door:
-            states.save_state(door, states.LEFT)
-            door.ask("quit")
+    if kept is None or kept.phase is not Phase.UP:
+        end(places)
+        return Away.CUT
+    try:
+        door = Monitor(Files(places.folder).door)
+    except OSError:  # it resets itself or is switched off just now
+        end(places)
+        return Away.CUT
+    with door:
+        states.save_state(door, states.LEFT)
+        door.ask("quit")
 
-        def gone() -> None:
-            if is_kept(places):
-                raise NotYet("its keeper is there")
+    def gone() -> None:
+        if is_kept(places):
+            raise NotYet("its keeper is there")
 
-        wait_for("the rig's end", gone, seconds=END_SECONDS)
-    end(places)
-    return True
+    wait_for("the rig's end", gone, seconds=END_SECONDS)
+    return Away.SAVED
 
 
 def end(places: Places) -> None:
@@ -130,3 +155,13 @@ def require_up(machine: LocalMachine, places: Places) -> Kept:
     else:
         found = f"{kept.phase}: {kept.text}" if kept.text else str(kept.phase)
     raise Unhealthy(error("the rig is not up", where=str(places.folder), found=found, remedy="ouchi rig up"))
+
+
+def _silent(places: Places, reason: OSError) -> Finding:
+    return error(
+        "the rig does not answer",
+        where=str(Files(places.folder).door),
+        found=str(reason),
+        expected="its QEMU; it may be resetting itself just now",
+        remedy="ouchi rig up, which waits for it, then the same again",
+    )

@@ -89,9 +89,14 @@ class Rig:
     def up(self) -> None:
         """Start from a new disk in the base state, all earlier changes and states forgotten: seconds."""
         self._forget()
-        self._machine.run(
-            ("cp", "--reflink=auto", "--sparse=always", str(self._parts.base), str(self._files.disk)), timeout=300
-        )
+        copy = self._files.folder / "copy.qcow2"  # half a disk, where there is no room for a whole one, is none
+        try:
+            self._machine.run(
+                ("cp", "--reflink=auto", "--sparse=always", str(self._parts.base), str(copy)), timeout=300
+            )
+            self._machine.run(("mv", "-T", str(copy), str(self._files.disk)))
+        finally:
+            self._machine.remove(copy)
         self._load(states.BASE)
 
     def make_base(self) -> None:

@@ -50,7 +50,14 @@ def save_state(monitor: Monitor, name: str) -> None:
     Raises :class:`~ouchi.errors.Failed` with QEMU's reason.
     """
     if said := monitor.command(f"savevm {name}", within=300):
-        raise Failed(error(f"the rig's state could not be saved as {name}", found=said, remedy="ouchi rig up --cold"))
+        raise Failed(
+            error(
+                f"the rig's state could not be saved as {name}",
+                found=said,
+                expected="0.4 GB of room on its disk's file system",
+                remedy="make room, then the same again; or without its memory: ouchi rig up --cold",
+            )
+        )
 
 
 def states(machine: Machine, tools: Tools, disk: PurePath) -> list[State]:

@@ -1,0 +1,107 @@
+"""Nobody is locked out: what the guard does, what a yes is worth, and the look for the address after a restart."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ouchi import undo
+from ouchi.apply import engine, guard, reboot
+from ouchi.apply.refusals import refusals
+from ouchi.changes import path
+from ouchi.errors import BadInput, Failed
+from ouchi.events import Timeline
+from ouchi.instance import Instance
+from ouchi.journal import Journal
+from ouchi.machine import Result
+from ouchi.machine.local import LocalMachine
+from tests.unit.test_apply import AROUND, ryzen
+
+
+@pytest.mark.parametrize(("has", "did"), [("192.0.2.20/24", ""), ("192.0.2.21/24", "put back\nreboot\n")])
+def test_the_machine_looks_for_its_address_once(
+    has: str, did: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later start without a network puts nothing back, and one that stays away restarts nothing for ever."""
+    monkeypatch.setattr(reboot, "CARRIER_SECONDS", 1)
+    folder, said = tmp_path / "host", tmp_path / "said"
+    programs = {
+        "ip": f"echo '2: enp6s0    inet {has} brd 192.0.2.255 scope global enp6s0'",
+        "sleep": ":",
+        "systemctl": f"echo reboot >>{said}",
+    }
+    for name, text in programs.items():
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    folder.mkdir()
+    (folder / "rescue.sh").write_text(f"echo put back >{said}\n")
+    script = folder / "watch.sh"
+    script.write_text(path.text_of(reboot._watching(str(folder), ryzen().facts)[0].state))
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    subprocess.run(["sh", script], env=environment, stdout=subprocess.DEVNULL, check=True)
+    assert (said.read_text() if said.exists() else "") == did
+    assert not script.exists()
+
+
+class Guarded(LocalMachine):
+    """A machine on which the guard is at work, or not."""
+
+    def __init__(self, at_work: bool) -> None:
+        super().__init__()
+        self.at_work = at_work
+
+    def run(self, argv: Sequence[str], **_more: Any) -> Result:
+        return Result(tuple(argv), 0 if argv[1] != "is-active" or self.at_work else 3, "", "")
+
+
+@pytest.mark.parametrize(("at_work", "mark"), [(True, False), (False, True)])
+def test_a_yes_that_comes_too_late_is_none(at_work: bool, mark: bool, tmp_path: Path) -> None:
+    """The guard has begun to put everything back, or has ended."""
+    if mark:
+        (tmp_path / "rescued").write_text("now\n")
+    facts = ryzen().facts
+    with pytest.raises(Failed, match="nobody has said in time") as caught:
+        guard.confirm(Guarded(at_work), str(tmp_path), facts, lambda: facts, lambda _question: True)
+    assert caught.value.findings[0].found == "everything is put back"
+
+
+def test_a_yes_in_time(tmp_path: Path) -> None:
+    facts = ryzen().facts
+    guard.confirm(Guarded(at_work=False), str(tmp_path), facts, lambda: facts, lambda _question: True)
+
+
+def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None:
+    assert [one.claim for one in refusals(ryzen(), replace(AROUND, active=frozenset({"ouchi-guard.service"})))] == [
+        "everything is being put back as it was before"
+    ]
+    with pytest.raises(BadInput, match="everything is being put back"):
+        undo.prepare(Guarded(at_work=True), Instance("test", host=str(tmp_path)))
+
+
+def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None:
+    """Undo leaves one file that somebody else has changed since, and all the rest is as before."""
+
+    class WithoutSystemd(LocalMachine):
+        def run(self, argv: Sequence[str], **more: Any) -> Result:
+            return Result(tuple(argv), 3, "", "") if argv[0] == "systemctl" else super().run(argv, **more)
+
+    machine, instance = WithoutSystemd(), Instance("test", run=f"{tmp_path}/run", host=f"{tmp_path}/host")
+    machine.make_folder(instance.host)
+    files = {name: tmp_path / name for name in ("ours", "theirs")}
+    changes = [path.link(str(file), "nowhere") for file in files.values()]
+    journal = Journal(machine, instance.host)
+    engine.note(journal, {"step": changes}, engine.look(machine, [(one.kind, one.key) for one in changes]))
+    engine.make(machine, journal, changes)
+    files["theirs"].unlink()
+    files["theirs"].write_text("another")
+    _, left = undo.carry_out(undo.prepare(machine, instance), Timeline())
+    assert [finding.where for finding in left] == [str(files["theirs"])]
+    script = (tmp_path / "host/rescue.sh").read_text()
+    assert str(files["theirs"]) in script
+    assert str(files["ours"]) not in script
