@@ -65,6 +65,7 @@ def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tupl
     """Put everything back. Returns why the machine must be restarted, and what was left as others made it."""
     machine, journal = undoing.machine, undoing.journal
     guard.disarm(machine)
+    reboot.stop_watching(machine)
     packages.undo(machine, journal)
     journal.forget(reboot.ASKED, "asked")
     for step, group in itertools.groupby(undoing.ours, lambda record: record.step):

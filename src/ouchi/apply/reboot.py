@@ -106,11 +106,16 @@ def go_down(machine: Machine) -> None:
 
 
 def finish(machine: Machine, journal: Journal) -> None:
-    """Take away what was there for one restart only. Whoever is here has reached the machine: nothing waits for that."""
-    machine.run(("systemctl", "stop", WATCH), check=False)
+    """Take away what was there for one restart only."""
+    stop_watching(machine)
     units = [record for record in reversed(engine.records(journal)) if record.kind == engine.UNIT]
     if units:
         engine.take_back(machine, journal, units)
+
+
+def stop_watching(machine: Machine) -> None:
+    """Whoever is here has reached the machine: nothing need wait for its address, and put everything back without it."""
+    machine.run(("systemctl", "stop", WATCH), check=False)
 
 
 def wait_until_back(connect: Callable[[], SshMachine], boot_id: str, name: str) -> SshMachine:
