@@ -326,6 +326,13 @@ def test_services_that_the_host_has_are_configured() -> None:
     assert "governor" not in names
 
 
+@pytest.mark.parametrize("folder", ["", "/etc/tuned/profiles"])
+def test_tuned_finds_the_profile_and_reads_it_anew(folder: str) -> None:
+    around = replace(AROUND, active=frozenset({"tuned.service"}), tuned=folder)
+    change = changes(ryzen(), around)[f"{folder or '/etc/tuned'}/ouchi/tuned.conf"]
+    assert change.then == ("tuned",)
+
+
 def test_why_a_restart_is_needed() -> None:
     host = ryzen(parameters=("quiet",))
     kernel, services = reboot.reasons(host, AROUND)

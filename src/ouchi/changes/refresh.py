@@ -44,6 +44,8 @@ REFRESHES: Mapping[str, tuple[str, float]] = MappingProxyType(
         "systemd": ("systemctl daemon-reload", 60),
         "modules": ("systemctl restart systemd-modules-load.service", 60),
         "irqbalance": ("systemctl try-restart irqbalance.service", 60),
+        # It reads a profile that is active already, such as a former plan's, only when it starts.
+        "tuned": ("systemctl try-restart tuned.service", 120),
         "networkd": ("if systemctl -q is-active systemd-networkd.service; then networkctl reload; fi", 60),
         "network manager": ("if systemctl -q is-active NetworkManager.service; then nmcli general reload; fi", 60),
         # The journal says that it was run: after a power cut the disk must say so too.
