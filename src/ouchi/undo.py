@@ -97,7 +97,7 @@ def left(record: Record, now: State) -> Finding:
 
 def _reasons(machine: Machine, journal: Journal) -> tuple[str, ...]:
     running = set(parse_parameters(machine.read("/proc/cmdline")))
-    words = [word for record in journal.records(boot.WORDS).values() for word in record["words"] if word in running]
+    words = [word for word in boot.added_words(journal) if word in running]
     return (f"the kernel was started with {' '.join(words)}",) if words else ()
 
 

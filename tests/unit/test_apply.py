@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 from ouchi.apply import boot, cards, reboot
 from ouchi.apply.refusals import refusals
 from ouchi.apply.steps import host_steps
-from ouchi.apply.surroundings import Surroundings, parse
+from ouchi.apply.surroundings import Surroundings, parse, script
 from ouchi.changes import Change, path
 from ouchi.render.host import Host
 from tests.plans import wanted_of
@@ -23,6 +27,7 @@ AROUND = Surroundings(
     loader="grub",
     own_words=("quiet", "splash"),
     kernel_cmdline="",
+    entries={},
     read_only=(),
     allowed=frozenset(range(12)),
     services=frozenset(range(12)),
@@ -30,6 +35,7 @@ AROUND = Surroundings(
     active=frozenset(),
     users={},
     programs=frozenset({"driverctl"}),
+    tuned="",
     groups={},
     governors=frozenset(),
     naming={},
@@ -89,20 +95,153 @@ def test_words_that_contradict_the_plan_are_refused(word: str, planned: str) -> 
     assert finding.expected.startswith(planned)
 
 
-def test_systemd_boot_gets_the_line_with_ours_at_its_end() -> None:
-    around = replace(AROUND, loader="systemd-boot", own_words=(), kernel_cmdline="root=UUID=1 rw quiet\n")
-    change = changes(ryzen(), around)[boot.ENTRY]
-    assert path.text_of(change.state) == f"root=UUID=1 rw quiet {' '.join(ryzen().plan.kernel_args)}\n"
-    assert change.then == ("kernel entries",)
+def systemd_boot(
+    line: str, running: str = "", added: Sequence[str] = (), entries: dict[str, str] | None = None
+) -> Surroundings:
+    """A host of systemd-boot with this file, running kernel, words of ours and entries."""
+    around = replace(AROUND, loader="systemd-boot", own_words=(), kernel_cmdline=line, entries=entries or {})
+    return boot.told_apart(around, running.split(), added)
+
+
+PLANNED = ryzen().plan.kernel_args
+
+
+def line_of(around: Surroundings) -> str:
+    return texts(ryzen(), around)[boot.ENTRY].removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "running", "expected"),
+    [
+        ("root=UUID=1 rw quiet\n", "", "root=UUID=1 rw quiet"),
+        ("root=UUID=1 rw\n# quiet=no, said somebody\n  quiet\n", "", "root=UUID=1 rw quiet"),
+        ("", "BOOT_IMAGE=/vmlinuz initrd=\\i root=/dev/x ro systemd.machine_id=1", "root=/dev/x ro systemd.machine_id=1"),
+    ],
+)  # fmt: skip
+def test_systemd_boot_gets_the_line_with_ours_at_its_end(file: str, running: str, expected: str) -> None:
+    around = systemd_boot(file, running)
+    assert line_of(around) == f"{expected} {' '.join(PLANNED)}"
+    assert changes(ryzen(), around)[boot.ENTRY].then == ("kernel entries",)
+    assert boot.own_line(around) == f"{expected}\n"
     # Made once, it stays as it is.
-    again = replace(around, kernel_cmdline=path.text_of(change.state))
-    assert changes(ryzen(), again)[boot.ENTRY] == change
+    assert line_of(systemd_boot(line_of(around), added=PLANNED)) == line_of(around)
 
 
-def test_without_the_file_systemd_boots_line_is_the_running_kernels() -> None:
-    around = replace(AROUND, loader="systemd-boot", own_words=())
-    host = ryzen(parameters=("BOOT_IMAGE=/vmlinuz", "initrd=/i", "root=/dev/x", "ro"))
-    assert path.text_of(changes(host, around)[boot.ENTRY].state).startswith("root=/dev/x ro default_hugepagesz=")
+def test_words_of_a_former_plan_leave_systemd_boots_line() -> None:
+    former = ("hugepagesz=2M", "hugepages=8", "isolcpus=2-3", "nohz_full=2-3")
+    around = systemd_boot(f"root=/dev/x {' '.join(former)} later=1\n", added=(*former, *PLANNED))
+    assert line_of(around) == f"root=/dev/x later=1 {' '.join(PLANNED)}"
+    assert claims(ryzen(), around) == []
+
+
+def test_the_users_words_are_not_repeated_in_systemd_boots_line() -> None:
+    around = systemd_boot("root=/dev/x iommu=pt quiet\n")
+    assert line_of(around).split().count("iommu=pt") == 1
+    assert line_of(around).startswith("root=/dev/x iommu=pt quiet ")
+    told = systemd_boot(f"root=/dev/x {' '.join(PLANNED)}\n")
+    assert "kernel" not in [step.name for step in host_steps(ryzen(), told)]
+
+
+@pytest.mark.parametrize(
+    ("file", "running", "where"),
+    [("root=/dev/x isolcpus=3\n", "", boot.ENTRY), ("", "root=/dev/x isolcpus=3", "/proc/cmdline")],
+)
+def test_words_that_contradict_the_plan_are_refused_with_systemd_boot(file: str, running: str, where: str) -> None:
+    [finding] = refusals(ryzen(), systemd_boot(file, running))
+    assert (finding.claim, finding.where, finding.found) == (
+        "your kernel command line contradicts the plan", where, "isolcpus=3",
+    )  # fmt: skip
+    # Those of our own are not the user's.
+    assert refusals(ryzen(), systemd_boot(file, running, added=("isolcpus=3",))) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "claim"),
+    [
+        ("root=/dev/x quiet", True, ""),
+        ("quiet root=/dev/x systemd.machine_id=1", True, ""),
+        ("root=/dev/x quiet mine=1", True, "kernel-install would change more than the plan asks for"),
+        ("root=/dev/x", True, "kernel-install would change more than the plan asks for"),
+        ("root=/dev/x quiet isolcpus=2", False, ""),
+        (None, True, "systemd-boot has no entry for a kernel of this system"),
+        (None, False, "systemd-boot has no entry for a kernel of this system"),
+    ],
+)
+def test_entries_that_kernel_install_would_not_write_so(options: str | None, first: bool, claim: str) -> None:
+    entries = {} if options is None else {"/boot/loader/entries/id-6.12.conf": options}
+    found = boot.entries_in_the_way(systemd_boot("root=/dev/x quiet\n", entries=entries), first=first)
+    assert [finding.claim for finding in found] == ([claim] if claim else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "there"),
+    [
+        ("a=1 b=2", "root=x a=1 b=2", True),
+        ("a=1 b=2", "root=x a=1", False),
+        ("a=1 b=2", "root=x a=1 b=2 a=1", False),
+        ("hugepagesz=1G hugepages=8 hugepagesz=2M hugepages=8", "hugepagesz=1G hugepages=8 hugepagesz=2M hugepages=8", True),
+    ],
+)  # fmt: skip
+def test_what_an_entry_must_hold(words: str, options: str, there: bool) -> None:
+    assert boot.not_in_entries(words.split(), {"/entry": options}) == ({} if there else {"/entry": options})
+
+
+def utf16(text: str) -> bytes:
+    """As the firmware's variables have it, after their attributes."""
+    return b"\x06\0\0\0" + f"{text}\0".encode("utf-16-le")
+
+
+BOTH = ("update-grub", "kernel-install")
+GRUB = {"etc/default/grub": b'GRUB_CMDLINE_LINUX="mine=1"\nGRUB_CMDLINE_LINUX_DEFAULT=quiet\n'}
+ENTRIES = {
+    "boot/efi/loader/entries/id-6.12.conf": b"title x\noptions    root=/dev/x quiet\nlinux /x\n",
+    "boot/efi/loader/entries/other-5.conf": b"options theirs\n",
+    "lib/modules/6.12/modules.dep": b"",
+    "etc/kernel/cmdline": b"root=/dev/x\n  quiet",
+}
+STARTED = "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+
+
+@pytest.mark.parametrize(
+    ("files", "programs", "loader"),
+    [
+        (GRUB, BOTH, "grub"),
+        (GRUB, (), ""),
+        (ENTRIES, BOTH, "systemd-boot"),
+        (ENTRIES, (), ""),
+        (GRUB | ENTRIES, BOTH, "grub"),
+        (GRUB | ENTRIES | {STARTED: utf16("systemd-boot 257.13-1~deb13u1")}, BOTH, "systemd-boot"),
+        (GRUB | ENTRIES | {STARTED: utf16("systemd-boot 257")}, ("update-grub",), ""),
+        (GRUB | ENTRIES | {STARTED: utf16("GRUB 2.12-9")}, BOTH, "grub"),
+        (ENTRIES | {STARTED: utf16("GRUB 2.12-9")}, BOTH, ""),
+        (GRUB | {STARTED: utf16("systemd-boot 257")}, BOTH, "systemd-boot"),
+        (GRUB | {STARTED: utf16("rEFInd 0.14")}, BOTH, "grub"),
+        (GRUB | {STARTED: b""}, BOTH, "grub"),
+        ({}, BOTH, ""),
+    ],
+)
+def test_which_loader_starts_the_machine(
+    files: dict[str, bytes], programs: Sequence[str], loader: str, tmp_path: Path
+) -> None:
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in programs:
+        (tools / name).symlink_to("/bin/true")
+    for name in ("sed", "tail", "tr"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    done = subprocess.run(
+        ["/bin/sh", "-c", script()], env={"PATH": str(tools), "OUCHI_ROOT": str(tmp_path)}, capture_output=True, check=True,
+    )  # fmt: skip
+    around = parse(done.stdout.decode())
+    assert around.loader == loader
+    assert around.own_words == (("mine=1", "quiet") if loader == "grub" else ())
+    there = loader == "systemd-boot" and "etc/kernel/cmdline" in files
+    assert around.kernel_cmdline == ("root=/dev/x\nquiet\n" if there else "")
+    options = {"/boot/efi/loader/entries/id-6.12.conf": "root=/dev/x quiet "}
+    assert around.entries == (options if there else {})
 
 
 def test_a_host_without_a_boot_loader_that_we_know() -> None:
@@ -185,6 +324,13 @@ def test_services_that_the_host_has_are_configured() -> None:
     names = [step.name for step in host_steps(host, replace(around, active=around.active | {"tuned.service"}))]
     assert "tuned" in names
     assert "governor" not in names
+
+
+@pytest.mark.parametrize("folder", ["", "/etc/tuned/profiles"])
+def test_tuned_finds_the_profile_and_reads_it_anew(folder: str) -> None:
+    around = replace(AROUND, active=frozenset({"tuned.service"}), tuned=folder)
+    change = changes(ryzen(), around)[f"{folder or '/etc/tuned'}/ouchi/tuned.conf"]
+    assert change.then == ("tuned",)
 
 
 def test_why_a_restart_is_needed() -> None:

@@ -313,5 +313,23 @@ def test_a_driver_is_looked_up() -> None:
     assert driver.look(LocalMachine(), ["0000:ff:1f.7"]) == {"0000:ff:1f.7": {"saved": "", "driver": ""}}
 
 
-def test_tuned_without_tuned() -> None:
-    assert tuned.script("profile", None) == "tuned-adm off\n"
+@pytest.mark.parametrize(
+    ("told", "state", "script"),
+    [
+        ("", None, "tuned-adm off\n"),
+        ("No current active profile.\nProfile selection mode: manual\n", None, "tuned-adm off\n"),
+        (
+            "Current active profile: virtual-guest\nProfile selection mode: auto\n",
+            {"profile": "virtual-guest", "auto": True},
+            "tuned-adm auto_profile\n",
+        ),
+        (
+            "Current active profile: balanced mine\nProfile selection mode: manual\n",
+            {"profile": "balanced mine", "auto": False},
+            "tuned-adm profile balanced mine\n",
+        ),
+    ],
+)
+def test_what_tuned_says_of_its_profile(told: str, state: object, script: str) -> None:
+    assert tuned._state(told) == state
+    assert tuned.script("profile", state) == script

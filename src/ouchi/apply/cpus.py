@@ -10,7 +10,7 @@ from ouchi.render.files import Rendered, text_file
 from ouchi.render.host import Host
 from ouchi.render.irqbalance import irqbalance
 from ouchi.render.systemd import manager, modules
-from ouchi.render.tuned import PROFILE
+from ouchi.render.tuned import FOLDER, PROFILE
 from ouchi.render.tuned import tuned as profile
 
 GOVERNOR = "etc/tmpfiles.d/91-ouchi-governor.conf"
@@ -29,7 +29,8 @@ def cpu_steps(host: Host, around: Surroundings) -> tuple[Step, ...]:
         steps.append(Step("irqbalance", why, changes))
     if "tuned.service" in around.active:
         why = "tuned is active: its profile must know which CPUs are quiet"
-        changes = tuple(change for one in profile(host) for change in files(one))
+        folder = around.tuned.removeprefix("/") or FOLDER
+        changes = tuple(change for one in profile(host, folder) for change in files(one, "tuned"))
         steps.append(Step("tuned", why, (*changes, tuned.profile(PROFILE))))
     elif host.plan.name != Style.POWER.value and (cpus := sorted(set(host.quiet_cpus) & around.governors)):
         why = "a CPU that lowers its frequency while it waits is slow when packets come"

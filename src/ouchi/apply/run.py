@@ -13,7 +13,8 @@ from ouchi.apply.refusals import grub_edited, refusals
 from ouchi.apply.step import Step
 from ouchi.apply.steps import host_steps
 from ouchi.apply.surroundings import Surroundings, look_around
-from ouchi.changes import Change
+from ouchi.changes import Change, path
+from ouchi.changes.refresh import LINE
 from ouchi.errors import BadInput, Failed, error
 from ouchi.events import Kind, Timeline
 from ouchi.facts import Facts
@@ -64,8 +65,10 @@ def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool =
     check_names(wanted.plan)
     host = Host(wanted.site, wanted.facts, wanted.plan)
     used = (*host.dpdk_nics, *host.sriov_nics)
-    around = look_around(machine, [*(nic.name for nic in used), *(nic.address for nic in used)])
+    names = [*(nic.name for nic in used), *(nic.address for nic in used)]
     journal = Journal(machine, folder)
+    added = boot.added_words(journal)
+    around = boot.told_apart(look_around(machine, names), host.facts.boot.parameters, added)
     steps = host_steps(host, around, own_switch=own_switch)
     changes = [change for step in steps for change in step.changes]
     known = engine.records(journal)
@@ -75,6 +78,8 @@ def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool =
     findings = refusals(host, around)
     if any("grub" in change.then for change in due) and not any("grub" in record.then for record in known):
         findings += grub_edited(machine)
+    if any(boot.ENTRIES in change.then for change in due):
+        findings += boot.entries_in_the_way(around, first=not any(boot.ENTRIES in record.then for record in known))
     if findings:
         raise BadInput(findings)
     needs = ("driverctl",) if cards.to_bind(host) and "driverctl" not in around.programs else ()
@@ -130,8 +135,11 @@ def carry_out(
 def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     """The journal, the cards' names and the rescue script, before anything is touched."""
     machine, journal, host = prepared.machine, prepared.journal, prepared.host
+    _note_line(prepared, changes)
     engine.note(journal, changes, prepared.now)
-    journal.note_all([(boot.WORDS, "kernel", {"words": list(boot.ours(host, prepared.around))})])
+    # Those of a former plan stay: the kernel may run with them, and until it is written anew the line has them.
+    words = dict.fromkeys((*boot.added_words(journal), *boot.ours(host, prepared.around)))
+    journal.note_all([(boot.WORDS, "kernel", {"words": list(words)})])
     bound = {nic.address for nic in cards.to_bind(host)} | {*cards.companions(host, prepared.around)}
     told = {
         nic.address: {key: getattr(nic, key) for key in KEPT}
@@ -142,6 +150,21 @@ def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
         # A card without the kernel's driver has no name any more; the site goes on calling it by the one it had.
         machine.write(CARDS, json.dumps(told, indent=1) + "\n")
     rescue.write(machine, prepared.folder, engine.records(journal))
+
+
+def _note_line(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
+    """What undo needs to know of the line of systemd-boot, which is the user's as well."""
+    if not any(boot.ENTRIES in change.then for some in changes.values() for change in some):
+        return
+    now = prepared.now["path", boot.ENTRY]
+    known = [record for record in engine.records(prepared.journal) if record.key == boot.ENTRY]
+    if now is None and not known:
+        prepared.machine.write(LINE, boot.own_line(prepared.around))
+    for record in known:
+        if engine.foreign(record, now):
+            # Words that the user has written there since are to outlive undo.
+            fresh = path.file(boot.ENTRY, boot.own_line(prepared.around)).state
+            prepared.journal.amend(record.kind, record.key, {"before": now and {**now, "file": fresh["file"]}})
 
 
 def _give_back(prepared: Prepared) -> str:
@@ -157,6 +180,8 @@ def _make(prepared: Prepared, changes: Sequence[Change]) -> str:
     run = engine.refresh(prepared.machine, prepared.journal, {name for change in changes for name in change.then})
     if "grub" in run:
         _check_grub(prepared)
+    if boot.ENTRIES in run:
+        _check_entries(prepared)
     return ", ".join(dict.fromkeys(change.key for change in changes))
 
 
@@ -175,6 +200,20 @@ def _check_grub(prepared: Prepared) -> None:
                     remedy="look for files in /etc/default/grub.d after 90-ouchi.cfg that set GRUB_CMDLINE_LINUX anew",
                 )
             )
+
+
+def _check_entries(prepared: Prepared) -> None:
+    words = boot.ours(prepared.host, prepared.around)
+    for place, options in boot.not_in_entries(words, look_around(prepared.machine, ()).entries).items():
+        raise Failed(
+            error(
+                "kernel-install ran, but the kernel would not be started as planned",
+                where=place,
+                found=options.strip()[:200],
+                expected=f"once each: {' '.join(words)}",
+                remedy="kernel-install inspect says which layout and folder it uses; then: ouchi apply",
+            )
+        )
 
 
 def _confirm(prepared: Prepared, again: Callable[[], Facts], ask: Callable[[str], bool] | None) -> str:

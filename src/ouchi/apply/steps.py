@@ -14,7 +14,7 @@ from ouchi.render.host import Host
 def host_steps(host: Host, around: Surroundings, *, own_switch: bool = False) -> tuple[Step, ...]:
     """Every step; ``own_switch``: ``up`` brings its own Open vSwitch, so the distribution's is left alone."""
     steps = (
-        boot_step(host, around, host.facts.boot.parameters),
+        boot_step(host, around),
         *cpu_steps(host, around),
         *card_steps(host, around),
         *(() if own_switch else switch_steps(host, around)),

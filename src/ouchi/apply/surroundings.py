@@ -15,11 +15,14 @@ class Surroundings:
     """A host at one moment.
 
     ``boot_id`` changes with every start. ``systemd``: it is process 1. ``loader``: ``grub``, ``systemd-boot`` or empty.
-    ``own_words``: the words of the kernel's command line that are not ours, as the boot loader's files have them.
-    ``kernel_cmdline``: the text of ``/etc/kernel/cmdline``. ``read_only``: folders that cannot be written.
+    ``own_words``: the words of the kernel's command line that are not ours, as the boot loader's files have them; with
+    systemd-boot they are empty until :func:`ouchi.apply.boot.told_apart`. ``kernel_cmdline``: the text of the file that
+    systemd-boot's ``entries`` are made with, empty without one; those of this system's kernels, by path, with the options
+    of each. ``read_only``: folders that cannot be written.
     ``allowed``: the CPUs that the user's session may run on. ``services``: CPUs that process 1 gives to services.
     ``units``: those of interest that are installed, with ``enabled`` and the like; ``active``: those that run.
     ``users``: of those that folders are for, the numbers. ``programs`` of those that are needed, by path.
+    ``tuned``: the folder of the administrator's profiles; empty where it is ``/etc/tuned`` itself, as before 2.23.
     ``groups``: for each card's address who else is in its IOMMU group, with the driver of each (none while the IOMMU is
     off). ``governors``: CPUs whose frequency has one. ``naming``: configuration files of the network in which a card's name stands.
     """
@@ -29,6 +32,7 @@ class Surroundings:
     loader: str
     own_words: tuple[str, ...]
     kernel_cmdline: str
+    entries: dict[str, str]
     read_only: tuple[str, ...]
     allowed: frozenset[int]
     services: frozenset[int]
@@ -36,6 +40,7 @@ class Surroundings:
     active: frozenset[str]
     users: dict[str, str]
     programs: frozenset[str]
+    tuned: str
     groups: dict[str, dict[str, str]]
     governors: frozenset[int]
     naming: dict[str, tuple[str, ...]]
@@ -43,9 +48,14 @@ class Surroundings:
 
 def look_around(machine: Machine, cards: Sequence[str]) -> Surroundings:
     """Read them; ``cards`` are names and PCI addresses of the cards that the plan uses."""
-    script = resources.files("ouchi.apply").joinpath("surroundings.sh").read_text(encoding="utf-8")
-    told = machine.run(("sh", "-c", script, "sh", *filter(None, cards)), timeout=60).stdout
+    told = machine.run(("sh", "-c", script(), "sh", *filter(None, cards)), timeout=60).stdout
     return parse(told)
+
+
+def script() -> str:
+    """What is run for it."""
+    files = resources.files("ouchi.apply")
+    return "".join(files.joinpath(name).read_text(encoding="utf-8") for name in ("surroundings.sh", "loader.sh"))
 
 
 def parse(text: str) -> Surroundings:
@@ -75,6 +85,7 @@ def parse(text: str) -> Surroundings:
         loader=one("loader"),
         own_words=tuple(one("words").split()),
         kernel_cmdline="".join(f"{line}\n" for line in said.get("cmdline", [])),
+        entries={path: options for line in said.get("entry", []) for path, _, options in [line.partition(" ")]},
         read_only=tuple(said.get("read-only", ())),
         allowed=frozenset(parse_cpus(one("allowed")) if one("allowed") else ()),
         services=frozenset(parse_cpus(one("services")) if one("services") else ()),
@@ -82,6 +93,7 @@ def parse(text: str) -> Surroundings:
         active=frozenset(said.get("active", ())),
         users=pairs("user"),
         programs=frozenset(said.get("program", ())),
+        tuned=one("tuned"),
         groups=groups,
         governors=frozenset(int(cpu) for cpu in said.get("governor", ())),
         naming=naming,

@@ -6,22 +6,6 @@ say init "$(cat /proc/1/comm 2>/dev/null)"
 say allowed "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)"
 say services "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/1/status)"
 
-# How it boots. Ours is the last of the files that update-grub reads; what the others say is the user's.
-if [ -r /etc/default/grub ] && command -v update-grub >/dev/null; then
-    say loader grub
-    say words "$(
-        { . /etc/default/grub
-          for file in /etc/default/grub.d/*.cfg; do
-              case $file in */90-ouchi.cfg) ;; *) if [ -e "$file" ]; then . "$file"; fi ;; esac
-          done
-        } >/dev/null 2>&1
-        printf '%s' "${GRUB_CMDLINE_LINUX-} ${GRUB_CMDLINE_LINUX_DEFAULT-}" | tr '\n\t' '  '
-    )"
-elif command -v kernel-install >/dev/null && { [ -d /boot/loader/entries ] || [ -d /efi/loader/entries ] || [ -d /boot/efi/loader/entries ]; }; then
-    say loader systemd-boot
-fi
-if [ -r /etc/kernel/cmdline ]; then while read -r line || [ -n "$line" ]; do say cmdline "$line"; done </etc/kernel/cmdline; fi
-
 for folder in /etc /var/lib /boot; do
     if [ -d "$folder" ] && ! [ -w "$folder" ]; then say read-only "$folder"; fi
 done
@@ -37,6 +21,7 @@ done
 for program in driverctl update-alternatives ovs-vsctl tuned-adm ip /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk; do
     if command -v "$program" >/dev/null; then say program "$program"; fi
 done
+if [ -d /etc/tuned/profiles ]; then say tuned /etc/tuned/profiles; fi
 for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
     if [ -e "$file" ]; then cpu=${file#/sys/devices/system/cpu/cpu}; say governor "${cpu%%/*}"; fi
 done
@@ -53,4 +38,3 @@ for card; do
         /etc/NetworkManager/system-connections /etc/systemd/network 2>/dev/null |
         while read -r file; do case ${file##*/} in *ouchi*) ;; *) say naming "$card $file" ;; esac; done
 done
-exit 0

@@ -8,12 +8,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-ENTRIES = """
-for image in /lib/modules/*/vmlinuz /boot/vmlinuz-*; do
-    if [ ! -e "$image" ]; then continue; fi
-    release=${image#/boot/vmlinuz-}; release=${release#/lib/modules/}; release=${release%/vmlinuz}
-    if [ -d "/lib/modules/$release" ]; then kernel-install add "$release" "$image"; fi
+LINE = "/var/lib/ouchi-host/cmdline"
+"""The kernel's command line without ouchi's words, on hosts that have no file of it of their own."""
+
+ENTRIES = f"""
+# Without a file kernel-install takes the running kernel's line, in which ouchi's words may be.
+conf=
+if [ ! -e /etc/kernel/cmdline ] && [ ! -e /usr/lib/kernel/cmdline ] && [ -e {LINE} ]; then
+    conf=$(mktemp -d)
+    for folder in /usr/lib/kernel /etc/kernel; do
+        for file in "$folder"/*; do if [ -f "$file" ]; then cp -- "$file" "$conf"; fi; done
+    done
+    cp {LINE} "$conf/cmdline"
+    export KERNEL_INSTALL_CONF_ROOT="$conf"
+fi
+# Entries that are there are made anew; a kernel that has none gets none.
+for modules in /lib/modules/*; do
+    release=${{modules##*/}}
+    found=
+    for place in /efi /boot /boot/efi; do
+        for entry in "$place/loader/entries"/*-"$release".conf "$place/loader/entries"/*-"$release"+*.conf; do
+            if [ -e "$entry" ]; then found=$entry; fi
+        done
+    done
+    for image in "$modules/vmlinuz" "/boot/vmlinuz-$release"; do
+        if [ -n "$found" ] && [ -e "$image" ]; then kernel-install add "$release" "$image"; break; fi
+    done
 done
+if [ -n "$conf" ]; then rm -r -- "$conf"; fi
 sync
 """
 
@@ -22,6 +44,8 @@ REFRESHES: Mapping[str, tuple[str, float]] = MappingProxyType(
         "systemd": ("systemctl daemon-reload", 60),
         "modules": ("systemctl restart systemd-modules-load.service", 60),
         "irqbalance": ("systemctl try-restart irqbalance.service", 60),
+        # It reads a profile that is active already, such as a former plan's, only when it starts.
+        "tuned": ("systemctl try-restart tuned.service", 120),
         "networkd": ("if systemctl -q is-active systemd-networkd.service; then networkctl reload; fi", 60),
         "network manager": ("if systemctl -q is-active NetworkManager.service; then nmcli general reload; fi", 60),
         # The journal says that it was run: after a power cut the disk must say so too.

@@ -1,4 +1,6 @@
-"""The active profile of tuned. The state is its name; ``None``: none is active."""
+"""The active profile of tuned. The state has its name, ``profile``, and ``auto``, whether tuned chose it by itself;
+``None``: none is active.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +14,34 @@ from ouchi.machine import Machine
 KIND = "tuned"
 KEY = "profile"
 
+LOOK = "tuned-adm active 2>/dev/null || :; tuned-adm profile_mode 2>/dev/null || :"
+
 
 def profile(name: str) -> Change:
     """tuned runs with this profile."""
-    return Change(KIND, KEY, name)
+    return Change(KIND, KEY, {"profile": name, "auto": False})
 
 
 def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
     """What tuned-adm says; without tuned, none."""
-    told = machine.run(("sh", "-c", "tuned-adm active 2>/dev/null || :"), timeout=30).stdout
-    match = re.search(r"^Current active profile: (\S.*)$", told, re.MULTILINE)
-    return dict.fromkeys(keys, match[1].strip() if match else None)
+    return dict.fromkeys(keys, _state(machine.run(("sh", "-c", LOOK), timeout=30).stdout))
+
+
+def _state(told: str) -> State:
+    pairs = dict(re.findall(r"^(Current active profile|Profile selection mode): (\S.*?) *$", told, re.MULTILINE))
+    name = pairs.get("Current active profile")
+    return {"profile": name, "auto": pairs.get("Profile selection mode") == "auto"} if name else None
 
 
 def script(_key: str, state: State) -> str:
-    """Changes the profile, or switches it off."""
-    return f"tuned-adm profile {shlex.join(state.split())}\n" if state else "tuned-adm off\n"
+    """Changes the profile, leaves the choice to tuned again, or switches it off."""
+    if state is None:
+        return "tuned-adm off\n"
+    return (
+        "tuned-adm auto_profile\n" if state["auto"] else f"tuned-adm profile {shlex.join(state['profile'].split())}\n"
+    )
 
 
 def words(_key: str, state: State) -> list[str]:
-    """The name."""
-    return [state] if state else []
+    """The name, and whose choice it is."""
+    return [f"{state['profile']}{' (chosen by tuned)' if state['auto'] else ''}"] if state else []

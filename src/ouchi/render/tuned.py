@@ -6,7 +6,8 @@ from ouchi.cpulist import format_cpus
 from ouchi.render.files import Rendered, text_file
 from ouchi.render.host import Host
 
-PATH = "etc/tuned/ouchi/tuned.conf"
+FOLDER = "etc/tuned"
+"""Of the administrator's profiles; ``etc/tuned/profiles`` since tuned 2.23."""
 PROFILE = "ouchi"
 
 LEFT_ALONE = (
@@ -17,13 +18,14 @@ LEFT_ALONE = (
 vCPUs would be driven off their CPUs otherwise."""
 
 
-def tuned(host: Host) -> tuple[Rendered, ...]:
+def tuned(host: Host, folder: str = FOLDER) -> tuple[Rendered, ...]:
     """The profile ``ouchi``; without CPUs to keep quiet it changes nothing beyond network-latency."""
+    path = f"{folder}/{PROFILE}/tuned.conf"
     quiet = format_cpus(host.quiet_cpus)
     if not quiet:
         summary = "summary=ouchi: no CPU has polling threads or pinned vCPUs alone"
         only = ("[main]", summary, "include=network-latency")
-        return (text_file(host, PATH, only, "Then: tuned-adm profile ouchi."),)
+        return (text_file(host, path, only, "Then: tuned-adm profile ouchi."),)
     lines = (
         "[main]",
         "summary=ouchi: polling threads and pinned vCPUs have their CPUs to themselves",
@@ -37,8 +39,16 @@ def tuned(host: Host) -> tuple[Rendered, ...]:
         "[scheduler]",
         f"ps_blacklist={LEFT_ALONE}",
         "",
-        # The plan's command line is the kernel target's; two would contradict each other.
-        "[bootloader]",
-        "enabled=false",
+        # These are the kernel's, systemd's and irqbalance's own targets; two would contradict each other. systemd joins
+        # the CPUs of its files, so services would get those of unpinned guests as well.
+        *(line for unit in ("bootloader", "systemd", "irqbalance") for line in (f"[{unit}]", "enabled=false", "")),
     )
-    return (text_file(host, PATH, lines, "Then: tuned-adm profile ouchi. The kernel's command line is left alone."),)
+    return (
+        text_file(
+            host,
+            path,
+            lines[:-1],
+            "tuned 2.23 and later (Debian 13) has it in /etc/tuned/profiles/ouchi. Then: tuned-adm profile ouchi.",
+            "The kernel's command line and the CPUs of services and interrupts are left alone.",
+        ),
+    )

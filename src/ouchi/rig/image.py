@@ -31,6 +31,11 @@ HOST = (
 )  # fmt: skip
 """What a host of network functions has."""
 
+MANAGERS = ("dosfstools", "fdisk", "ifupdown", "netplan.io", "network-manager", "systemd-boot", "tuned")
+"""What else manages hosts, so that changes of a host meet it: boot entries, the network, CPUs. All of it is off
+(``guest/setup``); the rig starts by GRUB and has its network from systemd-networkd. With the first two a test makes
+the EFI partition that systemd-boot's entries lie in."""
+
 PYTHON = (
     "python3", "python3-click", "python3-jinja2", "python3-keystoneauth1", "python3-pydantic", "python3-requests",
     "python3-rich", "python3-ruamel.yaml",
@@ -130,7 +135,7 @@ def make_root(machine: Machine, work: PurePath) -> None:
         f'--customize-hook=chroot "$1" /usr/lib/ouchi-rig/setup {UUID}',
         f"--customize-hook=copy-out /boot /{HOST_KEY} /usr/lib/ouchi-rig/packages {quote(str(work))}",
     )
-    bootstrap(machine, "minbase", work / "root.tar", (*SYSTEM, *HOST, *PYTHON), options)
+    bootstrap(machine, "minbase", work / "root.tar", (*SYSTEM, *HOST, *MANAGERS, *PYTHON), options)
     machine.remove(tree)
 
 

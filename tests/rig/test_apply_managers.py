@@ -1,0 +1,189 @@
+"""apply and undo beside what else manages hosts: systemd-boot's kernel-install, tuned, NetworkManager, ifupdown, netplan.
+
+The rig is made a machine on which all of them run, changed once without a restart, looked at with each one's own
+programs, changed for another plan, and put back. The tests run in order.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from practice import Practice, look, site
+
+from ouchi.rig.hardware import MANAGEMENT_MAC
+from ouchi.rig.rig import Rig
+
+SYSTEMD_BOOT = r"""
+# As if systemd-boot had started it: its name among the firmware's variables, GRUB's files beside it.
+mkdir -p /run/firmware/acpi /run/firmware/efi/efivars
+mount --bind /sys/firmware/acpi /run/firmware/acpi
+mount --rbind /run/firmware /sys/firmware
+{ printf '\006\0\0\0'; printf 'systemd-boot 257' | sed 's/./&\x00/g'; } \
+    >/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+# An EFI partition on a disk of its own, with an entry as a kernel's installation makes it.
+truncate -s 200M /var/esp
+printf 'label: gpt\ntype=U\n' | sfdisk -q /var/esp
+disk=$(losetup --show -Pf /var/esp)
+udevadm settle
+mkfs.vfat "${disk}p1" >/dev/null
+mkdir -p /boot/efi
+mount "${disk}p1" /boot/efi
+udevadm settle
+bootctl -q --no-variables install
+kernel-install add "$(uname -r)" "/boot/vmlinuz-$(uname -r)"
+"""
+
+TUNED = r"""
+cp /usr/bin/sleep /root/qemu-system-x86_64
+systemd-run -q --unit=guest -p CPUAffinity=3 /root/qemu-system-x86_64 infinity
+systemd-run -q --unit=other -p CPUAffinity=3 sleep infinity
+systemctl start tuned.service
+tuned-adm active
+"""
+
+NETWORK_MANAGER = rf"""
+printf '[main]\nno-auto-default=*\n[keyfile]\nunmanaged-devices=mac:{MANAGEMENT_MAC}\n' >/etc/NetworkManager/conf.d/10-rig.conf
+systemctl start NetworkManager.service
+nm-online -qs -t 30
+"""
+
+OTHERS = r"""
+find /boot/efi -type f -print0 | sort -z | xargs -0 sha256sum
+tuned-adm active
+tuned-adm profile_mode
+nmcli -t -f DEVICE,STATE device
+for unit in guest other; do taskset -pc "$(systemctl show -P MainPID $unit)" | sed 's/.*: //'; done
+cat /sys/devices/virtual/workqueue/cpumask
+"""
+"""What undo must leave as it was beyond what :func:`practice.look` sees: entries, profile, devices, CPUs of programs."""
+
+
+def everything(rig: Rig) -> list[str]:
+    return [*look(rig), *rig.run(OTHERS, timeout=60).stdout.splitlines()]
+
+
+def options(rig: Rig) -> list[str]:
+    """The words that systemd-boot would start the kernel with, as it reads them."""
+    [entry] = [one for one in json.loads(rig.run("bootctl --json=short list").stdout) if one["type"] == "type1"]
+    return str(entry["options"]).split()
+
+
+def states(rig: Rig) -> dict[str, str]:
+    """What NetworkManager says of the devices."""
+    lines = rig.run("nmcli -t -f DEVICE,STATE device").stdout.splitlines()
+    return dict(line.split(":") for line in lines)
+
+
+def cpus_of(rig: Rig, unit: str) -> str:
+    return rig.run(f"taskset -pc $(systemctl show -P MainPID {unit})").stdout.rpartition(": ")[2].strip()
+
+
+def planned(practice: Practice, path: Path | None = None) -> list[str]:
+    plan, _ = practice.run("plan", site=path)
+    return list(plan["kernel_args"])
+
+
+@pytest.fixture(scope="module")
+def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
+    """The rig with all of them."""
+    for script in (SYSTEMD_BOOT, TUNED, NETWORK_MANAGER):
+        print(rig.run(script, timeout=180).stdout)
+    return Practice(rig, tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def before(practice: Practice) -> list[str]:
+    """What the machine was before."""
+    return everything(practice.rig)
+
+
+def test_what_contradicts_the_plan_is_refused_all_at_once(practice: Practice, before: list[str]) -> None:
+    """A card in ifupdown's and netplan's files, which both read, and words of the user's for kernel-install."""
+    rig = practice.rig
+    rig.run(r"""
+        cp -a /etc/network/interfaces /root
+        printf 'auto enp1s0\niface enp1s0 inet dhcp\n' >>/etc/network/interfaces
+        ifquery enp1s0
+        printf 'network: {ethernets: {enp1s0: {dhcp4: true}}}\n' >/etc/netplan/01-rig.yaml
+        chmod 600 /etc/netplan/01-rig.yaml
+        netplan get ethernets.enp1s0 | grep -q dhcp4
+        printf 'root=/dev/vda1 isolcpus=3\n' >/etc/kernel/cmdline
+    """)
+    _, said = practice.run("apply", "--yes", "--no-reboot", status=2)
+    for claim in (
+        "your kernel command line contradicts the plan",
+        "the NIC enp1s0 is configured for the kernel's network",
+        "kernel-install would change more than the plan asks for",
+    ):
+        assert claim in said
+    for text in ("/etc/network/interfaces", "/etc/netplan/01-rig.yaml", "/etc/kernel/cmdline", "isolcpus=3"):
+        assert text in said
+    rig.run("mv /root/interfaces /etc/network; rm /etc/netplan/01-rig.yaml /etc/kernel/cmdline")
+    assert everything(rig) == before
+
+
+@pytest.mark.usefixtures("before")
+def test_it_is_changed(practice: Practice) -> None:
+    done, _ = practice.run("apply", "--yes", "--no-reboot")
+    assert {"kernel", "tuned", "networks"} <= {step["step"] for step in done["steps"]}
+    told, _ = practice.run("apply", "--dry-run")
+    assert {step["step"] for step in told["steps"]} <= {"cards", "functions"}, "what waits for the restart"
+
+
+def test_systemd_boot_would_start_the_kernel_as_planned(practice: Practice) -> None:
+    """Its files count, GRUB's are left alone; the user's words stay, ours are there once."""
+    words = options(practice.rig)
+    assert [words.count(word) for word in planned(practice)] == [1] * len(planned(practice))
+    running = practice.rig.run("cat /proc/cmdline").stdout.split()
+    assert set(running) - {running[0]} < set(words)
+    assert practice.rig.run("ls /etc/default/grub.d", check=False).stdout.count("ouchi") == 0
+
+
+def test_tuned_runs_with_the_profile(practice: Practice) -> None:
+    """It moves what runs on quiet CPUs, but for guests; services' CPUs are systemd's to keep."""
+    rig = practice.rig
+    assert rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
+    print(
+        rig.run("tuned-adm verify -i; grep -i -e error -e warn -e verif /var/log/tuned/tuned.log", check=False).stdout
+    )
+    assert cpus_of(rig, "guest") == "3"
+    assert cpus_of(rig, "other") == "0,1"
+    assert rig.run("cat /sys/devices/virtual/workqueue/cpumask").stdout == "003\n"
+    assert rig.run("grep -c ^CPUAffinity /etc/systemd/system.conf", check=False).stdout == "0\n"
+
+
+def test_network_manager_leaves_the_card_alone(practice: Practice, before: list[str]) -> None:
+    """That card and no other; the file of ours adds to the user's list."""
+    now = states(practice.rig)
+    was = {name: state for name, state in now.items() if f"{name}:{state}" in before}
+    assert now.keys() - was.keys() == {"enp1s0"}
+    assert now["enp1s0"] == "unmanaged"
+    assert now["enp0s3"] == "unmanaged"
+    assert {now["enp2s0"], now["ens1"]}.isdisjoint({"unmanaged"})
+
+
+def test_another_plan_takes_the_words_of_the_former_away(practice: Practice, tmp_path: Path) -> None:
+    other = site(tmp_path, memory="2 GiB")
+    former, words = planned(practice), planned(practice, other)
+    assert former != words
+    practice.run("apply", "--yes", "--no-reboot", site=other)
+    now = options(practice.rig)
+    assert [now.count(word) for word in words] == [1] * len(words)
+    assert set(now).isdisjoint(set(former) - set(words))
+    assert practice.rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
+
+
+def test_undo_puts_all_back(practice: Practice, before: list[str]) -> None:
+    """Also when the kernel runs with our words, which kernel-install would take from it."""
+    rig = practice.rig
+    words = " ".join(planned(practice))
+    rig.run(
+        f"{{ tr -d '\\n' </proc/cmdline; echo ' {words}'; }} >/run/cmdline; mount --bind /run/cmdline /proc/cmdline"
+    )
+    done, _ = practice.run("undo", "--yes", "--no-reboot")
+    assert done["findings"] == []
+    assert "the kernel was started with" in done["left"][0]
+    rig.run("umount /proc/cmdline")
+    assert everything(rig) == before
