@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from ouchi.errors import BadInput
-from ouchi.facts import Facts
+from ouchi.facts import Facts, collect
 from ouchi.plan import Alternative, Plan, Style, make_plan
+from tests.hosts import CASES, build
+from tests.hosts.description import load
 from tests.plans import because, claims, facts_of, server, site_with
 
 TWO = server("a", 4) + server("b", 4)
@@ -179,3 +181,15 @@ def test_cpus_that_cannot_be_forbidden() -> None:
         "CPU 0 cannot be forbidden",
         "there are no such CPUs to forbid",
     ]
+
+
+@pytest.mark.parametrize(("fast", "pmd"), [(8, (2, 3, 4, 5)), (2, (2, 3))])
+def test_a_large_hybrid_leaves_its_fast_cores_to_polling_and_guests(fast: int, pmd: tuple[int, ...]) -> None:
+    """Linux and OpenStack do as well on an efficient core."""
+    described = load(CASES / "core-i5-13500" / "host.yaml")
+    few, many = described.cores
+    cores = (replace(few, count=fast), replace(many, count=16))
+    facts = collect(build(replace(described, cores=cores)))
+    plan = make_plan(site_with("nics: [{nic: enp1s0f0, physnet: physnet1}]", servers=""), facts)
+    assert plan.pools.host == (0, 1, 2 * fast)
+    assert plan.pools.pmd[: len(pmd)] == pmd

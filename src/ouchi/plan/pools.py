@@ -83,7 +83,7 @@ def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], 
 
 
 def _host(wishes: Cpus, cores: Sequence[Core], free: list[Core], style: Style, notes: Notes) -> tuple[int, ...]:
-    """The core of CPU 0, and a second one next to it on a large machine."""
+    """The core of CPU 0, and on a large machine a second one: next to it, or an efficient one where there are any."""
     others = {*(wishes.pmd or ()), *(wishes.dedicated or ())} if len(cores) >= FEWEST else {*(wishes.dedicated or ())}
     host = {cpu for cpu in cores[0].cpus if cpu not in others}
     why = f"CPU {cores[0].id} serves interrupts and timers that cannot move; the whole core goes with it"
@@ -93,8 +93,10 @@ def _host(wishes: Cpus, cores: Sequence[Core], free: list[Core], style: Style, n
     elif len(cores) >= LARGE and len(free) > FEWEST:
         beside = [core for core in free if core is not cores[0] and core.node == cores[0].node]
         if len(beside) > 1:  # the last one is for polling, if the card is on this node
-            host |= set(beside[0].cpus)
-            why += f"; a second one because {counted(len(cores), 'core')} leave room for OpenStack's services"
+            second = next((core for core in beside if core.kind == EFFICIENT), beside[0])
+            host |= set(second.cpus)
+            which = f"the efficient core {cpus_text(second.cpus)}" if second.kind == EFFICIENT else "a second one"
+            why += f"; {which} because {counted(len(cores), 'core')} leave room for OpenStack's services"
     notes.because("pool host", cpus_text(host), why)
     return tuple(sorted(host))
 
