@@ -252,7 +252,7 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
 
         lines = [
             "           " + " ".join(f"{f'CPU{cpu}':<10}" for cpu in online),
-            row("24", {first: 10 + 40 * at}, "IR-PCI-MSI-0000:01:00.0    1-edge      nvme0q0"),
+            row("24", {first: 10 + 40 * at}, "IR-PCI-MSI-0000:01:00.0    1-edge      nvme0q1"),
             row("25", {first: 500 + 100 * at}, "IR-PCI-MSI-0000:06:00.0    0-edge      enp6s0"),
             row("26", {first: 7}, "IR-PCI-MSI-0000:02:00.0    0-edge      xhci_hcd"),
             row(

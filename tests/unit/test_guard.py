@@ -23,7 +23,9 @@ from ouchi.machine.local import LocalMachine
 from tests.unit.test_apply import AROUND, ryzen
 
 
-@pytest.mark.parametrize(("has", "did"), [("192.0.2.20/24", ""), ("192.0.2.21/24", "put back\nreboot\n")])
+@pytest.mark.parametrize(
+    ("has", "did"), [("192.0.2.20/24", ""), ("2001:db8::5/64", ""), ("192.0.2.21/24", "put back\nreboot\n")]
+)
 def test_the_machine_looks_for_its_address_once(
     has: str, did: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,7 +44,13 @@ def test_the_machine_looks_for_its_address_once(
     folder.mkdir()
     (folder / "rescue.sh").write_text(f"echo put back >{said}\n")
     script = folder / "watch.sh"
-    script.write_text(path.text_of(reboot._watching(str(folder), ryzen().facts)[0].state))
+    # The session's interface is the one to look for, and of its addresses one is enough.
+    facts = ryzen().facts
+    carrier = next(nic for nic in facts.nics if nic.default_route)
+    temporary = replace(carrier, session=True, addresses=("2001:db8::1234/64", "2001:db8::5/64", *carrier.addresses))
+    other = replace(carrier, name="enp1s0", mac="02:00:00:00:00:99", addresses=("192.0.2.21/24",))
+    facts = replace(facts, nics=(other, temporary))
+    script.write_text(path.text_of(reboot._watching(str(folder), facts)[0].state))
     environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
     subprocess.run(["sh", script], env=environment, stdout=subprocess.DEVNULL, check=True)
     assert (said.read_text() if said.exists() else "") == did

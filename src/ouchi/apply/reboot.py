@@ -145,19 +145,21 @@ def wait_until_back(connect: Callable[[], SshMachine], boot_id: str, name: str) 
 
 
 def _watching(folder: str, facts: Facts) -> tuple[Change, ...]:
-    """A unit that waits for the addresses by which the machine is reached, and puts everything back when they stay away."""
-    macs = {nic.mac: nic.addresses for nic in facts.nics if nic.name in carriers(facts) and nic.mac}
-    if not macs:
+    """A unit that waits for an address by which the machine is reached, and puts everything back when it stays away."""
+    nics = [nic for nic in facts.nics if nic.name in carriers(facts) and nic.mac]
+    if not nics:
         return ()
-    mac, addresses = next(((mac, has) for mac, has in macs.items() if has), next(iter(macs.items())))
+    nic = min(nics, key=lambda one: (not one.addresses, not one.session))
+    # One of them is enough: a temporary address of IPv6's is another after each start.
+    looked_for = " ".join(f"-e {shlex.quote(f' {address} ')}" for address in nic.addresses) or "-e ' inet'"
     place = f"{folder}/watch.sh"
     # Once: later a network that is away for another reason would have everything put back, and at each start again.
     done = f"rm -f -- {shlex.quote(place)}"
     script = (
         f"for _ in $(seq {CARRIER_SECONDS}); do\n"
-        f"    if ip -oneline address show up | grep -qF -- {shlex.quote(f' {addresses[0]} ' if addresses else ' inet')}; then {done}; exit 0; fi\n"
+        f"    if ip -oneline address show up | grep -qF {looked_for}; then {done}; exit 0; fi\n"
         f"    sleep 1\ndone\n"
-        f"echo {shlex.quote(f'ouchi: the interface {mac} has not come back: putting everything back')}\n"
+        f"echo {shlex.quote(f'ouchi: the interface {nic.mac} has not come back: putting everything back')}\n"
         f"sh {shlex.quote(script_path(folder))}\n{done}\nsystemctl --no-block reboot\n"
     )
     lines = (

@@ -33,7 +33,7 @@ STOPS = (
 """The figures: fastnetmon.com, 2026-06-17."""
 
 _FIXED = re.compile(
-    r"timer|cascade|nvme\d+q\d+|virtio\d+-req\.\d+|virtio\d+-request|mpi3mr\S*|megasas\S*|mpt3sas\S*|hpsa\S*"
+    r"timer|cascade|nvme\d+q[1-9]\d*|virtio\d+-req\.\d+|virtio\d+-request|mpi3mr\S*|megasas\S*|mpt3sas\S*|hpsa\S*"
 )
 """Interrupts that nobody can move: the timer's, and those of disks' queues, which their drivers leave to the kernel."""
 

@@ -6,8 +6,8 @@ from ouchi.cpulist import format_cpus
 from ouchi.doctor.cmdline import cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY_RESTART, RESTART
-from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, named, unknown, wrong
-from ouchi.errors import warning
+from ouchi.doctor.values import Answer, Check, holds, judged, named, unknown, wrong
+from ouchi.errors import Finding, warning
 from ouchi.wanted import Wanted
 
 CMDLINE = "/proc/cmdline"
@@ -126,16 +126,14 @@ CHECKS = (
 )
 
 
-def _isolated(live: Live, wanted: Wanted, claim: str, why: str) -> Trouble:
-    return Trouble(
-        warning(
-            claim,
-            where=ISOLATED,
-            found=format_cpus(live.isolated) or "no CPU is isolated",
-            expected=format_cpus(wanted.plan.isolated),
-            remedy=_remedy(live, wanted),
-            why=why,
-        )
+def _isolated(live: Live, wanted: Wanted, claim: str, why: str) -> Finding:
+    return warning(
+        claim,
+        where=ISOLATED,
+        found=format_cpus(live.isolated) or "no CPU is isolated",
+        expected=format_cpus(wanted.plan.isolated),
+        remedy=_remedy(live, wanted),
+        why=why,
     )
 
 

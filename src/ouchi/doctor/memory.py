@@ -5,8 +5,8 @@ from __future__ import annotations
 from ouchi.doctor.cmdline import key_of, kib_of, value_of
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY_RESTART, UP
-from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, unknown, wrong
-from ouchi.errors import error, info, warning
+from ouchi.doctor.values import Answer, Check, holds, judged, unknown, wrong
+from ouchi.errors import Finding, error, info, warning
 from ouchi.facts import Facts, HugepagePool
 from ouchi.plan import HugepageNeed
 from ouchi.steps.hugepages import RUN_TIME_KIB, counter
@@ -56,16 +56,14 @@ def mounts(live: Live, wanted: Wanted) -> Answer | None:
     if not sizes:
         return None
     troubles = [
-        Trouble(
-            error(
-                f"no hugetlbfs is mounted for pages of {size_text(size)}",
-                where="/proc/mounts",
-                found=", ".join(size_text(one) for one in live.mounted) or "no hugetlbfs at all",
-                expected=f"one with pagesize={size // 1024}M",
-                remedy=UP,
-                why="OVS and the guests share packet buffers as files there: without it a guest has no network, and "
-                "only pages of the default size are mounted by themselves",
-            )
+        error(
+            f"no hugetlbfs is mounted for pages of {size_text(size)}",
+            where="/proc/mounts",
+            found=", ".join(size_text(one) for one in live.mounted) or "no hugetlbfs at all",
+            expected=f"one with pagesize={size // 1024}M",
+            remedy=UP,
+            why="OVS and the guests share packet buffers as files there: without it a guest has no network, and "
+            "only pages of the default size are mounted by themselves",
         )
         for size in sizes
         if size not in live.mounted
@@ -130,19 +128,17 @@ def _pool(facts: Facts, need: HugepageNeed) -> HugepagePool | None:
     return node.pool(need.size_kib) if node else None
 
 
-def _too_few(facts: Facts, need: HugepageNeed, have: int, free: int) -> Trouble:
+def _too_few(facts: Facts, need: HugepageNeed, have: int, free: int) -> Finding:
     asked = asked_pages(facts, need.size_kib)
     got = sum(pool.total for node in facts.memory if (pool := node.pool(need.size_kib)))
     short = asked is not None and got < asked
     at_start = need.size_kib > RUN_TIME_KIB
-    return Trouble(
-        error(
-            f"node {need.node} has too few hugepages of {size_text(need.size_kib)}"
-            + (": the kernel found less memory than its command line asks for" if short else ""),
-            where=counter(need.node, need.size_kib),
-            found=f"{have}, {free} of them free" + (f"; {asked} asked for at boot, {got} found" if short else ""),
-            expected=f"{need.count}",
-            remedy=APPLY_RESTART if at_start else UP,
-            why=NO_BUFFERS,
-        )
+    return error(
+        f"node {need.node} has too few hugepages of {size_text(need.size_kib)}"
+        + (": the kernel found less memory than its command line asks for" if short else ""),
+        where=counter(need.node, need.size_kib),
+        found=f"{have}, {free} of them free" + (f"; {asked} asked for at boot, {got} found" if short else ""),
+        expected=f"{need.count}",
+        remedy=APPLY_RESTART if at_start else UP,
+        why=NO_BUFFERS,
     )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from ouchi.doctor.live import MACHINE, Live
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART
-from ouchi.doctor.values import Answer, Check, Trouble, judged, wrong
-from ouchi.errors import error, info, warning
+from ouchi.doctor.values import Answer, Check, judged, wrong
+from ouchi.errors import Finding, error, info, warning
 from ouchi.facts import Nic
 from ouchi.plan import NicPlan
 from ouchi.plan.nics import OVS, SRIOV
@@ -41,28 +41,24 @@ def bound(live: Live, wanted: Wanted) -> Answer | None:
         driver = live.drivers.get(plan.address, nic.driver)
         if driver != plan.dpdk.kmod and plan.dpdk.kmod:
             troubles.append(
-                Trouble(
-                    error(
-                        f"the card {_name(plan)} is not bound to {plan.dpdk.kmod}",
-                        where=f"{DEVICES}/{plan.address}/driver",
-                        found=driver or "no driver",
-                        expected=plan.dpdk.kmod,
-                        remedy=APPLY,
-                        why=UNBOUND,
-                    )
+                error(
+                    f"the card {_name(plan)} is not bound to {plan.dpdk.kmod}",
+                    where=f"{DEVICES}/{plan.address}/driver",
+                    found=driver or "no driver",
+                    expected=plan.dpdk.kmod,
+                    remedy=APPLY,
+                    why=UNBOUND,
                 )
             )
         elif not plan.dpdk.bifurcated and live.overrides.get(plan.address) != plan.dpdk.kmod:
             troubles.append(
-                Trouble(
-                    warning(
-                        f"the card {_name(plan)} is bound to {plan.dpdk.kmod} until the next boot only",
-                        where=f"/etc/driverctl.d/pci-{plan.address}",
-                        found=live.overrides.get(plan.address, "no such file"),
-                        expected=plan.dpdk.kmod,
-                        remedy=f"driverctl set-override {plan.address} {plan.dpdk.kmod}",
-                        why=UNBOUND,
-                    )
+                warning(
+                    f"the card {_name(plan)} is bound to {plan.dpdk.kmod} until the next boot only",
+                    where=f"/etc/driverctl.d/pci-{plan.address}",
+                    found=live.overrides.get(plan.address, "no such file"),
+                    expected=plan.dpdk.kmod,
+                    remedy=f"driverctl set-override {plan.address} {plan.dpdk.kmod}",
+                    why=UNBOUND,
                 )
             )
     return judged(troubles, ", ".join(_name(plan) for plan, _ in cards))
@@ -94,16 +90,14 @@ def groups(live: Live, wanted: Wanted) -> Answer | None:
         }
         if mates:
             troubles.append(
-                Trouble(
-                    error(
-                        f"the IOMMU group of the card {_name(plan)} is not viable",
-                        where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
-                        found=", ".join(f"{mate} with the driver {driver}" for mate, driver in mates.items()),
-                        expected="every function of the group with vfio-pci or no driver",
-                        # A disk's controller may be among them: what may be taken is apply's to say.
-                        remedy=f"{APPLY}, which takes idle cards along and refuses the rest; or the card in another slot",
-                        why=GROUP,
-                    )
+                error(
+                    f"the IOMMU group of the card {_name(plan)} is not viable",
+                    where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
+                    found=", ".join(f"{mate} with the driver {driver}" for mate, driver in mates.items()),
+                    expected="every function of the group with vfio-pci or no driver",
+                    # A disk's controller may be among them: what may be taken is apply's to say.
+                    remedy=f"{APPLY}, which takes idle cards along and refuses the rest; or the card in another slot",
+                    why=GROUP,
                 )
             )
     return judged(troubles, "no other driver in their groups")
@@ -119,15 +113,13 @@ def functions(live: Live, wanted: Wanted) -> Answer | None:
         made = len(live.functions.get(plan.address, ())) or nic.vfs_now
         if made < plan.vfs:
             troubles.append(
-                Trouble(
-                    error(
-                        f"the card {_name(plan)} has fewer virtual functions than planned",
-                        where=f"{DEVICES}/{plan.address}/sriov_numvfs",
-                        found=f"{made}",
-                        expected=f"{plan.vfs}",
-                        remedy=APPLY,
-                        why="a server that finds no free one does not start",
-                    )
+                error(
+                    f"the card {_name(plan)} has fewer virtual functions than planned",
+                    where=f"{DEVICES}/{plan.address}/sriov_numvfs",
+                    found=f"{made}",
+                    expected=f"{plan.vfs}",
+                    remedy=APPLY,
+                    why="a server that finds no free one does not start",
                 )
             )
         troubles += _otherwise(live, wanted, plan)
@@ -142,15 +134,13 @@ def slots(_live: Live, wanted: Wanted) -> Answer | None:
     if not cards:
         return None
     troubles = [
-        Trouble(
-            warning(
-                f"the PCIe link of the card {_name(plan)} is below what the card can",
-                where=f"{DEVICES}/{plan.address}/current_link_speed",
-                found=f"{link.speed_gts:g} GT/s x{link.width}",
-                expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}",
-                remedy="another slot; a card that is seated badly comes up narrower as well",
-                why=NARROW,
-            )
+        warning(
+            f"the PCIe link of the card {_name(plan)} is below what the card can",
+            where=f"{DEVICES}/{plan.address}/current_link_speed",
+            found=f"{link.speed_gts:g} GT/s x{link.width}",
+            expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}",
+            remedy="another slot; a card that is seated badly comes up narrower as well",
+            why=NARROW,
         )
         for plan, nic in cards
         if (link := nic.pcie) and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width
@@ -169,16 +159,14 @@ def owners(live: Live, wanted: Wanted) -> Answer | None:
         files = [path for path, words in live.networking.items() if names & words]
         if files and not plan.dpdk.bifurcated:
             troubles.append(
-                Trouble(
-                    warning(
-                        f"the card {_name(plan)} is for DPDK, but the network configuration names it too",
-                        where=files[0],
-                        found=", ".join(sorted(names & live.networking[files[0]]))
-                        + (f"; also in {', '.join(files[1:4])}" if files[1:] else ""),
-                        expected="no file that names it",
-                        remedy=f"take {_name(plan)} out of {files[0]}",
-                        why=TAKEN,
-                    )
+                warning(
+                    f"the card {_name(plan)} is for DPDK, but the network configuration names it too",
+                    where=files[0],
+                    found=", ".join(sorted(names & live.networking[files[0]]))
+                    + (f"; also in {', '.join(files[1:4])}" if files[1:] else ""),
+                    expected="no file that names it",
+                    remedy=f"take {_name(plan)} out of {files[0]}",
+                    why=TAKEN,
                 )
             )
     # Netplan's and NetworkManager's files are root's; without them the answer is no more than half of one.
@@ -196,15 +184,13 @@ def links(_live: Live, wanted: Wanted) -> Answer | None:
     if not cards:
         return None
     troubles = [
-        Trouble(
-            info(
-                f"the card {_name(plan)} has no link",
-                where=f"/sys/class/net/{nic.name}/operstate",
-                found="down",
-                expected="up",
-                remedy=f"ip link set {nic.name} up; the cable, and the other end",
-                why="nothing goes in or out there",
-            )
+        info(
+            f"the card {_name(plan)} has no link",
+            where=f"/sys/class/net/{nic.name}/operstate",
+            found="down",
+            expected="up",
+            remedy=f"ip link set {nic.name} up; the cable, and the other end",
+            why="nothing goes in or out there",
         )
         for plan, nic in cards
         if not nic.up
@@ -230,16 +216,14 @@ def _cards(wanted: Wanted, role: str) -> Iterator[tuple[NicPlan, Nic]]:
             yield plan, nic
 
 
-def _ungrouped(plan: NicPlan) -> Trouble:
-    return Trouble(
-        error(
-            f"the card {_name(plan)} is in no IOMMU group",
-            where=f"{DEVICES}/{plan.address}/iommu_group",
-            found="no such link",
-            expected="a group",
-            remedy=APPLY_RESTART,
-            why=UNBOUND,
-        )
+def _ungrouped(plan: NicPlan) -> Finding:
+    return error(
+        f"the card {_name(plan)} is in no IOMMU group",
+        where=f"{DEVICES}/{plan.address}/iommu_group",
+        found="no such link",
+        expected="a group",
+        remedy=APPLY_RESTART,
+        why=UNBOUND,
     )
 
 
@@ -272,7 +256,7 @@ def _wish(wanted: Wanted, plan: NicPlan) -> Wish:
     return next(wish for wish in wanted.site.nics if wish.nic in (plan.name, plan.address))
 
 
-def _otherwise(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
+def _otherwise(live: Live, wanted: Wanted, plan: NicPlan) -> list[Finding]:
     """Functions that are set otherwise than the site says. Their VLAN is nova's to set, where the site has none."""
     wish = _wish(wanted, plan)
     found = []
@@ -289,17 +273,15 @@ def _otherwise(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
     if not found:
         return []
     return [
-        Trouble(
-            warning(
-                f"virtual functions of the card {_name(plan)} are set otherwise than planned",
-                where=f"ip link show {plan.name}",
-                found="; ".join(found[:8]),
-                expected=f"trust {'on' if wish.trust else 'off'}, spoof check {'on' if wish.spoof_check else 'off'}"
-                + (f", VLAN {wish.vlan}" if wish.vlan else ""),
-                remedy=APPLY,
-                why="what a guest sends or should get by another address or VLAN is dropped in the card, and only the card "
-                "counts it",
-            )
+        warning(
+            f"virtual functions of the card {_name(plan)} are set otherwise than planned",
+            where=f"ip link show {plan.name}",
+            found="; ".join(found[:8]),
+            expected=f"trust {'on' if wish.trust else 'off'}, spoof check {'on' if wish.spoof_check else 'off'}"
+            + (f", VLAN {wish.vlan}" if wish.vlan else ""),
+            remedy=APPLY,
+            why="what a guest sends or should get by another address or VLAN is dropped in the card, and only the card "
+            "counts it",
         )
     ]
 
@@ -312,7 +294,7 @@ def vlan_of(vf: Mapping[str, object]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _spoofing(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
+def _spoofing(live: Live, wanted: Wanted, plan: NicPlan) -> list[Finding]:
     wish = _wish(wanted, plan)
     vfs = live.vfs.get(plan.name, ())
     strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and not vf.get("trust")]
@@ -321,14 +303,12 @@ def _spoofing(live: Live, wanted: Wanted, plan: NicPlan) -> list[Trouble]:
     numbers = ", ".join(map(str, strict[:8]))
     asked = wish.spoof_check and not wish.trust
     return [
-        Trouble(
-            warning(
-                f"virtual functions of the card {_name(plan)} drop what a forwarding server passes on",
-                where=f"ip link show {plan.name}",
-                found=f"spoof checking on, trust off: functions {numbers}",
-                expected="spoof checking off or trust on for servers that forward",
-                remedy=f"spoof_check: false for this card in your site file, then: {APPLY}" if asked else APPLY,
-                why=SPOOF,
-            )
+        warning(
+            f"virtual functions of the card {_name(plan)} drop what a forwarding server passes on",
+            where=f"ip link show {plan.name}",
+            found=f"spoof checking on, trust off: functions {numbers}",
+            expected="spoof checking off or trust on for servers that forward",
+            remedy=f"spoof_check: false for this card in your site file, then: {APPLY}" if asked else APPLY,
+            why=SPOOF,
         )
     ]

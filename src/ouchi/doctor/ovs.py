@@ -114,15 +114,13 @@ def extras(live: Live, _wanted: Wanted) -> Answer | None:
     switch = live.switch
     found = {key: value for key, value in switch.other_config.items() if key in HARMFUL and value != "false"}
     troubles = [
-        Trouble(
-            warning(
-                f"Open vSwitch has {key}={value}, which the plan has not",
-                where=f"ovs-vsctl get Open_vSwitch . other_config:{key}",
-                found=value,
-                expected="not set",
-                remedy=f"{vsctl(switch)} remove Open_vSwitch . other_config {key}, then restart ovs-vswitchd",
-                why=HARMFUL[key],
-            )
+        warning(
+            f"Open vSwitch has {key}={value}, which the plan has not",
+            where=f"ovs-vsctl get Open_vSwitch . other_config:{key}",
+            found=value,
+            expected="not set",
+            remedy=f"{vsctl(switch)} remove Open_vSwitch . other_config {key}, then restart ovs-vswitchd",
+            why=HARMFUL[key],
         )
         for key, value in found.items()
     ]
@@ -142,30 +140,26 @@ def bridges(live: Live, wanted: Wanted) -> Answer | None:
         if kind != "netdev" and (switch.whose == OURS or name in needed)
     }
     troubles = [
-        Trouble(
-            error(
-                f"the bridge {name} is not in the userspace datapath",
-                where=f"ovs-vsctl get Bridge {name} datapath_type",
-                found=kind or "system",
-                expected="netdev",
-                remedy=UP if switch.whose == OURS else f"{vsctl(switch)} set Bridge {name} datapath_type=netdev",
-                why="packets for it leave the polling threads for the kernel, or are dropped where a patch port "
-                "cannot join the two",
-            )
+        error(
+            f"the bridge {name} is not in the userspace datapath",
+            where=f"ovs-vsctl get Bridge {name} datapath_type",
+            found=kind or "system",
+            expected="netdev",
+            remedy=UP if switch.whose == OURS else f"{vsctl(switch)} set Bridge {name} datapath_type=netdev",
+            why="packets for it leave the polling threads for the kernel, or are dropped where a patch port "
+            "cannot join the two",
         )
         for name, kind in astray.items()
     ]
     if absent:
         troubles.append(
-            Trouble(
-                error(
-                    f"bridges are missing: {', '.join(absent)}",
-                    where="ovs-vsctl list-br",
-                    found=", ".join(switch.bridges) or "no bridge",
-                    expected=", ".join(needed),
-                    remedy=UP,
-                    why="what is to cross them goes nowhere",
-                )
+            error(
+                f"bridges are missing: {', '.join(absent)}",
+                where="ovs-vsctl list-br",
+                found=", ".join(switch.bridges) or "no bridge",
+                expected=", ".join(needed),
+                remedy=UP,
+                why="what is to cross them goes nowhere",
             )
         )
     return judged(troubles, ", ".join(switch.bridges))
@@ -176,29 +170,25 @@ def ports(live: Live, _wanted: Wanted) -> Answer | None:
     """Ports that ovs-vswitchd could not make, and cards without a link."""
     switch = live.switch
     troubles = [
-        Trouble(
-            error(
-                f"Open vSwitch could not make the port {port.name}",
-                where=f"ovs-vsctl get Interface {port.name} error",
-                found=port.error,
-                expected="no error",
-                remedy=LOGS if switch.whose == OURS else "journalctl -u ovs-vswitchd",
-                why="the port is in the database and nowhere else: what is sent to it is lost",
-            )
+        error(
+            f"Open vSwitch could not make the port {port.name}",
+            where=f"ovs-vsctl get Interface {port.name} error",
+            found=port.error,
+            expected="no error",
+            remedy=LOGS if switch.whose == OURS else "journalctl -u ovs-vswitchd",
+            why="the port is in the database and nowhere else: what is sent to it is lost",
         )
         for port in switch.ports
         if port.error
     ]
     troubles += [
-        Trouble(
-            warning(
-                f"the card behind the port {port.name} has no link",
-                where=f"ovs-vsctl get Interface {port.name} link_state",
-                found=port.link,
-                expected="up",
-                remedy="look at the cable and at the other end",
-                why="nothing goes in or out there",
-            )
+        warning(
+            f"the card behind the port {port.name} has no link",
+            where=f"ovs-vsctl get Interface {port.name} link_state",
+            found=port.link,
+            expected="up",
+            remedy="look at the cable and at the other end",
+            why="nothing goes in or out there",
         )
         for port in switch.ports
         if port.kind == "dpdk" and not port.error and port.link == "down"

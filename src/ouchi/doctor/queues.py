@@ -10,7 +10,7 @@ from ouchi.doctor.live import SWITCH, Live
 from ouchi.doctor.remedies import LOGS, UP, configuring, control, fix_then, vsctl
 from ouchi.doctor.switch import OURS, Pool, Switch
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, named, wrong
-from ouchi.errors import error, info, warning
+from ouchi.errors import Finding, error, info, warning
 from ouchi.plan.mempools import FEWEST_MBUFS, MTU, SHARED_MBUFS, port_mbufs
 from ouchi.plan.values import counted
 from ouchi.wanted import Wanted
@@ -187,27 +187,23 @@ def _not_isolated(switch: Switch) -> str:
     return f"{vsctl(switch)} set Open_vSwitch . other_config:pmd-rxq-isolate=false"
 
 
-def _halved(switch: Switch, pool: Pool, expected: int) -> Trouble:
-    return Trouble(
-        error(
-            f"Open vSwitch got half as many packet buffers as it asked for, or fewer (MTU up to {pool.mtu or 1500})",
-            where=POOLS,
-            found=f"{pool.size} in {pool.name}",
-            expected=f"{expected}",
-            remedy=f"{configuring(switch)} with more hugepages free: dpdk-socket-mem and the pages of its node",
-            why=HALVED,
-        )
+def _halved(switch: Switch, pool: Pool, expected: int) -> Finding:
+    return error(
+        f"Open vSwitch got half as many packet buffers as it asked for, or fewer (MTU up to {pool.mtu or 1500})",
+        where=POOLS,
+        found=f"{pool.size} in {pool.name}",
+        expected=f"{expected}",
+        remedy=f"{configuring(switch)} with more hugepages free: dpdk-socket-mem and the pages of its node",
+        why=HALVED,
     )
 
 
-def _empty(switch: Switch, pool: Pool) -> Trouble:
-    return Trouble(
-        warning(
-            f"a pool of packet buffers is nearly empty (MTU up to {pool.mtu or 1500})",
-            where=POOLS,
-            found=f"{pool.free} of {pool.size} free in {pool.name}",
-            expected=f"more than {FEW:.0%}",
-            remedy=f"fewer descriptors (n_rxq_desc) or per-port-memory, then: {configuring(switch)}",
-            why="a card that finds no free buffer drops what comes in",
-        )
+def _empty(switch: Switch, pool: Pool) -> Finding:
+    return warning(
+        f"a pool of packet buffers is nearly empty (MTU up to {pool.mtu or 1500})",
+        where=POOLS,
+        found=f"{pool.free} of {pool.size} free in {pool.name}",
+        expected=f"more than {FEW:.0%}",
+        remedy=f"fewer descriptors (n_rxq_desc) or per-port-memory, then: {configuring(switch)}",
+        why="a card that finds no free buffer drops what comes in",
     )

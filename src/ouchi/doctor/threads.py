@@ -10,7 +10,7 @@ from ouchi.doctor.live import MACHINE, SWITCH, Live
 from ouchi.doctor.remedies import APPLY, APPLY_RESTART, FIX, UP, configuring, fix_then
 from ouchi.doctor.tasks import Thread, family, listed
 from ouchi.doctor.values import Answer, Check, Mend, Trouble, holds, judged, named, unknown, wrong
-from ouchi.errors import error, warning
+from ouchi.errors import Finding, error, warning
 from ouchi.plan.values import counted
 from ouchi.wanted import Wanted
 
@@ -43,19 +43,19 @@ def polling(live: Live, wanted: Wanted) -> Answer | None:
         return unknown(ONLY_ROOT if not live.root else live.switch.failed["tables"])
     if not own and not any(port.polled for port in live.switch.ports):
         return holds("none: no port needs one yet")
-    troubles = [_moved(cpu, thread) for cpu, thread in sorted(own.items()) if thread.cpus != (cpu,)]
+    troubles: list[Trouble | Finding] = [
+        _moved(cpu, thread) for cpu, thread in sorted(own.items()) if thread.cpus != (cpu,)
+    ]
     absent, extra = set(pool) - own.keys(), own.keys() - set(pool)
     if absent or extra:
         troubles.append(
-            Trouble(
-                error(
-                    "polling threads are not where the plan has them",
-                    where=f"/proc/{live.switch.pid}/task",
-                    found=f"on {named(own)}" if own else "no polling thread",
-                    expected=f"one on each of {format_cpus(pool)}",
-                    remedy=configuring(live.switch),
-                    why="where nobody polls packets wait until they are dropped, and a polling thread takes a CPU whole",
-                )
+            error(
+                "polling threads are not where the plan has them",
+                where=f"/proc/{live.switch.pid}/task",
+                found=f"on {named(own)}" if own else "no polling thread",
+                expected=f"one on each of {format_cpus(pool)}",
+                remedy=configuring(live.switch),
+                why="where nobody polls packets wait until they are dropped, and a polling thread takes a CPU whole",
             )
         )
     return judged(troubles, f"one on each of {format_cpus(pool)}")

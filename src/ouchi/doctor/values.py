@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ def wrong(*troubles: Trouble | Finding) -> Answer:
     )
 
 
-def judged(troubles: list[Trouble], found: str) -> Answer:
+def judged(troubles: Sequence[Trouble | Finding], found: str) -> Answer:
     """Wrong where there are troubles, else what was seen."""
     return wrong(*troubles) if troubles else holds(found)
 

@@ -9,7 +9,7 @@ from ouchi.doctor.known import Version
 from ouchi.doctor.live import MACHINE, SWITCH, Live
 from ouchi.doctor.remedies import UP
 from ouchi.doctor.switch import OURS
-from ouchi.doctor.values import Answer, Check, Trouble, holds, judged, unknown, wrong
+from ouchi.doctor.values import Answer, Check, holds, judged, unknown, wrong
 from ouchi.errors import error, info, warning
 from ouchi.plan.nics import OVS, SRIOV
 from ouchi.wanted import Wanted
@@ -29,31 +29,27 @@ def dpdk(live: Live, wanted: Wanted) -> Answer | None:
     troubles = []
     if mended := known.VHOST_CHECKSUM.in_release(version):
         troubles.append(
-            Trouble(
-                warning(
-                    known.VHOST_CHECKSUM.claim,
-                    where="ovs-vsctl get Open_vSwitch . dpdk_version",
-                    found=said,
-                    expected=f"{_text(mended)} or later ({known.VHOST_CHECKSUM.source})",
-                    # vhost is a package of its own, named by its ABI, and the others ask of it no more than the branch.
-                    remedy=f"apt-get update; apt-get install --only-upgrade librte-vhost{version[0] + 1}, then: "
-                    + (UP if live.switch.whose == OURS else "systemctl restart openvswitch-switch"),
-                    why=known.VHOST_CHECKSUM.why,
-                )
+            warning(
+                known.VHOST_CHECKSUM.claim,
+                where="ovs-vsctl get Open_vSwitch . dpdk_version",
+                found=said,
+                expected=f"{_text(mended)} or later ({known.VHOST_CHECKSUM.source})",
+                # vhost is a package of its own, named by its ABI, and the others ask of it no more than the branch.
+                remedy=f"apt-get update; apt-get install --only-upgrade librte-vhost{version[0] + 1}, then: "
+                + (UP if live.switch.whose == OURS else "systemctl restart openvswitch-switch"),
+                why=known.VHOST_CHECKSUM.why,
             )
         )
     packets = [port.name for port in live.switch.ports if "net_af_packet" in port.options.get("dpdk-devargs", "")]
     if packets and version < known.AF_PACKET_COUNTS:
         troubles.append(
-            Trouble(
-                info(
-                    f"what is lost at the ports {', '.join(packets[:6])} is counted nowhere",
-                    where="ovs-vsctl get Interface PORT options:dpdk-devargs",
-                    found=f"net_af_packet in {said}",
-                    expected=f"DPDK {_text(known.AF_PACKET_COUNTS)} or later ({known.AF_PACKET_SOURCE})",
-                    remedy="believe the other end's counters",
-                    why="its driver does not ask the kernel what the socket's ring dropped",
-                )
+            info(
+                f"what is lost at the ports {', '.join(packets[:6])} is counted nowhere",
+                where="ovs-vsctl get Interface PORT options:dpdk-devargs",
+                found=f"net_af_packet in {said}",
+                expected=f"DPDK {_text(known.AF_PACKET_COUNTS)} or later ({known.AF_PACKET_SOURCE})",
+                remedy="believe the other end's counters",
+                why="its driver does not ask the kernel what the socket's ring dropped",
             )
         )
     return judged(troubles, said)
@@ -96,15 +92,13 @@ def firmware(_live: Live, wanted: Wanted) -> Answer | None:
     if not tested or not shown:
         return None
     troubles = [
-        Trouble(
-            info(
-                f"the firmware of the card {nic.name or nic.address} is older than what its driver was tested with",
-                where=f"ethtool -i {nic.name}",
-                found=nic.firmware,
-                expected=f"{_firmware(tested)} with DPDK {_text(release)} ({known.X710.source})",
-                remedy="Intel's NVM update utility",
-                why="of a pair that nobody tested nobody knows which packets it drops",
-            )
+        info(
+            f"the firmware of the card {nic.name or nic.address} is older than what its driver was tested with",
+            where=f"ethtool -i {nic.name}",
+            found=nic.firmware,
+            expected=f"{_firmware(tested)} with DPDK {_text(release)} ({known.X710.source})",
+            remedy="Intel's NVM update utility",
+            why="of a pair that nobody tested nobody knows which packets it drops",
         )
         for nic, version in shown.items()
         if version and version < tested
@@ -121,16 +115,14 @@ def qemu(live: Live, _wanted: Wanted) -> Answer | None:
     if live.qemu < known.VHOST_CLIENT_QEMU or (iommu and live.qemu < known.VHOST_IOMMU_QEMU):
         least = known.VHOST_IOMMU_QEMU if iommu else known.VHOST_CLIENT_QEMU
         troubles.append(
-            Trouble(
-                error(
-                    "this QEMU does not get on with Open vSwitch's vhost-user ports",
-                    where="qemu-system-x86_64 --version",
-                    found=_text(live.qemu),
-                    expected=f"{_text(least)} or later ({known.QEMU_SOURCE})",
-                    remedy="a newer QEMU"
-                    + (", or: ovs-vsctl remove Open_vSwitch . other_config vhost-iommu-support" if iommu else ""),
-                    why="its side of the protocol is faulty: a port does not come back after Open vSwitch was restarted",
-                )
+            error(
+                "this QEMU does not get on with Open vSwitch's vhost-user ports",
+                where="qemu-system-x86_64 --version",
+                found=_text(live.qemu),
+                expected=f"{_text(least)} or later ({known.QEMU_SOURCE})",
+                remedy="a newer QEMU"
+                + (", or: ovs-vsctl remove Open_vSwitch . other_config vhost-iommu-support" if iommu else ""),
+                why="its side of the protocol is faulty: a port does not come back after Open vSwitch was restarted",
             )
         )
     return judged(troubles, _text(live.qemu))
