@@ -7,6 +7,7 @@ programs, changed for another plan, and put back. The tests run in order.
 from __future__ import annotations
 
 import json
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,9 @@ mkfs.vfat "${disk}p1" >/dev/null
 mkdir -p /boot/efi
 mount "${disk}p1" /boot/efi
 udevadm settle
-bootctl -q --no-variables install
-kernel-install add "$(uname -r)" "/boot/vmlinuz-$(uname -r)"
+time bootctl -q --no-variables install
+time kernel-install -v add "$(uname -r)" "/boot/vmlinuz-$(uname -r)"
+time depmod -a
 """
 
 TUNED = r"""
@@ -64,6 +66,11 @@ def everything(rig: Rig) -> list[str]:
     return [*look(rig), *rig.run(OTHERS, timeout=60).stdout.splitlines()]
 
 
+def changed(rig: Rig, before: list[str]) -> list[str]:
+    """What is not as it was."""
+    return [line for line in unified_diff(before, everything(rig), n=0, lineterm="") if not line.startswith("@@")]
+
+
 def options(rig: Rig) -> list[str]:
     """The words that systemd-boot would start the kernel with, as it reads them."""
     [entry] = [one for one in json.loads(rig.run("bootctl --json=short list").stdout) if one["type"] == "type1"]
@@ -87,9 +94,10 @@ def planned(practice: Practice, path: Path | None = None) -> list[str]:
 
 @pytest.fixture(scope="module")
 def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
-    """The rig with all of them."""
+    """The rig with all of them; what :func:`practice.look` asks Open vSwitch needs its database."""
+    rig.run("systemctl start ovsdb-server.service", timeout=120)
     for script in (SYSTEMD_BOOT, TUNED, NETWORK_MANAGER):
-        print(rig.run(script, timeout=180).stdout)
+        print(rig.run(script, timeout=180))
     return Practice(rig, tmp_path_factory.mktemp("site"))
 
 
@@ -121,7 +129,7 @@ def test_what_contradicts_the_plan_is_refused_all_at_once(practice: Practice, be
     for text in ("/etc/network/interfaces", "/etc/netplan/01-rig.yaml", "/etc/kernel/cmdline", "isolcpus=3"):
         assert text in said
     rig.run("mv /root/interfaces /etc/network; rm /etc/netplan/01-rig.yaml /etc/kernel/cmdline")
-    assert everything(rig) == before
+    assert changed(rig, before) == []
 
 
 @pytest.mark.usefixtures("before")
@@ -145,9 +153,7 @@ def test_tuned_runs_with_the_profile(practice: Practice) -> None:
     """It moves what runs on quiet CPUs, but for guests; services' CPUs are systemd's to keep."""
     rig = practice.rig
     assert rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
-    print(
-        rig.run("tuned-adm verify -i; grep -i -e error -e warn -e verif /var/log/tuned/tuned.log", check=False).stdout
-    )
+    print(rig.run("tuned-adm verify -i || grep -e ERROR -e WARN /var/log/tuned/tuned.log", check=False).stdout)
     assert cpus_of(rig, "guest") == "3"
     assert cpus_of(rig, "other") == "0,1"
     assert rig.run("cat /sys/devices/virtual/workqueue/cpumask").stdout == "003\n"
@@ -186,4 +192,4 @@ def test_undo_puts_all_back(practice: Practice, before: list[str]) -> None:
     assert done["findings"] == []
     assert "the kernel was started with" in done["left"][0]
     rig.run("umount /proc/cmdline")
-    assert everything(rig) == before
+    assert changed(rig, before) == []

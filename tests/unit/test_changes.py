@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ouchi.apply import engine, rescue
 from ouchi.changes import Change, alternative, driver, functions, path, tuned, value
 from ouchi.changes.kinds import KINDS
+from ouchi.changes.refresh import REFRESHES
 from ouchi.errors import Failed
 from ouchi.journal import Journal
 from ouchi.machine import Result
@@ -261,6 +262,17 @@ def test_any_name_and_any_bytes(
     engine.put(machine, "path", str(place), state)
     assert place.read_bytes() == content
     assert stat.S_IMODE(place.stat().st_mode) == 0o604
+
+
+def test_network_manager_reads_its_configuration_and_nothing_else(tmp_path: Path) -> None:
+    """Asked to reload everything it writes ``/etc/resolv.conf`` anew, empty where another has configured the network."""
+    (tmp_path / "systemctl").symlink_to("/bin/true")
+    (tmp_path / "nmcli").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "nmcli").chmod(0o755)
+    script, _ = REFRESHES["network manager"]
+    assert (
+        LocalMachine().run(("sh", "-ceu", script), env={"PATH": f"{tmp_path}:/bin"}).stdout == "general reload conf\n"
+    )
 
 
 def test_every_kind_has_words_for_nothing() -> None:

@@ -47,7 +47,8 @@ REFRESHES: Mapping[str, tuple[str, float]] = MappingProxyType(
         # It reads a profile that is active already, such as a former plan's, only when it starts.
         "tuned": ("systemctl try-restart tuned.service", 120),
         "networkd": ("if systemctl -q is-active systemd-networkd.service; then networkctl reload; fi", 60),
-        "network manager": ("if systemctl -q is-active NetworkManager.service; then nmcli general reload; fi", 60),
+        # Without "conf" it writes /etc/resolv.conf anew as well, empty where another program configures the network.
+        "network manager": ("if systemctl -q is-active NetworkManager.service; then nmcli general reload conf; fi", 60),
         # The journal says that it was run: after a power cut the disk must say so too.
         "grub": ("update-grub\nsync -f /boot/grub/grub.cfg", 600),
         "kernel entries": (ENTRIES, 600),
