@@ -102,6 +102,15 @@ class Sshd:
         """The processes that serve connections now."""
         return children(self.pid)
 
+    def has_shell(self, user: str, shell: str) -> None:
+        """Give a user this login shell."""
+        path = self.folder / "passwd"
+        lines = [
+            line.rpartition(":")[0] + f":{shell}" if line.startswith(f"{user}:") else line
+            for line in path.read_text().splitlines()
+        ]
+        path.write_text("\n".join(lines) + "\n")
+
     def client_config(self, known_hosts: Path, key: str = "user") -> str:
         """A configuration for clients; its path."""
         path = self.folder / f"config-{known_hosts.name}-{key}"

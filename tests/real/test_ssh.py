@@ -478,6 +478,26 @@ class TestUsers:
                 assert "sudo" in finding.found
 
 
+class TestLoginShells:
+    def test_what_one_says_to_everybody_is_not_the_program_s(self, tmp_path: Path) -> None:
+        with Sshd() as greeting:
+            (greeting.folder / ".bashrc").write_text("echo welcome; printf 'to all of you' >&2\n")
+            greeting.has_shell("root", "/bin/bash")
+            with SshMachine(greeting.address, greeting.config) as machine:
+                said = machine.run(("sh", "-c", "echo out; echo err >&2"))
+                assert (said.stdout, said.stderr) == ("out\n", "err\n")
+                machine.write(tmp_path / "file", "text")
+                assert machine.read(tmp_path / "file") == "text"
+                assert machine.make_folder(tmp_path) is False
+                assert collect(gather(machine)).cpus == collect(LocalMachine()).cpus
+                with (
+                    machine.hold(tmp_path / "lock", "x"),
+                    pytest.raises(BadInput, match="ouchi x, process"),
+                    machine.hold(tmp_path / "lock", "y"),
+                ):
+                    pass
+
+
 class TestFacts:
     def test_gathered_facts_are_those_that_are_read_here(self, remote: SshMachine) -> None:
         session = remote.probe("session")

@@ -370,7 +370,8 @@ def test_words_for_the_other_side(words: list[str]) -> None:
 
 
 def test_what_comes_with_the_first_line_is_not_lost() -> None:
-    """Who holds a lock is said at once, in two lines: the second belongs to whoever waits for the end."""
-    session = Session(("printf", r"busy\nouchi apply, process 7"), b"", "mark")
+    """Who holds a lock is said at once, in two lines: the second belongs to whoever waits for the end. What the login
+    shell says before is nobody's."""
+    session = Session(("printf", r"welcome\n\nmark\nbusy\nouchi apply, process 7"), b"", "mark")
     assert session.first_line(10) == b"busy"
     assert session.wait(10).stdout == b"ouchi apply, process 7"

@@ -39,7 +39,7 @@ class Session:
     """Started when it is made. Its program ends with it: :meth:`let_go`, or our own death."""
 
     def __init__(self, command: Sequence[str], input: bytes, mark: str) -> None:
-        self._mark = mark
+        self._mark = mark.encode()
         theirs, self._ours = os.pipe()
         try:
             self._child = subprocess.Popen(
@@ -71,14 +71,21 @@ class Session:
 
     def first_line(self, seconds: float) -> bytes:
         """What it says first on its standard output, without the end of the line; empty when nothing comes."""
-        said, deadline = b"", time.monotonic() + seconds
-        stream = self._child.stdout
-        while stream and b"\n" not in said and (left := deadline - time.monotonic()) > 0:
+        deadline, begun = time.monotonic() + seconds, False
+        while line := self._line(deadline):
+            if begun:
+                return line.removesuffix(b"\n")
+            begun = line == self._mark + b"\n"
+        return b""
+
+    def _line(self, deadline: float) -> bytes:
+        said, stream = b"", self._child.stdout
+        while stream and not said.endswith(b"\n") and (left := deadline - time.monotonic()) > 0:
             # Byte by byte: what comes after the line is for who waits for the end.
             if not select.select([stream], [], [], left)[0] or not (piece := os.read(stream.fileno(), 1)):
                 break
             said += piece
-        return said.partition(b"\n")[0]
+        return said
 
     def abandon(self) -> None:
         """Have it end soon, whoever waits for it, and do not wait here."""
@@ -130,13 +137,19 @@ class Session:
                 return
 
     def _ended(self, out: bytes, err: bytes, timed_out: bool) -> Ended:
-        said, mark, last = err.rpartition(f"\n{self._mark} ".encode())
+        out, err = self._begun(out), self._begun(err)
+        said, mark, last = err.rpartition(b"\n" + self._mark + b" ")
         if not mark or timed_out:
             return Ended(None, out, said if mark else err, timed_out=timed_out)
         word = last.partition(b"\n")[0].decode(errors="replace")
         if match := re.fullmatch(r"status ([0-9]{1,3})", word):
             return Ended(_status(int(match[1])), out, said)
         return Ended(None, out, said, reason=word)
+
+    def _begun(self, said: bytes) -> bytes:
+        """Without what the login shell said before; all of it when nothing else was said, as that may tell why."""
+        before, mark, after = said.partition(b"\n" + self._mark + b"\n")
+        return after if mark else before
 
 
 def _status(number: int) -> int:

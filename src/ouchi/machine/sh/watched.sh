@@ -1,4 +1,5 @@
 # Runs one program and says how it ended, as the last line on stderr: $mark, then "status N", or why it did not start.
+# What stands before the line $mark, in both outputs, is the login shell's: some greet whoever comes in.
 #
 # Standard input first brings $size bytes for the program, then stays open for as long as somebody waits for it. Its
 # end is the end of this whole process group, be it that ouchi was stopped or that the connection broke. "keep" in
@@ -6,6 +7,8 @@
 size=$1 mark=$2 mode=$3 folder=$4
 shift 4
 exec 3<&0 </dev/null
+printf '\n%s\n' "$mark"
+printf '\n%s\n' "$mark" >&2
 
 end() {
     printf '\n%s %s\n' "$mark" "$1" >&2
