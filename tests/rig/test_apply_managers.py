@@ -32,9 +32,10 @@ mkfs.vfat "${disk}p1" >/dev/null
 mkdir -p /boot/efi
 mount "${disk}p1" /boot/efi
 udevadm settle
-time bootctl -q --no-variables install
-time kernel-install -v add "$(uname -r)" "/boot/vmlinuz-$(uname -r)"
-time depmod -a
+bootctl -q --no-variables install
+# Beside the entry it lists the kernel's modules anew, which takes an emulated CPU 22 s each time.
+ln -s /dev/null /etc/kernel/install.d/50-depmod.install
+kernel-install add "$(uname -r)" "/boot/vmlinuz-$(uname -r)"
 """
 
 TUNED = r"""
@@ -42,7 +43,6 @@ cp /usr/bin/sleep /root/qemu-system-x86_64
 systemd-run -q --unit=guest -p CPUAffinity=3 /root/qemu-system-x86_64 infinity
 systemd-run -q --unit=other -p CPUAffinity=3 sleep infinity
 systemctl start tuned.service
-tuned-adm active
 """
 
 NETWORK_MANAGER = rf"""
@@ -63,6 +63,8 @@ cat /sys/devices/virtual/workqueue/cpumask
 
 
 def everything(rig: Rig) -> list[str]:
+    # Started for a message of D-Bus's, they end by themselves when none comes.
+    rig.run("systemctl stop NetworkManager-dispatcher.service systemd-hostnamed.service polkit.service")
     return [*look(rig), *rig.run(OTHERS, timeout=60).stdout.splitlines()]
 
 
@@ -97,7 +99,7 @@ def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
     """The rig with all of them; what :func:`practice.look` asks Open vSwitch needs its database."""
     rig.run("systemctl start ovsdb-server.service", timeout=120)
     for script in (SYSTEMD_BOOT, TUNED, NETWORK_MANAGER):
-        print(rig.run(script, timeout=180))
+        rig.run(script, timeout=180)
     return Practice(rig, tmp_path_factory.mktemp("site"))
 
 
@@ -143,7 +145,8 @@ def test_it_is_changed(practice: Practice) -> None:
 def test_systemd_boot_would_start_the_kernel_as_planned(practice: Practice) -> None:
     """Its files count, GRUB's are left alone; the user's words stay, ours are there once."""
     words = options(practice.rig)
-    assert [words.count(word) for word in planned(practice)] == [1] * len(planned(practice))
+    ours = planned(practice)
+    assert [words.count(word) for word in ours] == [1] * len(ours)
     running = practice.rig.run("cat /proc/cmdline").stdout.split()
     assert set(running) - {running[0]} < set(words)
     assert practice.rig.run("ls /etc/default/grub.d", check=False).stdout.count("ouchi") == 0
@@ -153,7 +156,12 @@ def test_tuned_runs_with_the_profile(practice: Practice) -> None:
     """It moves what runs on quiet CPUs, but for guests; services' CPUs are systemd's to keep."""
     rig = practice.rig
     assert rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
-    print(rig.run("tuned-adm verify -i || grep -e ERROR -e WARN /var/log/tuned/tuned.log", check=False).stdout)
+    rig.run(": >/var/log/tuned/tuned.log; tuned-adm verify -i", check=False)
+    verified = rig.run("grep 'verify: ' /var/log/tuned/tuned.log", check=False).stdout.splitlines()
+    wrong = [line for line in verified if "verify: passed" not in line]
+    # The interrupts of the virtio cards' queues are the kernel's own to place.
+    assert [line for line in wrong if "SMP affinity of IRQ" not in line] == []
+    assert len(verified) > len(wrong)
     assert cpus_of(rig, "guest") == "3"
     assert cpus_of(rig, "other") == "0,1"
     assert rig.run("cat /sys/devices/virtual/workqueue/cpumask").stdout == "003\n"

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.apply import boot, cards, reboot
+from ouchi.apply import boot, cards, reboot, run
 from ouchi.apply.refusals import refusals
 from ouchi.apply.steps import host_steps
 from ouchi.apply.surroundings import Surroundings, parse, script
 from ouchi.changes import Change, path
+from ouchi.journal import Journal
+from ouchi.machine.local import LocalMachine
 from ouchi.render.host import Host
 from tests.plans import wanted_of
 
@@ -171,6 +173,41 @@ def test_entries_that_kernel_install_would_not_write_so(options: str | None, fir
     entries = {} if options is None else {"/boot/loader/entries/id-6.12.conf": options}
     found = boot.entries_in_the_way(systemd_boot("root=/dev/x quiet\n", entries=entries), first=first)
     assert [finding.claim for finding in found] == ([claim] if claim else [])
+
+
+def file_state(text: str) -> dict[str, str]:
+    return path.file(boot.ENTRY, text).state
+
+
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [
+        ("root=/dev/x old=1\n", "root=/dev/x # first\n"),  # as it was made
+        ("root=/dev/x quiet old=1\n", "root=/dev/x quiet\n"),  # the user has added a word since
+    ],
+)
+def test_what_undo_puts_back_into_systemd_boots_line(now: str, before: str, tmp_path: Path) -> None:
+    """The words of a former plan stay known, and the user's own are not lost, whatever was written by whom."""
+    machine = LocalMachine()
+    journal = Journal(machine, str(tmp_path))
+    journal.note(boot.WORDS, "kernel", {"words": ["old=1"]})
+    noted = {
+        "step": "kernel",
+        "before": file_state("root=/dev/x # first\n"),
+        "then": ["kernel entries"],
+        "doing": False,
+    }
+    journal.note("path", boot.ENTRY, noted | {"after": file_state("root=/dev/x old=1\n")})
+    around = systemd_boot(now, added=boot.added_words(journal))
+    [kernel] = [step for step in host_steps(ryzen(), around) if step.name == "kernel"]
+    prepared = run.Prepared(
+        machine, str(tmp_path), ryzen(), journal, around, (), {("path", boot.ENTRY): file_state(now)}, (), (), False, (),
+        (), "",
+    )  # fmt: skip
+    change = next(change for change in kernel.changes if change.key == boot.ENTRY)
+    run._note_kernel(prepared, {"kernel": [change]})
+    assert journal.records("path")[boot.ENTRY]["before"] == file_state(before)
+    assert boot.added_words(journal) == ("old=1", *PLANNED)
 
 
 @pytest.mark.parametrize(

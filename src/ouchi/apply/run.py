@@ -135,11 +135,8 @@ def carry_out(
 def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     """The journal, the cards' names and the rescue script, before anything is touched."""
     machine, journal, host = prepared.machine, prepared.journal, prepared.host
-    _note_line(prepared, changes)
+    _note_kernel(prepared, changes)
     engine.note(journal, changes, prepared.now)
-    # Those of a former plan stay: the kernel may run with them, and until it is written anew the line has them.
-    words = dict.fromkeys((*boot.added_words(journal), *boot.ours(host, prepared.around)))
-    journal.note_all([(boot.WORDS, "kernel", {"words": list(words)})])
     bound = {nic.address for nic in cards.to_bind(host)} | {*cards.companions(host, prepared.around)}
     told = {
         nic.address: {key: getattr(nic, key) for key in KEPT}
@@ -152,19 +149,23 @@ def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     rescue.write(machine, prepared.folder, engine.records(journal))
 
 
-def _note_line(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
-    """What undo needs to know of the line of systemd-boot, which is the user's as well."""
+def _note_kernel(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
+    """Our words for the kernel, and what undo needs to know of the line of systemd-boot, which is the user's as well."""
+    journal = prepared.journal
+    # Those of a former plan stay: the kernel may run with them, and until it is written anew the line has them.
+    words = dict.fromkeys((*boot.added_words(journal), *boot.ours(prepared.host, prepared.around)))
+    journal.note_all([(boot.WORDS, "kernel", {"words": list(words)})])
     if not any(boot.ENTRIES in change.then for some in changes.values() for change in some):
         return
-    now = prepared.now["path", boot.ENTRY]
-    known = [record for record in engine.records(prepared.journal) if record.key == boot.ENTRY]
+    now, line = prepared.now["path", boot.ENTRY], boot.own_line(prepared.around)
+    known = [record for record in engine.records(journal) if record.key == boot.ENTRY]
     if now is None and not known:
-        prepared.machine.write(LINE, boot.own_line(prepared.around))
+        prepared.machine.write(LINE, line)
     for record in known:
         if engine.foreign(record, now):
             # Words that the user has written there since are to outlive undo.
-            fresh = path.file(boot.ENTRY, boot.own_line(prepared.around)).state
-            prepared.journal.amend(record.kind, record.key, {"before": now and {**now, "file": fresh["file"]}})
+            fresh = path.file(boot.ENTRY, line).state["file"]
+            journal.amend(record.kind, record.key, {"before": now and {**now, "file": fresh}})
 
 
 def _give_back(prepared: Prepared) -> str:
