@@ -596,23 +596,37 @@ class TestCommands:
         assert done.returncode == 2
         assert f"the NIC {name} is in use" in done.stderr
 
-    def test_ctrl_c_ends_everything(self, tmp_path: Path) -> None:
-        with Sshd("ForceCommand sleep 476.5") as silent:
-            words = [sys.executable, "-m", "ouchi", "inspect", "--address", silent.address]
-            env = environment(OUCHI_SSH_CONFIG=silent.config, XDG_RUNTIME_DIR=str(tmp_path))
+    @pytest.mark.parametrize("words", ["inspect --address", "inspect", "doctor", "apply --yes", "undo --yes"])
+    def test_ctrl_c_ends_everything(self, words: str, tmp_path: Path) -> None:
+        """With one host or several, of which none has answered yet."""
+        ports = (free_port(), free_port())
+        sites, runtime = tmp_path / "sites.yaml", tmp_path / "runtime"
+        runtime.mkdir()
+        with Sshd("ForceCommand sleep 476.5", ports=ports) as silent:
+            argv = [sys.executable, "-m", "ouchi", *words.split()]
+            if words.endswith("--address"):
+                argv.append(silent.address)
+            else:
+                hosts = "".join(f"- {{name: h{port}, address: 'root@127.0.0.1:{port}'}}\n" for port in ports)
+                sites.write_text(f"{SITE}hosts:\n{hosts}")
+                argv += ["--site", str(sites)]
+            env = environment(OUCHI_SSH_CONFIG=silent.config, XDG_RUNTIME_DIR=str(runtime))
             process = subprocess.Popen(
-                ["env", "--default-signal=INT", *words], env=env, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-            )
+                ["env", "--default-signal=INT", *argv],
+                env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+            )  # fmt: skip
+            expected = 1 if "--address" in argv else len(ports)
             deadline = time.monotonic() + 10
-            while not running("476.5") and time.monotonic() < deadline:
+            while len(running("476.5")) < expected and time.monotonic() < deadline:
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=15)
             assert process.returncode == 130, said
+            assert "Traceback" not in said
             assert_gone(silent.config)
             for pid in running("476.5"):
                 os.kill(pid, signal.SIGKILL)
-        assert os.listdir(tmp_path) == []
+        assert os.listdir(runtime) == []
 
 
 def test_the_error_tree_is_for_the_user() -> None:
