@@ -196,8 +196,14 @@ class TestPrograms:
         assert (result.status, result.stdout, result.stderr) == (7, "out\n", "err\n")
         with pytest.raises(CommandFailed, match="exit status 7: err"):
             machine.run(("sh", "-c", "echo err >&2; exit 7"))
-        assert machine.run(("sh", "-c", "kill -SEGV $$"), check=False).status == -signal.SIGSEGV
-        assert machine.run(("sh", "-c", "exit 255"), check=False).status == 255
+
+    @pytest.mark.parametrize("outlive", [False, True])
+    def test_a_signal_is_no_exit_status(self, machine: Machine, outlive: bool) -> None:
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGHUP):
+            result = machine.run(("sh", "-c", f"kill -{number} $$"), check=False, outlive=outlive)
+            assert (result.status, result.stderr) == (-number, "")
+        for status in (1, 126, 127, 128, 130, 137, 141, 159, 255):
+            assert machine.run(("sh", "-c", f"exit {status}"), check=False, outlive=outlive).status == status
 
     def test_environment_and_folder(self, machine: Machine, tmp_path: Path) -> None:
         env = {"ONE": "a 'b'\n$c", "TWO": ""}

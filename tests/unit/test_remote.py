@@ -21,7 +21,7 @@ from ouchi.machine import Result, probes
 from ouchi.machine.address import Address, parse_address
 from ouchi.machine.gather import new_mark, read_gathered
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.sessions import Session, _status
+from ouchi.machine.sessions import Session
 from ouchi.machine.sh import script
 from ouchi.machine.ssh import _os_error
 from ouchi.machine.unreachable import no_root, unreachable
@@ -120,9 +120,6 @@ class TestWhatSshSays:
     def test_nothing_reaches_the_terminal(self, said: str) -> None:
         for reason in (unreachable(Address("h"), said), no_root(Address("h"), 7, said)):
             assert "\x1b" not in str(reason)
-
-    def test_a_shell_s_status(self) -> None:
-        assert [_status(number) for number in (0, 1, 127, 128, 130, 137, 255)] == [0, 1, 127, 128, -2, -9, 255]
 
     @pytest.mark.parametrize(
         ("said", "kind"),

@@ -142,16 +142,12 @@ class Session:
         if not mark or timed_out:
             return Ended(None, out, said if mark else err, timed_out=timed_out)
         word = last.partition(b"\n")[0].decode(errors="replace")
-        if match := re.fullmatch(r"status ([0-9]{1,3})", word):
-            return Ended(_status(int(match[1])), out, said)
+        if match := re.fullmatch(r"(status|signal) ([0-9]{1,3})", word):
+            number = int(match[2])
+            return Ended(-number if match[1] == "signal" else number, out, said)
         return Ended(None, out, said, reason=word)
 
     def _begun(self, said: bytes) -> bytes:
         """Without what the login shell said before; all of it when nothing else was said, as that may tell why."""
         before, mark, after = said.partition(b"\n" + self._mark + b"\n")
         return after if mark else before
-
-
-def _status(number: int) -> int:
-    """A shell's number for an end, with signals negative (it does not tell 137 from killed by signal 9)."""
-    return 128 - number if 128 < number < 128 + 32 else number

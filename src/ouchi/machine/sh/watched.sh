@@ -1,4 +1,5 @@
-# Runs one program and says how it ended, as the last line on stderr: $mark, then "status N", or why it did not start.
+# Runs one program and says how it ended, as the last line on stderr: $mark, then "status N" or "signal N", or why it
+# did not start.
 # What stands before the line $mark, in both outputs, is the login shell's: some greet whoever comes in.
 #
 # Standard input first brings $size bytes for the program, then stays open for as long as somebody waits for it. Its
@@ -14,6 +15,14 @@ end() {
     printf '\n%s %s\n' "$mark" "$1" >&2
     [ -z "${watcher-}" ] || kill "$watcher" 2>/dev/null
     exit 0
+}
+
+# Its output goes to 4 and 5. To a shell an exit status of 137 and the end by signal 9 are one number, but of a signal
+# it has a word to say (dash; not of SIGINT and SIGPIPE). exec: a program of this name, not what the shell has built in.
+run() {
+    told=$({ (exec "$@" >&4 2>&5 3<&- 4>&- 5>&-); echo $?; } 2>&1)
+    status=${told##*[!0-9]}
+    if [ "$status" = "$told" ]; then how="status $status"; else how="signal $((status - 128))"; fi
 }
 
 there() {
@@ -42,17 +51,14 @@ if [ "$folder" ] && ! cd -- "$folder"; then end "there is no folder $folder"; fi
 there "$1" || end 'there is no such program'
 
 if [ "$mode" = keep ]; then
-    output=$(mktemp) errors=$(mktemp) || end 'no room for what it says'
-    (exec "$@") >"$output" 2>"$errors" 3<&-
-    status=$?
+    output=$(mktemp) && errors=$(mktemp) || end 'no room for what it says'
+    run "$@" 4>"$output" 5>"$errors"
     cat -- "$output"
     cat -- "$errors" >&2
     rm -f -- "$output" "$errors"
 else
     { cat <&3; kill -KILL 0; } >/dev/null 2>&1 &
     watcher=$!
-    # exec in a subshell: a program of this name, not what the shell has built in.
-    (exec "$@") 3<&-
-    status=$?
+    run "$@" 4>&1 5>&2
 fi
-end "status $status"
+end "$how"
