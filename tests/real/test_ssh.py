@@ -503,6 +503,50 @@ class TestLoginShells:
                 ):
                     pass
 
+    @pytest.mark.parametrize(
+        ("shell", "said"),
+        [("/usr/sbin/nologin", "This account is currently not available"), ("/bin/false", "exit status 1")],
+    )
+    def test_one_that_lets_nobody_work(self, shell: str, said: str) -> None:
+        with Sshd() as closed:
+            closed.has_shell("root", shell)
+            with SshMachine(closed.address, closed.config) as machine, pytest.raises(Unreachable, match=said):
+                machine.read("/etc/passwd")
+
+
+class TestLimits:
+    """Hosts that allow less than they might, or have no room."""
+
+    def test_few_sessions(self, tmp_path: Path) -> None:
+        with Sshd("MaxSessions 2") as few, SshMachine(few.address, few.config) as machine:
+            assert machine.read("/etc/passwd")
+            with machine.hold(tmp_path / "lock", "x"), pytest.raises(OuchiError) as caught:
+                machine.run(("true",))
+            assert caught.value.findings[0].claim == f"{few.address} allows too few sessions over one connection"
+            assert "MaxSessions" in caught.value.findings[0].remedy
+
+    def test_sudo_for_a_few_programs_only(self, tmp_path: Path) -> None:
+        with Sshd() as server:
+            (server.folder / "sudoers").write_text(f"{SUDOER} ALL=(ALL) NOPASSWD: /bin/true, /usr/bin/true\n")
+            with SshMachine(server.address.replace("root", SUDOER), server.config) as machine:
+                assert machine.read("/etc/passwd")
+                with pytest.raises(Unreachable, match="a password is required"):
+                    machine.write(tmp_path / "file", "x")
+
+    def test_a_full_disk(self, tmp_path: Path) -> None:
+        with Sshd() as full, SshMachine(full.address, full.config) as machine:
+            # This sshd has mounts of its own, so nobody else sees them.
+            for place in (tmp_path, "/dev/shm"):
+                machine.run(("mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)))
+            machine.write(tmp_path / "file", "x" * 50_000)
+            assert outcome(lambda: machine.write(tmp_path / "file", "y" * 50_000)) == "ENOSPC"
+            assert machine.read(tmp_path / "file") == "x" * 50_000
+            assert outcome(lambda: machine.append(tmp_path / "file", "y" * 50_000)) == "ENOSPC"
+            assert machine.entries(tmp_path) == ["file"]
+            with pytest.raises(CommandFailed, match="no room for what it is to read"):
+                machine.write(tmp_path / "file", "x" * 100_000)
+            assert machine.entries("/dev/shm") == []
+
 
 class TestFacts:
     def test_gathered_facts_are_those_that_are_read_here(self, remote: SshMachine) -> None:

@@ -57,7 +57,7 @@ _OPTIONS = (
 # The folder of the control socket goes when the master does, also when that is because we were killed.
 _TIDILY = 'folder=$1; shift; "$@"; status=$?; rm -rf -- "$folder"; exit $status'
 _HELLO = (
-    'said=root; [ "$(id -u)" = 0 ] || said=$(sudo -n true 2>&1) && said=root; '
+    'said=root; [ "$(id -u)" = 0 ] || said=$(sudo -n timeout 9 true 2>&1) && said=root; '
     'printf "%s %s %s %s\\n" "$1" "$(id -u)" "${SSH_CONNECTION:-- - - -}" "$(echo "$said" | tr "\\n" " ")"; '
     "exec cat >/dev/null"
 )
@@ -67,6 +67,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_PLACE = 64  # bytes; a socket's path has 107, of which ssh takes 17 for a name while it makes it
 _TURN = 0.2  # seconds between two looks at whether to go on waiting
 _MOST_SAID = 64 * 1024  # bytes of what a login says
+_SSH_FAILED = 255  # ssh's exit status for its own failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +181,9 @@ class Connection:
                 start_new_session=True,  # Ctrl-C is ours: what runs there is ended in order
             )
         self.sessions += 1
-        login = _read_hello(self._master, mark, self._given_up)
-        if login is None:
-            slow = self._master.poll() is None
-            self._said = self._words() or (f"no answer within {LOGIN_SECONDS:g} s" if slow else "ssh said nothing")
+        heard = _read_hello(self._master, mark, self._given_up)
+        if (login := _login_of(heard, mark)) is None:
+            self._said = "\n".join(filter(None, (heard, self._words(), _how_it_ended(self._master))))
             self._end()
             if self._given_up.is_set():
                 raise Interrupted(error("interrupted"))
@@ -228,27 +228,38 @@ def _exports(env: Mapping[str, str]) -> str:
     return "; ".join(f"export {each}" for each in ("LC_ALL=C.UTF-8", f"PATH=$PATH:{_SBIN}", *said))
 
 
-def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.Event) -> Login | None:
-    """The line that the other side begins with; None when it does not come. What a login shell says before is skipped."""
+def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.Event) -> str:
+    """What the other side says up to the line that it is to begin with, or until that cannot come any more."""
     said, deadline = b"", time.monotonic() + LOGIN_SECONDS
     stream = master.stdout
-    if stream is None:
-        return None
-    found = None
-    while not found and time.monotonic() < deadline and not given_up.is_set() and len(said) < _MOST_SAID:
+    while stream and time.monotonic() < deadline and not given_up.is_set() and len(said) < _MOST_SAID:
         if not select.select([stream], [], [], _TURN)[0]:
             continue
         piece = os.read(stream.fileno(), 4096)
-        if not piece:
-            break
         said += piece
-        found = re.search(rf"{mark} ([0-9]+) (\S+) \S+ (\S+) \S+ (.*)\n", said.decode(errors="replace"))
+        if not piece or re.search(rf"{mark} .*\n".encode(), said):
+            break
+    return said.decode(errors="replace")
+
+
+def _login_of(heard: str, mark: str) -> Login | None:
+    """The line with the mark; None when it did not come. What a login shell says before is skipped."""
+    found = re.search(rf"{mark} ([0-9]+) (\S+) \S+ (\S+) \S+ (.*)\n", heard)
     if not found:
         return None
     refusal = found[4].strip()
     return Login(
         int(found[1]), "" if refusal == "root" else refusal or "it failed", "" if found[3] == "-" else found[3]
     )
+
+
+def _how_it_ended(master: subprocess.Popen[bytes]) -> str:
+    """Of a login that came to nothing, what ssh itself does not say."""
+    try:
+        status = master.wait(1.0)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {LOGIN_SECONDS:g} s"
+    return "" if status == _SSH_FAILED else f"the login there ended at once, with exit status {status}"
 
 
 def _private_folder() -> str:

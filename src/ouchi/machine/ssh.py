@@ -19,6 +19,7 @@ from ouchi.machine.address import Address, parse_address
 from ouchi.machine.connection import Connection
 from ouchi.machine.lock import held
 from ouchi.machine.sessions import Ended, Session
+from ouchi.machine.unreachable import too_few_sessions
 
 FILE_SECONDS = 60.0
 """How long reading or writing one file may take."""
@@ -152,6 +153,8 @@ class SshMachine:
             raise CommandFailed(result, f"did not end within {seconds:g} s: {err[-300:]}", host)
         if ended.reason:
             raise CommandFailed(Result(argv, 127, out, err), ended.reason, host)
+        if "Session open refused by peer" in err:
+            raise too_few_sessions(self.address, " ".join(argv))
         self.connection.check(" ".join(argv), err)
         raise CommandFailed(Result(argv, -signal.SIGKILL, out, err), f"it was ended on that side: {err[-300:]}", host)
 

@@ -56,6 +56,19 @@ def no_root(address: Address, user_id: int, said: str) -> Unreachable:
     )
 
 
+def too_few_sessions(address: Address, doing: str) -> Failed:
+    """The host's sshd does not allow what one connection is for: several programs side by side."""
+    return Failed(
+        error(
+            f"{address} allows too few sessions over one connection",
+            where=f"{address}: {doing}"[:300],
+            found="its sshd refuses a further one",
+            expected="MaxSessions 4 or more (sshd's own default is 10)",
+            remedy="mend MaxSessions in sshd's configuration there",
+        )
+    )
+
+
 def lost(address: Address, doing: str, said: str) -> ConnectionLost:
     """The connection ended while something ran, or before."""
     return ConnectionLost(_lost(address, doing, said))

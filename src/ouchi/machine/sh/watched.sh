@@ -41,7 +41,7 @@ there() {
 
 if [ "$size" -gt 0 ]; then
     input=$(mktemp -p /dev/shm ouchi-XXXXXXXX 2>/dev/null || mktemp) || end 'no room for what it is to read'
-    head -c "$size" <&3 >"$input"
+    head -c "$size" <&3 >"$input" || { rm -f -- "$input"; end 'no room for what it is to read'; }
     # Cut off on its way: a program that gets half of its input may do harm with it.
     [ "$(wc -c <"$input")" -eq "$size" ] || { rm -f -- "$input"; exit 1; }
     exec <"$input"
