@@ -6,6 +6,7 @@ Nothing of the user's is read: clients get a configuration file with every setti
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -43,6 +44,9 @@ folder=$1 made=
 shift
 unshare --mount --propagation private sh -c '
     for name in passwd shadow group sudoers; do mount --bind "$0/$name" "/etc/$name" || exit; done
+    if [ -e "$0/machine-id" ]; then
+        mount --bind "$0/machine-id" /etc/machine-id && mount --bind "$0/lock" /run/lock || exit
+    fi
     exec "$@"' "$folder" "$@" </dev/null & sshd=$!
 cat >/dev/null
 kill -KILL "$sshd" $(cat "$folder"/*.pid 2>/dev/null) 2>/dev/null
@@ -63,8 +67,9 @@ def prepare() -> None:
 class Sshd:
     """``with Sshd() as server:``; ``server.address`` and ``server.config`` are what a client needs."""
 
-    def __init__(self, *options: str, ports: Sequence[int] = ()) -> None:
-        """``options`` are lines of its configuration; ``ports`` are further ones that it listens on."""
+    def __init__(self, *options: str, ports: Sequence[int] = (), elsewhere: bool = False) -> None:
+        """``options`` are lines of its configuration; ``ports`` are further ones that it listens on. ``elsewhere``: it
+        is another machine than this by its id, with locks of its own."""
         prepare()
         self.folder = Path(tempfile.mkdtemp(prefix="ouchi-sshd-"))
         self.port, self.ports = free_port(), tuple(ports)
@@ -77,6 +82,9 @@ class Sshd:
         self.knows(self.folder / "known_hosts", self.port, *ports)
         self._write_config((*options, *(f"Port {port}" for port in ports)))
         self._write_users()
+        if elsewhere:
+            (self.folder / "machine-id").write_text(f"{secrets.token_hex(16)}\n")
+            (self.folder / "lock").mkdir()
         words = [SSHD, "-D", "-E", str(self.log), "-f", str(self.folder / "sshd_config")]
         self._guardian = subprocess.Popen(
             ["sh", "-c", GUARDIAN, "sh", str(self.folder), *words], stdin=subprocess.PIPE, start_new_session=True

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from sshd import SOURCE, SUDOER, USER, Sshd, children, free_port
 
+from ouchi.cli.hosted import Hosted
 from ouchi.errors import BadInput, Interrupted, OuchiError
 from ouchi.facts import collect
 from ouchi.machine import CommandFailed, Machine, Status
@@ -242,6 +243,30 @@ class TestPrograms:
             machine.run(("true",))
         machine.write(tmp_path / "noted", "what was done")
         assert machine.read(tmp_path / "noted") == "what was done"
+
+    def test_interrupt_while_a_host_restarts(self, server: Sshd) -> None:
+        """It comes back over new connections; here it never goes down, or nobody answers."""
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        for address in (server.address, f"root@127.0.0.1:{free_port()}"):
+            host = Hosted("h", address, "", None, SshMachine(address, server.config))
+            threading.Timer(1.0, host.interrupt).start()
+            begin = time.monotonic()
+            with pytest.raises(Interrupted):
+                host.back(boot_id)
+            assert time.monotonic() - begin < 6
+        assert_gone(server.config)
+
+    def test_interrupt_while_a_lock_is_awaited(self, server: Sshd, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "lock")  # opening it takes for ever
+        with SshMachine(server.address, server.config) as machine:
+            machine.connection.login()
+            threading.Timer(0.5, machine.interrupt).start()
+            begin = time.monotonic()
+            with pytest.raises(Interrupted), machine.hold(tmp_path / "lock", "x"):
+                pass
+            assert time.monotonic() - begin < 6
+            with pytest.raises(Interrupted), machine.hold(tmp_path / "other", "x"):
+                pass
 
     def test_what_may_outlive_us(self, machine: Machine, tmp_path: Path) -> None:
         said = machine.run(("sh", "-c", "echo out; echo err >&2; exit 3"), outlive=True, check=False)
@@ -677,6 +702,61 @@ class TestCommands:
             for pid in running("476.5"):
                 os.kill(pid, signal.SIGKILL)
         assert os.listdir(runtime) == []
+
+    @pytest.mark.parametrize("command", ["inspect", "doctor", "apply"])
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_ctrl_c_ends_everything_on_several_hosts(self, tmp_path: Path, command: str, times: int) -> None:
+        with contextlib.ExitStack() as stack:
+            servers = [stack.enter_context(Sshd(elsewhere=True)) for _ in range(3)]
+            never_ending = tmp_path / "never-ending"
+            never_ending.write_text("#!/bin/sh\nsleep 478.5\n")
+            never_ending.chmod(0o755)
+            for server in servers:
+                with SshMachine(server.address, server.config) as machine:
+                    # Looking takes it; the mount is this server's own.
+                    machine.run(("mount", "--bind", str(never_ending), "/usr/bin/xargs"))
+            config = one_config(servers, tmp_path / "config")
+            hosts = "".join(f"- {{name: h{n}, address: h{n}}}\n" for n in range(len(servers)))
+            (tmp_path / "sites.yaml").write_text(f"{SITE}hosts:\n{hosts}")
+            (tmp_path / "runtime").mkdir()
+            words = [sys.executable, "-m", "ouchi", command, "--site", "sites.yaml"]
+            with subprocess.Popen(
+                ["env", "--default-signal=INT", *words],
+                env=environment(OUCHI_SSH_CONFIG=config, XDG_RUNTIME_DIR=str(tmp_path / "runtime")),
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+            ) as process:  # fmt: skip
+                until(lambda: len(running("sleep\x00478.5")) >= len(servers))
+                locks = [server.folder / "lock" / "ouchi.lock" for server in servers]
+                assert [path.exists() for path in locks] == [command == "apply"] * len(servers)
+                for _ in range(times):
+                    os.killpg(process.pid, signal.SIGINT)
+                    time.sleep(0.2)
+                out, said = process.communicate(timeout=15)
+            assert process.returncode == 130, said
+            assert "Traceback" not in out + said
+            assert_gone("478.5")
+            assert_gone(config)
+            assert os.listdir(tmp_path / "runtime") == []
+            for path in locks:
+                assert_lockable(path)
+
+
+def one_config(servers: list[Sshd], path: Path) -> str:
+    """A configuration of ssh that knows these servers as h0, h1 and so on."""
+    hosts = []
+    for number, server in enumerate(servers):
+        text = Path(server.config).read_text().replace("\n", "\n  ")
+        hosts.append(f"Host h{number}\n  HostName 127.0.0.1\n  Port {server.port}\n  User root\n  {text}\n")
+    path.write_text("".join(hosts))
+    return str(path)
+
+
+def until(probe: Callable[[], bool], seconds: float = 15) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + seconds
+    while not probe():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_the_error_tree_is_for_the_user() -> None:

@@ -12,7 +12,7 @@ from ouchi.apply.rescue import script_path
 from ouchi.apply.surroundings import Surroundings
 from ouchi.changes import Change, path
 from ouchi.cpulist import format_cpus
-from ouchi.errors import Failed, OuchiError, error
+from ouchi.errors import Failed, Interrupted, OuchiError, error
 from ouchi.facts import Facts
 from ouchi.journal import Journal
 from ouchi.machine import Machine
@@ -133,11 +133,10 @@ def wait_until_back(connect: Callable[[], SshMachine], boot_id: str, name: str) 
             state = machine.run(("systemctl", "is-system-running", "--wait"), check=False, timeout=300).stdout.strip()
             if state not in ("running", "degraded"):
                 raise NotYet(f"systemd says it is {state or 'not there'}")
-        except OuchiError as reason:
+        except BaseException as reason:
             machine.close()
-            raise NotYet(reason.findings[0].found or reason.findings[0].claim) from None
-        except (NotYet, OSError):
-            machine.close()
+            if isinstance(reason, OuchiError) and not isinstance(reason, Interrupted):
+                raise NotYet(reason.findings[0].found or reason.findings[0].claim) from None
             raise
         return machine
 

@@ -73,6 +73,7 @@ class SshMachine:
         self._config_file = config_file
         self.connection = Connection(self.address, config_file)
         self._running: set[Session] = set()
+        self._another: SshMachine | None = None
         self._interrupted = False
 
     def __enter__(self) -> Self:
@@ -87,8 +88,11 @@ class SshMachine:
         return self.connection.sessions
 
     def another(self) -> SshMachine:
-        """The same host over a connection of its own."""
-        return SshMachine(self.address, self._config_file)
+        """The same host over a connection of its own, which an interruption of this one ends too."""
+        self._another = SshMachine(self.address, self._config_file)
+        if self._interrupted:
+            self._another.interrupt()
+        return self._another
 
     def close(self) -> None:
         """End the connection and everything that runs over it."""
@@ -97,6 +101,8 @@ class SshMachine:
     def interrupt(self) -> None:
         """As the protocol says; a program that may outlive us goes on to its end."""
         self._interrupted = True
+        if self._another:
+            self._another.interrupt()
         self.connection.give_up()
         for session in tuple(self._running):
             session.abandon()
@@ -230,10 +236,15 @@ class SshMachine:
 
     @contextmanager
     def hold(self, path: Path, doing: str) -> Iterator[None]:
+        if self._interrupted:
+            raise Interrupted(error("interrupted"))
         argv = ("sh", "-c", _HOLD, "sh", str(path), doing, str(_BUSY))
         session = self.connection.start(argv, root=True, seconds=0)
         try:
+            self._running.add(session)
             said = session.first_line(FILE_SECONDS)
+            # Held, it is no more to be ended from elsewhere: what is written down after an interruption needs it.
+            self._running.discard(session)
             if said != b"held":
                 self._not_held(path, said, session.wait(FILE_SECONDS))
             yield
