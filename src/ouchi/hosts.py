@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any, Generic, TypeVar
@@ -23,7 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
-    """What became of a host: the result, or why there is none, with the exit status that it means."""
+    """What became of a host: the result, or why there is none, with the exit status that it means.
+
+    A result that has a ``status`` or ``findings`` of its own gives them.
+    """
 
     name: str
     address: str
@@ -92,18 +96,33 @@ def summary(outcomes: Sequence[Outcome[Any]]) -> str:
     return "\n".join([*lines, f"{len(outcomes)} hosts: {f'{bad} of them not as asked' if bad else 'all as asked'}"])
 
 
+def of_files(reason: OSError, name: str) -> Failed:
+    """A file of the host that could not be worked with (a full disk, a broken one) is no bug of ours."""
+    return Failed(error("files of the host could not be worked with", where=name, found=str(reason)))
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Work on a single host, the errors of its files told as those of one of several are."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads what we print
+        raise
+    except OSError as reason:
+        raise of_files(reason, name or "this machine") from None
+
+
 def _outcome(job: Job[T]) -> Outcome[T]:
     begin = time.monotonic()
     result: T | None = None
     status, findings = 0, tuple[Finding, ...]()
     try:
         result = job.work()
-        status = getattr(result, "status", 0)
+        status, findings = getattr(result, "status", 0), getattr(result, "findings", ())
     except OuchiError as reason:
         status, findings = reason.status, reason.findings
     except OSError as reason:
-        status = Failed.status
-        findings = (error("files of the host could not be worked with", where=job.name, found=str(reason)),)
+        status, findings = Failed.status, of_files(reason, job.name).findings
     except Exception as bug:  # noqa: BLE001  # of one host; the others go on
         status, findings = Failed.status, (_bug(job.name, bug),)
     return Outcome(job.name, job.address, time.monotonic() - begin, result, status, findings)

@@ -23,7 +23,7 @@ from ouchi.steps import packages
 class Undoing:
     """What the journal says was changed: ``ours`` to put back, newest first; ``theirs``, changed by others since.
 
-    ``why``: what a restart is needed for afterwards.
+    ``why``: what a restart is needed for afterwards. ``anything``: whether ``apply`` has left anything here.
     """
 
     machine: Machine
@@ -33,11 +33,7 @@ class Undoing:
     ours: tuple[Record, ...]
     theirs: tuple[Record, ...]
     why: tuple[str, ...]
-
-    @property
-    def anything(self) -> bool:
-        """Whether ``apply`` has left anything here."""
-        return self.machine.exists(self.instance.host)
+    anything: bool
 
 
 def prepare(machine: Machine, instance: Instance) -> Undoing:
@@ -58,7 +54,8 @@ def prepare(machine: Machine, instance: Instance) -> Undoing:
     now = engine.look(machine, [record.place for record in records])
     theirs = tuple(record for record in records if engine.foreign(record, now[record.place]))
     ours = tuple(record for record in records if record not in theirs)
-    return Undoing(machine, instance, journal, now, ours, theirs, _reasons(machine, journal))
+    anything = machine.exists(instance.host)
+    return Undoing(machine, instance, journal, now, ours, theirs, _reasons(machine, journal), anything)
 
 
 def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tuple[list[str], list[Finding]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,15 +11,15 @@ import pytest
 
 from ouchi.cli.applying import Applying, applied_for_up
 from ouchi.cli.hosted import Hosted
-from ouchi.cli.together import Wishes, Work, question, run_all
-from ouchi.errors import BadInput, Failed, error
+from ouchi.cli.together import Made, Wishes, Work, question, run_all
+from ouchi.errors import BadInput, Failed, error, warning
 from ouchi.events import Timeline
 from ouchi.machine.local import LocalMachine
 from tests.plans import wanted_of
 
 
 @dataclass
-class Made(Work):
+class Told(Work):
     """Work that is told what becomes of it."""
 
     ends: str = "done"
@@ -38,19 +39,21 @@ class Made(Work):
     def due(self) -> tuple[bool, bool]:
         return self.ends != "nothing", self.ends == "done"
 
-    def make(self, timeline: Timeline, stage: str) -> dict[str, Any]:
+    def make(self, timeline: Timeline, stage: str) -> Made:
         self.made = True
         if self.ends == "fails":
             raise Failed(error("it broke"))
-        return {"steps": ["one"], "stage": stage}
+        if self.ends == "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "/etc/file")
+        return Made({"steps": ["one"], "stage": stage}, (warning("it was left"),) if self.ends == "leaves" else ())
 
     def _hold(self) -> None:
         """The machine of the tests is nobody's to hold."""
 
 
-def works(*ends: str, **wishes: bool) -> list[Made]:
+def works(*ends: str, **wishes: bool) -> list[Told]:
     wanted = Wishes(**{"dry_run": False, "yes": True, "restart": True} | wishes)
-    return [Made(Hosted(f"h{n}", f"root@h{n}", "", None, LocalMachine()), wanted, end) for n, end in enumerate(ends)]
+    return [Told(Hosted(f"h{n}", f"root@h{n}", "", None, LocalMachine()), wanted, end) for n, end in enumerate(ends)]
 
 
 def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +77,27 @@ def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) ->
         ("h1", 2, None),
         ("h2", 0, {"steps": []}),
     ]
+
+
+def test_what_was_left_counts_on_several_hosts_as_on_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_all(works("leaves"), "change it", as_json=False) == 1
+    assert run_all(works("done", "leaves", "done"), "change them", as_json=False) == 1
+    said = capsys.readouterr().out
+    assert "3 hosts: 1 of them not as asked" in said
+    assert "it was left" in said.splitlines()[-3]
+    assert run_all(works("done", "leaves", "disk"), "change them", as_json=True) == 3
+    entries = json.loads(capsys.readouterr().out)["hosts"]
+    assert [(entry["status"], entry["result"] and entry["result"]["stage"]) for entry in entries] == [
+        (0, "h0"), (1, "h1"), (3, None),
+    ]  # fmt: skip
+    assert [entry["findings"][0]["claim"] for entry in entries[1:]] == [
+        "it was left", "files of the host could not be worked with",
+    ]  # fmt: skip
+
+
+def test_a_full_disk_of_a_single_host_is_no_bug() -> None:
+    with pytest.raises(Failed, match="No space left on device"):
+        run_all(works("disk"), "change it", as_json=False)
 
 
 @pytest.mark.parametrize("ends", [("done",), ("done", "fails")])

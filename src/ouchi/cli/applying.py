@@ -11,7 +11,7 @@ import click
 
 from ouchi.apply import reboot, run
 from ouchi.cli.hosted import Hosted
-from ouchi.cli.together import Wishes, Work, consent, question, run_all
+from ouchi.cli.together import Made, Wishes, Work, consent, question, run_all
 from ouchi.events import Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
@@ -48,8 +48,8 @@ class Applying(Work):
     def due(self) -> tuple[bool, bool]:
         return self.prepared.anything, bool(self.prepared.why)
 
-    def make(self, timeline: Timeline, stage: str) -> dict[str, Any]:
-        """Change it, restart it where that may be, and go on. What was done, as JSON."""
+    def make(self, timeline: Timeline, stage: str) -> Made:
+        """Change it, restart it where that may be, and go on."""
         result = self.json()
         for _ in range(MOST_ROUNDS):
             if not self.prepared.anything:
@@ -59,11 +59,11 @@ class Applying(Work):
                 break
             timeline.emit(Kind.NOTE, stage, "restart", f"{stage}: a restart is needed: {'; '.join(why)}")
             if not self.wishes.restart:
-                return result | {"restarted": False, "left": why}
+                return Made(result | {"restarted": False, "left": why})
             if not self._restart(timeline, stage):
-                return result | {"restarted": True, "left": []}
+                return Made(result | {"restarted": True, "left": []})
             self.see()
-        return result | {"restarted": bool(result["restart"]), "left": []}
+        return Made(result | {"restarted": bool(result["restart"]), "left": []})
 
     def _ask(self, timeline: Timeline) -> Callable[[str], bool] | None:
         """Somebody at a terminal of the machine itself is asked; a remote one is reached anew, which says it better."""
@@ -114,5 +114,5 @@ def applied_for_up(
     timeline.emit(Kind.NOTE, "host", "apply", applying.text())
     with timeline.paused():
         consent(question(WHAT, 1, int(restarts and restart), 1), wishes)
-    done = applying.make(timeline, "host")
+    done = applying.make(timeline, "host").json
     return not (done["left"] or done["restarted"])

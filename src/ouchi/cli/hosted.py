@@ -181,8 +181,11 @@ def run_hosts(hosts: Sequence[Hosted], work: Callable[[Hosted], Said], *, as_jso
 
 
 def _alone(host: Hosted, work: Callable[[Hosted], Said], *, as_json: bool) -> int:
+    from ouchi.hosts import alone
+
     try:
-        said = work(host)
+        with alone(host.name):
+            said = work(host)
     except BaseException:
         host.interrupt()
         raise

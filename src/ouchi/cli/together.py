@@ -8,15 +8,16 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import click
 
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.running import LOCK, timeline_of
-from ouchi.errors import BadInput, OuchiError, error
+from ouchi.errors import BadInput, Finding, OuchiError, Unhealthy, error
 from ouchi.events import Timeline
-from ouchi.hosts import Job, Outcome, side_by_side, summary, worst
+from ouchi.hosts import Job, Outcome, alone, side_by_side, summary, worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,19 @@ class Wishes:
     yes: bool
     restart: bool
     go_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was done, as JSON, and findings where something is not as asked."""
+
+    json: dict[str, Any]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return Unhealthy.status if self.findings else 0
 
 
 @dataclass
@@ -55,8 +69,8 @@ class Work(ABC):
         """Whether there is anything to do, and whether the host must be restarted for it."""
 
     @abstractmethod
-    def make(self, timeline: Timeline, stage: str) -> dict[str, Any]:
-        """Do it; what was done, as JSON with a member ``status`` where that is not 0."""
+    def make(self, timeline: Timeline, stage: str) -> Made:
+        """Do it, and emit what is not as asked as a note. Raises :class:`~ouchi.errors.OuchiError`."""
 
     def look(self) -> None:
         """Hold the host and see. Raises :class:`~ouchi.errors.OuchiError`."""
@@ -116,7 +130,8 @@ class Looked:
 def _look_at_all(works: Sequence[Work], *, as_json: bool) -> Looked:
     """Look at every host and show it. A single host's errors are raised as they are."""
     if len(works) == 1:
-        works[0].look()
+        with alone(works[0].hosted.name):
+            works[0].look()
         if not as_json:
             click.echo(works[0].text())
         return Looked(tuple(works), (), tuple(works))
@@ -146,23 +161,24 @@ def _work_on_all(looked: Looked, todo: Sequence[Work], *, as_json: bool) -> int:
     """Do the work side by side, with the progress of all; one that fails does not stop the others."""
     with timeline_of(as_json=as_json) as timeline:
         if len(looked.works) == 1:
-            done = todo[0].make(timeline, "host") if todo else looked.works[0].json()
+            with alone(looked.works[0].hosted.name):
+                done = todo[0].make(timeline, "host") if todo else Made(looked.works[0].json())
         else:
-            jobs = [_job(work, _making(work, timeline)) for work in todo]
+            jobs = [_job(work, partial(work.make, timeline, work.hosted.name)) for work in todo]
             made = {outcome.name: outcome for outcome in side_by_side(jobs)}
     if len(looked.works) == 1:
         if as_json:
-            click.echo(json.dumps({"schema": 1, **done}, indent=2))
-        return int(done.get("status", 0))
+            click.echo(json.dumps({"schema": 1, **done.json}, indent=2))
+        return done.status
     outcomes = [made.get(outcome.name, outcome) for outcome in looked.outcomes]
     if as_json:
         done_by = {work.hosted.name: work.json() for work in looked.good} | {
-            name: outcome.result for name, outcome in made.items()
+            name: outcome.result.json if outcome.result else None for name, outcome in made.items()
         }
         _print_json(outcomes, [done_by.get(outcome.name) for outcome in outcomes])
     else:
         for outcome in outcomes:
-            if outcome.findings and outcome.name in made:
+            if outcome.findings and outcome.name in made and not outcome.result:  # else they were noted
                 _show(outcome, "")
         click.echo(summary(outcomes))
     return worst(outcomes)
@@ -190,20 +206,6 @@ def _job(work: Work, act: Callable[[], Any]) -> Job[Any]:
         work.hosted.interrupt()  # which may have a new connection by then
 
     return Job(work.hosted.name, work.hosted.address, act, stop)
-
-
-def _making(work: Work, timeline: Timeline) -> Callable[[], dict[str, Any]]:
-    def whole() -> dict[str, Any]:
-        try:
-            return work.make(timeline, work.hosted.name)
-        except OSError as reason:
-            raise _of_files(reason) from None
-
-    return whole
-
-
-def _of_files(reason: OSError) -> OuchiError:
-    return OuchiError(error("a file of the host could not be worked with", found=str(reason)))
 
 
 def _show(outcome: Outcome[Any], text: str) -> None:

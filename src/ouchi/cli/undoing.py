@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ouchi import undo
 from ouchi.apply import reboot
 from ouchi.cli.hosted import Hosted
-from ouchi.cli.together import Wishes, Work, run_all
+from ouchi.cli.together import Made, Wishes, Work, run_all
 from ouchi.events import Kind, Timeline
 from ouchi.instance import Instance
 from ouchi.report.apply import undo_text, undoing_json
@@ -34,8 +34,8 @@ class Undo(Work):
     def due(self) -> tuple[bool, bool]:
         return self.undoing.anything, bool(self.undoing.why)
 
-    def make(self, timeline: Timeline, stage: str) -> dict[str, Any]:
-        """Put it back, and restart the host where that may be. Status 1 when something was left."""
+    def make(self, timeline: Timeline, stage: str) -> Made:
+        """Put it back, and restart the host where that may be; findings for what was left."""
         result, machine = self.json(), self.hosted.machine
         boot_id = machine.read(reboot.BOOT_ID).strip()
         why, findings = undo.carry_out(self.undoing, timeline, stage)
@@ -45,11 +45,11 @@ class Undo(Work):
         if why:
             timeline.emit(Kind.NOTE, stage, "restart", f"{stage}: a restart is needed: {'; '.join(why)}")
         if not (why and self.wishes.restart):
-            return result | {"restarted": False, "left": why}
+            return Made(result | {"restarted": False, "left": why}, tuple(findings))
         reboot.go_down(machine)
         if self.hosted.address:
             self.wait_until_back(boot_id)
-        return result | {"restarted": True, "left": []}
+        return Made(result | {"restarted": True, "left": []}, tuple(findings))
 
 
 def run_undo(hosts: Sequence[Hosted], wishes: Wishes, *, as_json: bool) -> int:
