@@ -138,9 +138,9 @@ def test_up_goes_on_after_a_restart_to_the_stage_that_was_asked_for(monkeypatch:
     monkeypatch.setattr(Applying, "due", lambda _: (True, True))
     monkeypatch.setattr(Applying, "text", lambda _: "")
 
-    def restarting(self: Applying, _timeline: Timeline, _stage: str) -> dict[str, Any]:
+    def restarting(self: Applying, _timeline: Timeline, _stage: str) -> Made:
         asked.append(self.wishes.go_on)
-        return {"restarted": True, "left": []}
+        return Made({"restarted": True, "left": []})
 
     monkeypatch.setattr(Applying, "make", restarting)
     wanted = wanted_of("ryzen-5-3600")
