@@ -703,6 +703,38 @@ class TestCommands:
                 os.kill(pid, signal.SIGKILL)
         assert os.listdir(runtime) == []
 
+    @pytest.mark.parametrize("command", ["apply", "undo"])
+    def test_this_machine_by_another_name_is_refused(self, server: Sshd, tmp_path: Path, command: str) -> None:
+        """By an alias of ssh; what reaches it over a network could not be seen, nor whether it is still reached."""
+        (tmp_path / "ouchi.yaml").write_text(f"address: h0\n{SITE}")
+        config = one_config([server], tmp_path / "config")
+        for more in (("--dry-run",), ("--yes",)):
+            done = ouchi(server, tmp_path, command, "--site", "ouchi.yaml", "--ssh-config", config, *more)
+            assert done.returncode == 2, done.stdout + done.stderr
+            assert "lab is this machine itself" in done.stderr
+            assert "ouchi.yaml:1:10" in done.stderr
+
+    @pytest.mark.parametrize("command", ["apply", "undo"])
+    @pytest.mark.parametrize("more", [("--dry-run",), ("--yes", "--no-reboot")])
+    def test_one_machine_by_two_names_is_refused(self, tmp_path: Path, command: str, more: tuple[str, ...]) -> None:
+        dead = f"root@127.0.0.1:{free_port()}"
+        with Sshd(elsewhere=True) as one:
+            # Whatever is not refused must not change this machine.
+            with SshMachine(one.address, one.config) as machine:
+                machine.run(("mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=1", "none", "/run/lock"))
+            config = one_config([one, one], tmp_path / "config")
+            (tmp_path / "sites.yaml").write_text(
+                f"{SITE}hosts:\n- {{name: first, address: h0}}\n- {{name: dead, address: '{dead}'}}\n"
+                "- {name: second, address: h1}\n"
+            )
+            done = ouchi(one, tmp_path, command, "--site", "sites.yaml", "--ssh-config", config, *more)
+            assert done.returncode == 2, done.stdout + done.stderr
+            for name, other, line in (("first", "second", 5), ("second", "first", 7)):
+                assert f"{name} and {other} are the same machine" in done.stderr
+                assert f"sites.yaml:{line}:" in done.stderr
+            assert f"there is no connection to {dead}" in done.stderr
+            assert done.stdout.splitlines()[-1] == "3 hosts: 3 of them not as asked"
+
     @pytest.mark.parametrize("command", ["inspect", "doctor", "apply"])
     @pytest.mark.parametrize("times", [1, 2])
     def test_ctrl_c_ends_everything_on_several_hosts(self, tmp_path: Path, command: str, times: int) -> None:

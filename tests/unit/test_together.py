@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,6 +14,7 @@ from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Made, Wishes, Work, question, run_all
 from ouchi.errors import BadInput, Failed, error, warning
 from ouchi.events import Timeline
+from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
 from tests.plans import wanted_of
 
@@ -51,9 +52,20 @@ class Told(Work):
         """The machine of the tests is nobody's to hold."""
 
 
+class Other(LocalMachine):
+    """This machine, as if it were another."""
+
+    def __init__(self, machine_id: str) -> None:
+        super().__init__()
+        self.machine_id = machine_id
+
+    def read(self, path: Path) -> str:
+        return self.machine_id if path == "/etc/machine-id" else super().read(path)
+
+
 def works(*ends: str, **wishes: bool) -> list[Told]:
     wanted = Wishes(**{"dry_run": False, "yes": True, "restart": True} | wishes)
-    return [Told(Hosted(f"h{n}", f"root@h{n}", "", None, LocalMachine()), wanted, end) for n, end in enumerate(ends)]
+    return [Told(Hosted(f"h{n}", f"root@h{n}", "", None, Other(str(n))), wanted, end) for n, end in enumerate(ends)]
 
 
 def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +135,27 @@ def test_nothing_to_do_needs_no_yes(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_single_hosts_error_is_raised_as_it_is() -> None:
     with pytest.raises(BadInput, match="not this host"):
         run_all(works("refused"), "change them", as_json=False)
+
+
+def test_one_machine_by_two_names_is_changed_by_neither(capsys: pytest.CaptureFixture[str]) -> None:
+    all_of_them = works("done", "done", "done")
+    all_of_them[2].hosted.machine.machine_id = "0"  # type: ignore[attr-defined]
+    assert run_all(all_of_them, "change them", as_json=True) == 2
+    assert [work.made for work in all_of_them] == [False, True, False]
+    entries = json.loads(capsys.readouterr().out)["hosts"]
+    assert [entry["findings"] and entry["findings"][0]["claim"] for entry in entries] == [
+        "h0 and h2 are the same machine", [], "h2 and h0 are the same machine",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wishes", [{}, {"dry_run": True}])
+def test_this_machine_by_an_address_is_refused(wishes: dict[str, bool]) -> None:
+    [work] = works("done", **wishes)
+    work.hosted = replace(work.hosted, machine=LocalMachine())
+    with pytest.raises(BadInput, match="h0 is this machine itself"):
+        run_all([work], "change it", as_json=False)
+    work.hosted = replace(work.hosted, address="")
+    assert run_all([work], "change it", as_json=True) == 0
 
 
 def test_what_is_asked() -> None:

@@ -7,17 +7,19 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
 import click
 
 from ouchi.cli.hosted import Hosted
+from ouchi.cli.once import refusal
 from ouchi.cli.running import LOCK, timeline_of
 from ouchi.errors import BadInput, Finding, OuchiError, Unhealthy, error
 from ouchi.events import Timeline
 from ouchi.hosts import Job, Outcome, alone, side_by_side, summary, worst
+from ouchi.machine.identity import identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +132,40 @@ class Looked:
 def _look_at_all(works: Sequence[Work], *, as_json: bool) -> Looked:
     """Look at every host and show it. A single host's errors are raised as they are."""
     if len(works) == 1:
-        with alone(works[0].hosted.name):
-            works[0].look()
+        [work] = works
+        with alone(work.hosted.name):
+            if work.hosted.address and (finding := refusal(work.hosted, identity(work.hosted.machine), ())):
+                raise BadInput(finding)
+            work.look()
         if not as_json:
-            click.echo(works[0].text())
+            click.echo(work.text())
         return Looked(tuple(works), (), tuple(works))
-    outcomes = []
-    for work, outcome in zip(works, side_by_side([_job(work, work.look) for work in works]), strict=True):
-        outcomes.append(outcome)
+    # Which machine each is must be known of all before the first is held.
+    outcomes = _each_once(works)
+    looking = side_by_side(
+        [_job(work, work.look) for work, outcome in zip(works, outcomes, strict=True) if not outcome.status]
+    )
+    for number, work in enumerate(works):
+        if not outcomes[number].status:
+            outcomes[number] = next(looking)
         if not as_json:
-            _show(outcome, "" if outcome.status else work.text())
+            _show(outcomes[number], "" if outcomes[number].status else work.text())
     good = tuple(work for work, outcome in zip(works, outcomes, strict=True) if not outcome.status)
     return Looked(tuple(works), tuple(outcomes), good)
+
+
+def _each_once(works: Sequence[Work]) -> list[Outcome[Any]]:
+    """Connect to all; those that cannot be reached, or are a machine that is not to be changed by this name, have failed."""
+    jobs = [_job(work, partial(identity, work.hosted.machine)) for work in works]
+    found: list[Outcome[Any]] = list(side_by_side(jobs))
+    hosts = [(work.hosted, outcome.result) for work, outcome in zip(works, found, strict=True) if outcome.result]
+    reasons = {host.name: finding for host, own in hosts if (finding := refusal(host, own, hosts))}
+    return [
+        replace(outcome, status=BadInput.status, findings=(reasons[outcome.name],))
+        if outcome.name in reasons
+        else outcome
+        for outcome in found
+    ]
 
 
 def _told(looked: Looked, *, as_json: bool) -> int:
