@@ -41,17 +41,19 @@ SUDOER = "ouchi-sudoer"
 GUARDIAN = """
 folder=$1 made=
 [ -d /run/sshd ] || { mkdir -m 0755 /run/sshd && made=yes; }
+exec 9</run/sshd
+flock --shared 9  # others may need what we have made
 shift
 unshare --mount --propagation private sh -c '
     for name in passwd shadow group sudoers; do mount --bind "$0/$name" "/etc/$name" || exit; done
     if [ -e "$0/machine-id" ]; then
         mount --bind "$0/machine-id" /etc/machine-id && mount --bind "$0/lock" /run/lock || exit
     fi
-    exec "$@"' "$folder" "$@" </dev/null & sshd=$!
+    exec "$@"' "$folder" "$@" </dev/null 9<&- & sshd=$!
 cat >/dev/null
 kill -KILL "$sshd" $(cat "$folder"/*.pid 2>/dev/null) 2>/dev/null
 rm -rf -- "$folder"
-[ -z "$made" ] || rmdir /run/sshd
+[ -z "$made" ] || { flock --nonblock 9 && rmdir /run/sshd; }
 """
 
 

@@ -331,6 +331,30 @@ class TestLock:
         assert_lockable(path)
         assert_gone(server.config)  # the master too, and the folder of its socket
 
+    @pytest.mark.parametrize("user", ["root", SUDOER])
+    def test_it_goes_when_we_fall_silent(
+        self, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+    ) -> None:
+        """As with a power cut here: the connection stands for the other side, but nobody says anything any more."""
+        monkeypatch.setattr("ouchi.machine.connection.BEAT_SECONDS", (0.5, 2.0))
+        path = tmp_path / "lock"
+        with (
+            SshMachine(server.address.replace("root", user), server.config) as machine,
+            machine.hold(path, "holding"),
+        ):
+            machine.run(("sleep", "3"))
+            with pytest.raises(BadInput), LocalMachine().hold(path, "other"):
+                pass
+            assert machine.connection._master
+            os.killpg(machine.connection._master.pid, signal.SIGSTOP)
+            try:
+                assert_lockable(path)
+            finally:
+                os.killpg(machine.connection._master.pid, signal.SIGCONT)
+            with pytest.raises(ConnectionLost):
+                machine.run(("true",))
+        assert_gone(server.config)
+
     def test_where_there_can_be_none(self, remote: SshMachine) -> None:
         with pytest.raises(OSError, match="No such file"), remote.hold("/proc/none/lock", "x"):
             pass

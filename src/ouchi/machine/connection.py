@@ -3,6 +3,9 @@
 The system's ssh multiplexes them: its master logs in once and holds the connection, each program is a session of it.
 The master lives at the end of a pipe of ours, so it ends when we do, however we end, and every session with it: the
 other side sees the end of its standard input (see ``sh/watched.sh``).
+
+When this computer loses its power or its network nothing ends, so the other side would hold what it holds for hours.
+Every so often a beat is sent; when none comes any more, the login there ends the connection.
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ LOGIN_SECONDS = 30.0
 SILENT_SECONDS = 5, 3
 """A question after so many seconds of silence; so many of them without an answer are the end of the connection."""
 
+BEAT_SECONDS = 20.0, 60.0
+"""How often the other side is told that we are there, and after how long without a word it ends the connection."""
+
 GRACE = 5.0
 """Seconds that the other side has longer than we do: only when the connection is gone it must end things itself."""
 
@@ -54,12 +60,17 @@ _OPTIONS = (
     "EscapeChar=none",
     "ControlPersist=no",
 )
-# The folder of the control socket goes when the master does, also when that is because we were killed.
-_TIDILY = 'folder=$1; shift; "$@"; status=$?; rm -rf -- "$folder"; exit $status'
+# The beats are not ours to send: we may be stopped for a while (Ctrl-Z), with all that we hold. They end with us, as
+# our standard input to them does. The folder of the control socket goes when the master does, however that comes.
+_TIDILY = (
+    "folder=$1 every=$2; shift 2; "
+    '{ while timeout --foreground "$every" cat <&3 >/dev/null; [ $? = 124 ]; do printf .; done & } 3<&0 | "$@"; '
+    'status=$?; rm -rf -- "$folder"; exit $status'
+)
 _HELLO = (
     'said=root; [ "$(id -u)" = 0 ] || said=$(sudo -n timeout 9 true 2>&1) && said=root; '
     'printf "%s %s %s %s\\n" "$1" "$(id -u)" "${SSH_CONNECTION:-- - - -}" "$(echo "$said" | tr "\\n" " ")"; '
-    "exec cat >/dev/null"
+    'while heard=$(timeout "$2" head -c 1); do [ "$heard" ] || exit 0; done; kill "$PPID"'
 )
 _LOADER = 'eval "$(head -c "$1")"'
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -170,11 +181,12 @@ class Connection:
             )
         self._folder = _private_folder()
         mark = f"ouchi-{secrets.token_hex(16)}"
-        hello = shlex.join(("exec", "sh", "-c", _HELLO, "sh", mark))
+        every, silent = BEAT_SECONDS
+        hello = shlex.join(("exec", "sh", "-c", _HELLO, "sh", mark, f"{silent:g}"))
         with open(f"{self._folder}/said", "ab+", buffering=0) as errors:
             self._errors = os.dup(errors.fileno())
             self._master = subprocess.Popen(
-                ("sh", "-c", _TIDILY, "sh", self._folder, *self._ssh("ControlMaster=yes", remote=hello)),
+                ("sh", "-c", _TIDILY, "sh", self._folder, f"{every:g}", *self._ssh("ControlMaster=yes", remote=hello)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
