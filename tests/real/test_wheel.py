@@ -1,0 +1,41 @@
+"""The wheel has everything that the source has: scripts, data, the generator. Its tools come from the package index."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_the_wheel_is_whole(tmp_path: Path) -> None:
+    """Built from the source archive, as an index's visitors do, and started."""
+    build = [sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", str(tmp_path / "dist"), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    there = content(tmp_path / "installed" / "ouchi")
+    wanted = content(ROOT / "src" / "ouchi")
+    wanted |= {f"generator/{name}": text for name, text in content(ROOT / "generator").items()}
+    assert sorted(wanted.keys() - there.keys()) == []
+    assert [name for name, text in wanted.items() if there[name] != text] == []
+    assert {Path(name).suffix for name in there} > {".py", ".sh", ".json", ".sql", ".css", ".js", ".c"}
+    started = subprocess.run(
+        [sys.executable, "-m", "ouchi", "inspect", "--json"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert started.returncode == 0, started.stderr
