@@ -17,8 +17,12 @@ def only_one(path: str, doing: str) -> Iterator[None]:
 
     Raises :class:`~ouchi.errors.BadInput` at once when another process holds it, saying which and what it does.
     """
-    RealPath(path).parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        RealPath(path).parent.mkdir(parents=True, exist_ok=True)
+        # The folder may be everybody's: a link that somebody put there leads to a file that must not be emptied.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as reason:
+        raise _not_ours(path, reason) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -30,6 +34,18 @@ def only_one(path: str, doing: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _not_ours(path: str, reason: OSError) -> BadInput:
+    return BadInput(
+        error(
+            "the lock that keeps two ouchis apart cannot be taken",
+            where=path,
+            found=reason.strerror or str(reason),
+            expected="a file of root's, or none",
+            remedy=f"see whose it is (ls -l {path}) and take it away",
+        )
+    )
 
 
 def held(where: str, holder: str) -> BadInput:
