@@ -22,6 +22,8 @@ def only_one(path: str, doing: str) -> Iterator[None]:
         # The folder may be everybody's: a link that somebody put there leads to a file that must not be emptied.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as reason:
+        if not os.path.lexists(path):  # the folder's fault, which whoever chose it tells of
+            raise
         raise _not_ours(path, reason) from None
     try:
         try:
@@ -42,7 +44,7 @@ def _not_ours(path: str, reason: OSError) -> BadInput:
             "the lock that keeps two ouchis apart cannot be taken",
             where=path,
             found=reason.strerror or str(reason),
-            expected="a file of root's, or none",
+            expected="a file of the user's who runs ouchi, or none",
             remedy=f"see whose it is (ls -l {path}) and take it away",
         )
     )
