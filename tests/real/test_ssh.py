@@ -232,6 +232,14 @@ class TestPrograms:
         assert time.monotonic() - begin < 4
         assert_gone("471.")
 
+    def test_timeout_does_not_wait_for_what_left_the_group(self, machine: Machine) -> None:
+        begin = time.monotonic()
+        with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s"):
+            machine.run(("sh", "-c", "echo said; setsid sleep 20.25 & sleep 20.5"), timeout=0.5)
+        assert time.monotonic() - begin < 6
+        for pid in running("sleep\x0020.25"):
+            os.kill(pid, signal.SIGKILL)
+
     def test_interrupt(self, machine: Machine, tmp_path: Path) -> None:
         threading.Timer(0.5, machine.interrupt).start()
         begin = time.monotonic()
@@ -463,6 +471,32 @@ class TestConnection:
         time.sleep(0.5)
         assert path.read_bytes() in (b"before", content)
         assert os.listdir(tmp_path) == ["file"]
+
+    def test_what_the_user_s_configuration_asks_for_logins(self, server: Sshd, tmp_path: Path) -> None:
+        config = tmp_path / "config"
+        for line in ("StdinNull yes", "SessionType none", "RemoteCommand tmux\nRequestTTY force", "LogLevel DEBUG"):
+            config.write_text(f"{line}\n{Path(server.config).read_text()}")
+            with SshMachine(server.address, str(config)) as machine:
+                result = machine.run(("sh", "-c", "cat; echo err >&2"), input="x")
+                assert (result.stdout, result.stderr) == ("x", "err\n"), line
+
+    def test_by_way_of_another_host(self, server: Sshd, tmp_path: Path) -> None:
+        with Sshd() as jump:
+            config = one_config([server, jump], tmp_path / "config")
+            with Path(config).open("a") as file:
+                file.write("Host h0\n  ProxyJump h1\n")
+            with SshMachine("h0", config) as machine:
+                assert machine.run(("cat",), input="x").stdout == "x"
+                assert jump.sessions()
+            assert_gone(config)
+
+    def test_an_ipv6_address(self, tmp_path: Path) -> None:
+        with Sshd("ListenAddress ::1") as server:
+            known = server.folder / "known_hosts"
+            known.write_text(known.read_text().replace("127.0.0.1", "::1"))
+            with SshMachine(f"root@[::1]:{server.port}", server.config) as machine:
+                assert machine.run(("cat",), input="x").stdout == "x"
+                assert machine.probe("session") == "::1"
 
     def test_nothing_stays(self, server: Sshd) -> None:
         with SshMachine(server.address, server.config) as machine:

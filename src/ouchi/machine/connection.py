@@ -58,6 +58,9 @@ _OPTIONS = (
     "RemoteCommand=none",
     "RequestTTY=no",
     "EscapeChar=none",
+    "StdinNull=no",
+    "SessionType=default",
+    "ForkAfterAuthentication=no",
     "ControlPersist=no",
 )
 # The beats are not ours to send: we may be stopped for a while (Ctrl-Z), with all that we hold. They end with us, as

@@ -23,6 +23,8 @@ from ouchi.machine.lock import only_one
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
 
+_LAST_WORDS = 1.0  # seconds
+
 _KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "folder",
@@ -107,7 +109,7 @@ class LocalMachine:
             out, err = child.communicate(input.encode() if input is not None else None, timeout=timeout)
         except subprocess.TimeoutExpired:
             _end(child)
-            out, err = child.communicate()
+            out, err = _rest(child)
             result = Result(argv, -signal.SIGKILL, _text(out), _text(err))
             raise CommandFailed(result, f"did not end within {timeout:g} s: {_text(err)[-300:]}") from None
         except BaseException:
@@ -218,6 +220,18 @@ class LocalMachine:
 
 def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", errors="replace")
+
+
+def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """What an ended program has said. What left its group, a daemon, may go on and hold the other ends for ever."""
+    try:
+        return child.communicate(timeout=_LAST_WORDS)
+    except subprocess.TimeoutExpired as late:
+        child.wait()
+        for stream in (child.stdout, child.stderr):
+            if stream:
+                stream.close()
+        return late.output or b"", late.stderr or b""
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
