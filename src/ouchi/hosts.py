@@ -98,7 +98,14 @@ def summary(outcomes: Sequence[Outcome[Any]]) -> str:
 
 def of_files(reason: OSError, name: str) -> Failed:
     """A file of the host that could not be worked with (a full disk, a broken one) is no bug of ours."""
-    return Failed(error("files of the host could not be worked with", where=name, found=str(reason)))
+    return Failed(
+        error(
+            "files of the host could not be worked with",
+            where=name,
+            found=str(reason),
+            remedy="look there (df, mount, ls -l), mend what it says, then the same command again",
+        )
+    )
 
 
 @contextmanager

@@ -205,15 +205,19 @@ def _check_grub(prepared: Prepared) -> None:
 
 def _check_entries(prepared: Prepared) -> None:
     words = boot.ours(prepared.host, prepared.around)
-    for place, options in boot.not_in_entries(words, look_around(prepared.machine, ()).entries).items():
+    wrong = boot.not_in_entries(words, look_around(prepared.machine, ()).entries)
+    if wrong:
         raise Failed(
-            error(
-                "kernel-install ran, but the kernel would not be started as planned",
-                where=place,
-                found=options.strip()[:200],
-                expected=f"once each: {' '.join(words)}",
-                remedy="kernel-install inspect says which layout and folder it uses; then: ouchi apply",
-            )
+            [
+                error(
+                    "kernel-install ran, but the kernel would not be started as planned",
+                    where=place,
+                    found=options.strip()[:200],
+                    expected=f"once each: {' '.join(words)}",
+                    remedy="kernel-install inspect says which layout and folder it uses; then: ouchi apply",
+                )
+                for place, options in wrong.items()
+            ]
         )
 
 

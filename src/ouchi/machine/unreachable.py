@@ -64,7 +64,7 @@ def too_few_sessions(address: Address, doing: str) -> Failed:
             where=f"{address}: {doing}"[:300],
             found="its sshd refuses a further one",
             expected="MaxSessions 4 or more (sshd's own default is 10)",
-            remedy="mend MaxSessions in sshd's configuration there",
+            remedy="mend MaxSessions in sshd's configuration there and reload it, then the same command again",
         )
     )
 
