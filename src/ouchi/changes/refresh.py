@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-LINE = "/var/lib/ouchi-host/cmdline"
+from ouchi.instance import Instance
+
+LINE = f"{Instance().host}/cmdline"
 """The kernel's command line without ouchi's words, on hosts that have no file of it of their own."""
 
 ENTRIES = f"""
 # Without a file kernel-install takes the running kernel's line, in which ouchi's words may be.
-conf=
 if [ ! -e /etc/kernel/cmdline ] && [ ! -e /usr/lib/kernel/cmdline ] && [ -e {LINE} ]; then
     conf=$(mktemp -d)
+    trap 'rm -r -- "$conf"' EXIT
     for folder in /usr/lib/kernel /etc/kernel; do
         for file in "$folder"/*; do if [ -f "$file" ]; then cp -- "$file" "$conf"; fi; done
     done
@@ -35,7 +37,6 @@ for modules in /lib/modules/*; do
         if [ -n "$found" ] && [ -e "$image" ]; then kernel-install add "$release" "$image"; break; fi
     done
 done
-if [ -n "$conf" ]; then rm -r -- "$conf"; fi
 sync
 """
 
