@@ -23,9 +23,9 @@ from benchmarks.report import as_json, markdown
 from benchmarks.rig import measure_rig
 from benchmarks.traffic import measure_traffic
 from ouchi.cli import show
-from ouchi.errors import BadInput, Failed, OuchiError, error
-from ouchi.events import Event
-from ouchi.instance import Instance
+from ouchi.core.errors import BadInput, Failed, OuchiError, error
+from ouchi.core.events import Event
+from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import marked
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ouchi.errors import Failed, error
-from ouchi.events import Event, Kind
+from ouchi.core.errors import Failed, error
+from ouchi.core.events import Event, Kind
 
 ENDED = (Kind.CHANGED, Kind.NOTHING)
 """The kinds of event that say that a task is done."""
@@ -58,7 +58,7 @@ def run(argv: Sequence[str], *, seconds: float, hear: Callable[[Event], None] = 
     """Run a command to its end, at most for ``seconds``, and tell ``hear`` of each event.
 
     CPU time is the kernel's sum for the process and all its descendants that were waited for (``wait4``), so
-    daemons that it leaves behind are not in it. Raises :class:`~ouchi.errors.Failed` when it does not end in time.
+    daemons that it leaves behind are not in it. Raises :class:`~ouchi.core.errors.Failed` when it does not end in time.
     """
     arrivals: list[Arrival] = []
     words: list[str] = []
@@ -108,7 +108,7 @@ class Ouchi:
     hear: Callable[[Event], None]
 
     def run(self, *words: str, seconds: float = 900, fine: Sequence[int] = (0,)) -> Ran:
-        """Run one of its commands. Raises :class:`~ouchi.errors.Failed` with its own findings when it fails."""
+        """Run one of its commands. Raises :class:`~ouchi.core.errors.Failed` with its own findings when it fails."""
         ran = run((*self.words, *words), seconds=seconds, hear=self.hear)
         if ran.status not in fine:
             raise Failed(

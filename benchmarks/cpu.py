@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.memory import processes_of
-from ouchi.instance import Instance
+from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -14,8 +14,8 @@ from benchmarks.command import Ouchi, Ran, pinging
 from benchmarks.cpu import Use, cpu_by_service, read_clock
 from benchmarks.memory import Row, counted, measure_memory
 from benchmarks.timeline import Span, spans
-from ouchi.errors import BadInput, Failed, OuchiError, error
-from ouchi.instance import Instance
+from ouchi.core.errors import BadInput, Failed, OuchiError, error
+from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import marked
 
@@ -64,7 +64,7 @@ class Record:
 
 
 def check_nothing_to_lose(machine: LocalMachine, instance: Instance) -> None:
-    """Raise :class:`~ouchi.errors.BadInput` when there is an instance whose data a cycle would forget."""
+    """Raise :class:`~ouchi.core.errors.BadInput` when there is an instance whose data a cycle would forget."""
     there = [name for name in machine.entries(instance.state) if name != "cache"]
     running = marked(instance.name)
     if there or running:

@@ -17,16 +17,16 @@ from benchmarks import WORK
 from benchmarks.command import Ouchi, pinging
 from benchmarks.cycle import Record, Say
 from benchmarks.sources import network_settings, of_release, parse_sources
-from ouchi.errors import BadInput, Failed, error
-from ouchi.events import Event
+from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.events import Event
+from ouchi.core.instance import Instance
 from ouchi.facts import collect
-from ouchi.instance import Instance
-from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.privilege import KEPT, KEPT_WHOLE
 from ouchi.machine.processes import marked
-from ouchi.steps import device, hugepages
-from ouchi.supervise import PATH
+from ouchi.parts import device, hugepages
+from ouchi.parts.supervise import PATH
+from ouchi.steps.journal import Journal
 
 ROOT = f"{WORK}/root"
 CHECKOUT = "/root/ouchi"
@@ -66,7 +66,7 @@ cat >/dev/null
 
 
 def check_tools(machine: LocalMachine) -> None:
-    """Raise :class:`~ouchi.errors.BadInput` when a program that makes the fresh machine is missing."""
+    """Raise :class:`~ouchi.core.errors.BadInput` when a program that makes the fresh machine is missing."""
     if missing := [name for name in ("mmdebstrap", "git") if not machine.exists(f"/usr/bin/{name}")]:
         raise BadInput(
             error(
@@ -78,7 +78,7 @@ def check_tools(machine: LocalMachine) -> None:
 
 
 def check_alone(machine: LocalMachine, instance: Instance) -> None:
-    """Raise :class:`~ouchi.errors.BadInput` when an instance is up: both would be in one network namespace."""
+    """Raise :class:`~ouchi.core.errors.BadInput` when an instance is up: both would be in one network namespace."""
     running = marked(instance.name)
     if running or machine.exists(instance.run):
         raise BadInput(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import GB
-from ouchi.instance import Instance
+from ouchi.core.instance import Instance
 from ouchi.machine.guests import guests_of
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import marked

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory  # noqa: TID251  # the measurement's own
 
 from benchmarks.command import Ouchi, Ran
 from benchmarks.cycle import Record, Say
-from ouchi.errors import Failed, error
+from ouchi.core.errors import Failed, error
 from tests.real.sshd import Sshd, free_port
 
 RUNS = 10
@@ -22,7 +22,7 @@ SESSION = "Starting session"
 
 
 def measure_remote(ouchi: Ouchi, record: Record, say: Say) -> None:
-    """``inspect`` here and by ssh in turn, then of many hosts at once. Raises :class:`~ouchi.errors.Failed`."""
+    """``inspect`` here and by ssh in turn, then of many hosts at once. Raises :class:`~ouchi.core.errors.Failed`."""
     with ExitStack() as stack:
         servers = [stack.enter_context(Sshd(ports=free_ports(PORTS - 1))) for _ in range(SERVERS)]
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ouchi-remote-")))

@@ -18,7 +18,7 @@ LOADS, BOOTS = 10, 20
 
 
 def measure_rig(record: Record, say: Say) -> None:
-    """Load the base state, then boot from the disk again and again. Raises :class:`~ouchi.errors.Failed`.
+    """Load the base state, then boot from the disk again and again. Raises :class:`~ouchi.core.errors.Failed`.
 
     A boot that had to be tried again counts as a fault, and with the time of all its attempts.
     """

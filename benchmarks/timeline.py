@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from benchmarks.command import ENDED
-from ouchi.events import Event
-from ouchi.up import Up
+from ouchi.core.events import Event
+from ouchi.flows.up import Up
 
 Needs = Mapping[str, Sequence[str]]
 """The tasks that each task waits for."""

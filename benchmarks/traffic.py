@@ -14,15 +14,15 @@ from statistics import median
 
 from benchmarks.command import Ouchi, Ran
 from benchmarks.cycle import Record, Say, forget_data
-from ouchi.instance import Instance
-from ouchi.journal import Journal
+from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.build import PACKAGES, build
-from ouchi.measure.frames import Headers
-from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.guest import PACKAGE
-from ouchi.measure.streams import make_stream
-from ouchi.steps import packages
+from ouchi.measure.generator.build import PACKAGES, build
+from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.streams import make_stream
+from ouchi.parts import packages
+from ouchi.steps.journal import Journal
+from ouchi.vnf.testpmd import PACKAGE
 
 PAGES = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"
 MORE_PAGES = 300

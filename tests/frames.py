@@ -14,10 +14,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ouchi.measure.flows import Field
-from ouchi.measure.frames import GENEVE_PORT, SIGNATURE, VXLAN_PORT, Headers, Tunnel
-from ouchi.measure.scapy_quietly import load_scapy
-from ouchi.measure.streams import Stream
+from ouchi.measure.generator.flows import Field
+from ouchi.measure.generator.frames import GENEVE_PORT, SIGNATURE, VXLAN_PORT, Headers, Tunnel
+from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.streams import Stream
 
 load_scapy()
 from scapy.layers.inet import IP, TCP, UDP  # noqa: E402

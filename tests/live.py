@@ -23,17 +23,17 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from ouchi.cpulist import format_cpus
-from ouchi.doctor.live import Live, parse_live
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.instance import Instance
 from ouchi.facts import Facts, HugepagePool, collect
-from ouchi.instance import Instance
+from ouchi.live.host import Live, parse_live
 from ouchi.plan import Plan, make_plan
 from ouchi.plan.mempools import shared_mbufs
+from ouchi.plan.target import Host as Rendered
 from ouchi.plan.values import mask
-from ouchi.render.host import Host as Rendered
+from ouchi.plan.wanted import Wanted
 from ouchi.render.ovs import other_config
 from ouchi.site import load_site
-from ouchi.wanted import Wanted
 from tests.hosts import build
 from tests.hosts.description import load_plain
 from tests.plans import wanted_of

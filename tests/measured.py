@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ouchi.measure.goals import Goal
-from ouchi.measure.search import SearchResult, search
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.trial import Trial
+from ouchi.measure.search.goals import Goal
+from ouchi.measure.search.mlrsearch import SearchResult, search
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.trial import Trial
 
 LINE = 14_880_952.0
 """pps: 10 Gbit/s of 64-byte frames."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from ouchi.cpulist import parse_cpus
-from ouchi.errors import Severity
+from ouchi.core.cpulist import parse_cpus
+from ouchi.core.errors import Severity
 from ouchi.facts import Core, Facts, collect, physical_cores
 from ouchi.plan import GuestPlan, Plan, Pools, make_plan
+from ouchi.plan.wanted import Wanted
 from ouchi.site import Site, load_site
-from ouchi.wanted import Wanted
 from tests.hosts import CASES, reader
 
 OVERLAPPED = "overlapped: figures are not meaningful as performance"

@@ -7,7 +7,7 @@ from functools import cache
 
 from ouchi.facts import Facts
 from ouchi.plan import Style, make_plan
-from ouchi.render.host import Host
+from ouchi.plan.target import Host
 from ouchi.site import load_site
 from tests.plans import facts_of
 

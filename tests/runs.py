@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.goals import NDR, PDR, Goal
-from ouchi.measure.recorded import About, Beside, LatencyPoint, Result, Run, summarise
-from ouchi.measure.run import RunWriter, read_run
-from ouchi.measure.search import search
-from ouchi.measure.simulated import Fault, SimulatedDevice
-from ouchi.measure.trial import Stalls, Trial
+from ouchi.measure.runs.folder import RunWriter, read_run
+from ouchi.measure.runs.model import About, Beside, LatencyPoint, Result, Run, summarise
+from ouchi.measure.search.goals import NDR, PDR, Goal
+from ouchi.measure.search.mlrsearch import search
+from ouchi.measure.search.simulated import Fault, SimulatedDevice
+from ouchi.measure.search.trial import Stalls, Trial
 
 FRACTIONS = (0.1, 0.5, 0.9)
 STALL_SECONDS, RING = 250e-6, 512

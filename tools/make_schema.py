@@ -1,4 +1,4 @@
-"""Make the dumps in src/ouchi/cloud/data/schema anew, by the services' own migrations.
+"""Make the dumps in src/ouchi/parts/openstack/data/schema anew, by the services' own migrations.
 
 Run as root after OpenStack's lock has changed, with ouchi's environment and a prepared host (``ouchi up --until
 prepare``): ``.venv/bin/python tools/make_schema.py [FOLDER]``. The dumps hold no secrets: nova's cells are mapped by
@@ -12,13 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ouchi.cloud import Settings, database
-from ouchi.cloud.services import environment
-from ouchi.instance import Instance
+from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
-from ouchi.render.openstack import openstack_files
-from ouchi.secrets import load_secrets
-from ouchi.supervise.supervisord import SupervisordSupervisor
+from ouchi.parts import mariadb as database
+from ouchi.parts.openstack.configuration import openstack_files
+from ouchi.parts.openstack.services import environment
+from ouchi.parts.secrets import load_secrets
+from ouchi.parts.settings import Settings
+from ouchi.parts.supervise.supervisord import SupervisordSupervisor
 
 TARGET = Path(__file__).parents[1] / "src" / "ouchi" / "cloud" / "data" / "schema"
 CELL = "{scheme}://{username}:{password}@{hostname}/{path}"

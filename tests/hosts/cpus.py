@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from tests.hosts.description import Host
 from tests.hosts.numbering import Place, places, shared
 from tests.hosts.tree import Tree

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from tests.hosts.cpus import mask
 from tests.hosts.description import Host, Node
 from tests.hosts.numbering import places, shared

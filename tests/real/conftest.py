@@ -16,7 +16,7 @@ from sshd import Sshd
 
 from ouchi.machine import Machine
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.ssh import SshMachine
+from ouchi.machine.ssh.machine import SshMachine
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.steps import packages
+from ouchi.parts import packages
+from ouchi.steps.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 QUIET = [f"systemd.mask={unit if '.' in unit else unit + '.service'}" for unit in sorted(packages.UNITS)]

@@ -14,10 +14,10 @@ from guardian import lent_hugepages
 from lab import prepare_cache
 
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.frames import Headers
-from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.traffic import read_trial
-from ouchi.measure.trial import Trial
+from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.paths.traffic import read_trial
+from ouchi.measure.search.trial import Trial
 
 MARKS = [
     pytest.mark.skipif(os.geteuid() != 0, reason="DPDK wants root for its hugepages"),

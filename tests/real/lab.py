@@ -200,14 +200,15 @@ def difference(before: Snapshot, after: Snapshot) -> dict[str, Any]:
 # --- the store
 
 PREPARE = """
-from ouchi.cloud import environment
-from ouchi.instance import Instance
-from ouchi.journal import Journal
+from ouchi.parts.openstack import environment
+from ouchi.core.instance import Instance
+from ouchi.steps.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.measure import build, guest
-from ouchi.steps import packages
-from ouchi.up import PACKAGES
-from ouchi.vnf.image import BUILD_PACKAGES, build_image
+from ouchi.measure.generator import build
+from ouchi.vnf import testpmd as guest
+from ouchi.parts import packages
+from ouchi.flows.up import PACKAGES
+from ouchi.vnf.images.small import BUILD_PACKAGES, build_image
 import sys
 machine, instance = LocalMachine(), Instance()
 say = lambda text: print(text, file=sys.stderr)

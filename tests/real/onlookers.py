@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sshd import SOURCE, Sshd
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.machine.local import LocalMachine
 
 

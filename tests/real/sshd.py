@@ -23,9 +23,9 @@ PACKAGES = ("openssh-server", "openssh-client", "sudo")
 
 PREPARE = """
 import sys
-from ouchi.journal import Journal
+from ouchi.steps.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.steps import packages
+from ouchi.parts import packages
 machine = LocalMachine()
 new = packages.missing_packages(machine, ("openssh-server",))
 packages.install(machine, Journal(machine, sys.argv[1]), tuple(sys.argv[2:]), lambda text: None)

@@ -208,12 +208,12 @@ def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
     """On this machine itself, as if CPU 1 were isolated; one interrupt, which is put back."""
     from dataclasses import replace
 
-    from ouchi.doctor import interrupts
-    from ouchi.doctor.fix import fix
-    from ouchi.doctor.live import gather
-    from ouchi.instance import Instance
+    from ouchi.checks import interrupts
+    from ouchi.checks.fix import fix
+    from ouchi.core.instance import Instance
+    from ouchi.live.host import gather
     from ouchi.machine.local import LocalMachine
-    from ouchi.wanted import read_wanted
+    from ouchi.plan.wanted import read_wanted
 
     machine = LocalMachine()
     wanted = read_wanted(machine, "/nonexistent/ouchi.yaml")
@@ -237,10 +237,10 @@ def test_a_host_by_ssh_is_examined_as_this_machine_is() -> None:
     """This very machine, through a real sshd: all that is read comes, and comes quickly."""
     from sshd import Sshd
 
-    from ouchi.doctor.live import gather
-    from ouchi.instance import Instance
+    from ouchi.core.instance import Instance
+    from ouchi.live.host import gather
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.ssh import SshMachine
+    from ouchi.machine.ssh.machine import SshMachine
 
     here = gather(LocalMachine(), Instance())
     with Sshd() as server, SshMachine(server.address, server.config) as machine:

@@ -18,15 +18,15 @@ from generators import HEADERS, MARKS, Start, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.errors import Failed
+from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.client import Client, Refused
-from ouchi.measure.flows import Vary
-from ouchi.measure.frames import Headers
-from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.scapy_quietly import load_scapy
-from ouchi.measure.streams import Stream, make_stream
-from ouchi.measure.traffic import read_trial
+from ouchi.measure.generator.client import Client, Refused
+from ouchi.measure.generator.flows import Vary
+from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.streams import Stream, make_stream
+from ouchi.measure.paths.traffic import read_trial
 
 cable, pages, program, start = generators.cable, generators.pages, generators.program, generators.start  # fixtures
 pytestmark = MARKS

@@ -17,11 +17,11 @@ import pytest
 from generators import HEADERS, MARKS, Start, trial
 
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.client import Refused
-from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.streams import make_stream
-from ouchi.measure.traffic import read_trial
-from ouchi.measure.trial import Trial
+from ouchi.measure.generator.client import Refused
+from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.streams import make_stream
+from ouchi.measure.paths.traffic import read_trial
+from ouchi.measure.search.trial import Trial
 
 cable, pages, program, start = generators.cable, generators.pages, generators.program, generators.start  # fixtures
 pytestmark = MARKS

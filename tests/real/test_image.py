@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import pytest
 
 import ouchi
-from ouchi.errors import Failed
+from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
-from ouchi.vnf.image import Image, build_image, require_tools
+from ouchi.vnf.images.small import Image, build_image, require_tools
 
 NAME = "forwarder-1"
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def kill_a_build(folder: Path, when: str) -> list[str]:
     code = (
-        "import sys; from ouchi.machine.local import LocalMachine; from ouchi.vnf.image import build_image;"
+        "import sys; from ouchi.machine.local import LocalMachine; from ouchi.vnf.images.small import build_image;"
         "build_image(LocalMachine(), sys.argv[1], lambda line: print(line, flush=True))"
     )
     source = str(Path(ouchi.__file__).parents[1])

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 BEGIN = """
 import json, sys, time
-from ouchi.dataplane import kernel_bench
-from ouchi.instance import Instance
-from ouchi.journal import Journal
+from ouchi.measure.paths import kernel_bridge as kernel_bench
+from ouchi.core.instance import Instance
+from ouchi.steps.journal import Journal
 from ouchi.machine import processes
 from ouchi.machine.local import LocalMachine
-from ouchi.measure import build, iperf
-from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.opened import SERVICE, stream_of
-from ouchi.measure.traffic import read_trial
+from ouchi.measure.generator import build
+from ouchi.measure.runs import iperf
+from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.paths.open import SERVICE, stream_of
+from ouchi.measure.paths.traffic import read_trial
 
 machine, instance = LocalMachine(), Instance()
 folder = f"{instance.run}/bench"
@@ -150,7 +151,7 @@ print(json.dumps({{"tcp": tcp.to_json(), "udp": udp.to_json(), "counted": counte
 
 def test_what_iperf3_says_is_told(lab: Lab) -> None:
     code = """
-from ouchi.errors import OuchiError
+from ouchi.core.errors import OuchiError
 hosts = kernel_bench.build_hosts(machine, journal, instance)
 said = []
 for wish in ({"frame_size": 9018, "cpus": (0, 1)}, {"frame_size": 64, "cpus": (999, 1)}, {"frame_size": 64, "cpus": (0, 999)}):

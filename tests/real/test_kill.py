@@ -27,8 +27,8 @@ from guardian import hugepages, pages_of_others
 from keeper import Snapshot
 from lab import Lab, difference
 
-from ouchi.instance import Instance
-from ouchi.stages import STAGES
+from ouchi.core.instance import Instance
+from ouchi.parts.stages import STAGES
 
 UP_SECONDS = 400
 BACK_SECONDS = 45

@@ -25,12 +25,12 @@ from keeper import CACHE
 from lab import prepare_cache
 from ruamel.yaml import YAML
 
-from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.render.host import Host
+from ouchi.parts import packages
+from ouchi.plan.target import Host
 from ouchi.render.ovs import SWITCH
 from ouchi.render.targets import TARGETS, render
-from ouchi.steps import packages
+from ouchi.steps.journal import Journal
 from tests.rack import rack, small
 
 PACKAGES = (

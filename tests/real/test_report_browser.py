@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from browser import PROGRAM, Browser
 
-from ouchi.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.goals import NDR, PDR, RFC2544
-from ouchi.measure.recorded import Run
-from ouchi.measure.run import read_run
+from ouchi.measure.runs.folder import read_run
+from ouchi.measure.runs.model import Run
+from ouchi.measure.search.goals import NDR, PDR, RFC2544
+from ouchi.parts import packages
 from ouchi.report.run.page import page_html
 from ouchi.report.run.table import summary_table
-from ouchi.steps import packages
+from ouchi.steps.journal import Journal
 from tests.runs import LABELS, write_run
 
 HOSTILE = "</title></script><script>document.title='taken'</script><img src=http://192.0.2.1/x onerror=document.title='taken'>"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import Lab
 
-from ouchi.cloud import database
+from ouchi.parts import mariadb as database
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_schema.py"
 

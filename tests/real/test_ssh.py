@@ -16,11 +16,11 @@ from onlookers import assert_gone, assert_lockable, environment, outcome, runnin
 from sshd import SUDOER, Sshd, free_port
 
 from ouchi.cli.hosted import Hosted
-from ouchi.errors import BadInput, Interrupted
+from ouchi.core.errors import BadInput, Interrupted
 from ouchi.machine import CommandFailed, Machine, Status
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.ssh import SshMachine
-from ouchi.machine.unreachable import ConnectionLost
+from ouchi.machine.ssh.machine import SshMachine
+from ouchi.machine.ssh.unreachable import ConnectionLost
 
 if os.geteuid() != 0:
     pytest.skip("sshd needs root", allow_module_level=True)
@@ -272,7 +272,7 @@ class TestLock:
         assert (tmp_path / "other").read_text() == "content"
 
     def test_status_knows_who_holds_it(self, remote: SshMachine, tmp_path: Path) -> None:
-        from ouchi.status import under_way
+        from ouchi.flows.status import under_way
 
         path = str(tmp_path / "lock")
         with remote.hold(path, "apply"):
@@ -282,7 +282,7 @@ class TestLock:
     def test_it_goes_with_us(self, server: Sshd, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         holder = (
-            "import sys; from ouchi.machine.ssh import SshMachine\n"
+            "import sys; from ouchi.machine.ssh.machine import SshMachine\n"
             "with SshMachine(*sys.argv[1:3]).hold(sys.argv[3], 'holding'): print('held', flush=True); sys.stdin.read()"
         )
         words = [sys.executable, "-c", holder, server.address, server.config, str(path)]
@@ -300,7 +300,7 @@ class TestLock:
         self, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
     ) -> None:
         """As with a power cut here: the connection stands for the other side, but nobody says anything any more."""
-        monkeypatch.setattr("ouchi.machine.connection.BEAT_SECONDS", (0.5, 2.0))
+        monkeypatch.setattr("ouchi.machine.ssh.connection.BEAT_SECONDS", (0.5, 2.0))
         path = tmp_path / "lock"
         with (
             SshMachine(server.address.replace("root", user), server.config) as machine,

@@ -18,7 +18,7 @@ from sshd import Sshd, free_port
 from ouchi.facts import collect
 from ouchi.machine.gather import gather
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.ssh import SshMachine
+from ouchi.machine.ssh.machine import SshMachine
 
 if os.geteuid() != 0:
     pytest.skip("sshd needs root", allow_module_level=True)

@@ -15,13 +15,13 @@ import pytest
 from onlookers import assert_gone, environment, one_config, outcome, running
 from sshd import SUDOER, USER, Sshd, children, free_port
 
-from ouchi.errors import BadInput, OuchiError
+from ouchi.core.errors import BadInput, OuchiError
 from ouchi.facts import collect
 from ouchi.machine import CommandFailed, Machine
 from ouchi.machine.gather import gather
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.ssh import SshMachine
-from ouchi.machine.unreachable import ConnectionLost, Unreachable
+from ouchi.machine.ssh.machine import SshMachine
+from ouchi.machine.ssh.unreachable import ConnectionLost, Unreachable
 
 if os.geteuid() != 0:
     pytest.skip("sshd needs root", allow_module_level=True)
@@ -70,7 +70,7 @@ class TestConnection:
         assert "Permission denied" in finding.found
 
     def test_a_server_that_says_nothing(self, server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ouchi.machine.connection.LOGIN_SECONDS", 1.0)
+        monkeypatch.setattr("ouchi.machine.ssh.connection.LOGIN_SECONDS", 1.0)
         import socket
 
         with socket.socket() as silent:
@@ -149,7 +149,7 @@ class TestConnection:
 
     def test_nothing_stays_of_one_that_is_killed(self, server: Sshd, tmp_path: Path) -> None:
         code = (
-            "import sys; from ouchi.machine.ssh import SshMachine\n"
+            "import sys; from ouchi.machine.ssh.machine import SshMachine\n"
             "SshMachine(*sys.argv[1:3]).run(('sleep', '474.5'), timeout=90)"
         )
         env = environment(XDG_RUNTIME_DIR=str(tmp_path))

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.errors import Failed
-from ouchi.instance import MARK, Instance
+from ouchi.core.errors import Failed
+from ouchi.core.instance import MARK, Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import SERVICE_MARK, end, marked
-from ouchi.supervise import Service, State, Status, Supervisor
-from ouchi.supervise.choose import choose_supervisor
-from ouchi.supervise.supervisord import SupervisordSupervisor
+from ouchi.parts.supervise import Service, State, Status, Supervisor
+from ouchi.parts.supervise.choose import choose_supervisor
+from ouchi.parts.supervise.supervisord import SupervisordSupervisor
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="starts services as other users")
 

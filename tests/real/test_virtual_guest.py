@@ -18,20 +18,20 @@ from pathlib import Path
 import pytest
 from guardian import lent_hugepages
 
-from ouchi.errors import Failed
-from ouchi.instance import Instance
+from ouchi.core.errors import Failed
+from ouchi.core.instance import Instance
 from ouchi.machine import processes
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.build import build
-from ouchi.measure.frames import Headers
-from ouchi.measure.generator import Flow, Generator
-from ouchi.measure.paths import mac_of
-from ouchi.measure.scapy_quietly import load_scapy
-from ouchi.measure.streams import Stream, make_stream
-from ouchi.measure.traffic import read_trial
-from ouchi.measure.trial import Trial
-from ouchi.measure.virtual import ROUTES, Shape, Side, Virtual, start_virtual
-from ouchi.vnf.image import build_image, require_tools
+from ouchi.measure.generator.build import build
+from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.streams import Stream, make_stream
+from ouchi.measure.paths.path import mac_of
+from ouchi.measure.paths.traffic import read_trial
+from ouchi.measure.search.trial import Trial
+from ouchi.vnf.images.small import build_image, require_tools
+from ouchi.vnf.vm import ROUTES, Shape, Side, Virtual, start_virtual
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="DPDK wants root for its hugepages"),

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from practice import Practice, finished, look, site, wait
 
-from ouchi.apply import guard, reboot
-from ouchi.apply.cards import vf_mac
-from ouchi.changes import functions
 from ouchi.cli.applying import run_apply
 from ouchi.cli.hosted import Hosted, hosts_of
 from ouchi.cli.together import Wishes
-from ouchi.errors import Failed
+from ouchi.core.errors import Failed
+from ouchi.host import guard, reboot
+from ouchi.host.nics import vf_mac
 from ouchi.rig.rig import Rig
+from ouchi.steps import vfs as functions
 
 FILE = "/etc/default/grub.d/90-ouchi.cfg"
 Looked = list[str]

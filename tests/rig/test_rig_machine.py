@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.machine import CommandFailed
 from ouchi.rig.hardware import MANAGEMENT_MAC, PORT_MACS, SHARED_MACS
 from ouchi.rig.rig import Rig

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.measure.goals import NDR, PDR, RFC2544
-from ouchi.measure.recorded import Run
-from ouchi.measure.run import read_run
+from ouchi.measure.runs.folder import read_run
+from ouchi.measure.runs.model import Run
+from ouchi.measure.search.goals import NDR, PDR, RFC2544
 from tests.runs import MACHINE, write_run
 
 

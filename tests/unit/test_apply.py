@@ -13,14 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.apply import boot, cards, reboot, run
-from ouchi.apply.refusals import refusals
-from ouchi.apply.steps import host_steps
-from ouchi.apply.surroundings import Surroundings, parse, script
-from ouchi.changes import Change, path
-from ouchi.journal import Journal
+from ouchi.flows import apply as run
+from ouchi.host import boot, reboot
+from ouchi.host import nics as cards
+from ouchi.host.refusals import refusals
+from ouchi.host.steps import host_steps
+from ouchi.host.survey import Surroundings, parse, script
 from ouchi.machine.local import LocalMachine
-from ouchi.render.host import Host
+from ouchi.plan.target import Host
+from ouchi.steps import Change
+from ouchi.steps import file as path
+from ouchi.steps.journal import Journal
 from tests.plans import wanted_of
 
 AROUND = Surroundings(

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.bench.fixed import fixed_row
-from ouchi.bench.kernel import compared, kernel_wish
-from ouchi.bench.lines import most_of, proof, taken
 from ouchi.cli import main
 from ouchi.cli.bench import GOALS, GUESTS, TESTS
 from ouchi.cli.benching import Asked
-from ouchi.errors import BadInput, Failed
-from ouchi.measure.cpus import Cpus
-from ouchi.measure.further import SECONDS
-from ouchi.measure.goals import NDR, Bounds
-from ouchi.measure.opened import Setup
-from ouchi.measure.paths import PATHS
-from ouchi.measure.recorded import Result
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.standing import trial_text
-from ouchi.measure.trial import Trial
-from ouchi.measure.validity import judged
+from ouchi.core.errors import BadInput, Failed
+from ouchi.measure.paths.cpus import Cpus
+from ouchi.measure.paths.open import Setup
+from ouchi.measure.paths.path import PATHS
+from ouchi.measure.runs.beside_kernel import compared, kernel_wish
+from ouchi.measure.runs.fixed import fixed_row
+from ouchi.measure.runs.lines import most_of, proof, taken
+from ouchi.measure.runs.model import Result
+from ouchi.measure.search.further import SECONDS
+from ouchi.measure.search.goals import NDR, Bounds
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.standing import trial_text
+from ouchi.measure.search.trial import Trial
+from ouchi.measure.search.validity import judged
 from ouchi.plan import make_plan
 from tests.plans import facts_of, site_with
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import command, cpu, cycle, figures, host, memory, report, sources, timeline
-from ouchi.errors import BadInput, Failed
-from ouchi.events import Event, Kind
+from ouchi.core.errors import BadInput, Failed
+from ouchi.core.events import Event, Kind
+from ouchi.core.instance import Instance
 from ouchi.facts import collect
-from ouchi.instance import Instance
 from ouchi.machine.local import LocalMachine
 
 

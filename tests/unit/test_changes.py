@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.apply import engine, rescue
-from ouchi.changes import Change, alternative, driver, functions, path, tuned, value
-from ouchi.changes.kinds import KINDS
-from ouchi.changes.refresh import REFRESHES
-from ouchi.errors import Failed
-from ouchi.journal import Journal
+from ouchi.core.errors import Failed
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
+from ouchi.steps import Change, alternative, driver, engine, rescue, tuned
+from ouchi.steps import file as path
+from ouchi.steps import sysfs as value
+from ouchi.steps import vfs as functions
+from ouchi.steps.journal import Journal
+from ouchi.steps.kinds import KINDS
+from ouchi.steps.refresh import REFRESHES
 
 ME = f"{os.getuid()}:{os.getgid()}"
 

@@ -21,7 +21,7 @@ import pytest
 import ouchi
 from ouchi.cli import _commands, bench, benching, main
 from ouchi.cli.planned import STYLES
-from ouchi.errors import BadInput, Failed, Unhealthy, error, warning
+from ouchi.core.errors import BadInput, Failed, Unhealthy, error, warning
 from ouchi.machine import privilege
 from ouchi.plan import Style
 
@@ -121,7 +121,7 @@ def test_help_imports_nothing_but_click() -> None:
     ).stdout
     loaded = json.loads(said.splitlines()[-1])
     ours = {name for name in loaded if name.split(".")[0] == "ouchi"}
-    assert ours == {"ouchi", "ouchi.cli", "ouchi.cli.lazy", "ouchi.errors"}
+    assert ours == {"ouchi", "ouchi.cli", "ouchi.cli.lazy", "ouchi.core", "ouchi.core.errors"}
     assert not {"rich", "pydantic", "ruamel", "keystoneauth1", "requests", "subprocess", "asyncio"} & set(loaded)
 
 
@@ -242,7 +242,7 @@ def test_a_reader_who_leaves_is_no_error() -> None:
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colour_only_where_it_is_wanted(no_color: str, coloured: bool) -> None:
     ours, theirs = pty.openpty()
-    program = "from ouchi.cli import show; from ouchi.errors import error; show(error('no hugepages'))"
+    program = "from ouchi.cli import show; from ouchi.core.errors import error; show(error('no hugepages'))"
     try:
         subprocess.run(
             [sys.executable, "-c", program],

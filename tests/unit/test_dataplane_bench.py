@@ -1,6 +1,6 @@
 """What OVS says of a measured bridge, as OVS 3.1 said it."""
 
-from ouchi.dataplane.bench import difference, parse_addresses, parse_flows, parse_pmd
+from ouchi.measure.paths.ovs import difference, parse_addresses, parse_flows, parse_pmd
 
 FDB = """\
  port  VLAN  MAC                Age

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ouchi.doctor import CHECKS, State, diagnose
-from ouchi.doctor.values import SUBJECTS, Diagnosis
-from ouchi.errors import Severity
+from ouchi.checks.values import SUBJECTS, Diagnosis
+from ouchi.core.errors import Severity
+from ouchi.flows.doctor import CHECKS, State, diagnose
 from tests.live import case, names
 
 

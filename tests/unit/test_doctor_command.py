@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ouchi import doctor
+from ouchi.checks.fix import fix
+from ouchi.checks.values import Answer, Mend, Mended, Trouble, holds, unknown, wrong
 from ouchi.cli.doctor import command
-from ouchi.doctor import Checked, Diagnosis, diagnose, kept_here
-from ouchi.doctor.fix import fix
-from ouchi.doctor.values import Answer, Mend, Mended, Trouble, holds, unknown, wrong
-from ouchi.errors import Finding, error, info, warning
-from ouchi.hosts import Outcome, summary, worst
-from ouchi.instance import Instance
+from ouchi.core.errors import Finding, error, info, warning
+from ouchi.core.instance import Instance
+from ouchi.flows import doctor
+from ouchi.flows.doctor import Checked, Diagnosis, diagnose, kept_here
+from ouchi.flows.hosts import Outcome, summary, worst
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
+from ouchi.plan.wanted import read_wanted
 from ouchi.report.doctor import doctor_text
-from ouchi.wanted import read_wanted
 from tests.live import case
 
 

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ouchi.doctor import State, diagnose
-from ouchi.doctor.cmdline import cpus_in, isolated_in, kib_of
-from ouchi.doctor.counts import arrived, parse_interrupts
-from ouchi.doctor.live import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
-from ouchi.doctor.memory import asked_pages
-from ouchi.doctor.scripts import script
-from ouchi.doctor.sections import by_cpu, linked, sections, values
-from ouchi.doctor.switch import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
-from ouchi.doctor.tasks import Thread, family, listed, parse_guests, parse_threads
-from ouchi.doctor.values import SUBJECTS
-from ouchi.doctor.versions import kernel_version, numbers
+from ouchi.checks.memory import asked_pages
+from ouchi.checks.values import SUBJECTS
+from ouchi.checks.versions import kernel_version, numbers
+from ouchi.flows.doctor import State, diagnose
+from ouchi.live.cmdline import cpus_in, isolated_in, kib_of
+from ouchi.live.host import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
+from ouchi.live.interrupts import arrived, parse_interrupts
+from ouchi.live.ovs import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
+from ouchi.live.scripts import script
+from ouchi.live.sections import by_cpu, linked, sections, values
+from ouchi.live.threads import Thread, family, listed, parse_guests, parse_threads
 from tests.live import INSTANCE, healthy, printed, wanted_for
 from tests.plans import facts_of
 

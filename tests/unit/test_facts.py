@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.facts import Cpu, Facts, collect, physical_cores
 from ouchi.facts.addresses import interface_addresses, local_ipv4
 from ouchi.facts.nics import default_interfaces

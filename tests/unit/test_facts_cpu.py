@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Facts, L3Group, collect, physical_cores
 from ouchi.facts.processor import CState, parse_model
 from ouchi.machine import Path

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from ouchi import undo
-from ouchi.apply import engine, guard, reboot
-from ouchi.apply.refusals import refusals
-from ouchi.changes import path
-from ouchi.errors import BadInput, Failed
-from ouchi.events import Timeline
-from ouchi.instance import Instance
-from ouchi.journal import Journal
+from ouchi.core.errors import BadInput, Failed
+from ouchi.core.events import Timeline
+from ouchi.core.instance import Instance
+from ouchi.flows import undo
+from ouchi.host import guard, reboot
+from ouchi.host.refusals import refusals
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
+from ouchi.steps import engine
+from ouchi.steps import file as path
+from ouchi.steps.journal import Journal
 from tests.unit.test_apply import AROUND, ryzen
 
 

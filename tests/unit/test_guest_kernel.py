@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ouchi.errors import Failed
-from ouchi.vnf.image import parse_ldd
-from ouchi.vnf.kernel import Kernel, load_order, parse_metapackage, parse_os_release
+from ouchi.core.errors import Failed
+from ouchi.vnf.images.kernel import Kernel, load_order, parse_metapackage, parse_os_release
+from ouchi.vnf.images.small import parse_ldd
 
 DEBIAN = """\
 Package: linux-image-cloud-amd64

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 
-from ouchi.cpulist import format_cpus, parse_cpus
-from ouchi.errors import BadInput
+from ouchi.core.cpulist import format_cpus, parse_cpus
+from ouchi.core.errors import BadInput
 from ouchi.facts import Facts, collect, physical_cores
 from ouchi.facts.dpdk import support
 from ouchi.machine.snapshot import open_snapshot

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.errors import Failed
-from ouchi.journal import Journal
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
-from ouchi.steps import hugepages
+from ouchi.parts import hugepages
+from ouchi.steps.journal import Journal
 
 COUNTS = st.integers(0, 500)
 

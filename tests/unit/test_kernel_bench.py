@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from ouchi.dataplane import kernel_bench
-from ouchi.dataplane.kernel_bench import af_packet, difference, inner, outer, parse_links
-from ouchi.instance import Instance
+from ouchi.core.instance import Instance
+from ouchi.measure.paths import kernel_bridge as kernel_bench
+from ouchi.measure.paths.kernel_bridge import af_packet, difference, inner, outer, parse_links
 
 
 def link(name: str, received: int, sent: int, dropped: int = 0) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ouchi.errors import BadInput
-from ouchi.measure.evidence import INTERRUPTED
-from ouchi.measure.maximum import maximum
-from ouchi.measure.rfc2544 import back_to_back, frame_loss, latency, throughput
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.soak import soak
-from ouchi.measure.trial import Trial
-from ouchi.measure.tst009 import loss_verification
+from ouchi.core.errors import BadInput
+from ouchi.measure.search.evidence import INTERRUPTED
+from ouchi.measure.search.maximum import maximum
+from ouchi.measure.search.rfc2544 import back_to_back, frame_loss, latency, throughput
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.soak import soak
+from ouchi.measure.search.trial import Trial
+from ouchi.measure.search.tst009 import loss_verification
 from tests.measured import LINE, Tampered
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
-from ouchi.measure.compare import Sample, compare, mann_whitney, ratio_interval
+from ouchi.core.errors import BadInput
+from ouchi.measure.runs.compare import Sample, compare, mann_whitney, ratio_interval
 
 VALUES = st.lists(st.integers(1, 9).map(float), min_size=1, max_size=5)
 

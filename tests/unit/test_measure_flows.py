@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
-from ouchi.measure.flows import BY_PORT_THEN_ADDRESS, Vary, fields_for
-from ouchi.measure.frames import GENEVE_PORT, VXLAN_PORT, Headers, Tunnel, least_size
-from ouchi.measure.scapy_quietly import load_scapy
-from ouchi.measure.streams import make_stream
+from ouchi.core.errors import BadInput
+from ouchi.measure.generator.flows import BY_PORT_THEN_ADDRESS, Vary, fields_for
+from ouchi.measure.generator.frames import GENEVE_PORT, VXLAN_PORT, Headers, Tunnel, least_size
+from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.streams import make_stream
 from tests.frames import (
     PLAIN,
     PLAIN6,

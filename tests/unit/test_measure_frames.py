@@ -14,11 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
-from ouchi.measure.flows import BY_PORT_THEN_ADDRESS, Vary
-from ouchi.measure.frames import GENEVE_PORT, SIGNATURE, VXLAN_PORT, Headers, Tunnel, build_frame, layouts, least_size
-from ouchi.measure.scapy_quietly import load_scapy
-from ouchi.measure.streams import make_stream
+from ouchi.core.errors import BadInput
+from ouchi.measure.generator.flows import BY_PORT_THEN_ADDRESS, Vary
+from ouchi.measure.generator.frames import (
+    GENEVE_PORT,
+    SIGNATURE,
+    VXLAN_PORT,
+    Headers,
+    Tunnel,
+    build_frame,
+    layouts,
+    least_size,
+)
+from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.streams import make_stream
 from tests.frames import (
     PLAIN,
     PLAIN6,
@@ -235,8 +244,8 @@ import socket, sys
 def never(*_, **__):
     raise AssertionError("a socket")
 socket.socket = never
-from ouchi.measure.frames import Headers
-from ouchi.measure.streams import make_stream
+from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.streams import make_stream
 assert "scapy" not in sys.modules
 make_stream("s", {PLAIN!r})
 assert "scapy" in sys.modules

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ouchi.measure.evidence import INTERRUPTED
-from ouchi.measure.further import SECONDS, Further, Known, measure_further
-from ouchi.measure.recorded import Beside
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.trial import Trial
+from ouchi.measure.runs.model import Beside
+from ouchi.measure.search.evidence import INTERRUPTED
+from ouchi.measure.search.further import SECONDS, Further, Known, measure_further
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.trial import Trial
 
 KNOWN = Known(found=6.9e6, most=10e6, offered=14_880_952.0)
 

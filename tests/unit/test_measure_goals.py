@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, goal, meets
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.trial import Trial
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, goal, meets
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.trial import Trial
 from tests.measured import find
 
 

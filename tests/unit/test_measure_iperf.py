@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ouchi.errors import BadInput, Failed
-from ouchi.measure.iperf import Measured, payload_of, read_answer, read_tcp, read_udp
+from ouchi.core.errors import BadInput, Failed
+from ouchi.measure.runs.iperf import Measured, payload_of, read_answer, read_tcp, read_udp
 
 UDP: dict[str, Any] = {
     "start": {"test_start": {"protocol": "UDP", "num_streams": 1, "blksize": 18, "duration": 1, "reverse": 0}},

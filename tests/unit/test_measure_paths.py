@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.cpus import Cpus, choose_cpus
-from ouchi.measure.goals import NDR
-from ouchi.measure.memory import GENERATOR_MIB, more_pages
-from ouchi.measure.opened import Setup
-from ouchi.measure.paths import PATHS, mac_of
-from ouchi.measure.wires import Wire
-from ouchi.measure.wish import Wish
+from ouchi.measure.paths.cpus import Cpus, choose_cpus
+from ouchi.measure.paths.memory import GENERATOR_MIB, more_pages
+from ouchi.measure.paths.open import Setup
+from ouchi.measure.paths.path import PATHS, mac_of
+from ouchi.measure.paths.wires import Wire
+from ouchi.measure.request import Wish
+from ouchi.measure.search.goals import NDR
 from ouchi.plan import Plan, Pools, make_plan
 from tests.plans import facts_of, site_with
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
-from ouchi.measure.imix import genome
-from ouchi.measure.rates import l1_bits, l2_bits, line_rate, parse_rate
+from ouchi.core.errors import BadInput
+from ouchi.measure.generator.imix import genome
+from ouchi.measure.generator.rates import l1_bits, l2_bits, line_rate, parse_rate
 
 TEN_GIGABIT = 10_000_000_000
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput, Severity
-from ouchi.measure import pcap
-from ouchi.measure.frames import SIGNATURE
-from ouchi.measure.pcap import frames_of
-from ouchi.measure.replay import dissect, prepare, replay_stream
-from ouchi.measure.scapy_quietly import load_scapy
+from ouchi.core.errors import BadInput, Severity
+from ouchi.measure.generator import pcap
+from ouchi.measure.generator.frames import SIGNATURE
+from ouchi.measure.generator.pcap import frames_of
+from ouchi.measure.generator.replay import dissect, prepare, replay_stream
+from ouchi.measure.generator.scapy_quietly import load_scapy
 
 load_scapy()
 from scapy.contrib.geneve import GENEVE, GeneveOptions  # noqa: E402

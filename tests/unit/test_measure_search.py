@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
-from ouchi.measure.bisect import bisect
-from ouchi.measure.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, goal
-from ouchi.measure.search import search
-from ouchi.measure.simulated import SimulatedDevice, predicted_zero_loss_pps
-from ouchi.measure.trial import Trial
-from ouchi.measure.tst009 import loss_verification
+from ouchi.core.errors import BadInput
+from ouchi.measure.search.bisect import bisect
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, goal
+from ouchi.measure.search.mlrsearch import search
+from ouchi.measure.search.simulated import SimulatedDevice, predicted_zero_loss_pps
+from ouchi.measure.search.trial import Trial
+from ouchi.measure.search.tst009 import loss_verification
 from tests.measured import LEAST, LINE, Tampered, find, lower
 
 # What is known beforehand

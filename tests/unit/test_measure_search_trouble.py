@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouchi.measure.bisect import bisect
-from ouchi.measure.evidence import ATTEMPTS, INTERRUPTED
-from ouchi.measure.goals import NDR, PDR, RFC2544, TST009, Goal, bounds
-from ouchi.measure.search import Standing, search
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.trial import Trial
-from ouchi.measure.tst009 import loss_verification
+from ouchi.measure.search.bisect import bisect
+from ouchi.measure.search.evidence import ATTEMPTS, INTERRUPTED
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Goal, bounds
+from ouchi.measure.search.mlrsearch import Standing, search
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.trial import Trial
+from ouchi.measure.search.tst009 import loss_verification
 from tests.measured import LEAST, LINE, Tampered, find, lower
 
 

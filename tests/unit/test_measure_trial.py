@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.trial import Gap, Histogram, Stalls, StreamResult, Trial
+from ouchi.measure.search.trial import Gap, Histogram, Stalls, StreamResult, Trial
 
 COUNTS = st.integers(0, 10**12)
 SECONDS = st.floats(0, 1e6)

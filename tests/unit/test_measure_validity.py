@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.goals import NDR, PDR, goal, judged_loss, verdict
-from ouchi.measure.simulated import SimulatedDevice
-from ouchi.measure.trial import Histogram, Stalls, StreamResult, Trial
-from ouchi.measure.validity import judged, unequal_sizes
+from ouchi.measure.search.goals import NDR, PDR, goal, judged_loss, verdict
+from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.trial import Histogram, Stalls, StreamResult, Trial
+from ouchi.measure.search.validity import judged, unequal_sizes
 
 Change = Callable[[Trial], Trial]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.errors import Failed
+from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.virtual import NETWORKS, ROUTES, Shape, Side, Virtual, command, router, start_virtual
+from ouchi.vnf.vm import NETWORKS, ROUTES, Shape, Side, Virtual, command, router, start_virtual
 
 MACHINE = LocalMachine()
 CPU = min(os.sched_getaffinity(0))

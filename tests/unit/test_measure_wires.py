@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.facts import Facts
-from ouchi.measure.wires import Wire, check_wires, is_card
+from ouchi.measure.paths.wires import Wire, check_wires, is_card
 from tests.plans import facts_of, site_with
 
 TWO = "dual-socket-nic-on-node-1"

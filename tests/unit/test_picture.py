@@ -14,19 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ouchi.facts import (
-    Boot,
-    Cpu,
-    Distribution,
-    Dpdk,
-    Facts,
-    L3Group,
-    MemoryNode,
-    Nic,
-    Processor,
-    Support,
-    System,
-)
+from ouchi.facts import Boot, Cpu, Distribution, Dpdk, Facts, L3Group, MemoryNode, Nic, Processor, Support, System
 from ouchi.facts.nics import PcieLink
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Plan, Pools
 from ouchi.report.picture import picture_text, svg, terminal

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ouchi.cpulist import format_cpus
-from ouchi.errors import BadInput
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import BadInput
 from ouchi.facts import Cpu
 from ouchi.plan import Style, make_plan
 from ouchi.plan.keys import sleep_key

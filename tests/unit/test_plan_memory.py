@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.facts import Facts, HugepagePool, MemoryNode
 from ouchi.plan import make_plan
 from ouchi.plan.mempools import mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs

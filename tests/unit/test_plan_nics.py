@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ouchi.errors import BadInput, Severity
+from ouchi.core.errors import BadInput, Severity
 from ouchi.facts import Facts, Nic, PcieLink
 from ouchi.plan import NicPlan, Plan, make_plan
 from ouchi.plan.nics import missing_packages

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ouchi.cpulist import format_cpus
-from ouchi.errors import BadInput, Finding, Severity
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import BadInput, Finding, Severity
 from ouchi.facts import Facts, physical_cores
 from ouchi.plan import Plan, Style, make_plan
 from ouchi.site import Site

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.facts import Facts, collect
 from ouchi.plan import Alternative, Plan, Style, make_plan
 from tests.hosts import CASES, build

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from ouchi.cli import main
-from ouchi.errors import BadInput
-from ouchi.instance import Instance
-from ouchi.journal import Journal
+from ouchi.core.errors import BadInput
+from ouchi.core.instance import Instance
+from ouchi.flows.preview import Ahead, Intent, Will, _intent
+from ouchi.flows.up import Up
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import SnapshotReader
-from ouchi.preview import Ahead, Intent, Will, _intent
+from ouchi.parts.stages import STAGES
+from ouchi.parts.supervise import State, Status
+from ouchi.plan.wanted import Wanted, bridges_of, read_wanted
 from ouchi.report.preview import preview_json
-from ouchi.stages import STAGES
-from ouchi.supervise import State, Status
-from ouchi.up import Up
-from ouchi.wanted import Wanted, bridges_of, read_wanted
+from ouchi.steps.journal import Journal
 from tests.hosts import folder
 
 HOST = folder("ryzen-5-3600")

@@ -14,18 +14,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput, Failed, Unhealthy, error
+from ouchi.core.errors import BadInput, Failed, Unhealthy, error
 from ouchi.facts import collect
-from ouchi.hosts import Job, Outcome, side_by_side, summary, worst
+from ouchi.flows.hosts import Job, Outcome, side_by_side, summary, worst
 from ouchi.machine import Result, probes
-from ouchi.machine.address import Address, parse_address
 from ouchi.machine.gather import new_mark, read_gathered
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.sessions import Session
 from ouchi.machine.sh import script
-from ouchi.machine.ssh import _os_error
-from ouchi.machine.unreachable import no_root, unreachable
-from ouchi.wanted import is_here
+from ouchi.machine.ssh.address import Address, parse_address
+from ouchi.machine.ssh.machine import _os_error
+from ouchi.machine.ssh.sessions import Session
+from ouchi.machine.ssh.unreachable import no_root, unreachable
+from ouchi.plan.wanted import is_here
 from tests.hosts.tree import Tree
 
 

@@ -18,10 +18,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from ouchi.cli import main
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.plan import Style
+from ouchi.plan.target import Host
 from ouchi.render.files import MARK, ours
-from ouchi.render.host import Host
 from ouchi.render.targets import TARGETS, render
 from tests.hosts import CASES, folder
 from tests.rack import rack, small

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.errors import warning
+from ouchi.checks.status.values import HostStatus, Part, findings_of, not_asked
+from ouchi.core.errors import warning
 from ouchi.facts import collect
+from ouchi.flows.preview import Intent, Will
 from ouchi.machine.snapshot import SnapshotReader
-from ouchi.preview import Intent, Will
 from ouchi.report.facts import facts_text
 from ouchi.report.page import WIDEST, page
 from ouchi.report.plan import plan_text
 from ouchi.report.preview import preview_text
 from ouchi.report.status import status_text
-from ouchi.status.values import HostStatus, Part, findings_of, not_asked
 from tests.hosts import names
 from tests.plans import wanted_of
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ouchi.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Failed, error
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
 from ouchi.rig import debian, image, parts, states

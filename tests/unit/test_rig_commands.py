@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ouchi.cli import rigging
-from ouchi.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
+from ouchi.core.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.rig import practise

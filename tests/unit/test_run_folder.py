@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ouchi
-from ouchi.errors import BadInput, Failed
+from ouchi.core.errors import BadInput, Failed
 from ouchi.machine.local import LocalMachine
-from ouchi.measure import run as run_module
-from ouchi.measure.goals import NDR, PDR, RFC2544, bounds
-from ouchi.measure.recorded import About, Recorded, Result, summarise
-from ouchi.measure.run import RunWriter, read_run
-from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.runs import folder as run_module
+from ouchi.measure.runs.folder import RunWriter, read_run
+from ouchi.measure.runs.model import About, Recorded, Result, summarise
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, bounds
+from ouchi.measure.search.simulated import SimulatedDevice
 from tests.runs import write_run
 
 MACHINE = LocalMachine()
@@ -138,9 +138,9 @@ def test_a_killed_run_keeps_its_trials(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.recorded import About
-from ouchi.measure.run import RunWriter
-from ouchi.measure.simulated import SimulatedDevice
+from ouchi.measure.runs.model import About
+from ouchi.measure.runs.folder import RunWriter
+from ouchi.measure.search.simulated import SimulatedDevice
 writer = RunWriter(LocalMachine(), sys.argv[1], About("a run", "2026-11-23T05:00:00+00:00", "loop"))
 device = SimulatedDevice(1e6)
 for _ in range(3):

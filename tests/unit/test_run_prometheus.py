@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ouchi.measure.recorded import Run
+from ouchi.measure.runs.model import Run
 from ouchi.report.run.prometheus import prometheus_text
 from tests.exposition import check_exposition, sample
 from tests.runs import HOSTILE, LABELS, hostile_run

@@ -21,14 +21,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.cli.report import command
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.goals import NDR, PDR, RFC2544, judged_loss
-from ouchi.measure.rates import l1_bits
-from ouchi.measure.recorded import About, Run
-from ouchi.measure.run import RunWriter, read_run
-from ouchi.measure.simulated import SimulatedDevice, predicted_zero_loss_pps
-from ouchi.measure.trial import Histogram, Trial
+from ouchi.measure.generator.rates import l1_bits
+from ouchi.measure.runs.folder import RunWriter, read_run
+from ouchi.measure.runs.model import About, Run
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, judged_loss
+from ouchi.measure.search.simulated import SimulatedDevice, predicted_zero_loss_pps
+from ouchi.measure.search.trial import Histogram, Trial
 from ouchi.report.run.csv import csv_text
 from ouchi.report.run.page import page_html
 from ouchi.report.run.prometheus import prometheus_text

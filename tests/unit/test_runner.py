@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ouchi.errors import BadInput, Failed, Interrupted, error
-from ouchi.events import Say, Timeline
-from ouchi.runner import Task, run_tasks
-from ouchi.steps import Outcome, nothing
+from ouchi.core.errors import BadInput, Failed, Interrupted, error
+from ouchi.core.events import Say, Timeline
+from ouchi.core.outcome import Outcome, nothing
+from ouchi.core.tasks import Task, run_tasks
 
 
 def quiet() -> Timeline:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ouchi.cpulist import HIGHEST_CPU, format_cpus, parse_cpus
-from ouchi.errors import BadInput, Finding, Severity
+from ouchi.core.cpulist import HIGHEST_CPU, format_cpus, parse_cpus
+from ouchi.core.errors import BadInput, Finding, Severity
 from ouchi.facts import Cpu, Facts, collect
 from ouchi.facts.nics import Nic
 from ouchi.machine.local import LocalMachine
+from ouchi.plan.wanted import own_site
 from ouchi.site import (
     Site,
     check_against,
@@ -30,7 +31,6 @@ from ouchi.site import (
     read_site,
     site_schema,
 )
-from ouchi.wanted import own_site
 from tests.hosts.tree import Tree
 
 ROOT = Path(__file__).parents[2]

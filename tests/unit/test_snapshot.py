@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ouchi.cli import main
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.facts import collect
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import SnapshotReader, open_snapshot

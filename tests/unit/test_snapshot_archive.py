@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.facts import collect
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import Tree, archive, open_snapshot
@@ -159,7 +159,7 @@ def test_a_link_out_of_the_archive(tmp_path: Path) -> None:
 
 BOMB = """
 import resource, sys
-from ouchi.errors import BadInput
+from ouchi.core.errors import BadInput
 from ouchi.machine.snapshot import open_snapshot
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -14,24 +14,24 @@ from pathlib import Path
 
 import pytest
 
-from ouchi import cloud as cloud_module
-from ouchi.cloud import Settings
-from ouchi.errors import Failed, Severity, error
+from ouchi.checks.check import Check
+from ouchi.checks.dataplane import parse_polled
+from ouchi.checks.status.cloud import api_parts, compute_part, server_parts
+from ouchi.checks.status.host import hugepage_parts, ports_seen
+from ouchi.checks.status.looks import Look, look_together
+from ouchi.checks.status.services import duration, expected, restarts, running, service_parts, supervisor_part
+from ouchi.checks.status.values import HostStatus, Part, by_layer, findings_of, not_asked, of_check
+from ouchi.core.errors import Failed, Severity, error
+from ouchi.core.instance import Instance
 from ouchi.facts import HugepagePool, collect
-from ouchi.instance import Instance
-from ouchi.journal import Journal
+from ouchi.flows.status import kept_site, read_status, under_way
 from ouchi.machine.local import LocalMachine
+from ouchi.parts import settings as cloud_module
+from ouchi.parts.settings import Settings
+from ouchi.parts.supervise import State, Status
 from ouchi.plan import make_plan
 from ouchi.site import load_site
-from ouchi.status import kept_site, read_status, under_way
-from ouchi.status.cloud import api_parts, compute_part, server_parts
-from ouchi.status.host import hugepage_parts, ports_seen
-from ouchi.status.looks import Look, look_together
-from ouchi.status.services import duration, expected, restarts, running, service_parts, supervisor_part
-from ouchi.status.values import HostStatus, Part, by_layer, findings_of, not_asked, of_check
-from ouchi.supervise import State, Status
-from ouchi.verify.check import Check
-from ouchi.verify.dataplane import parse_polled
+from ouchi.steps.journal import Journal
 from tests.hosts import reader
 
 SITE = b"""\

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from supervisor.datatypes import dict_of_key_value_pairs
 from supervisor.options import UnhosedConfigParser, expand
 
-from ouchi.errors import Failed
-from ouchi.instance import Instance
+from ouchi.core.errors import Failed
+from ouchi.core.instance import Instance
 from ouchi.machine.processes import parse_environ
-from ouchi.supervise import Service
-from ouchi.supervise.ini import program_text, program_texts
-from ouchi.supervise.supervisord import History, histories
+from ouchi.parts.supervise import Service
+from ouchi.parts.supervise.ini import program_text, program_texts
+from ouchi.parts.supervise.supervisord import History, histories
 
 TRICKY = st.text(
     st.one_of(

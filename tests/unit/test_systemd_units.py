@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.instance import Instance
-from ouchi.supervise import Service, State, Status
-from ouchi.supervise.systemd import environment_text, parse_show, unit_text
+from ouchi.core.instance import Instance
+from ouchi.parts.supervise import Service, State, Status
+from ouchi.parts.supervise.systemd import environment_text, parse_show, unit_text
 
 NASTY = Service(
     "nova-compute",

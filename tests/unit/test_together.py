@@ -12,8 +12,8 @@ import pytest
 from ouchi.cli.applying import Applying, applied_for_up
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Made, Wishes, Work, question, run_all
-from ouchi.errors import BadInput, Failed, error, warning
-from ouchi.events import Timeline
+from ouchi.core.errors import BadInput, Failed, error, warning
+from ouchi.core.events import Timeline
 from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
 from tests.plans import wanted_of

@@ -1,7 +1,7 @@
 """The command line: which commands there are, and how every one of them ends.
 
 Each command is a file of its own, ``ouchi.cli.NAME`` with a click command called ``command``. Commands raise
-:class:`~ouchi.errors.OuchiError` for what the user should read and call ``ctx.exit(status)`` for another
+:class:`~ouchi.core.errors.OuchiError` for what the user should read and call ``ctx.exit(status)`` for another
 status than 0; what is printed then and which status the shell sees is decided here.
 """
 
@@ -14,7 +14,7 @@ import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
-from ouchi.errors import Finding, OuchiError, Severity
+from ouchi.core.errors import Finding, OuchiError, Severity
 
 EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
 ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,

@@ -7,19 +7,19 @@ import os
 
 import click
 
-from ouchi.errors import BadInput
-from ouchi.instance import Instance
+from ouchi.core.errors import BadInput
+from ouchi.core.instance import Instance
+from ouchi.flows.preview import Ahead
 from ouchi.machine.local import LocalMachine
-from ouchi.preview import Ahead
+from ouchi.parts.supervise.choose import choose_supervisor
+from ouchi.plan.wanted import read_wanted
 from ouchi.report.preview import preview_json, preview_text
-from ouchi.supervise.choose import choose_supervisor
-from ouchi.wanted import read_wanted
 
 
 def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
     """Print what would be done up to a stage. Changes nothing; what only root may read is said to be so.
 
-    Raises :class:`~ouchi.errors.BadInput` where ``up`` would refuse: for the site at once, for what is in the way at
+    Raises :class:`~ouchi.core.errors.BadInput` where ``up`` would refuse: for the site at once, for what is in the way at
     the end.
     """
     machine, instance = LocalMachine(), Instance()

@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 
 import click
 
-from ouchi.apply import reboot, run
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Made, Wishes, Work, consent, question, run_all
-from ouchi.events import Kind, Timeline
-from ouchi.instance import Instance
+from ouchi.core.events import Kind, Timeline
+from ouchi.core.instance import Instance
+from ouchi.flows import apply as run
+from ouchi.host import reboot
 from ouchi.machine.local import LocalMachine
+from ouchi.plan.wanted import Wanted
 from ouchi.report.apply import difference_text, prepared_json
-from ouchi.wanted import Wanted
 
 WHAT = "make these changes"
 
@@ -36,7 +37,7 @@ class Applying(Work):
         self.prepare(self.hosted.wanted())
 
     def prepare(self, wanted: Wanted) -> None:
-        """What a plan asks of the host. Raises :class:`~ouchi.errors.BadInput` with every reason not to touch it."""
+        """What a plan asks of the host. Raises :class:`~ouchi.core.errors.BadInput` with every reason not to touch it."""
         self.prepared = run.prepare(self.hosted.machine, wanted, Instance().host, own_switch=self.own_switch)
 
     def text(self) -> str:

@@ -9,29 +9,30 @@ from datetime import datetime
 
 import click
 
-from ouchi.bench import Bench, prepare
 from ouchi.cli.running import LOCK, stop, timeline_of
-from ouchi.cloud import kvm
-from ouchi.errors import BadInput, error
-from ouchi.instance import Instance
+from ouchi.core.errors import BadInput, error
+from ouchi.core.instance import Instance
+from ouchi.flows.bench import Bench
+from ouchi.flows.bench_ready import prepare
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
-from ouchi.measure.about import labels
-from ouchi.measure.compare import Sample
-from ouchi.measure.compare import compare as compare_samples
-from ouchi.measure.further import SECONDS, Further
-from ouchi.measure.imix import genome
-from ouchi.measure.memory import more_pages
-from ouchi.measure.opened import stream_of
-from ouchi.measure.paths import PATHS
-from ouchi.measure.rates import parse_rate
-from ouchi.measure.recorded import Run
-from ouchi.measure.run import read_run, require_new
-from ouchi.measure.search import NDR, PDR, RFC2544, TST009, Goal, goal
-from ouchi.measure.wires import Wire, check_wires
-from ouchi.measure.wish import LARGEST, Wish
+from ouchi.measure.generator.imix import genome
+from ouchi.measure.generator.rates import parse_rate
+from ouchi.measure.paths.memory import more_pages
+from ouchi.measure.paths.open import stream_of
+from ouchi.measure.paths.path import PATHS
+from ouchi.measure.paths.wires import Wire, check_wires
+from ouchi.measure.request import LARGEST, Wish
+from ouchi.measure.runs.compare import Sample
+from ouchi.measure.runs.compare import compare as compare_samples
+from ouchi.measure.runs.describe import labels
+from ouchi.measure.runs.folder import read_run, require_new
+from ouchi.measure.runs.model import Run
+from ouchi.measure.search.further import SECONDS, Further
+from ouchi.measure.search.mlrsearch import NDR, PDR, RFC2544, TST009, Goal, goal
+from ouchi.parts import kvm
+from ouchi.plan.wanted import Wanted, read_wanted
 from ouchi.report.run.terminal import run_text
-from ouchi.wanted import Wanted, read_wanted
 
 __all__ = ["GOALS", "PATHS", "Asked", "run_bench", "run_compare"]
 

@@ -12,11 +12,11 @@ def command(server: str) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.errors import BadInput, Unhealthy, error
-    from ouchi.instance import Instance
+    from ouchi.checks.guests import read_domains
+    from ouchi.core.errors import BadInput, Unhealthy, error
+    from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.replace import replace_with
-    from ouchi.verify.guests import read_domains
 
     machine, instance = LocalMachine(), Instance()
     if not machine.exists(instance.libvirt_socket):

@@ -34,8 +34,8 @@ def command(
 
     Exit status: 0 healthy, 4 warnings only, 1 failures, 2 the plan cannot be made.
     """
-    from ouchi.doctor import kept_here
-    from ouchi.instance import Instance
+    from ouchi.core.instance import Instance
+    from ouchi.flows.doctor import kept_here
     from ouchi.machine.local import LocalMachine
 
     kept = "" if site_file or names else kept_here(LocalMachine(), Instance())
@@ -50,11 +50,11 @@ def command(
 def _examined(host: Hosted, kept: str, *, fix: bool) -> Said:
     from dataclasses import replace
 
-    from ouchi.doctor import Diagnosis, examine
-    from ouchi.doctor.fix import fix as mend
-    from ouchi.instance import Instance
+    from ouchi.checks.fix import fix as mend
+    from ouchi.core.instance import Instance
+    from ouchi.flows.doctor import Diagnosis, examine
+    from ouchi.plan.wanted import Wanted, read_wanted
     from ouchi.report.doctor import doctor_text
-    from ouchi.wanted import Wanted, read_wanted
 
     def wanted() -> Wanted:
         return read_wanted(host.machine, kept) if kept else host.wanted()

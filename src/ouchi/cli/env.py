@@ -11,8 +11,8 @@ def command() -> None:
 
     With them ovs-vsctl, ovs-appctl, ovn-nbctl, virsh and openstack talk to what ouchi runs.
     """
-    from ouchi.cloud import CLOUD
-    from ouchi.instance import Instance
+    from ouchi.core.instance import Instance
+    from ouchi.parts.settings import CLOUD
 
     instance = Instance()
     variables = {

@@ -15,11 +15,11 @@ import click
 
 if TYPE_CHECKING:
     from ouchi.facts import Facts
-    from ouchi.hosts import Job, Outcome
+    from ouchi.flows.hosts import Job, Outcome
     from ouchi.machine import Machine, Reader
     from ouchi.plan import Style
+    from ouchi.plan.wanted import Wanted
     from ouchi.site import Site
-    from ouchi.wanted import Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,16 +79,16 @@ class Hosted:
         return reader_of(self.machine)
 
     def wanted(self, style: Style | None = None) -> Wanted:
-        """Its facts as they are now, and its plan. Raises :class:`~ouchi.errors.BadInput`."""
-        from ouchi.wanted import facts_of, wanted_of
+        """Its facts as they are now, and its plan. Raises :class:`~ouchi.core.errors.BadInput`."""
+        from ouchi.plan.wanted import facts_of, wanted_of
 
         return wanted_of(self.site_file, self.site, facts_of(self.reader()), style)
 
     def anew(self) -> Facts:
         """Its facts over a connection of their own: whether it is still reached by whoever comes new."""
         from ouchi.machine.gather import reader_of
-        from ouchi.machine.ssh import SshMachine
-        from ouchi.wanted import facts_of
+        from ouchi.machine.ssh.machine import SshMachine
+        from ouchi.plan.wanted import facts_of
 
         if not isinstance(self.machine, SshMachine):
             return facts_of(self.machine)
@@ -96,9 +96,9 @@ class Hosted:
             return facts_of(reader_of(new))
 
     def back(self, boot_id: str) -> Hosted:
-        """The same host once it has restarted; ``boot_id`` is that of before. Raises :class:`~ouchi.errors.Failed`."""
-        from ouchi.apply.reboot import wait_until_back
-        from ouchi.machine.ssh import SshMachine
+        """The same host once it has restarted; ``boot_id`` is that of before. Raises :class:`~ouchi.core.errors.Failed`."""
+        from ouchi.host.reboot import wait_until_back
+        from ouchi.machine.ssh.machine import SshMachine
 
         if not isinstance(self.machine, SshMachine):
             return self
@@ -111,7 +111,7 @@ class Hosted:
 
     def close(self) -> None:
         """End the connection, if there is one."""
-        from ouchi.machine.ssh import SshMachine
+        from ouchi.machine.ssh.machine import SshMachine
 
         if isinstance(self.machine, SshMachine):
             self.machine.close()
@@ -120,9 +120,9 @@ class Hosted:
 def hosts_of(site_file: str, names: Sequence[str] = (), ssh_config: str | None = None) -> list[Hosted]:
     """The chosen hosts of a site file, or this machine where there is no such file.
 
-    A host without an address is this machine. Raises :class:`~ouchi.errors.BadInput`.
+    A host without an address is this machine. Raises :class:`~ouchi.core.errors.BadInput`.
     """
-    from ouchi.errors import BadInput
+    from ouchi.core.errors import BadInput
     from ouchi.machine.local import LocalMachine
     from ouchi.site import choose, read_sites, several
 
@@ -143,10 +143,10 @@ def this_machine(site_file: str) -> Hosted:
 
 
 def host_at(address: str, ssh_config: str | None = None) -> Hosted:
-    """A host by its address alone. Raises :class:`~ouchi.errors.BadInput` for what is none."""
-    from ouchi.errors import BadInput, error
-    from ouchi.machine.address import FORM, parse_address
-    from ouchi.machine.ssh import SshMachine
+    """A host by its address alone. Raises :class:`~ouchi.core.errors.BadInput` for what is none."""
+    from ouchi.core.errors import BadInput, error
+    from ouchi.machine.ssh.address import FORM, parse_address
+    from ouchi.machine.ssh.machine import SshMachine
 
     try:
         parsed = parse_address(address)
@@ -163,7 +163,7 @@ def run_hosts(hosts: Sequence[Hosted], work: Callable[[Hosted], Said], *, as_jso
     A single host is said without heading, and its errors are raised as they are. With several, each has its heading,
     errors stand below it, and a summary follows; as JSON it is one object with an entry for each.
     """
-    from ouchi.hosts import side_by_side, summary, worst
+    from ouchi.flows.hosts import side_by_side, summary, worst
 
     if len(hosts) == 1:
         return _alone(hosts[0], work, as_json=as_json)
@@ -181,7 +181,7 @@ def run_hosts(hosts: Sequence[Hosted], work: Callable[[Hosted], Said], *, as_jso
 
 
 def _alone(host: Hosted, work: Callable[[Hosted], Said], *, as_json: bool) -> int:
-    from ouchi.hosts import alone
+    from ouchi.flows.hosts import alone
 
     try:
         with alone(host.name):
@@ -196,7 +196,7 @@ def _alone(host: Hosted, work: Callable[[Hosted], Said], *, as_json: bool) -> in
 
 
 def _job(host: Hosted, work: Callable[[Hosted], Said]) -> Job[Said]:
-    from ouchi.hosts import Job
+    from ouchi.flows.hosts import Job
 
     def whole() -> Said:
         try:
@@ -219,7 +219,7 @@ def _show(outcome: Outcome[Said]) -> None:
 
 def _hosted(site_file: str, site: Site, ssh_config: str | None) -> Hosted:
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.ssh import SshMachine
+    from ouchi.machine.ssh.machine import SshMachine
 
     machine = SshMachine(site.address, ssh_config or "") if site.address else LocalMachine()
     return Hosted(site.name, site.address or "", site_file, site, machine)

@@ -92,7 +92,7 @@ def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_jso
 
 def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_default: bool) -> list[Hosted]:
     """The hosts of the site file. One that nobody asked for and that is wrong keeps nobody from looking at his machine."""
-    from ouchi.errors import BadInput
+    from ouchi.core.errors import BadInput
 
     try:
         return hosts_of(site_file, names, ssh_config)
@@ -104,7 +104,7 @@ def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_d
 
 
 def _check_one_host(snapshot: str | None, address: str | None, names: Sequence[str]) -> None:
-    from ouchi.errors import BadInput, error
+    from ouchi.core.errors import BadInput, error
 
     given = [f"--{name}" for name, value in (("snapshot", snapshot), ("address", address), ("host", names)) if value]
     if len(given) > 1:
@@ -112,7 +112,7 @@ def _check_one_host(snapshot: str | None, address: str | None, names: Sequence[s
 
 
 def _check_one_file(hosts: Sequence[Hosted]) -> None:
-    from ouchi.errors import BadInput
+    from ouchi.core.errors import BadInput
     from ouchi.site import several
 
     if len(hosts) > 1:

@@ -7,7 +7,7 @@ from click.shell_completion import CompletionItem
 
 
 def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from ouchi.instance import Instance
+    from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine
 
     names = [name.removesuffix(".log") for name in LocalMachine().entries(Instance().logs) if name.endswith(".log")]
@@ -25,8 +25,8 @@ def command(part: str, lines: int, follow: bool) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.errors import BadInput, error
-    from ouchi.instance import Instance
+    from ouchi.core.errors import BadInput, error
+    from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.replace import replace_with
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ouchi.cli.hosted import Hosted
-from ouchi.errors import Finding, error
+from ouchi.core.errors import Finding, error
 from ouchi.machine.identity import identity
 from ouchi.machine.local import LocalMachine
 

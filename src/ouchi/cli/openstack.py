@@ -12,10 +12,10 @@ def command(words: tuple[str, ...]) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.cloud import CLOUD
-    from ouchi.errors import Unhealthy, error
-    from ouchi.instance import Instance
+    from ouchi.core.errors import Unhealthy, error
+    from ouchi.core.instance import Instance
     from ouchi.machine.replace import replace_with
+    from ouchi.parts.settings import CLOUD
 
     client = f"{Instance().openstack}/bin/openstack"
     # Loopback is no business of a proxy that the user's environment may name.

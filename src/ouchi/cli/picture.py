@@ -20,8 +20,8 @@ svg_option = click.option(
 
 
 def write_svg(path: str, facts: Facts, plan: Plan | None) -> None:
-    """Write the picture, in place of one that is there. Raises :class:`~ouchi.errors.BadInput` when it cannot be."""
-    from ouchi.errors import BadInput, error
+    """Write the picture, in place of one that is there. Raises :class:`~ouchi.core.errors.BadInput` when it cannot be."""
+    from ouchi.core.errors import BadInput, error
     from ouchi.machine.local import LocalMachine
     from ouchi.report.picture import svg
 

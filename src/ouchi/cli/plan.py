@@ -11,7 +11,7 @@ from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.planned import planned_hosts, planned_options, planned_snapshot, style_of
 
 if TYPE_CHECKING:
-    from ouchi.wanted import Wanted
+    from ouchi.plan.wanted import Wanted
 
 
 @click.command()

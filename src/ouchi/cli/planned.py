@@ -14,7 +14,7 @@ from ouchi.cli.site import read_site_option
 if TYPE_CHECKING:
     from ouchi.cli.hosted import Hosted
     from ouchi.plan import Style
-    from ouchi.wanted import Wanted
+    from ouchi.plan.wanted import Wanted
 
 STYLES = ("capacity", "cache", "power")
 """As :class:`ouchi.plan.Style`, without importing the planner for ``--help``."""
@@ -42,7 +42,7 @@ def style_of(choose: str | None) -> Style | None:
 def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[Hosted]:
     """The hosts to plan; says so when there is no such file. Raises BadInput where ``one`` must be meant."""
     from ouchi.cli.hosted import hosts_of
-    from ouchi.errors import BadInput
+    from ouchi.core.errors import BadInput
     from ouchi.site import several
 
     hosts = hosts_of(site_file, names, ssh_config)
@@ -57,8 +57,8 @@ def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style:
     """The plan of a snapshot's host; with several in the file, of the one that is named, or has the name of that host."""
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.snapshot import open_snapshot
+    from ouchi.plan.wanted import facts_of, own_site, wanted_of
     from ouchi.site import choose, read_sites
-    from ouchi.wanted import facts_of, own_site, wanted_of
 
     facts, local = facts_of(open_snapshot(snapshot)), LocalMachine()
     if not local.exists(site_file):

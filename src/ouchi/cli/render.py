@@ -45,7 +45,7 @@ def command(
     Nothing but DIR is written to; a file there that ouchi did not write is never replaced.
     """
     from ouchi.machine.local import LocalMachine
-    from ouchi.render.host import Host
+    from ouchi.plan.target import Host
     from ouchi.render.targets import render
 
     wanted = read_planned(site_file, names, ssh_config, snapshot, choose)
@@ -63,7 +63,7 @@ def _shown(files: dict[str, Rendered]) -> Iterator[str]:
 
 def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> Iterable[str]:
     """Write the files and say of each what became of it. Raises :class:`BadInput` before anything is written."""
-    from ouchi.errors import BadInput, error
+    from ouchi.core.errors import BadInput, error
     from ouchi.render.files import ours
 
     top = machine.absolute(folder)

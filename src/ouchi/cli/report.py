@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from ouchi.machine.local import LocalMachine
-    from ouchi.measure.recorded import Run
+    from ouchi.measure.runs.model import Run
 
 _FILE = click.Path(dir_okay=False)
 
@@ -39,7 +39,7 @@ def command(
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json cannot both be printed")
     from ouchi.machine.local import LocalMachine
-    from ouchi.measure.run import read_run
+    from ouchi.measure.runs.folder import read_run
 
     machine = LocalMachine()
     folder = machine.absolute(run)
@@ -76,7 +76,7 @@ def _printed(run: Run, *, as_markdown: bool, as_json: bool) -> str:
 
 
 def _write(machine: LocalMachine, path: str, text: str) -> None:
-    from ouchi.errors import BadInput, error
+    from ouchi.core.errors import BadInput, error
 
     try:
         machine.write(machine.absolute(path), text)

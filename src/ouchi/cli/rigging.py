@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 from ouchi.cli.running import stop, timeline_of
-from ouchi.errors import Failed, Unhealthy, error
-from ouchi.events import Say
+from ouchi.core.errors import Failed, Unhealthy, error
+from ouchi.core.events import Say
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.core.tasks import Task, run_tasks
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.machine.replace import replace_with
@@ -23,8 +25,6 @@ from ouchi.rig.base import prepare
 from ouchi.rig.keeper import COLD, LOAD, NEW, Kept
 from ouchi.rig.login import ALIAS
 from ouchi.rig.places import Places, places
-from ouchi.runner import Task, run_tasks
-from ouchi.steps import Outcome, changed, nothing
 
 SSH = "/usr/bin/ssh"
 

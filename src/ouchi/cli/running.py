@@ -10,18 +10,18 @@ from dataclasses import asdict
 import click
 from rich.console import Console
 
-from ouchi.down import down
-from ouchi.events import Event, Kind, Timeline
-from ouchi.instance import Instance
+from ouchi.core.events import Event, Kind, Timeline
+from ouchi.core.instance import Instance
+from ouchi.core.tasks import run_tasks
+from ouchi.core.waiting import stop_waiting
+from ouchi.flows.down import down
+from ouchi.flows.up import Up
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.plan.nics import missing_packages
+from ouchi.plan.wanted import read_wanted
 from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
-from ouchi.runner import run_tasks
-from ouchi.up import Up
-from ouchi.waiting import stop_waiting
-from ouchi.wanted import read_wanted
 
 LOCK = "/run/lock/ouchi.lock"
 

@@ -19,11 +19,11 @@ def command(context: click.Context, as_json: bool) -> None:
     import json
 
     from ouchi.cli.running import LOCK
-    from ouchi.instance import Instance
+    from ouchi.core.instance import Instance
+    from ouchi.flows.status import read_status, under_way
     from ouchi.machine.local import LocalMachine
+    from ouchi.parts.supervise.choose import choose_supervisor
     from ouchi.report.status import status_text
-    from ouchi.status import read_status, under_way
-    from ouchi.supervise.choose import choose_supervisor
 
     machine, instance = LocalMachine(), Instance()
     supervisor = choose_supervisor(machine, instance)

@@ -16,9 +16,9 @@ import click
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.once import refusal
 from ouchi.cli.running import LOCK, timeline_of
-from ouchi.errors import BadInput, Finding, OuchiError, Unhealthy, error
-from ouchi.events import Timeline
-from ouchi.hosts import Job, Outcome, alone, side_by_side, summary, worst
+from ouchi.core.errors import BadInput, Finding, OuchiError, Unhealthy, error
+from ouchi.core.events import Timeline
+from ouchi.flows.hosts import Job, Outcome, alone, side_by_side, summary, worst
 from ouchi.machine.identity import identity
 
 
@@ -56,7 +56,7 @@ class Work(ABC):
 
     @abstractmethod
     def see(self) -> None:
-        """Find out what is to be done. Raises :class:`~ouchi.errors.OuchiError`."""
+        """Find out what is to be done. Raises :class:`~ouchi.core.errors.OuchiError`."""
 
     @abstractmethod
     def text(self) -> str:
@@ -72,10 +72,10 @@ class Work(ABC):
 
     @abstractmethod
     def make(self, timeline: Timeline, stage: str) -> Made:
-        """Do it, and emit what is not as asked as a note. Raises :class:`~ouchi.errors.OuchiError`."""
+        """Do it, and emit what is not as asked as a note. Raises :class:`~ouchi.core.errors.OuchiError`."""
 
     def look(self) -> None:
-        """Hold the host and see. Raises :class:`~ouchi.errors.OuchiError`."""
+        """Hold the host and see. Raises :class:`~ouchi.core.errors.OuchiError`."""
         if not self.wishes.dry_run:
             self._hold()
         self.see()
@@ -209,7 +209,7 @@ def _work_on_all(looked: Looked, todo: Sequence[Work], *, as_json: bool) -> int:
 
 
 def consent(what: str, wishes: Wishes) -> None:
-    """Ask the user. Raises :class:`~ouchi.errors.BadInput` without a yes."""
+    """Ask the user. Raises :class:`~ouchi.core.errors.BadInput` without a yes."""
     if wishes.yes:
         return
     if not sys.stdin.isatty():

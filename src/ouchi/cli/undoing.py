@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ouchi import undo
-from ouchi.apply import reboot
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Made, Wishes, Work, run_all
-from ouchi.events import Kind, Timeline
-from ouchi.instance import Instance
+from ouchi.core.events import Kind, Timeline
+from ouchi.core.instance import Instance
+from ouchi.flows import undo
+from ouchi.host import reboot
 from ouchi.report.apply import undo_text, undoing_json
 
 

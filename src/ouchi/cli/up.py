@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ouchi.cli.site import site_option
-from ouchi.stages import STAGES
+from ouchi.parts.stages import STAGES
 
 
 @click.command()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ouchi.cpulist import HIGHEST_CPU
+from ouchi.core.cpulist import HIGHEST_CPU
 from ouchi.facts.reading import cpus_of, names_in, plain, text_of, whole
 from ouchi.machine import Reader
 

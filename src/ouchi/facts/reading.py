@@ -6,7 +6,7 @@ import re
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from ouchi.cpulist import parse_cpus
+from ouchi.core.cpulist import parse_cpus
 from ouchi.machine import Reader
 
 # What would speak to a terminal; a hostile snapshot may hold it. The text itself is the kernel's, line by line.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, Protocol
 
-from ouchi.errors import Failed, error
+from ouchi.core.errors import Failed, error
 
 Path = str | PurePath
 """Paths at the door are absolute and may be text or pure paths."""
@@ -145,7 +145,7 @@ class Machine(Reader, Protocol):
         """Hold a lock file (flock(2)) while doing something; it is let go of when we die, however.
 
         Programs on the machine itself and on others exclude each other by it. Raises
-        :class:`~ouchi.errors.BadInput` at once when another holds it, with what that one does.
+        :class:`~ouchi.core.errors.BadInput` at once when another holds it, with what that one does.
         """
 
     def interrupt(self) -> None:

@@ -10,13 +10,13 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from ouchi.errors import Failed, error
+from ouchi.core.errors import Failed, error
 from ouchi.machine import Machine, Reader, probes
 from ouchi.machine.sh import script
 from ouchi.machine.snapshot.archive import ArchiveReader, Index, folders_of
 from ouchi.machine.snapshot.links import LeadsOutsideError, follow
 from ouchi.machine.snapshot.tree import LARGEST, PROBES
-from ouchi.machine.ssh import SshMachine
+from ouchi.machine.ssh.machine import SshMachine
 
 SECONDS = 120.0
 """How long a host may take to tell all; a large one takes a few."""
@@ -25,7 +25,7 @@ _SECTIONS = ("names", "texts", "drivers", "ethtool", "ovs", "end")
 
 
 def gather(machine: SshMachine) -> ArchiveReader:
-    """What facts are made of, as the host is now. Raises :class:`~ouchi.errors.Failed` when not all of it came."""
+    """What facts are made of, as the host is now. Raises :class:`~ouchi.core.errors.Failed` when not all of it came."""
     mark = new_mark()
     said = machine.say(("sh", "-c", script("gather"), "sh", mark), seconds=SECONDS)
     return read_gathered(said, mark, str(machine.address), machine.probe("session"))
@@ -44,7 +44,7 @@ def new_mark() -> str:
 def read_gathered(said: bytes, mark: str, where: str, session: str = "") -> ArchiveReader:
     """What the script wrote, as a tree. ``where`` names the host, ``session`` is the answer to the probe of that name.
 
-    Raises :class:`~ouchi.errors.Failed` when its end is missing.
+    Raises :class:`~ouchi.core.errors.Failed` when its end is missing.
     """
     parts = _sections(said, mark)
     if tuple(parts) != _SECTIONS:

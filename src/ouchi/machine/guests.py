@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path as RealPath
 
-from ouchi.instance import Instance
+from ouchi.core.instance import Instance
 
 
 @dataclass(frozen=True, slots=True)

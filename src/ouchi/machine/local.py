@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
 from typing import Literal
 
-from ouchi.errors import Interrupted, error
+from ouchi.core.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import only_one

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path as RealPath
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 
 
 @contextmanager
 def only_one(path: str, doing: str) -> Iterator[None]:
     """Hold the lock file ``path`` while doing something; the kernel lets go of it when we die, however.
 
-    Raises :class:`~ouchi.errors.BadInput` at once when another process holds it, saying which and what it does.
+    Raises :class:`~ouchi.core.errors.BadInput` at once when another process holds it, saying which and what it does.
     """
     try:
         RealPath(path).parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import Final
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 
 KEPT: Final = ("OUCHI_", "PIP_", "UV_")
 KEPT_WHOLE: Final = frozenset(
@@ -20,7 +20,7 @@ def need_root() -> None:
     """Return as root; otherwise start the same command line again through sudo, which does not return.
 
     The user's settings for ouchi, colours, proxies and package indexes come along.
-    Raises :class:`~ouchi.errors.BadInput` where there is no sudo.
+    Raises :class:`~ouchi.core.errors.BadInput` where there is no sudo.
     """
     if os.geteuid() == 0:
         return

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path as RealPath
 
-from ouchi.instance import MARK
+from ouchi.core.instance import MARK
 
 SERVICE_MARK = "OUCHI_SERVICE"
 """The environment variable that says which service a process belongs to."""

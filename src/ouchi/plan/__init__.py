@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ouchi.cpulist import format_cpus
-from ouchi.errors import BadInput, Severity, error
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import BadInput, Severity, error
 from ouchi.facts import Core, Facts, physical_cores
 from ouchi.plan.alternatives import choose, compare, drafts
 from ouchi.plan.kernel import isolated_cpus, kernel_args

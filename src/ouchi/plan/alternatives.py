@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ouchi.errors import Severity, info, warning
+from ouchi.core.errors import Severity, info, warning
 from ouchi.facts import Core, Facts
 from ouchi.plan.draft import Draft, draft
 from ouchi.plan.keys import SLEEP_US, saves_power, sleep_key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ouchi.errors import Severity
+from ouchi.core.errors import Severity
 from ouchi.facts import Core, Facts
 from ouchi.plan.guests import place_guests
 from ouchi.plan.memory import MemoryPlan, plan_memory, room_mib

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ouchi.errors import Finding, error
+from ouchi.core.errors import Finding, error
 from ouchi.facts import Core
 from ouchi.plan.packing import in_novas_order, pack
 from ouchi.plan.values import GuestPlan, NicPlan, Notes, Pools, counted, cpus_text

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ouchi.cpulist import format_cpus
-from ouchi.errors import warning
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import warning
 from ouchi.facts import Facts
 from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.values import HugepageNeed, NicPlan, Notes, Pools, cpus_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Facts
 from ouchi.plan.draft import Draft
 from ouchi.plan.guests import RATIO, allocation_ratio

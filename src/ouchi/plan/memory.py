@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ouchi.errors import Finding, error
+from ouchi.core.errors import Finding, error
 from ouchi.facts import Facts
 from ouchi.plan.mempools import MTU, mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs
 from ouchi.plan.nics import OVS

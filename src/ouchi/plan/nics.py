@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ouchi.errors import Finding, error, info, warning
+from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts, Nic
 from ouchi.facts.dpdk import missing_package, support
 from ouchi.plan.values import NicPlan, Notes, Pools, counted, cpus_text

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ouchi.errors import Finding, error, info, warning
+from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Core
 from ouchi.plan.style import Style
 from ouchi.plan.values import Notes, Pools, counted, cpus_text

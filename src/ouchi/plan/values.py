@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ouchi.cpulist import format_cpus
-from ouchi.errors import Finding
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import Finding
 from ouchi.facts.dpdk import Support
 from ouchi.facts.reading import plain
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ouchi.plan.target import VHOST, Host
 from ouchi.render.files import Rendered, comment, made_by, script, words
 from ouchi.render.flavors import flavors
-from ouchi.render.host import VHOST, Host
 from ouchi.render.ini import Sections, ini_text
 from ouchi.render.neutron import external_ids, ovn_sections
 from ouchi.render.nova import compute_sections, scheduler_sections

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, script, words
-from ouchi.render.host import Host
 
 
 def driverctl(host: Host) -> tuple[Rendered, ...]:

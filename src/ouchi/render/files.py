@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ouchi.render.host import Host
+from ouchi.plan.target import Host
 from ouchi.render.ini import Sections, ini_text
 
 SCRIPT = 0o755

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ouchi.plan.flavors import extra_specs, flavor_name
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, script, words
-from ouchi.render.host import Host
 
 
 def flavors(host: Host) -> tuple[Rendered, ...]:

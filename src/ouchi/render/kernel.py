@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, text_file
-from ouchi.render.host import Host
 
 PATH = "etc/default/grub.d/90-ouchi.cfg"
 

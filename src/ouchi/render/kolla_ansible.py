@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.plan import NicPlan
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, comment, ini_file, made_by, script
-from ouchi.render.host import Host
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections, scheduler_sections
 from ouchi.render.ovs import port_lines, setting_lines

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET  # only writes XML
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Facts
 from ouchi.plan import GuestPlan
+from ouchi.plan.target import VHOST, Host
 from ouchi.render.files import Rendered, made_by, script, words
-from ouchi.render.host import VHOST, Host
 from ouchi.render.ovs import VSCTL, column
 
 QUEUES = 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, comment, made_by
-from ouchi.render.host import Host
 from ouchi.render.yaml import yaml_text
 
 PATH = "etc/netplan/90-ouchi.yaml"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ouchi.plan.target import VHOST, Host
 from ouchi.render.files import Rendered, ini_file, script, words
-from ouchi.render.host import VHOST, Host
 from ouchi.render.ini import Sections, merge
 from ouchi.render.ovs import VSCTL, column
 

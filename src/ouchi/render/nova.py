@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, ini_file
-from ouchi.render.host import Host
 from ouchi.render.ini import Sections, merge
 
 FILTERS = (

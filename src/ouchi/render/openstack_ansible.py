@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ouchi.plan.target import VHOST, Host
 from ouchi.plan.values import mask
 from ouchi.render.files import Rendered, comment, made_by
-from ouchi.render.host import VHOST, Host
 from ouchi.render.ini import Sections
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections

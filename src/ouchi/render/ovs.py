@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from ouchi.plan import NicPlan
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, script, words
-from ouchi.render.host import Host
 
 INTEGRATION = "br-int"
 VSCTL = "ovs-vsctl --no-wait"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ouchi.plan.target import VHOST, Host
 from ouchi.render.files import Rendered, text_file
-from ouchi.render.host import VHOST, Host
 
 
 def systemd(host: Host) -> tuple[Rendered, ...]:

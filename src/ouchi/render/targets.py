@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ouchi.plan.target import Host
     from ouchi.render.files import Rendered
-    from ouchi.render.host import Host
 
 TARGETS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,10 +37,10 @@ TARGETS: Mapping[str, str] = MappingProxyType(
 def render(host: Host, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
     """The files of each target, by its name, in the order asked for.
 
-    Raises :class:`~ouchi.errors.BadInput` for names of the host that cannot stand in a file, and :class:`KeyError` for
+    Raises :class:`~ouchi.core.errors.BadInput` for names of the host that cannot stand in a file, and :class:`KeyError` for
     a target that there is not.
     """
-    from ouchi.render.host import check_names
+    from ouchi.plan.target import check_names
 
     check_names(host.plan)
     return {target: _function(target)(host) for target in dict.fromkeys(targets)}

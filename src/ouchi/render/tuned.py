@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
+from ouchi.plan.target import Host
 from ouchi.render.files import Rendered, text_file
-from ouchi.render.host import Host
 
 FOLDER = "etc/tuned"
 """Of the administrator's profiles; ``etc/tuned/profiles`` since tuned 2.23."""

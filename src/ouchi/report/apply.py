@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
-from ouchi.apply.engine import Record
-from ouchi.apply.run import Prepared
-from ouchi.apply.step import Step
-from ouchi.changes import Change, State
-from ouchi.changes.kinds import KINDS
+from ouchi.flows.apply import Prepared
+from ouchi.flows.undo import Undoing
+from ouchi.host.step import Step
 from ouchi.report.page import page
-from ouchi.undo import Undoing
+from ouchi.steps import Change, State
+from ouchi.steps.engine import Record
+from ouchi.steps.kinds import KINDS
 
 
 def difference_text(prepared: Prepared, width: int | None = None, *, colour: bool | None = None) -> str:

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.doctor.values import Checked, Diagnosis, Mended, State
-from ouchi.errors import Severity
+from ouchi.checks.values import Checked, Diagnosis, Mended, State
+from ouchi.core.errors import Severity
 from ouchi.report.page import COLOURS, finding_text, page
 
 MARKS = {Severity.ERROR: "✘", Severity.WARNING: "!", Severity.INFO: "i"}

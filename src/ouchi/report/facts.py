@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Boot, Core, Facts, MemoryNode, Nic, PcieLink, Processor, System, physical_cores
 from ouchi.facts.dpdk import Dpdk, Support, support
 from ouchi.report.page import page

@@ -7,7 +7,7 @@ import io
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ouchi.errors import Finding, Severity
+from ouchi.core.errors import Finding, Severity
 
 WIDEST = 120
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}

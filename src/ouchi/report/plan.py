@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.plan import Alternative, GuestPlan, NicPlan, Plan
 from ouchi.report.page import finding_text, page
 

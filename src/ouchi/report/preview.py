@@ -9,11 +9,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.errors import Finding
-from ouchi.preview import Intent, Will
+from ouchi.core.errors import Finding
+from ouchi.flows.preview import Intent, Will
+from ouchi.plan.wanted import Wanted
 from ouchi.report.page import page
 from ouchi.report.plan import plan_text
-from ouchi.wanted import Wanted
 
 MARKS = {Will.CHANGE: ("▸", "green"), Will.NOTHING: ("·", "dim"), Will.UNKNOWN: ("?", "yellow")}
 

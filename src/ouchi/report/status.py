@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from ouchi.checks.status.values import NOT_ASKED, HostStatus, Part
 from ouchi.report.page import finding_text, page
-from ouchi.status.values import NOT_ASKED, HostStatus, Part
 
 
 def status_text(status: HostStatus, width: int | None = None, *, colour: bool | None = None) -> str:

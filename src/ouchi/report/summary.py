@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ouchi.checks.traffic import Measurement
+from ouchi.checks.verify import Verdict
 from ouchi.plan import Plan
 from ouchi.report.plan import pools_line
 from ouchi.site import Site
-from ouchi.verify import Verdict
-from ouchi.verify.traffic import Measurement
 
 
 def summary_text(site: Site, plan: Plan, verdict: Verdict, seconds: float) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ouchi.events import Event, Kind
+from ouchi.core.events import Event, Kind
 
 MARKS = {Kind.CHANGED: ("✔", "green"), Kind.NOTHING: ("·", "dim"), Kind.FAILED: ("✘", "red")}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from ouchi.cloud.kvm import remembered
-from ouchi.events import Say
-from ouchi.instance import Instance
+from ouchi.core.events import Say
+from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
+from ouchi.parts.kvm import remembered
 from ouchi.rig.debian import require_tools
 from ouchi.rig.image import build_image, package_text
 from ouchi.rig.making import digest, making
@@ -20,7 +20,7 @@ def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
     """Everything that rigs need, in ``cache`` (800 MB); made unless it is there: some two minutes.
 
     Callers see to it that only one prepares in a cache. Killed at any point, the next call goes on with what is
-    complete. Raises :class:`~ouchi.errors.OuchiError` when packages are missing or something cannot be made.
+    complete. Raises :class:`~ouchi.core.errors.OuchiError` when packages are missing or something cannot be made.
     """
     cache = PurePath(cache)
     machine.make_folder(cache, mode=0o700)

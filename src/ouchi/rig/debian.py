@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ouchi.errors import BadInput, Failed, error
-from ouchi.events import Say
-from ouchi.journal import Journal
+from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.events import Say
 from ouchi.machine import CommandFailed, Machine
-from ouchi.steps import packages
+from ouchi.parts import packages
+from ouchi.steps.journal import Journal
 
 SUITE = "trixie"
 NEEDED = ("debian-archive-keyring", "mmdebstrap", "openssh-client", "tar", "uidmap", "util-linux")
@@ -30,7 +30,7 @@ WITHOUT = tuple(
 def require_tools(machine: Machine, folder: PurePath, say: Say) -> None:
     """See to it that :data:`NEEDED` are installed: by root installed now, otherwise named.
 
-    Raises :class:`~ouchi.errors.BadInput` with what is missing, :class:`~ouchi.errors.Failed` with apt's own words.
+    Raises :class:`~ouchi.core.errors.BadInput` with what is missing, :class:`~ouchi.core.errors.Failed` with apt's own words.
     """
     missing = packages.missing_packages(machine, NEEDED)
     if missing and is_root(machine):
@@ -56,7 +56,7 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
 
     What mmdebstrap works in lies beside it, so that it goes with a folder that a killed run left unfinished; without
     root it lies in the temporary folder, since other users of its namespace must get there.
-    Raises :class:`~ouchi.errors.Failed` with mmdebstrap's own words.
+    Raises :class:`~ouchi.core.errors.Failed` with mmdebstrap's own words.
     """
     root = is_root(machine)
     words = [

@@ -13,8 +13,8 @@ from importlib import resources
 from pathlib import PurePath
 from shlex import quote
 
-from ouchi.errors import Failed, error
-from ouchi.events import Say
+from ouchi.core.errors import Failed, error
+from ouchi.core.events import Say
 from ouchi.machine import CommandFailed, Machine
 from ouchi.rig.debian import SUITE, bootstrap
 from ouchi.rig.making import digest, making
@@ -90,7 +90,7 @@ class Image:
 def build_image(machine: Machine, tools: Tools, cache: PurePath, say: Say) -> Image:
     """The image in ``cache``, made unless there is one by the same recipe.
 
-    Raises :class:`~ouchi.errors.Failed` when Debian's packages cannot be had or a tool fails.
+    Raises :class:`~ouchi.core.errors.Failed` when Debian's packages cannot be had or a tool fails.
     """
     key = image_key()
     image = Image(cache / f"image-{key}", key)

@@ -16,13 +16,13 @@ from typing import Any, NoReturn
 
 import click
 
-from ouchi.errors import Failed, Finding, OuchiError, Severity, error
+from ouchi.core.errors import Failed, Finding, OuchiError, Severity, error
+from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
 from ouchi.machine.local import LocalMachine
 from ouchi.rig.parts import Parts, read_parts
 from ouchi.rig.places import Places
 from ouchi.rig.rig import RESET, Rig
-from ouchi.waiting import NotYet, wait_for
 
 NEW, COLD, LOAD = "new", "cold", "load:"
 """How a rig starts: from a new disk, by a cold boot, or from the saved state named after ``load:``."""
@@ -75,7 +75,7 @@ class Keeper:
         self._rig = Rig(machine, parts, places.folder, self._say)
 
     def keep(self, how: str) -> None:
-        """Start the rig and keep it until it is switched off. Raises :class:`~ouchi.errors.OuchiError`."""
+        """Start the rig and keep it until it is switched off. Raises :class:`~ouchi.core.errors.OuchiError`."""
         with self._rig as rig:
             try:
                 self._tell(Phase.STARTING)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePath
 
+from ouchi.core.waiting import wait_for
 from ouchi.machine import Machine
-from ouchi.waiting import wait_for
 
 UNFINISHED = ".building-"
 CLEAR_SECONDS = 60.0

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from ouchi.errors import Failed, error
+from ouchi.core.errors import Failed, error
 from ouchi.machine import Path
 
 ANSWER_SECONDS = 60.0
@@ -49,7 +49,7 @@ class Monitor:
         self._socket.close()
 
     def ask(self, command: str, within: float = ANSWER_SECONDS, **arguments: Any) -> Any:
-        """What QEMU returns. Raises :class:`~ouchi.errors.Failed` with its reason, or when it does not answer."""
+        """What QEMU returns. Raises :class:`~ouchi.core.errors.Failed` with its reason, or when it does not answer."""
         question = {"execute": command, "arguments": arguments}
         try:
             self._socket.sendall(json.dumps(question).encode() + b"\n")

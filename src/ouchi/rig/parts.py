@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine import Machine
 from ouchi.rig.image import Image
 from ouchi.rig.tools import Tools
@@ -48,7 +48,7 @@ def read_parts(machine: Machine, folder: PurePath) -> Parts | None:
 
 
 def require_same(machine: Machine, parts: Parts, folder: PurePath) -> None:
-    """Raises :class:`~ouchi.errors.BadInput` when the rig in ``folder`` is made of other parts, which its states need."""
+    """Raises :class:`~ouchi.core.errors.BadInput` when the rig in ``folder`` is made of other parts, which its states need."""
     if read_parts(machine, folder) != parts:
         raise BadInput(
             error(

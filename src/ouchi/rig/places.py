@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ouchi.instance import MARK
+from ouchi.core.instance import MARK
 from ouchi.machine.processes import SERVICE_MARK
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 
-from ouchi.errors import Failed, Finding, Unhealthy, error
-from ouchi.events import Say
+from ouchi.core.errors import Failed, Finding, Unhealthy, error
+from ouchi.core.events import Say
+from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import processes
 from ouchi.machine.background import Background
 from ouchi.machine.local import LocalMachine
@@ -16,7 +17,6 @@ from ouchi.rig.keeper import COLD, LOAD, NEW, Kept, Phase, read_kept
 from ouchi.rig.monitor import Monitor
 from ouchi.rig.parts import read_parts, require_same
 from ouchi.rig.places import Places
-from ouchi.waiting import NotYet, wait_for
 
 UP_SECONDS = 1200.0
 """Three attempts at a cold boot on a busy machine."""
@@ -58,7 +58,7 @@ def go_on(machine: LocalMachine, places: Places) -> str:
 def start(machine: LocalMachine, places: Places, how: str, say: Say) -> Kept:
     """End the rig when it runs, start a keeper for it, and wait until it is up.
 
-    Raises :class:`~ouchi.errors.Failed` with what the keeper failed with.
+    Raises :class:`~ouchi.core.errors.Failed` with what the keeper failed with.
     """
     end(places)
     machine.make_folder(places.folder, mode=0o700)
@@ -69,7 +69,7 @@ def start(machine: LocalMachine, places: Places, how: str, say: Say) -> Kept:
 
 
 def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background | None = None) -> Kept:
-    """Wait until a rig that starts is up. Raises :class:`~ouchi.errors.Failed` with what it failed with."""
+    """Wait until a rig that starts is up. Raises :class:`~ouchi.core.errors.Failed` with what it failed with."""
     told = ""
 
     def up() -> Kept:
@@ -91,7 +91,7 @@ def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background
 
 
 def save(machine: LocalMachine, places: Places, name: str) -> None:
-    """Save the running rig's state. Raises :class:`~ouchi.errors.Unhealthy` when it does not run."""
+    """Save the running rig's state. Raises :class:`~ouchi.core.errors.Unhealthy` when it does not run."""
     states.require_name(name)
     require_up(machine, places)
     try:
@@ -144,7 +144,7 @@ def end(places: Places) -> None:
 
 
 def require_up(machine: LocalMachine, places: Places) -> Kept:
-    """What the keeper of a running rig says. Raises :class:`~ouchi.errors.Unhealthy` when it does not run."""
+    """What the keeper of a running rig says. Raises :class:`~ouchi.core.errors.Unhealthy` when it does not run."""
     kept = read_kept(machine, places)
     if kept and kept.phase is Phase.UP and is_kept(places):
         return kept

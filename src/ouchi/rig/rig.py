@@ -14,8 +14,9 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import NoReturn, Self
 
-from ouchi.errors import Failed, Unhealthy, error
-from ouchi.events import Say
+from ouchi.core.errors import Failed, Unhealthy, error
+from ouchi.core.events import Say
+from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.background import Background
 from ouchi.machine.local import TIED, LocalMachine
@@ -25,7 +26,6 @@ from ouchi.rig.hardware import Files, qemu_words
 from ouchi.rig.login import ALIAS, known_host, ssh_config
 from ouchi.rig.monitor import Monitor
 from ouchi.rig.parts import PARTS, Parts, require_same
-from ouchi.waiting import NotYet, wait_for
 
 ATTEMPTS = 3
 """How often a start is tried. Emulation fails now and then; that is the rig's fault and counted as such."""
@@ -54,7 +54,7 @@ class Reset(Exception):
 class Rig:
     """``with Rig(machine, parts, folder) as rig: rig.up(); rig.run("nproc")``.
 
-    Methods raise :class:`~ouchi.errors.Failed` when the rig does not do what it was asked, also after
+    Methods raise :class:`~ouchi.core.errors.Failed` when the rig does not do what it was asked, also after
     :data:`ATTEMPTS`; what was tried in vain is in ``faults``.
     """
 
@@ -323,7 +323,7 @@ class Rig:
             raise Fault(error("QEMU ended", where=str(self._files.log), found=self._fate(reason)))
 
     def _end(self) -> str:
-        """Why it ended. Raises :class:`~ouchi.waiting.NotYet` while it runs."""
+        """Why it ended. Raises :class:`~ouchi.core.waiting.NotYet` while it runs."""
         if (reason := self.ended()) is None:
             raise NotYet("it runs")
         return reason

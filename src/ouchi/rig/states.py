@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from ouchi.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Failed, error
 from ouchi.machine import Machine
 from ouchi.rig.monitor import Monitor
 from ouchi.rig.tools import Tools
@@ -33,7 +33,7 @@ class State:
 
 
 def require_name(name: str) -> None:
-    """Raises :class:`~ouchi.errors.BadInput` for a name that is none or that the rig uses itself."""
+    """Raises :class:`~ouchi.core.errors.BadInput` for a name that is none or that the rig uses itself."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,59}", name) or name in OWN:
         raise BadInput(
             error(
@@ -47,7 +47,7 @@ def require_name(name: str) -> None:
 def save_state(monitor: Monitor, name: str) -> None:
     """Save a state of the running rig under ``name``, in place of one of that name.
 
-    Raises :class:`~ouchi.errors.Failed` with QEMU's reason.
+    Raises :class:`~ouchi.core.errors.Failed` with QEMU's reason.
     """
     if said := monitor.command(f"savevm {name}", within=300):
         raise Failed(
@@ -75,7 +75,7 @@ def parse_states(info: Mapping[str, Any]) -> list[State]:
 
 
 def require_state(known: Sequence[State], name: str) -> None:
-    """Raises :class:`~ouchi.errors.BadInput` when there is no such state."""
+    """Raises :class:`~ouchi.core.errors.BadInput` when there is no such state."""
     if name not in (names := [state.name for state in known]):
         raise BadInput(
             error(

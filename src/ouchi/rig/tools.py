@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ouchi.events import Say
+from ouchi.core.events import Say
 from ouchi.machine import Machine
 from ouchi.rig.debian import SUITE, bootstrap
 from ouchi.rig.making import digest, making
@@ -46,7 +46,7 @@ class Tools:
 def unpack_tools(machine: Machine, cache: PurePath, say: Say) -> Tools:
     """The tools in ``cache``, unpacked unless they are there (160 MB).
 
-    Raises :class:`~ouchi.errors.Failed` when Debian's packages cannot be had.
+    Raises :class:`~ouchi.core.errors.Failed` when Debian's packages cannot be had.
     """
     key = digest(SUITE, *PACKAGES)
     tools = Tools(cache / f"tools-{key}", key)

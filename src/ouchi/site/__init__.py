@@ -1,7 +1,7 @@
 """The user's file: one YAML document that says what a host, or each of several, is for, as frozen models.
 
 ``load_site`` is the way in from text, ``read_site`` from a machine; ``load_sites`` and ``read_sites`` give one site
-for each host of the file. They raise one :class:`~ouchi.errors.BadInput` that carries every error with its line and
+for each host of the file. They raise one :class:`~ouchi.core.errors.BadInput` that carries every error with its line and
 column. ``check_against`` holds a site against a machine's facts, ``default_site`` writes the first file.
 """
 

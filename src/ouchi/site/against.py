@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ouchi.cpulist import format_cpus
-from ouchi.errors import Finding, error
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import Finding, error
 from ouchi.facts import Facts
 from ouchi.facts.nics import Nic
 from ouchi.site.models import POOLS, Site

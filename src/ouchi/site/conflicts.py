@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.site.models import POOLS
 from ouchi.site.source import Path
 from ouchi.site.words import did_you_mean, dotted, one_of, quoted

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ouchi.errors import BadInput, error
-from ouchi.machine.address import parse_address
+from ouchi.core.errors import BadInput, error
+from ouchi.machine.ssh.address import parse_address
 from ouchi.site.conflicts import Conflict
 from ouchi.site.models import Host, Site
 from ouchi.site.source import Path, Position, Source

@@ -8,7 +8,7 @@ from itertools import islice
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ouchi.errors import BadInput, Finding, error, info
+from ouchi.core.errors import BadInput, Finding, error, info
 from ouchi.machine import Path as FilePath
 from ouchi.machine import Reader
 from ouchi.site.conflicts import Conflict, conflicts

@@ -6,8 +6,8 @@ import re
 
 from pydantic_core import ErrorDetails
 
-from ouchi.cpulist import HIGHEST_CPU, format_cpus
-from ouchi.errors import error
+from ouchi.core.cpulist import HIGHEST_CPU, format_cpus
+from ouchi.core.errors import error
 from ouchi.site.leaves import field_at, model_at, part_of
 from ouchi.site.source import Path, Placed, Source
 from ouchi.site.words import did_you_mean, dotted, one_of, quoted, shown

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from ouchi.machine.address import FORM
+from ouchi.machine.ssh.address import FORM
 from ouchi.site.source import Path, Position, Source
 from ouchi.site.values import Address, CpuList, HostAddress, Memory, Subnet, parse_memory
 

@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
     ScalarEvent,
 )
 
-from ouchi.errors import BadInput, Finding, error
+from ouchi.core.errors import BadInput, Finding, error
 from ouchi.site.words import clip, quoted
 
 Path = tuple[str | int, ...]

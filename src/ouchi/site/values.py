@@ -14,8 +14,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ouchi.cpulist import format_cpus, parse_cpus
-from ouchi.machine.address import parse_address
+from ouchi.core.cpulist import format_cpus, parse_cpus
+from ouchi.machine.ssh.address import parse_address
 
 _MEMORY = re.compile(r"([0-9]{1,7}) ?(MiB|GiB)")
 _SMALLEST_MIB, _LARGEST_MIB = 64, 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine import Path
 from ouchi.machine.snapshot.folder import SnapshotReader
 from ouchi.machine.snapshot.tree import Tree

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine import Path
 from ouchi.machine.snapshot.tar import Member, damaged, members, shown
 from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine import Path
 from ouchi.machine.snapshot.tree import Tree
 

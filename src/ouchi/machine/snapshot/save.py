@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 
 from ouchi import __version__
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import open_snapshot

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 
 BLOCK = 512
 MOST_META = 64 * 1024  # bytes of one member that only describes the next

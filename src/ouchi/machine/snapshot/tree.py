@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine import Path
 from ouchi.machine.snapshot.links import LeadsOutsideError, follow
 

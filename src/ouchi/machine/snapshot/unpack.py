@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-from ouchi.errors import BadInput, error
+from ouchi.core.errors import BadInput, error
 from ouchi.machine.snapshot.tar import damaged
 
 MOST_PACKED = 32 * 1024 * 1024

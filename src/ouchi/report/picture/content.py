@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ouchi.cpulist import format_cpus
+from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Core, Cpu, Facts, physical_cores
 from ouchi.plan.values import Plan
 from ouchi.report.picture.cards import Card, cards_of

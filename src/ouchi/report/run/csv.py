@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from ouchi.measure.recorded import Recorded, Run
-from ouchi.measure.trial import StreamResult
+from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.search.trial import StreamResult
 
 COLUMNS = (
     "size", "repeat", "trial", "label", "began", "valid", "problems", "intended_pps", "intended_seconds", "seconds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from ouchi.measure.recorded import Run
+from ouchi.measure.runs.model import Run
 from ouchi.report.run.chart import WIDTH, Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear, slots

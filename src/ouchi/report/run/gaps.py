@@ -6,9 +6,9 @@ import heapq
 import math
 from collections.abc import Sequence
 
-from ouchi.measure.goals import judged_loss
-from ouchi.measure.recorded import Recorded, Run
-from ouchi.measure.trial import Gap
+from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.search.goals import judged_loss
+from ouchi.measure.search.trial import Gap
 from ouchi.report.run.chart import BOTTOM, TOP, Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear, slots

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ouchi.measure.recorded import Recorded, Run
-from ouchi.measure.trial import Histogram
+from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.search.trial import Histogram
 from ouchi.report.run.chart import Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import decades, slots

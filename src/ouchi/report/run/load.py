@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ouchi.measure.recorded import Recorded, Run
+from ouchi.measure.runs.model import Recorded, Run
 from ouchi.report.run.chart import Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear

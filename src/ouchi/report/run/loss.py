@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from ouchi.measure.goals import judged_loss
-from ouchi.measure.recorded import Recorded, Run
+from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.search.goals import judged_loss
 from ouchi.report.run.chart import Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import Scale, decades_with_zero, linear

@@ -16,9 +16,9 @@ from importlib.resources import files
 from typing import Any
 
 from ouchi import __version__
-from ouchi.measure.goals import judged_loss
-from ouchi.measure.recorded import Recorded, Run
-from ouchi.measure.trial import Histogram
+from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.search.goals import judged_loss
+from ouchi.measure.search.trial import Histogram
 from ouchi.report.run.figure import Figure
 from ouchi.report.run.flat import flat
 from ouchi.report.run.found import found_figure

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ouchi.measure.recorded import Recorded, Run
+from ouchi.measure.runs.model import Recorded, Run
 from ouchi.report.run.latency import PERCENTILES, measured
 
 Labels = dict[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.measure.recorded import Run
+from ouchi.measure.runs.model import Run
 from ouchi.report.run.chart import Chart
 from ouchi.report.run.figure import Figure
 from ouchi.report.run.scales import decades

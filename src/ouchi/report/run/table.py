@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ouchi.measure.goals import Goal
-from ouchi.measure.rates import l1_bits
-from ouchi.measure.recorded import Run, Summary
+from ouchi.measure.generator.rates import l1_bits
+from ouchi.measure.runs.model import Run, Summary
+from ouchi.measure.search.goals import Goal
 from ouchi.report.run.latency import NAMES, Measured, measured
 from ouchi.report.run.told import bounds_of, directions, goals_of, mean_size
 from ouchi.report.run.words import bits_text, count_text, range_text, rate_text, share_text, time_text

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ouchi.measure.recorded import Run
+from ouchi.measure.runs.model import Run
 from ouchi.report.page import finding_text, page
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
 

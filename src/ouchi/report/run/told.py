@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ouchi.measure.goals import Bounds, Goal, judged_loss
-from ouchi.measure.recorded import Recorded, Run
-from ouchi.measure.trial import Trial
+from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.search.goals import Bounds, Goal, judged_loss
+from ouchi.measure.search.trial import Trial
 from ouchi.report.run.words import rate_text, share_text
 
 

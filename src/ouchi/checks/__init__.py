@@ -1,0 +1,1 @@
+"""Live state beside the plan: what differs, why it matters and what fixes it."""

@@ -1,0 +1,1 @@
+"""The state of each part, for ``ouchi status``."""

@@ -1,0 +1,165 @@
+"""Packets between a host's endpoint on a VLAN and the guests: ping, then iperf3 by TCP and UDP."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ouchi.checks.check import Check
+from ouchi.core.errors import Failed, error
+from ouchi.core.events import Say
+from ouchi.core.instance import Instance
+from ouchi.machine import Machine
+from ouchi.site import Site
+
+SECONDS = 3
+UDP_OFFERED = 20_000_000
+"""Offered UDP load in bit/s of payload: what an emulated guest's kernel can take; figures say it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """From the endpoint of a network (in its namespace) to a server's address, by the networks it crosses."""
+
+    namespace_of: str
+    server: str
+    address: str
+    networks: tuple[str, ...]
+    through: str
+
+    def __str__(self) -> str:
+        way = f" through {self.through}" if self.through else ""
+        return f"endpoint on {self.namespace_of} to {self.server} ({self.address}){way}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """iperf3 over one path: TCP received (bit/s), UDP offered and received (bit/s), datagrams sent and lost, ping (ms)."""
+
+    path: str
+    seconds: float
+    tcp_bps: float
+    udp_offered_bps: float
+    udp_received_bps: float
+    udp_payload_bytes: int
+    udp_sent: int
+    udp_lost: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Measurement:
+        """The reverse of :meth:`to_json`."""
+        return cls(**value)
+
+
+def paths(site: Site) -> list[Path]:
+    """What can be reached from the host's endpoints, the longest way first."""
+    found = []
+    forwarders = {
+        str(port.address): server for server in site.servers if server.forwards for port in server.ports if port.address
+    }
+    for network in site.networks:
+        if not network.endpoint:
+            continue
+        by = forwarders.get(str(network.gateway))
+        behind = {port.network for port in by.ports} - {network.name} if by else set()
+        for server in site.servers:
+            for port in server.ports:
+                if not port.address:
+                    continue
+                if port.network == network.name:
+                    found.append(Path(network.name, server.name, str(port.address), (network.name,), ""))
+                elif by and port.network in behind and server is not by:
+                    crossed = (network.name, port.network)
+                    found.append(Path(network.name, server.name, str(port.address), crossed, by.name))
+    return sorted(found, key=lambda path: -len(path.networks))
+
+
+def inside(instance: Instance, path: Path) -> tuple[str, ...]:
+    """The words that run a program in the path's namespace."""
+    return ("ip", "netns", "exec", f"{instance.name}-{path.namespace_of}")
+
+
+def check_pings(machine: Machine, instance: Instance, paths: Sequence[Path]) -> list[Check]:
+    """Every path pinged, side by side."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(lambda path: check_ping(machine, instance, path), paths))
+
+
+def check_ping(machine: Machine, instance: Instance, path: Path, *, seconds: float = 60) -> Check:
+    """One answer within ``seconds`` (a guest may still be booting), then three out of three."""
+    ping = (*inside(instance, path), "ping", "-n", "-q")
+    end = time.monotonic() + seconds
+    # One by one: ping ends at once when the address does not resolve, whatever its deadline.
+    while not machine.run((*ping, "-c", "1", "-W", "1", path.address), timeout=10, check=False).ok:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    answer = machine.run((*ping, "-c", "3", "-i", "0.05", "-W", "2", path.address), timeout=15, check=False)
+    found = " ".join(line for line in answer.stdout.splitlines() if "received" in line or line.startswith("rtt"))
+    return Check(
+        f"ping: {path}",
+        " 3 received" in found,
+        found or answer.stderr.strip() or "no answer",
+        "3 of 3 answers",
+        f"ouchi console {path.server}",
+    )
+
+
+def measure(machine: Machine, instance: Instance, path: Path, say: Say) -> Measurement:
+    """iperf3 from the endpoint to the guest's server, TCP then UDP."""
+    say(f"iperf3 TCP, {SECONDS} s")
+    tcp = _iperf(machine, instance, path)
+    say(f"iperf3 UDP, {SECONDS} s, {UDP_OFFERED / 1e6:.0f} Mbit/s offered")
+    udp = _iperf(machine, instance, path, "-u", "-b", str(UDP_OFFERED), "-l", "1400")
+    end = udp["end"]["sum"]
+    return Measurement(
+        path=str(path),
+        seconds=SECONDS,
+        tcp_bps=float(tcp["end"]["sum_received"]["bits_per_second"]),
+        udp_offered_bps=float(UDP_OFFERED),
+        udp_received_bps=float(end["bits_per_second"]) * (1 - end["lost_packets"] / max(1, end["packets"])),
+        udp_payload_bytes=1400,
+        udp_sent=int(end["packets"]),
+        udp_lost=int(end["lost_packets"]),
+    )
+
+
+def _iperf(machine: Machine, instance: Instance, path: Path, *words: str) -> dict[str, Any]:
+    """One run of iperf3. A server that refuses is asked again for ten seconds: it may be between two tests."""
+    argv = (
+        *inside(instance, path),
+        "iperf3",
+        "-J",
+        "-t",
+        str(SECONDS),
+        "--connect-timeout",
+        "5000",
+        "-c",
+        path.address,
+    )
+    end = time.monotonic() + 10
+    while True:
+        answer = machine.run((*argv, *words), timeout=SECONDS + 30, check=False)
+        try:
+            found: dict[str, Any] = json.loads(answer.stdout)
+        except ValueError:
+            found = {"error": answer.stderr.strip() or "no JSON"}
+        if "error" not in found:
+            return found
+        if time.monotonic() > end:
+            raise Failed(
+                error(
+                    f"iperf3 could not measure: {path}",
+                    found=str(found["error"]),
+                    remedy=f"ouchi console {path.server}",
+                )
+            )
+        time.sleep(0.5)

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, events, tasks, waiting, CPU lists, the instance."""

@@ -1,0 +1,45 @@
+"""The distribution's Open vSwitch, where it is in use: the one with DPDK, and the plan's settings."""
+
+from __future__ import annotations
+
+from ouchi.host.cpus import files
+from ouchi.host.step import Step
+from ouchi.host.survey import Surroundings
+from ouchi.plan.target import VHOST, Host
+from ouchi.render.ovs import SWITCH, other_config
+from ouchi.render.systemd import sockets, switch
+from ouchi.steps import Change, alternative, ovsdb
+from ouchi.steps import file as path
+
+UNITS = ("ovs-vswitchd.service", "openvswitch-switch.service")
+
+
+def switch_steps(host: Host, around: Surroundings) -> tuple[Step, ...]:
+    """Nothing where it is not enabled: ``up`` brings its own, which is not the distribution's concern."""
+    steps = []
+    if "libvirt-qemu" in around.users:
+        changes: tuple[Change, ...] = (
+            *files(sockets(host)),
+            path.folder(VHOST, owner=f"{around.users['libvirt-qemu'].partition(':')[0]}:0"),
+        )
+        steps.append(Step("sockets", "QEMU makes the vhost-user sockets, Open vSwitch connects to them", changes))
+    if not in_use(around):
+        return tuple(steps)
+    changes = ()
+    if host.quiet_cpus:
+        changes += files(switch(host), "systemd", "ovs-vswitchd")
+    if SWITCH in around.programs:
+        changes += (alternative.alternative("ovs-vswitchd", SWITCH, "ovs-vswitchd"),)
+    changes += tuple(
+        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in other_config(host).items()
+    )
+    why = "polling threads, hugepages and cards as planned; DPDK reads them when ovs-vswitchd starts"
+    steps.append(Step("open vswitch", why, changes, booted=True, cuts=True))
+    return tuple(steps)
+
+
+def in_use(around: Surroundings) -> bool:
+    """Whether the distribution's Open vSwitch starts at boot."""
+    return any(around.units.get(unit, "") in ("enabled", "static") for unit in UNITS) and any(
+        unit in around.active for unit in UNITS
+    )

@@ -1,0 +1,1 @@
+"""A host as it is at this moment."""

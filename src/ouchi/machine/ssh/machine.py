@@ -1,0 +1,298 @@
+"""A computer elsewhere, by ssh: with the system's own client, and nothing of ours on the other side.
+
+There it takes a POSIX shell, coreutils, findutils, GNU grep and flock. Each call is one round trip, about as many
+milliseconds as the way there and back takes; what reads a lot goes through :mod:`ouchi.machine.gather`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Literal, Self
+
+from ouchi.core.errors import Interrupted, error
+from ouchi.machine import CommandFailed, Path, Result, Status, probes
+from ouchi.machine.lock import held
+from ouchi.machine.ssh.address import Address, parse_address
+from ouchi.machine.ssh.connection import Connection
+from ouchi.machine.ssh.sessions import Ended, Session
+from ouchi.machine.ssh.unreachable import too_few_sessions
+
+FILE_SECONDS = 60.0
+"""How long reading or writing one file may take."""
+
+_ERRNO: Final = {os.strerror(number): number for number in range(1, 134)}
+_KINDS: Final[dict[str, Literal["file", "folder", "link", "other"]]] = {"f": "file", "d": "folder", "l": "link"}
+_BUSY = 75
+
+_WRITE = """
+[ ! -d "$1" ] || [ -L "$1" ] || { echo "write: Is a directory" >&2; exit 1; }
+made=$(mktemp -- "${1%/*}/.ouchi-XXXXXXXXXXXX") || exit
+{ cat >"$made" && chmod -- "$2" "$made" && { [ -z "$3" ] || chown -- "$3:$3" "$made"; } &&
+    sync -- "$made" && mv -fT -- "$made" "$1"; } || { rm -f -- "$made"; exit 1; }
+"""
+_LINK = """
+[ ! -d "$1" ] || [ -L "$1" ] || { echo "ln: Is a directory" >&2; exit 1; }
+made=$(mktemp -u -- "${1%/*}/.ouchi-XXXXXXXXXXXX") || exit
+ln -s -- "$2" "$made" || exit
+mv -fT -- "$made" "$1" || { rm -f -- "$made"; exit 1; }
+"""
+_FOLDER = """
+[ -d "$1" ] || echo made
+mkdir -p -- "$1" || exit
+[ "$(stat -L -c %a -- "$1")" = "$2" ] || chmod -- "$2" "$1" || exit
+[ -z "$3" ] || [ "$(stat -L -c %U -- "$1")" = "$3" ] || chown -- "$3:$3" "$1"
+"""
+# The lock is flock's, and so is the number of the process that the kernel names for it; its end is that of all of us.
+_HOLD = """
+umask 077
+mkdir -p -- "${1%/*}" || exit
+[ ! -L "$1" ] || { echo "lock: Too many levels of symbolic links" >&2; exit 1; }
+flock -n -E "$3" -- "$1" sh -c '
+    printf "ouchi %s, process %s" "$2" "$PPID" >"$1" || exit
+    echo held
+    exec sleep infinity' sh "$1" "$2"
+status=$?
+[ "$status" != "$3" ] || { echo busy; head -c 200 -- "$1"; }
+exit "$status"
+"""
+
+
+class SshMachine:
+    """A host by its address (see :mod:`ouchi.machine.ssh.address`) and, optionally, ssh's configuration file.
+
+    Whoever is not root there works through ``sudo -n``. It connects at the first call; :meth:`close` ends it. Every
+    method raises :class:`~ouchi.machine.ssh.unreachable.Unreachable` or
+    :class:`~ouchi.machine.ssh.unreachable.ConnectionLost` beside what the protocol says.
+    """
+
+    def __init__(self, address: str | Address, config_file: str = "") -> None:
+        self.address = parse_address(address) if isinstance(address, str) else address
+        self._config_file = config_file
+        self.connection = Connection(self.address, config_file)
+        self._running: set[Session] = set()
+        self._another: SshMachine | None = None
+        self._interrupted = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def round_trips(self) -> int:
+        """How often the other side was asked, the login included."""
+        return self.connection.sessions
+
+    def another(self) -> SshMachine:
+        """The same host over a connection of its own, which an interruption of this one ends too."""
+        self._another = SshMachine(self.address, self._config_file)
+        if self._interrupted:
+            self._another.interrupt()
+        return self._another
+
+    def close(self) -> None:
+        """End the connection and everything that runs over it."""
+        self.connection.close()
+
+    def interrupt(self) -> None:
+        """As the protocol says; a program that may outlive us goes on to its end."""
+        self._interrupted = True
+        if self._another:
+            self._another.interrupt()
+        self.connection.give_up()
+        for session in tuple(self._running):
+            session.abandon()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 60.0,
+        check: bool = True,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        outlive: bool = False,
+    ) -> Result:
+        argv = tuple(str(word) for word in argv)
+        if self._interrupted:
+            raise Interrupted(error("interrupted"))
+        session = self.connection.start(
+            argv,
+            root=True,
+            seconds=timeout,
+            input=(input or "").encode(),
+            env=env,
+            folder=str(cwd) if cwd else "",
+            keep=outlive,
+        )
+        ended = self._wait(session, timeout)
+        result = self._result(argv, ended, timeout)
+        if check and not result.ok:
+            raise CommandFailed(result, host=str(self.address))
+        return result
+
+    def _wait(self, session: Session, seconds: float) -> Ended:
+        """Wait for the end of something that an interruption may end."""
+        self._running.add(session)
+        try:
+            if self._interrupted:  # since it was started
+                session.let_go()
+            return session.wait(seconds)
+        finally:
+            self._running.discard(session)
+
+    def _result(self, argv: tuple[str, ...], ended: Ended, seconds: float) -> Result:
+        """What the program left. Raises when it did not start, did not end in time, or we cannot know."""
+        out, err = _text(ended.stdout), _text(ended.stderr)
+        host = str(self.address)
+        if ended.status is not None:
+            return Result(argv, ended.status, out, err)
+        if self._interrupted:
+            raise Interrupted(error("interrupted"))
+        if ended.timed_out:
+            result = Result(argv, -signal.SIGKILL, out, err)
+            raise CommandFailed(result, f"did not end within {seconds:g} s: {err[-300:]}", host)
+        if ended.reason:
+            raise CommandFailed(Result(argv, 127, out, err), ended.reason, host)
+        if "Session open refused by peer" in err:
+            raise too_few_sessions(self.address, " ".join(argv))
+        self.connection.check(" ".join(argv), err)
+        raise CommandFailed(Result(argv, -signal.SIGKILL, out, err), f"it was ended on that side: {err[-300:]}", host)
+
+    def say(self, argv: Sequence[str], *, seconds: float = FILE_SECONDS) -> bytes:
+        """What a program says that only reads: as root, or as the user where that cannot be. Raises
+        :class:`~ouchi.machine.CommandFailed`.
+        """
+        ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
+        result = self._result((argv[0],), ended, seconds)
+        if not result.ok:
+            raise CommandFailed(result, host=str(self.address))
+        return ended.stdout
+
+    # reading
+
+    def read(self, path: Path) -> str:
+        # Ends of lines as a local text file has them.
+        return _text(self.read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
+
+    def read_bytes(self, path: Path, most: int = -1) -> bytes:
+        argv = ("cat", "--", str(path)) if most < 0 else ("head", "-c", str(most), "--", str(path))
+        return self._done(argv, path).stdout
+
+    def probe(self, name: str) -> str:
+        if name == "session":
+            return self.connection.login().session
+        return probes.ask_programs(self._says, name)
+
+    def exists(self, path: Path) -> bool:
+        return self._ask(("test", "-e", str(path))).status == 0
+
+    def entries(self, path: Path) -> list[str]:
+        try:
+            found = self._done(("find", f"{path}/", "-mindepth", "1", "-maxdepth", "1", "-printf", r"%f\0"), path)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(os.fsdecode(name) for name in found.stdout.split(b"\0")[:-1])
+
+    def link(self, path: Path) -> str:
+        return os.path.basename(os.fsdecode(self._ask(("readlink", "-n", "--", str(path))).stdout))
+
+    def mode(self, path: Path) -> int:
+        return int(self._done(("stat", "-L", "-c", "%a", "--", str(path)), path).stdout, 8)
+
+    def status(self, path: Path) -> Status | None:
+        try:
+            found = self._done(("find", str(path), "-maxdepth", "0", "-printf", r"%y\0%m\0%U\0%G\0%l\0"), path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        kind, mode, uid, gid, target, _ = (os.fsdecode(word) for word in found.stdout.split(b"\0"))
+        return Status(_KINDS.get(kind, "other"), int(mode, 8), int(uid), int(gid), target)
+
+    # changing
+
+    def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
+
+    def append(self, path: Path, text: str) -> None:
+        self._change('tee -a -- "$1" >/dev/null', path, input=text.encode())
+
+    def poke(self, path: Path, text: str) -> None:
+        self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
+
+    def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
+        return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
+
+    def make_link(self, path: Path, target: Path) -> None:
+        self._change(_LINK, path, str(target))
+
+    def remove(self, path: Path) -> None:
+        self._change('rm -rf -- "$1"', path)
+
+    @contextmanager
+    def hold(self, path: Path, doing: str) -> Iterator[None]:
+        if self._interrupted:
+            raise Interrupted(error("interrupted"))
+        argv = ("sh", "-c", _HOLD, "sh", str(path), doing, str(_BUSY))
+        session = self.connection.start(argv, root=True, seconds=0)
+        try:
+            self._running.add(session)
+            said = session.first_line(FILE_SECONDS)
+            # Held, it is no more to be ended from elsewhere: what is written down after an interruption needs it.
+            self._running.discard(session)
+            if said != b"held":
+                self._not_held(path, said, session.wait(FILE_SECONDS))
+            yield
+        finally:
+            session.close()
+
+    def _not_held(self, path: Path, said: bytes, ended: Ended) -> None:
+        if said == b"busy":
+            raise held(f"{self.address}: {path}", _text(ended.stdout).strip())
+        self._result(("flock", str(path)), ended, FILE_SECONDS)
+        raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
+
+    def _change(self, script: str, path: Path, *more: str, input: bytes = b"") -> Ended:
+        argv = ("sh", "-c", script, "sh", str(path), *more)
+        return self._done(argv, path, input=input, root=True)
+
+    def _done(self, argv: Sequence[str], path: Path, **more: Any) -> Ended:
+        ended = self._ask(argv, **more)
+        if ended.status:
+            raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
+        return ended
+
+    def _ask(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
+        """Run one of our own few programs to its end, also after an interruption: what was begun is written down."""
+        ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
+        if ended.status is None:
+            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS)
+        return ended
+
+    def _says(self, *argv: str) -> str:
+        """What a program says; nothing when it is not there or fails."""
+        try:
+            return _text(self.say(argv))
+        except CommandFailed:
+            return ""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")
+
+
+def _os_error(said: str, path: str) -> OSError | LookupError:
+    """The error that a program of coreutils tells of in its last words."""
+    lines = said.strip().splitlines()
+    for line in reversed(lines):
+        if number := _ERRNO.get(line.rpartition(": ")[2]):
+            return OSError(number, os.strerror(number), path)
+        if match := re.search(r"invalid (user|group): .(.+?)(?::.*)?.$", line):
+            return LookupError(f"no such {match[1]}: {match[2]!r}")
+    return OSError(f"{path}: {lines[-1] if lines else 'it failed'}")

@@ -1,0 +1,1 @@
+"""The traffic generator: its process, streams and frames."""

@@ -1,0 +1,176 @@
+"""The frames in a capture: classic pcap and pcapng, as bytes in the order in which they were captured.
+
+Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. Only Ethernet, and only whole frames, for they are to be
+sent again. Frames are taken to be without FCS, as Linux captures them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ouchi.core.errors import BadInput, Finding, error
+
+MOST_BYTES = 32 << 20
+MOST_FRAMES = 20_000
+
+_ETHERNET = 1
+_PCAP = {b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">", b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<"}
+_SECTION = b"\x0a\x0d\x0d\x0a"
+_INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
+
+
+def frames_of(content: bytes, where: str) -> tuple[bytes, ...]:
+    """The frames of a capture, ``content`` being the file's bytes and ``where`` its name.
+
+    Raises :class:`BadInput` for anything but a whole pcap or pcapng file of Ethernet frames captured in full, at most
+    :data:`MOST_FRAMES` of them in :data:`MOST_BYTES`.
+    """
+    if len(content) > MOST_BYTES:
+        raise BadInput(_wrong("the capture is too large", where, "more", f"at most {MOST_BYTES >> 20} MiB"))
+    magic = content[:4]
+    if magic not in _PCAP and magic != _SECTION:
+        raise BadInput(_wrong("this is no capture", where, magic.hex(" ") or "an empty file", "a pcap or pcapng file"))
+    source = _Blocks(content, where) if magic == _SECTION else _Records(content, where, _PCAP[magic])
+    frames: list[bytes] = []
+    for frame in source.frames():
+        if len(frames) == MOST_FRAMES:
+            raise BadInput(_wrong("the capture has too many frames", where, "more", f"at most {MOST_FRAMES:,}"))
+        frames.append(frame)
+    if not frames:
+        raise BadInput(_wrong("the capture is empty", where, "no frames", "at least one"))
+    return tuple(frames)
+
+
+def _wrong(claim: str, where: str, found: str, expected: str) -> Finding:
+    return error(claim, where=where, found=found, expected=expected)
+
+
+@dataclass
+class _Capture:
+    """The bytes of a file with a place to read on from."""
+
+    content: bytes
+    where: str
+    order: str = "<"
+    at: int = 0
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes; the file must have them."""
+        taken = self.content[self.at : self.at + count]
+        if len(taken) < count:
+            raise BadInput(
+                _wrong(
+                    "the capture breaks off", f"{self.where}: byte {self.at:,}", f"{len(taken):,} bytes", f"{count:,}"
+                )
+            )
+        self.at += count
+        return taken
+
+    def numbers(self, layout: str, data: bytes) -> tuple[int, ...]:
+        """Unsigned numbers in the file's byte order from the beginning of ``data``."""
+        if struct.calcsize(layout) > len(data):
+            raise BadInput(
+                _wrong("the capture is damaged", self.place, f"a block of {len(data)} bytes", "a longer one")
+            )
+        return struct.unpack_from(self.order + layout, data)
+
+    @property
+    def place(self) -> str:
+        """Where reading stands, for findings."""
+        return f"{self.where}: before byte {self.at:,}"
+
+    def ethernet(self, link: int) -> None:
+        """Refuse frames of another kind."""
+        if link != _ETHERNET:
+            raise BadInput(
+                _wrong(
+                    "the capture is not of Ethernet frames", self.place, f"link type {link}", "link type 1 (Ethernet)"
+                )
+            )
+
+    def whole(self, frame: bytes, length: int) -> bytes:
+        """The frame, which must be all of what was on the wire."""
+        if len(frame) < length:
+            raise BadInput(
+                error(
+                    "the capture holds only the beginning of a frame",
+                    where=self.place,
+                    found=f"{len(frame):,} of {length:,} bytes",
+                    expected="whole frames",
+                    remedy="capture again without a limit: tcpdump -s 0",
+                )
+            )
+        return frame
+
+
+class _Records(_Capture):
+    """Classic pcap: a header and records."""
+
+    def __init__(self, content: bytes, where: str, order: str) -> None:
+        super().__init__(content, where, order)
+
+    def frames(self) -> Iterator[bytes]:
+        """Each record's frame."""
+        *_, link = self.numbers("IHHIIII", self.take(24))
+        self.ethernet(link & 0xFFFF)  # above it stands the length of the FCS
+        while self.at < len(self.content):
+            _, _, captured, length = self.numbers("IIII", self.take(16))
+            yield self.whole(self.take(captured), length)
+
+
+class _Blocks(_Capture):
+    """pcapng: sections of blocks; interfaces are described before the packets that came in on them."""
+
+    def frames(self) -> Iterator[bytes]:
+        """Each packet block's frame."""
+        interfaces: list[tuple[int, int]] = []  # link type, most bytes captured (0: no limit)
+        while self.at < len(self.content):
+            kind, body = self._block()
+            if kind == int.from_bytes(_SECTION, "big"):
+                interfaces = []
+            elif kind == _INTERFACE:
+                link, _, most = self.numbers("HHI", body)
+                interfaces.append((link, most))
+            elif kind in (_PACKET, _OLD_PACKET, _SIMPLE_PACKET):
+                yield self._frame(kind, body, interfaces)
+
+    def _block(self) -> tuple[int, bytes]:
+        """The kind and the content of the next block."""
+        head = self.take(8)
+        if head[:4] == _SECTION:
+            mark = self.content[self.at : self.at + 4]
+            self.order = ">" if mark == b"\x1a\x2b\x3c\x4d" else "<"
+        kind, length = self.numbers("II", head)
+        if length < 12 or length % 4:
+            raise BadInput(_wrong("the capture is damaged", self.place, f"a block of {length} bytes", "12, 16, 20, …"))
+        body = self.take(length - 12)
+        (again,) = self.numbers("I", self.take(4))
+        if again != length:
+            raise BadInput(_wrong("the capture is damaged", self.place, f"a block that ends with {again}", str(length)))
+        return kind, body
+
+    def _frame(self, kind: int, body: bytes, interfaces: list[tuple[int, int]]) -> bytes:
+        if kind == _SIMPLE_PACKET:
+            interface, start, (length,) = 0, 4, self.numbers("I", body)
+            captured = length
+        elif kind == _PACKET:
+            interface, _, _, captured, length = self.numbers("IIIII", body)
+            start = 20
+        else:
+            interface, _, _, _, captured, length = self.numbers("HHIIII", body)
+            start = 20
+        if interface >= len(interfaces):
+            raise BadInput(
+                _wrong("the capture is damaged", self.place, f"interface {interface}", "one described before")
+            )
+        link, most = interfaces[interface]
+        self.ethernet(link)
+        if kind == _SIMPLE_PACKET and most:
+            captured = min(captured, most)
+        if captured > len(body) - start:
+            raise BadInput(
+                _wrong("the capture is damaged", self.place, f"a frame of {captured} bytes in {len(body)}", "less")
+            )
+        return self.whole(body[start : start + captured], length)

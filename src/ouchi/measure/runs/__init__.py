@@ -1,0 +1,1 @@
+"""Runs: their values, their folder, and comparing them."""

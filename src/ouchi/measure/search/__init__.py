@@ -1,0 +1,1 @@
+"""Trials, their validity, and the searches that pick them."""

@@ -1,0 +1,1 @@
+"""What ouchi runs on a host: one file per part."""

@@ -1,0 +1,28 @@
+"""A hugetlbfs mount of our own, for the guests' memory."""
+
+from __future__ import annotations
+
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.machine import Machine
+
+
+def is_mounted(machine: Machine, path: str) -> bool:
+    """True when something is mounted exactly there (``/proc/self/mounts``, second field)."""
+    return any(line.split()[1] == path for line in machine.read("/proc/self/mounts").splitlines())
+
+
+def mount_hugetlbfs(machine: Machine, path: str, size_kib: int) -> Outcome:
+    """Mount hugetlbfs for pages of one size. The run folder is ours, so the mount needs no journal."""
+    if is_mounted(machine, path):
+        return nothing(f"{path} is mounted")
+    machine.make_folder(path)
+    machine.run(("mount", "-t", "hugetlbfs", "-o", f"pagesize={size_kib}K,mode=0755", "ouchi-hugepages", path))
+    return changed(f"{path} mounted")
+
+
+def undo(machine: Machine, path: str) -> list[str]:
+    """Unmount it."""
+    if not is_mounted(machine, path):
+        return []
+    machine.run(("umount", path))
+    return [f"{path} unmounted"]

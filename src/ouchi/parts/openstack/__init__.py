@@ -1,0 +1,1 @@
+"""The embedded OpenStack: one node, without containers, next to a private MariaDB and RabbitMQ."""

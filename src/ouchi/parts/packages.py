@@ -1,0 +1,139 @@
+"""Distribution packages: only the missing ones, with their services kept from starting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ouchi.core.errors import Failed, error
+from ouchi.core.events import Say
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.machine import CommandFailed, Machine
+from ouchi.steps.journal import Journal
+
+KIND = "policy-rc.d"
+POLICY = "/usr/sbin/policy-rc.d"
+"""What Debian's maintainer scripts ask before they start a service; status 101 means no (Debian Policy, invoke-rc.d)."""
+
+APT_OPTIONS = tuple(
+    word
+    for option in (
+        "Dpkg::Use-Pty=0",
+        "DPkg::Lock::Timeout=300",
+        "Dpkg::Options::=--force-unsafe-io",
+        "Dpkg::Options::=--force-confdef",
+    )
+    for word in ("-o", option)
+)
+
+UNITS = frozenset(
+    (
+        "mariadb",
+        "rabbitmq-server",
+        "epmd.socket",
+        "epmd",
+        "openvswitch-switch",
+        "ovs-vswitchd",
+        "ovsdb-server",
+        "ovn-central",
+        "ovn-host",
+        "ovn-controller",
+        "ovn-northd",
+        "ovn-ovsdb-server-nb",
+        "ovn-ovsdb-server-sb",
+        "libvirtd",
+        "libvirtd.socket",
+        "libvirtd-ro.socket",
+        "libvirtd-admin.socket",
+        "virtlogd",
+        "virtlogd.socket",
+        "virtlockd",
+        "virtlockd.socket",
+        "libvirt-guests",
+    )
+)
+"""Services that come with the packages: ouchi runs its own, and these would come up, some on every address, at the next boot."""
+
+
+def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
+    """Those of ``names`` that are not installed; an alternative is written ``a|b``."""
+    wanted = [choice for name in names for choice in name.split("|")]
+    answer = machine.run(("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted), check=False)
+    installed = {line.partition(" ")[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
+    return [name for name in names if not installed.intersection(name.split("|"))]
+
+
+def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) -> Outcome:
+    """Install what is missing with apt; an interrupted dpkg is finished first.
+
+    Raises :class:`~ouchi.core.errors.Failed` with apt's own words.
+    """
+    _allow_services(machine, journal)
+    missing = missing_packages(machine, names)
+    if not missing:
+        return nothing(f"all {len(names)} packages are installed")
+    units_before = _unit_files(machine)
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+    try:
+        if not machine.exists(POLICY):
+            journal.note(KIND, POLICY, {})
+            machine.write(
+                POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755
+            )
+        say("reading package lists")
+        machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
+        machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
+        chosen = [_available(machine, name) for name in missing]
+        say(f"installing {len(missing)} packages and what they need")
+        machine.run(
+            ("apt-get", "-q", "-y", "--no-install-recommends", *APT_OPTIONS, "install", *chosen),
+            timeout=1800,
+            env=quiet,
+            outlive=True,
+        )
+    except CommandFailed as failure:
+        raise Failed(
+            error(
+                "packages could not be installed",
+                where=" ".join(failure.result.argv[:4]),
+                found=" | ".join((failure.result.stderr or failure.result.stdout).strip().splitlines()[-4:]),
+                expected=f"{len(missing)} packages from the distribution: {' '.join(missing)}",
+                remedy="look at apt's sources and the network, then: ouchi up",
+            )
+        ) from None
+    finally:
+        _allow_services(machine, journal)
+    _disable(machine, _unit_files(machine) - units_before)
+    return changed(f"{len(missing)} packages installed")
+
+
+def _available(machine: Machine, name: str) -> str:
+    """The first alternative that the distribution has."""
+    for choice in name.split("|"):
+        if "Candidate: (none)" not in (policy := machine.run(("apt-cache", "policy", choice)).stdout) and policy:
+            return choice
+    return name.split("|", maxsplit=1)[0]
+
+
+def _unit_files(machine: Machine) -> set[str]:
+    names = machine.entries("/usr/lib/systemd/system")
+    return {name for name in names if name.removesuffix(".service") in UNITS}
+
+
+def _disable(machine: Machine, units: set[str]) -> None:
+    """Keep the services that came just now from starting at the next boot; those that were there stay as they were."""
+    if units:
+        machine.run(("systemctl", "disable", *sorted(units)), check=False)
+
+
+def _allow_services(machine: Machine, journal: Journal) -> None:
+    """Take our policy away again, also one that a killed run left."""
+    for path in journal.records(KIND):
+        machine.remove(path)
+        journal.forget(KIND, path)
+
+
+def undo(machine: Machine, journal: Journal) -> list[str]:
+    """Take away what a killed run left; the packages themselves stay."""
+    left = list(journal.records(KIND))
+    _allow_services(machine, journal)
+    return [f"{path} removed" for path in left]

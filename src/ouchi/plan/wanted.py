@@ -1,0 +1,99 @@
+"""From the user's file and the machine to the plan: what every command that shows or follows a plan begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ouchi.core.errors import BadInput, Finding, error
+from ouchi.facts import Facts, collect
+from ouchi.machine import Machine, Reader
+from ouchi.machine.ssh.address import Address, parse_address
+from ouchi.plan import Plan, Style, make_plan
+from ouchi.site import Site, default_site, load_site, read_sites, several
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A site, the facts it is for, and the plan. ``new``: there is no such file yet; this is what ``up`` would write."""
+
+    site_file: str
+    new: bool
+    site: Site
+    facts: Facts
+    plan: Plan
+
+    @property
+    def bridges(self) -> dict[str, str]:
+        """Each physnet's bridge."""
+        return bridges_of(self.site)
+
+
+def read_wanted(machine: Machine, site_file: str, snapshot: Reader | None = None, style: Style | None = None) -> Wanted:
+    """The plan of this machine, or of the one that ``snapshot`` holds; nothing is written.
+
+    Of a file with several hosts it is the one with this host's name. ``style`` in place of the one that the site
+    prefers. Raises :class:`~ouchi.core.errors.BadInput` with everything that is wrong with the file or does not fit the
+    machine, and when the site's address is that of another machine than this.
+    """
+    facts = facts_of(snapshot or machine)
+    if not machine.exists(site_file):
+        return wanted_of(site_file, None, facts, style)
+    site = own_site(read_sites(machine, site_file), facts)
+    if snapshot is None and site.address and not is_here(parse_address(site.address), facts):
+        raise BadInput(_elsewhere(site))
+    return wanted_of(site_file, site, facts, style)
+
+
+def wanted_of(site_file: str, site: Site | None, facts: Facts, style: Style | None = None) -> Wanted:
+    """The plan of a host with these facts; without a site, of the one that ``up`` would write for it."""
+    if site:
+        return Wanted(site_file, False, site, facts, make_plan(site, facts, style))
+    memory = sum(node.total_kib for node in facts.memory) // 1024
+    text = default_site(facts.system.hostname, len(facts.cpus), memory)
+    site = load_site(text.encode(), site_file)
+    return Wanted(site_file, True, site, facts, make_plan(site, facts, style))
+
+
+def facts_of(reader: Reader) -> Facts:
+    """A host's facts, with what carries the user's session to it marked."""
+    return collect(reader, reader.probe("session").strip())
+
+
+def own_site(sites: Sequence[Site], facts: Facts) -> Site:
+    """The one site, or of several that of the host with these facts. Raises :class:`~ouchi.core.errors.BadInput`."""
+    found = sites if len(sites) == 1 else [site for site in sites if site.name == facts.system.hostname]
+    if not found:
+        raise BadInput(
+            several(sites, f"one of them with the name of this host: {facts.system.hostname or 'it has none'}")
+        )
+    return found[0]
+
+
+def is_here(address: Address, facts: Facts) -> bool:
+    """True when an address is one of the host with these facts.
+
+    A name is only when it is the host's own: no server is asked. A port of loopback may lead anywhere.
+    """
+    host = address.host.lower()
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return address.port in (0, 22)
+    own = {text.partition("/")[0] for nic in facts.nics for text in nic.addresses}
+    name = facts.system.hostname.lower()
+    return host in own or (bool(name) and host in (name, name.partition(".")[0]))
+
+
+def _elsewhere(site: Site) -> Finding:
+    return error(
+        f"{site.name} is another machine than this one",
+        where=site.where("address"),
+        found=site.address or "",
+        expected="this machine, or no address",
+        remedy="run it on that host, or for the host's part from here: ouchi apply",
+    )
+
+
+def bridges_of(site: Site) -> dict[str, str]:
+    """Each physnet's bridge; a device name has at most 15 characters."""
+    names = sorted({network.physnet for network in site.networks} | {nic.physnet for nic in site.nics})
+    return {name: f"br-{name}"[:15] for name in names}

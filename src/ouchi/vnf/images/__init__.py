@@ -1,0 +1,1 @@
+"""Guest images: one file per kind."""
