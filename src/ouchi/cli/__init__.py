@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 
 import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
 from ouchi.core.errors import Finding, OuchiError, Severity
+
+DEBUG = "OUCHI_DEBUG"
+"""The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
 
 EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
 ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,
@@ -59,6 +64,9 @@ _commands = LazyGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 click.version_option(__version__, prog_name="ouchi", message="%(prog)s %(version)s")(_commands)
+click.option("--debug", is_flag=True, help="Log each command that ouchi runs, on stderr; OUCHI_DEBUG=FILE: in FILE.")(
+    _commands
+)
 
 
 def main() -> int:
@@ -101,9 +109,26 @@ def _run(words: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(_commands, {}, "ouchi", "_OUCHI_COMPLETE", instruction)
-    with _commands.make_context("ouchi", words) as context:
+    with _commands.make_context("ouchi", words) as context, _command_log():
         _commands.invoke(context)
     return 0
+
+
+def _debugging() -> bool:
+    """True with ``--debug`` before the command, or with OUCHI_DEBUG."""
+    options = takewhile(lambda word: word.startswith("-"), sys.argv[1:])
+    return os.environ.get(DEBUG, "0") not in ("", "0") or "--debug" in options
+
+
+def _command_log() -> AbstractContextManager[None]:
+    """The command log, on standard error unless OUCHI_DEBUG names a file; nothing when it is off."""
+    if not _debugging():
+        return nullcontext()
+    from ouchi.core.instance import Instance
+    from ouchi.machine.command_log import logging
+
+    setting = os.environ.get(DEBUG, "")
+    return logging("" if setting in ("0", "1") else setting, f"{Instance().state}/secrets.json")
 
 
 def _unheard() -> bool:
@@ -125,7 +150,7 @@ def _report_bug(bug: Exception) -> int:
     from traceback import format_exception
 
     text = "".join(format_exception(bug))
-    if os.environ.get("OUCHI_DEBUG"):
+    if _debugging():
         click.echo(text, err=True, nl=False)
         return 3
     from ouchi.machine.crash import record
@@ -134,6 +159,6 @@ def _report_bug(bug: Exception) -> int:
     try:
         where = f"traceback in {record(text)}"
     except OSError:
-        where = "OUCHI_DEBUG=1 shows the traceback"
+        where = "ouchi --debug shows the traceback"
     click.echo(f"ouchi: this is a bug in ouchi ({summary}); {where}", err=True)
     return 3

@@ -6,8 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path as RealPath
 
+from ouchi.core import log
+from ouchi.core.log import LOCAL
 from ouchi.machine import Path
 
 LAST = 2000  # characters of a log's end
@@ -16,9 +19,12 @@ LAST = 2000  # characters of a log's end
 class Background:
     """A started program. Its output goes to a log, of which the end can be told."""
 
-    def __init__(self, child: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], log: Path, program: str) -> None:
         self._child = child
         self._log = log
+        self._program = program
+        self._begin = time.monotonic()
+        self._reported = False
 
     @property
     def pid(self) -> int:
@@ -27,7 +33,12 @@ class Background:
 
     def status(self) -> int | None:
         """The exit status (negative: the signal), None while it runs."""
-        return self._child.poll()
+        status = self._child.poll()
+        if status is not None and not self._reported:
+            self._reported = True
+            seconds, note = time.monotonic() - self._begin, f"process {self.pid}"
+            log.write(LOCAL, "end", (self._program,), seconds=seconds, status=status, note=note)
+        return status
 
     def said(self) -> str:
         """The end of what it wrote."""
@@ -43,11 +54,13 @@ class Background:
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self._child.wait()
+        self.status()
 
     def kill(self) -> None:
         """End it and what it started at once, as a power cut would. Ended already is fine."""
         self._signal(signal.SIGKILL)
         self._child.wait()
+        self.status()
 
     def _signal(self, number: int) -> None:
         if self._child.poll() is None:
