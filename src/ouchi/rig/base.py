@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Launcher
 from ouchi.parts.kvm import remembered
 from ouchi.rig.debian import require_tools
 from ouchi.rig.image import build_image, package_text
@@ -16,7 +16,7 @@ from ouchi.rig.rig import Rig
 from ouchi.rig.tools import Tools, unpack_tools
 
 
-def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
+def prepare(machine: Launcher, cache: PurePath | str, say: Say) -> Parts:
     """Everything that rigs need, in ``cache`` (800 MB); made unless it is there: some two minutes.
 
     Callers see to it that only one prepares in a cache. Killed at any point, the next call goes on with what is
@@ -36,7 +36,7 @@ def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
     return parts
 
 
-def kvm_here(machine: LocalMachine, tools: Tools, cache: PurePath) -> bool:
+def kvm_here(machine: Launcher, tools: Tools, cache: PurePath) -> bool:
     """Does KVM work here? Asked once in the life of the machine's kernel."""
     boot = f"kvm-{machine.read('/proc/sys/kernel/random/boot_id').strip()}"
     for name in machine.entries(cache):
@@ -47,7 +47,7 @@ def kvm_here(machine: LocalMachine, tools: Tools, cache: PurePath) -> bool:
     return works
 
 
-def make_base(machine: LocalMachine, parts: Parts, say: Say) -> None:
+def make_base(machine: Launcher, parts: Parts, say: Say) -> None:
     """Boot once from the image and keep the state in which everything has started."""
     say("booting it for the first time")
     with making(machine, parts.base.parent) as work:

@@ -18,7 +18,7 @@ import click
 
 from ouchi.core.errors import Failed, Finding, OuchiError, Severity, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Machine
+from ouchi.machine import Launcher, Machine
 from ouchi.machine.local import LocalMachine
 from ouchi.rig.parts import Parts, read_parts
 from ouchi.rig.places import Places
@@ -68,7 +68,7 @@ def read_kept(machine: Machine, places: Places) -> Kept | None:
 class Keeper:
     """Runs one rig from its start to its end."""
 
-    def __init__(self, machine: LocalMachine, parts: Parts, places: Places) -> None:
+    def __init__(self, machine: Launcher, parts: Parts, places: Places) -> None:
         self._machine = machine
         self._places = places
         self._now = Kept(Phase.STARTING)

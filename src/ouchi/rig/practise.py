@@ -8,9 +8,8 @@ from enum import StrEnum
 from ouchi.core.errors import Failed, Finding, Unhealthy, error
 from ouchi.core.events import Say
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import processes
+from ouchi.machine import Launcher, processes
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.rig import states
 from ouchi.rig.hardware import Files
 from ouchi.rig.keeper import COLD, LOAD, NEW, Kept, Phase, read_kept
@@ -38,13 +37,13 @@ def is_kept(places: Places) -> bool:
     return bool(processes.marked(places.mark))
 
 
-def is_running(machine: LocalMachine, places: Places) -> bool:
+def is_running(machine: Launcher, places: Places) -> bool:
     """True while the rig is up or on its way; one that has just ended, or failed, may still have its keeper."""
     kept = read_kept(machine, places)
     return is_kept(places) and (kept is None or kept.phase in (Phase.STARTING, Phase.UP))
 
 
-def go_on(machine: LocalMachine, places: Places) -> str:
+def go_on(machine: Launcher, places: Places) -> str:
     """How a rig starts that was put away, switched off, or was never there."""
     files, parts = Files(places.folder), read_parts(machine, places.cache)
     if parts is None or not machine.exists(files.disk):
@@ -55,7 +54,7 @@ def go_on(machine: LocalMachine, places: Places) -> str:
     return LOAD + states.LEFT if kept and (kept.phase, kept.text) == (Phase.OFF, ASKED) else COLD
 
 
-def start(machine: LocalMachine, places: Places, how: str, say: Say) -> Kept:
+def start(machine: Launcher, places: Places, how: str, say: Say) -> Kept:
     """End the rig when it runs, start a keeper for it, and wait until it is up.
 
     Raises :class:`~ouchi.core.errors.Failed` with what the keeper failed with.
@@ -68,7 +67,7 @@ def start(machine: LocalMachine, places: Places, how: str, say: Say) -> Kept:
     return await_up(machine, places, say, keeper)
 
 
-def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background | None = None) -> Kept:
+def await_up(machine: Launcher, places: Places, say: Say, keeper: Background | None = None) -> Kept:
     """Wait until a rig that starts is up. Raises :class:`~ouchi.core.errors.Failed` with what it failed with."""
     told = ""
 
@@ -90,7 +89,7 @@ def await_up(machine: LocalMachine, places: Places, say: Say, keeper: Background
     return wait_for("the rig", up, seconds=UP_SECONDS, every=0.1, remedy="ouchi rig down, then: ouchi rig up")
 
 
-def save(machine: LocalMachine, places: Places, name: str) -> None:
+def save(machine: Launcher, places: Places, name: str) -> None:
     """Save the running rig's state. Raises :class:`~ouchi.core.errors.Unhealthy` when it does not run."""
     states.require_name(name)
     require_up(machine, places)
@@ -102,13 +101,13 @@ def save(machine: LocalMachine, places: Places, name: str) -> None:
         states.save_state(door, name)
 
 
-def saved(machine: LocalMachine, places: Places) -> list[states.State]:
+def saved(machine: Launcher, places: Places) -> list[states.State]:
     """What has been saved, oldest first."""
     parts = read_parts(machine, places.folder)
     return states.states(machine, parts.tools, Files(places.folder).disk) if parts else []
 
 
-def put_away(machine: LocalMachine, places: Places) -> Away:
+def put_away(machine: Launcher, places: Places) -> Away:
     """End the rig; what it was doing is saved when it was up."""
     if not is_kept(places):
         return Away.NOTHING
@@ -143,7 +142,7 @@ def end(places: Places) -> None:
         )
 
 
-def require_up(machine: LocalMachine, places: Places) -> Kept:
+def require_up(machine: Launcher, places: Places) -> Kept:
     """What the keeper of a running rig says. Raises :class:`~ouchi.core.errors.Unhealthy` when it does not run."""
     kept = read_kept(machine, places)
     if kept and kept.phase is Phase.UP and is_kept(places):

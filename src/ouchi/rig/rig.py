@@ -17,9 +17,9 @@ from typing import NoReturn, Self
 from ouchi.core.errors import Failed, Unhealthy, error
 from ouchi.core.events import Say
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Result
+from ouchi.machine import CommandFailed, Launcher, Result
 from ouchi.machine.background import Background
-from ouchi.machine.local import TIED, LocalMachine
+from ouchi.machine.local import TIED
 from ouchi.machine.lock import only_one
 from ouchi.rig import states
 from ouchi.rig.hardware import Files, qemu_words
@@ -58,9 +58,7 @@ class Rig:
     :data:`ATTEMPTS`; what was tried in vain is in ``faults``.
     """
 
-    def __init__(
-        self, machine: LocalMachine, parts: Parts, folder: PurePath | str, say: Say = lambda _text: None
-    ) -> None:
+    def __init__(self, machine: Launcher, parts: Parts, folder: PurePath | str, say: Say = lambda _text: None) -> None:
         self._machine = machine
         self._parts = parts
         self._files = Files(PurePath(folder))

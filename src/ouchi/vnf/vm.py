@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from ouchi.core.cpulist import parse_cpus
 from ouchi.core.errors import Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Machine
+from ouchi.machine import CommandFailed, Launcher, Machine
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.measure.paths.path import RING
 from ouchi.plan.mempools import MTU
 from ouchi.vnf.testpmd import TIED
@@ -190,7 +189,7 @@ class Virtual:
 
 
 def start_virtual(
-    machine: LocalMachine,
+    machine: Launcher,
     folder: str,
     number: int,
     image: str,
