@@ -29,34 +29,35 @@ _commands = LazyGroup(
     name="ouchi",
     package="ouchi.cli",
     sections={
-        "The host": {
+        "Build": {
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and put the machine back as it was.",
-            "apply": "Make the machine itself as planned: boot, CPUs, cards, services.",
-            "undo": "Put back everything that apply changed.",
-            "status": "Each part's live state, and what differs from the plan.",
-            "doctor": "What differs from the plan, why it loses packets, what mends it.",
+            "apply": "Configure the machine itself: boot, CPUs, NICs, services.",
+            "undo": "Revert everything that apply changed.",
         },
-        "Before it": {
-            "inspect": "What this machine is: CPUs, memory, NICs, kernel.",
-            "plan": "What it should become, and why.",
-            "render": "The plan as configuration of other tools.",
+        "Inspect and plan": {
+            "inspect": "Show the hardware: CPUs, memory, NICs, kernel.",
+            "plan": "Show how CPUs, memory and NICs would be divided, and why.",
+            "render": "Write the plan as configuration for other tools.",
         },
-        "Its figures": {
-            "bench": "Measure with DPDK: rates without loss, latency.",
-            "report": "A measured run as tables and as a page.",
+        "Operate": {
+            "status": "Show the state of every service, and what differs from the plan.",
+            "doctor": "Find what causes packet loss, explain it, and fix it with --fix.",
+            "logs": "Show a service's log.",
+            "console": "Open a server's serial console.",
+            "openstack": "Run the OpenStack client against this cloud.",
+            "env": "Print shell variables for OpenStack, OVS and libvirt clients.",
+            "support-bundle": "Collect what a bug report needs in one redacted archive.",
         },
-        "On it": {
-            "logs": "What a part says.",
-            "openstack": "The OpenStack client, against this cloud.",
-            "console": "A server's serial console.",
-            "env": "Shell variables for OpenStack clients of your own.",
+        "Measure": {
+            "bench": "Measure throughput without loss, and latency, with DPDK.",
+            "report": "Show a measured run as tables, or write it as a web page.",
         },
-        "To practise on": {
-            "rig": "A virtual server with SMT, IOMMU and SR-IOV to practise on.",
+        "Practise": {
+            "rig": "Run a virtual server with SMT, IOMMU and SR-IOV to practise on.",
         },
-        "The shell": {
-            "completion": "A script that completes ouchi's commands in bash, zsh or fish.",
+        "Tools": {
+            "completion": "Print a completion script for bash, zsh or fish.",
         },
     },
     help="Turn ordinary hardware into an NFV host that can prove itself.",

@@ -14,17 +14,20 @@ HIDDEN: Final = "***"
 SHORTEST: Final = 6
 """Characters; shorter values are not registered, since they would also be found inside ordinary words."""
 
-_NAME = r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key|private_?key|cookie|default_pass)[\w.-]*"
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s,;'"})\]]+)"""
+# Bounded, so that no text takes time that grows with its square.
+_NAME = r"[\w.-]{0,40}(?:passw(?:or)?d|passphrase|secret|token|credential|api_?key|private_?key|cookie|default_pass)[\w.-]{0,40}"
+# In quotes (also those of JSON inside JSON), or up to the next space: rather too much than too little.
+_VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\+".*?\\+"|\S+)"""
+_SECRET_NAME: Final = re.compile(_NAME, re.IGNORECASE)
 _OPTION: Final = re.compile(rf"--?{_NAME}", re.IGNORECASE)
 _CREDENTIALS: Final = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
-    (re.compile(r"(//[^/\s:@]*:)[^@\s/]+@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"(//[^/\s:@]{0,100}:)[^@\s/]+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"(\bidentified (?:via \S+ )?(?:by|using) (?:password )?)'[^']*'", re.IGNORECASE), rf"\1'{HIDDEN}'"),
     (re.compile(r"(\bauthorization\W{1,4}(?:basic |bearer )?)[\w+/=.~-]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"\bgAAAA[\w-]{40,}=*"), HIDDEN),  # a Fernet token, as keystone makes them
-    (re.compile(rf"""((?<!\w){_NAME}["']?\s*(?:=>|[:=])\s*){_VALUE}""", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(rf"((?<!\w)--?{_NAME}\s+){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"""((?<!\w){_NAME}[\\"']*\s*(?:=>|[:=])\s*){_VALUE}""", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"((?<![\w-])--?{_NAME}\s+){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
 )
 
 _secrets: set[str] = set()
@@ -42,6 +45,11 @@ def hide_secrets(text: str) -> str:
     for pattern, replacement in _CREDENTIALS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def is_secret_name(name: str) -> bool:
+    """True for the name of a setting that holds a credential: ``admin_password``, ``memcache_secret_key``."""
+    return _SECRET_NAME.fullmatch(name) is not None
 
 
 def hide_arguments(argv: Sequence[str]) -> tuple[str, ...]:
