@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ouchi.cli import main
 from ouchi.cli.applying import Applying, applied_for_up
 from ouchi.cli.hosted import Hosted
-from ouchi.cli.together import Made, Wishes, Work, question, run_all
+from ouchi.cli.together import Made, Wishes, Work, consent, question, run_all
 from ouchi.core.errors import BadInput, Failed, error, warning
 from ouchi.core.events import Timeline
 from ouchi.machine import Path
@@ -180,3 +181,14 @@ def test_up_goes_on_after_a_restart_to_the_stage_that_was_asked_for(monkeypatch:
     assert not applied_for_up(LocalMachine(), target, "dataplane", Timeline(), yes=True, restart=True)
     (words,) = asked
     assert words[4:] == ("up", "--yes", "--until", "dataplane", "--site", LocalMachine().absolute(target.site_file))
+
+
+def test_a_no_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever asks: exit 0, and it says that nothing changed."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda _text: False)
+    monkeypatch.setattr("ouchi.cli._run", lambda _words: consent("change it", Wishes(False, yes=False, restart=True)))
+    assert main() == 0
+    assert "nothing changed" in capsys.readouterr().err
+    monkeypatch.setattr("click.confirm", lambda _text: True)
+    consent("change it", Wishes(False, yes=False, restart=True))

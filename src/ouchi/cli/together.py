@@ -16,7 +16,7 @@ import click
 from ouchi.cli.hosted import Hosted
 from ouchi.cli.once import refusal
 from ouchi.cli.running import LOCK, timeline_of
-from ouchi.core.errors import BadInput, Finding, OuchiError, Unhealthy, error
+from ouchi.core.errors import BadInput, Declined, Finding, OuchiError, Unhealthy, error
 from ouchi.core.events import Timeline
 from ouchi.flows.hosts import Job, Outcome, alone, side_by_side, summary, worst
 from ouchi.machine.identity import identity
@@ -209,7 +209,7 @@ def _work_on_all(looked: Looked, todo: Sequence[Work], *, as_json: bool) -> int:
 
 
 def consent(what: str, wishes: Wishes) -> None:
-    """Ask the user. Raises :class:`~ouchi.core.errors.BadInput` without a yes."""
+    """Ask the user. Raises :class:`~ouchi.core.errors.Declined` on a no, BadInput where nobody can be asked."""
     if wishes.yes:
         return
     if not sys.stdin.isatty():
@@ -222,7 +222,7 @@ def consent(what: str, wishes: Wishes) -> None:
             )
         )
     if not click.confirm(f"{what[0].upper()}{what[1:]}?"):
-        raise BadInput(error("nothing was changed", found="your answer", remedy="the same command, when you want it"))
+        raise Declined
 
 
 def _job(work: Work, act: Callable[[], Any]) -> Job[Any]:
