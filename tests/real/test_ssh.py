@@ -15,10 +15,10 @@ import pytest
 from onlookers import assert_gone, assert_lockable, environment, outcome, running
 from sshd import SUDOER, Sshd, free_port
 
-from ouchi.cli.hosted import Hosted
 from ouchi.core import log
 from ouchi.core.errors import BadInput, Interrupted
 from ouchi.core.log import Record
+from ouchi.flows.site_host import SiteHost
 from ouchi.machine import CommandFailed, Machine, Status
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.ssh.machine import SshMachine
@@ -225,7 +225,7 @@ class TestPrograms:
         """It comes back over new connections; here it never goes down, or nobody answers."""
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for address in (server.address, f"root@127.0.0.1:{free_port()}"):
-            host = Hosted("h", address, "", None, SshMachine(address, server.config))
+            host = SiteHost("h", address, "", None, SshMachine(address, server.config))
             threading.Timer(1.0, host.interrupt).start()
             begin = time.monotonic()
             with pytest.raises(Interrupted):

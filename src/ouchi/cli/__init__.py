@@ -154,11 +154,11 @@ def _report_bug(bug: Exception) -> int:
     if _debugging():
         click.echo(text, err=True, nl=False)
         return 3
-    from ouchi.machine.crash import record
+    from ouchi.machine.crash import save_traceback
 
     summary = f"{type(bug).__name__}: {bug}".splitlines()[0][:200]
     try:
-        where = f"traceback in {record(text)}"
+        where = f"traceback in {save_traceback(text)}"
     except OSError:
         where = "ouchi --debug shows the traceback"
     click.echo(f"ouchi: this is a bug in ouchi ({summary}); {where}", err=True)
