@@ -295,7 +295,7 @@ class TestSideBySide:
         bad = (
             (BadInput(error("refused")), 2, "refused"),
             (Unhealthy(error("sick")), 1, "sick"),
-            (OSError(5, "Input/output error"), 3, "files of the host"),
+            (OSError(5, "Input/output error"), 3, "a file of the host"),
             (ZeroDivisionError("oops"), 3, "this is a bug in ouchi"),
         )
         jobs = [job("first"), *(job(f"bad{n}", failing(reason)) for n, (reason, *_) in enumerate(bad)), job("last")]
