@@ -182,7 +182,7 @@ class Generator:
 
     def _fate(self) -> str:
         status = self._process.status()
-        return "" if status is None else f"it ended with status {status}: {self._process.said()}"
+        return "" if status is None else f"it ended with status {status}: {self._process.log_tail()}"
 
 
 def _port(told: dict[str, Any]) -> Port:

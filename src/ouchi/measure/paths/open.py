@@ -193,7 +193,7 @@ def _attach_guest(carrier: Carrier, ports: Sequence[str], guest: Background | Vi
         raise Failed(
             error(
                 "the guest's ports do not come up",
-                found=guest.said()[-600:] or "it says nothing",
+                found=guest.log_tail()[-600:] or "it says nothing",
                 expected="a guest with two vhost-user ports",
                 remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
             )

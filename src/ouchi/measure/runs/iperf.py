@@ -175,7 +175,7 @@ def _run(
 
 
 def _listening(server: Background) -> None:
-    said = server.said()
+    said = server.log_tail()
     if (status := server.status()) is not None:
         found = f"it ended with status {status}: {said[-300:]}"
         raise Failed(error("iperf3's server does not start", found=found, remedy=f"apt install {PACKAGE}"))
