@@ -8,11 +8,11 @@ from functools import partial
 
 from ouchi.checks.verify import Verdict, verify
 from ouchi.core.errors import BadInput
-from ouchi.core.events import Kind, Say, Timeline
+from ouchi.core.events import Kind, Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine
 from ouchi.parts.conflicts import conflicts
 from ouchi.parts.context import Context
 from ouchi.parts.part import PLAN, PartState, missing, present
@@ -33,7 +33,7 @@ LOOK_SECONDS = 20.0
 class Up:
     """One run of ``up`` on a machine. ``target`` is what it is before packages are installed; none for the table alone."""
 
-    machine: LocalMachine
+    machine: Machine
     instance: Instance
     target: Target | None
     timeline: Timeline
@@ -61,7 +61,7 @@ class Up:
             self.machine.make_folder(folder, mode=mode)
         make_secrets(self.machine, instance, secrets())
 
-    def make_plan(self, _say: Say) -> Outcome:
+    def make_plan(self, _notify: Notify) -> Outcome:
         """Plan anew with what the packages brought; refuse what is in the way; keep the site file for later commands."""
         at, site_file = self.context, self.context.target.site_file
         if new := not self.machine.exists(site_file):
@@ -74,7 +74,7 @@ class Up:
         self.timeline.emit(Kind.NOTE, "plan", "plan", plan_text(at.target.plan))
         return changed(f"{site_file} written") if new else nothing(f"made from {site_file} and the machine")
 
-    def verify(self, say: Say) -> Outcome:
+    def verify(self, notify: Notify) -> Outcome:
         """Check the host from live state and measure through it; raises what does not hold."""
         at = self.context
         self.verdict = verify(
@@ -83,7 +83,7 @@ class Up:
             at.target.site,
             at.target.plan,
             at.cloud,
-            say,
+            notify,
             emulated=at.settings.emulated,
         )
         return self.verdict.outcome()

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ouchi.core.errors import Failed, Finding, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
@@ -42,7 +42,7 @@ class Clouds(Part):
         file = f"{FOLDER}/clouds.yaml"
         return present(f"OS_CLOUD={CLOUD} in {file}") if there else missing(f"add this cloud to {file}")
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return add(at.machine, at.journal, at.settings)
 
     def remove(self, at: Context) -> Outcome:

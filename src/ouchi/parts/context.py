@@ -10,8 +10,7 @@ from functools import cached_property
 from ouchi.clients.openstack import Access, Cloud
 from ouchi.core.instance import Instance
 from ouchi.live import kvm
-from ouchi.machine import processes
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine, processes
 from ouchi.parts import registry
 from ouchi.parts.secrets import read_secrets
 from ouchi.parts.settings import Settings
@@ -33,7 +32,7 @@ class Context:
     ``seconds``: how long an OpenStack API may take for each answer.
     """
 
-    machine: LocalMachine
+    machine: Machine
     instance: Instance
     planned: Target | None = None
     seconds: float = CLOUD_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
@@ -33,7 +33,7 @@ class Hugepages(Part):
             return missing("reserve " + "; ".join(map(_text, short)), "; ".join(pools), "too few")
         return present("; ".join(pools), "reserved")
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         done = [
             reserve(at.machine, at.journal, need.node, need.size_kib, need.count, at_boot=set_aside(at))
             for need in at.target.plan.hugepages

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from ouchi.clients.libvirt import virsh
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
@@ -52,7 +52,7 @@ class Libvirt(Daemon):
     def services(self, at: Context) -> Sequence[Service]:
         return [service(at.instance)]
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         for folder, place in BOUND.items():
             at.machine.make_folder(f"{at.instance.state}/libvirt/{folder}")
             if not at.machine.exists(place):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ouchi.core.errors import BadInput, Failed, Finding, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts.context import Context
@@ -111,10 +111,10 @@ class Packages(Part):
             )
         return present(f"all {len(names)} packages are installed", "installed")
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         if found := self.conflicts(at):
             raise BadInput(found)
-        return install(at.machine, at.journal, _needed(at), say)
+        return install(at.machine, at.journal, _needed(at), notify)
 
     def remove(self, at: Context) -> Outcome:
         done = undo(at.machine, at.journal)
@@ -134,7 +134,7 @@ def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
     return [name for name in names if not installed.intersection(name.split("|"))]
 
 
-def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) -> Outcome:
+def install(machine: Machine, journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
     """Install what is missing with apt; an interrupted dpkg is finished first.
 
     Raises :class:`~ouchi.core.errors.Failed` with apt's own words.
@@ -151,11 +151,11 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
             machine.write(
                 POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755
             )
-        say("reading package lists")
+        notify("reading package lists")
         machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
         machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
         chosen = [_available(machine, name) for name in missing]
-        say(f"installing {len(missing)} packages and what they need")
+        notify(f"installing {len(missing)} packages and what they need")
         machine.run(
             ("apt-get", "-q", "-y", "--no-install-recommends", *APT_OPTIONS, "install", *chosen),
             timeout=1800,
