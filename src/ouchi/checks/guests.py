@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ouchi.checks.check import Check
+from ouchi.checks.threads import IDLE
 from ouchi.clients import libvirt
 from ouchi.clients.openstack import Cloud
 from ouchi.core.cpulist import format_cpus, parse_cpus
@@ -125,8 +126,8 @@ def _affinities(machine: Machine, pid: int) -> dict[int, tuple[int, ...]]:
             status = machine.read(f"/proc/{pid}/task/{thread}/status")
         except OSError:
             continue
-        # QEMU's thread contexts only give their affinity to the threads that touch the memory at the start.
-        if re.search(r"^Name:\s*TC ", status, re.MULTILINE):
+        name = re.search(r"^Name:\s*(.*)$", status, re.MULTILINE)
+        if name and name[1].startswith(IDLE):
             continue
         if listed := re.search(r"^Cpus_allowed_list:\s*(\S+)$", status, re.MULTILINE):
             found[int(thread)] = parse_cpus(listed[1])
