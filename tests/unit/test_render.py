@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from configparser import ConfigParser
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -397,3 +398,23 @@ def test_choose_takes_another_alternative(ouchi: Run) -> None:
     assert 'plan "capacity"' in ouchi("--to", "kernel").stdout
     chosen = ouchi("--to", "kernel", "--choose", "power")
     assert chosen.returncode == 0, chosen.stderr
+
+
+def test_a_saved_plan_gives_the_same_files(ouchi: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ouchi", "plan", "--json", "--snapshot", str(folder("vm-8-cpus"))])
+    with (place / "plan.json").open("w") as file, redirect_stdout(file):
+        assert main() == 0
+    assert ouchi("--to", "all", "-o", "machine").returncode == 0
+    (place / "ouchi.yaml").unlink()
+
+    def rendered(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["ouchi", "render", *words])
+        return main()
+
+    assert rendered("--to", "all", "-o", "file", "--plan", "plan.json") == 0
+    made = {path.relative_to(place / "file"): path.read_text() for path in place.glob("file/**/*") if path.is_file()}
+    assert made
+    for path, text in made.items():
+        assert (place / "machine" / path).read_text() == text
+    assert rendered("--to", "all", "--plan", "ouchi.yaml") == 2
+    assert rendered("--to", "all", "--plan", "plan.json", "--choose", "power", "--site", "a.yaml") == 2

@@ -87,7 +87,7 @@ def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_jso
         click.echo(f"saved {members} files and names of {facts.system.hostname or 'this machine'} in {save}", err=True)
     if svg_file:
         write_svg(svg_file, facts, None)
-    return Said("" if as_json else facts_text(facts), facts.to_json())
+    return Said("", facts.to_json()) if as_json else Said(facts_text(facts))
 
 
 def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_default: bool) -> list[Hosted]:

@@ -34,6 +34,8 @@ def command(
     """What this machine, or each host of the site file, should become, and why. Changes nothing; needs no root."""
     import json
 
+    from ouchi.plan.saved import plan_json
+
     style = style_of(choose)
 
     def plan(host: Hosted) -> Said:
@@ -42,7 +44,7 @@ def command(
     def said_of(target: Target) -> Said:
         if svg_file:
             write_svg(svg_file, target.facts, target.plan)
-        return Said("" if as_json else _text(target, explain=explain), target.plan.to_json())
+        return Said("", plan_json(target)) if as_json else Said(_text(target, explain=explain))
 
     if snapshot:
         said = said_of(planned_snapshot(site_file, snapshot, names, style))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ouchi.cli.hosted import host_options
 from ouchi.cli.inspect import snapshot_option
@@ -30,6 +31,37 @@ def planned_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+ANOTHER_PLAN = ("site_file", "names", "snapshot", "choose")
+
+plan_option = click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(),
+    metavar="FILE",
+    help="A plan saved by ouchi plan --json, in place of the site file and the host's facts.",
+)
+
+
+def check_plan_alone() -> None:
+    """Raise BadInput when the command line has ``--plan`` and an option that chooses another plan."""
+    from ouchi.core.errors import BadInput, error
+
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in ANOTHER_PLAN and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise BadInput(
+            error(
+                "a saved plan has its own site and facts",
+                found=f"--plan and {', '.join(given)}",
+                expected="--plan alone",
+            )
+        )
 
 
 def style_of(choose: str | None) -> Style | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ouchi.core.cpulist import HIGHEST_CPU
-from ouchi.facts.reading import cpus_of, names_in, plain, text_of, whole
+from ouchi.facts.reading import cpus_of, names_in, text_of, whole
 from ouchi.machine import Reader
 
 ROOT = "/sys/devices/system/cpu"
@@ -52,10 +52,6 @@ class Cpu:
     governor: str
     isolated: bool
     online: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The CPU as a JSON object."""
-        return dict(plain(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ouchi.facts.addresses import interface_addresses
 from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
-from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
+from ouchi.facts.reading import names_in, pairs, text_of, whole
 from ouchi.machine import Reader
 
 __all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
@@ -81,10 +81,6 @@ class Nic:
         if self.addresses:
             return f"it has the address {self.addresses[0]}"
         return f"it is part of {self.master}" if self.master else ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The card or interface as a JSON object."""
-        return dict(plain(self))
 
 
 def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:

@@ -14,7 +14,9 @@ from ouchi.plan.style import Style
 from ouchi.plan.values import Notes, NovaValue, Pools, mask
 from ouchi.site import Site
 
-SLEEP_US = 500  # the longest nap of an idle polling thread that may sleep
+SLEEP_US = 500  # the longest sleep of an idle PMD thread, where it may sleep
+AFFINITY_SINCE = (2, 16)
+"""The release with ``pmd-rxq-isolate``; without it, PMD threads with assigned Rx queues poll nothing else."""
 
 
 def ovs_other_config(facts: Facts, chosen: Draft, notes: Notes) -> dict[str, str]:
@@ -27,6 +29,9 @@ def ovs_other_config(facts: Facts, chosen: Draft, notes: Notes) -> dict[str, str
         "dpdk-extra": allowed or "--no-pci",
         "pmd-cpu-mask": mask(pools.pmd),
     }
+    if any(nic.rxqs for nic in chosen.nics) and ovs_release(facts.ovs_version) >= AFFINITY_SINCE:
+        # PMD threads with assigned Rx queues continue to poll the guests' ports.
+        keys |= {"pmd-rxq-assign": "group", "pmd-rxq-isolate": "false"}
     which = "only the NICs of your file" if allowed else "your file has no NIC for it"
     why = f"{which}; if not told, DPDK probes every PCI device, this machine's own NIC among them"
     notes.because("dpdk-extra", keys["dpdk-extra"], why)
@@ -40,15 +45,20 @@ def ovs_other_config(facts: Facts, chosen: Draft, notes: Notes) -> dict[str, str
 
 
 def sleep_key(ovs_version: str) -> str:
-    """The key that lets an idle polling thread sleep; its name depends on the version, empty when unknown.
+    """The key that lets an idle PMD thread sleep; its name depends on the version, empty when that is unknown.
 
     ``pmd-maxsleep`` came with OVS 3.1 and is ``pmd-sleep-max`` since 3.2.
     """
-    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", ovs_version)
-    version = (int(match[1]), int(match[2])) if match else (0, 0)
-    if version < (3, 1):
+    release = ovs_release(ovs_version)
+    if release < (3, 1):
         return ""
-    return "pmd-maxsleep" if version < (3, 2) else "pmd-sleep-max"
+    return "pmd-maxsleep" if release < (3, 2) else "pmd-sleep-max"
+
+
+def ovs_release(ovs_version: str) -> tuple[int, int]:
+    """Open vSwitch's major and minor version; (0, 0) when it is not known."""
+    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", ovs_version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def saves_power(facts: Facts, pools: Pools) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts, Nic
 from ouchi.facts.dpdk import missing_package, support
-from ouchi.plan.values import NicPlan, Notes, Pools, counted, cpus_text
+from ouchi.plan.values import NicPlan, Notes, Pools, VfPlan, counted, cpus_text
 from ouchi.site import Site
-from ouchi.site.models import Nic as Wanted
+from ouchi.site.models import Nic as SiteNic
 
-ALONE, OVS, SRIOV = "left alone", "ovs-dpdk", "sriov"
+ALONE: Final = "left alone"
+OVS: Final = "ovs-dpdk"
+SRIOV: Final = "sriov"
 
 
 def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
@@ -28,14 +32,38 @@ def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
             notes.find(finding)
         reason = "your file says so" + (f": {wanted.vfs} virtual functions for guests" if wanted.vfs else "")
         plans.append(
-            NicPlan(nic.name, nic.address, nic.node, wanted.role, wanted.physnet, wanted.vfs, (), verdict, reason)
+            NicPlan(
+                name=nic.name,
+                address=nic.address,
+                node=nic.node,
+                role=wanted.role,
+                physnet=wanted.physnet,
+                vfs=_vfs(site, wanted, nic),
+                rxqs=(),
+                dpdk=verdict,
+                reason=reason,
+            )
         )
     taken = {plan.address for plan in plans}
     for nic in facts.nics:
         if nic.address and nic.address not in taken:
             why = nic.use or "it is not in your file"
-            plans.append(NicPlan(nic.name, nic.address, nic.node, ALONE, "", 0, (), support(nic, facts.dpdk), why))
+            plans.append(NicPlan(nic.name, nic.address, nic.node, ALONE, "", (), (), support(nic, facts.dpdk), why))
     return tuple(plans)
+
+
+def _vfs(site: Site, requested: SiteNic, nic: Nic) -> tuple[VfPlan, ...]:
+    """The VFs of a NIC, all with the settings of the site file."""
+    vlan, trust, spoof_check = requested.vlan or 0, requested.trust, requested.spoof_check
+    return tuple(
+        VfPlan(vf_mac(site.name, nic.address, number), vlan, trust, spoof_check) for number in range(requested.vfs)
+    )
+
+
+def vf_mac(site: str, address: str, number: int) -> str:
+    """A locally administered MAC address that depends only on the site's name, the NIC and the VF's number."""
+    digest = hashlib.sha256(f"{site} {address} {number}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 
 def missing_packages(site: Site, facts: Facts) -> tuple[str, ...]:
@@ -85,7 +113,7 @@ def _far(where: str, plan: NicPlan, pools: Pools) -> Finding:
     )
 
 
-def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> Iterator[Finding]:
+def _remarks(site: Site, facts: Facts, index: int, wanted: SiteNic, nic: Nic) -> Iterator[Finding]:
     where = site.where("nics", index, "nic")
     name = nic.name or nic.address
     if not nic.address:

@@ -15,7 +15,7 @@ def netplan(target: Target) -> tuple[Rendered, ...]:
     remarks = [f"Goes to /{PATH}. Then: netplan apply."]
     if taken:
         remarks.append(f"OVS-DPDK has {', '.join(taken)}: no other file in /etc/netplan may name them.")
-    cards = {nic.name: {"virtual-function-count": nic.vfs} for nic in target.sriov_nics}
+    cards = {nic.name: {"virtual-function-count": len(nic.vfs)} for nic in target.sriov_nics}
     network: dict[str, object] = {"version": 2}
     if cards:
         network["ethernets"] = cards

@@ -92,7 +92,7 @@ def _settings(plan: Plan) -> Iterator[RenderableType]:
 
 
 def _role(nic: NicPlan) -> str:
-    return f"{nic.role}, {nic.vfs} VFs" if nic.vfs else nic.role
+    return f"{nic.role}, {len(nic.vfs)} VFs" if nic.vfs else nic.role
 
 
 def _why_nic(nic: NicPlan) -> str:

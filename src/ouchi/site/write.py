@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from string import Template
 
+from ouchi.machine import Machine
+from ouchi.site.models import site_schema
 from ouchi.site.source import scalar
 from ouchi.site.words import quoted
 
@@ -72,18 +75,26 @@ servers:
 """)
 
 
-def default_site(name: str, cpu_count: int, memory_mib: int) -> str:
-    """A commented site for a machine with `cpu_count` CPUs and `memory_mib` MiB: no card, no pool, two servers.
+def default_site(name: str, cpu_count: int, memory_mib: int, schema: str = "") -> str:
+    """A commented site for a host with `cpu_count` CPUs and `memory_mib` MiB: no NIC, no pool, two servers.
 
-    A `name` that a site cannot have, such as ``Desktop.local``, is turned into one that it can.
+    A `name` that a site cannot have, such as ``Desktop.local``, is turned into one that it can. `schema` is the path of
+    the file's JSON Schema, which editors read from the first line.
     """
     label = re.sub(r"[^a-z0-9]+", "-", name.lower())[:32].strip("-") or "home"
-    return _FILE.substitute(
+    return (f"# yaml-language-server: $schema={schema}\n" if schema else "") + _FILE.substitute(
         name=label if isinstance(scalar(label), str) else quoted(label),
         cpus="1 CPU" if cpu_count == 1 else f"{cpu_count} CPUs",
         memory=memory_mib,
         division=_division(cpu_count),
     )
+
+
+def write_schema(machine: Machine, path: str) -> None:
+    """Write the JSON Schema of the site file unless it is there already."""
+    text = json.dumps(site_schema(), indent=2) + "\n"
+    if not machine.exists(path) or machine.read(path) != text:
+        machine.write(path, text)
 
 
 def _division(cpu_count: int) -> str:

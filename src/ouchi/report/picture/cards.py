@@ -63,7 +63,7 @@ def _purpose(nic: Nic, planned: NicPlan | None, facts: Facts) -> str:
     if planned is None:
         verdict = support(nic, facts.dpdk)
         return f"DPDK: {verdict.pmd}" if verdict.supported else "DPDK: no driver"
-    roles = {"ovs-dpdk": "OVS-DPDK", "sriov": f"SR-IOV, {planned.vfs} VFs"}
+    roles = {"ovs-dpdk": "OVS-DPDK", "sriov": f"SR-IOV, {len(planned.vfs)} VFs"}
     return " · ".join(filter(None, (roles.get(planned.role, planned.role), clean(planned.physnet))))
 
 
