@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ouchi.checks.guests import Domain, check_guests
+from ouchi.checks.guests_old import Domain, check_guests
 from tests.live import GUEST_PID, case
 
 
@@ -23,7 +23,7 @@ class Tasks:
 
 def test_kvms_recovery_thread_is_no_emulator_thread() -> None:
     """KVM's own thread in a QEMU process (Linux 6.13 and later) is judged by ``up`` as by doctor: not at all."""
-    found = case("kvms-own-thread")
+    found = case("kvm-recovery-thread")
     threads = [thread for thread in found.live.threads if thread.pid == GUEST_PID]
     statuses = {
         str(one.tid): f"Name:\t{one.name}\nCpus_allowed_list:\t{','.join(map(str, one.cpus))}\n" for one in threads

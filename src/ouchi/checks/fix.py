@@ -1,48 +1,48 @@
-"""``ouchi doctor --fix``: what is safe while the host runs, done; what cannot be done, said."""
+"""``ouchi doctor --fix``: make what is safe to change while the host runs, and report what could not be changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from ouchi.checks.values import Mend, Mended, Trouble
+from ouchi.checks.diagnosis import FixResult
+from ouchi.checks.model import Fix, Problem
 from ouchi.machine import CommandFailed, Machine
 
 SECONDS = 20.0
-"""That one command may take."""
+"""The longest that one command may take."""
+
+Attempt = tuple[bool, str]
+"""Whether something was changed, and what, or why not."""
 
 
-def fix(machine: Machine, troubles: Iterable[Trouble]) -> tuple[Mended, ...]:
-    """Mend what can be; a mend that several findings name is done once."""
-    mends = dict.fromkeys(trouble.mend for trouble in troubles if trouble.mend)
-    return tuple(_mend(machine, mend) for mend in mends)
+def fix(machine: Machine, problems: Iterable[Problem]) -> tuple[FixResult, ...]:
+    """Make the fixes of problems; one that several findings share is made once."""
+    fixes = dict.fromkeys(problem.fix for problem in problems if problem.fix)
+    return tuple(_make(machine, one) for one in fixes)
 
 
-def _mend(machine: Machine, mend: Mend) -> Mended:
+def _make(machine: Machine, fix: Fix) -> FixResult:
     done: list[str] = []
     failed: list[str] = []
-    for path, value in mend.pokes:
-        _tell(_poked(machine, path, value), done, failed)
-    for path, text in mend.files:
-        _tell(_written(machine, path, text), done, failed)
-    for command in mend.commands:
-        _tell(_run(machine, command), done, failed)
-        if failed:  # what follows builds on it
+    for path, value in fix.pokes:
+        _note(_poke(machine, path, value), done, failed)
+    for path, text in fix.files:
+        _note(_write(machine, path, text), done, failed)
+    for command in fix.commands:
+        _note(_run(machine, command), done, failed)
+        if failed:  # the later commands depend on it
             break
-    return Mended(mend.name, tuple(done), tuple(failed))
+    return FixResult(fix.name, tuple(done), tuple(failed))
 
 
-Told = tuple[bool, str]
-"""Whether something was done, and what, or why not."""
-
-
-def _tell(told: Iterator[Told], done: list[str], failed: list[str]) -> None:
-    for worked, text in told:
+def _note(attempts: Iterator[Attempt], done: list[str], failed: list[str]) -> None:
+    for worked, text in attempts:
         (done if worked else failed).append(text)
 
 
-def _poked(machine: Machine, path: str, value: str) -> Iterator[Told]:
-    """Write a kernel's file, unless it says so already."""
+def _poke(machine: Machine, path: str, value: str) -> Iterator[Attempt]:
+    """Write a file of the kernel, unless it has the value."""
     try:
         before = machine.read(path).strip()
         if before == value:
@@ -50,14 +50,14 @@ def _poked(machine: Machine, path: str, value: str) -> Iterator[Told]:
         machine.poke(path, value)
         now = machine.read(path).strip()
     except OSError as reason:
-        # The kernel keeps interrupts that it places itself, and answers with an input/output error.
+        # For managed interrupts the kernel answers with an input/output error.
         yield False, f"{path}: {reason.strerror or reason}"
         return
     yield (now != before or now == value), f"{path}: {before} → {now}"
 
 
-def _written(machine: Machine, path: str, text: str) -> Iterator[Told]:
-    """Make a file, unless it is there as it should be."""
+def _write(machine: Machine, path: str, text: str) -> Iterator[Attempt]:
+    """Write a file, unless it has the text."""
     try:
         if machine.exists(path) and machine.read(path) == text:
             return
@@ -69,7 +69,7 @@ def _written(machine: Machine, path: str, text: str) -> Iterator[Told]:
     yield True, f"{path} written"
 
 
-def _run(machine: Machine, command: tuple[str, ...]) -> Iterator[Told]:
+def _run(machine: Machine, command: tuple[str, ...]) -> Iterator[Attempt]:
     try:
         machine.run(command, timeout=SECONDS)
     except CommandFailed as reason:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ouchi.checks import dataplane, guests, traffic
+from ouchi.checks import dataplane, traffic
+from ouchi.checks import guests_old as guests
 from ouchi.checks.check import Check
 from ouchi.clients.openstack import Cloud
 from ouchi.core.errors import Unhealthy

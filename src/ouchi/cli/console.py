@@ -12,7 +12,7 @@ def command(server: str) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.checks.guests import read_domains
+    from ouchi.checks.guests_old import read_domains
     from ouchi.core.errors import BadInput, Unhealthy, error
     from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ouchi.checks.guests import check_guests, read_domains
+from ouchi.checks.guests_old import check_guests, read_domains
 from ouchi.checks.status.values import Part, of_check
 from ouchi.clients.http import first_page
 from ouchi.clients.openstack import Cloud, Row
