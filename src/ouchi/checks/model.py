@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, Severity
@@ -97,9 +97,11 @@ def named(cpus: Iterable[int]) -> str:
 Evaluate = Callable[["Live", "Target"], Observation | None]
 """A pure function of the live state and the target; ``None`` where the check does not apply to the host."""
 
+F = TypeVar("F", bound=Callable[..., Observation | None])
+
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Generic[F]):
     """A statement about a host that holds or does not.
 
     ``id`` is ``subject.name`` and never changes; ``needs`` are the readings that ``evaluate`` uses.
@@ -109,15 +111,14 @@ class Check:
     level: Level
     title: str
     needs: tuple[str, ...]
-    evaluate: Evaluate
+    evaluate: F
 
-    @property
-    def subject(self) -> str:
-        """The first half of the id."""
-        return self.id.partition(".")[0]
+    def result(self, seen: Observation) -> CheckResult:
+        """Return the check's result."""
+        return CheckResult(self.id, self.level, self.title, seen.result, seen.found, seen.problems)
 
 
-def check(id: str, level: Level, title: str, *needs: str) -> Callable[[Evaluate], Check]:
+def check(id: str, level: Level, title: str, *needs: str) -> Callable[[F], Check[F]]:
     """Make a function a check; :mod:`ouchi.checks.registry` finds it in its module."""
     return lambda evaluate: Check(id, level, title, needs, evaluate)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from types import ModuleType
+from typing import Any
 
-from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, versions
-from ouchi.checks.model import Check, CheckResult, Level, unknown
+from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, servers, traffic, versions
+from ouchi.checks.model import Check, CheckResult, Evaluate, Level, unknown
 from ouchi.checks.ovs import daemon, pmd, ports, queues, settings
 from ouchi.live.host import Live
 from ouchi.plan.target import Target
@@ -29,9 +30,16 @@ _MODULES: tuple[ModuleType, ...] = (
 )
 """From the kernel up to the NICs: the order in which results are shown."""
 
-CHECKS: tuple[Check, ...] = tuple(
-    value for module in _MODULES for value in vars(module).values() if isinstance(value, Check)
-)
+
+def _checks_of(*modules: ModuleType) -> Iterator[Check[Any]]:
+    for module in modules:
+        yield from (value for value in vars(module).values() if isinstance(value, Check))
+
+
+CHECKS: tuple[Check[Evaluate], ...] = tuple(_checks_of(*_MODULES))
+
+UP_CHECKS: tuple[Check[Any], ...] = tuple(_checks_of(servers, traffic))
+"""Checks that only the end of ``up`` makes, through OpenStack's API and with packets."""
 
 
 def evaluate(live: Live, target: Target, levels: Collection[Level] = ALL) -> tuple[CheckResult, ...]:
@@ -46,7 +54,7 @@ def evaluate(live: Live, target: Target, levels: Collection[Level] = ALL) -> tup
         failed = next((reading for reading in check.needs if reading in live.missing), "")
         seen = unknown(live.missing[failed]) if failed else check.evaluate(live, target)
         if seen is not None:
-            results.append(CheckResult(check.id, check.level, check.title, seen.result, seen.found, seen.problems))
+            results.append(check.result(seen))
     return tuple(results)
 
 

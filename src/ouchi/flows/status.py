@@ -11,7 +11,7 @@ from typing import Any
 from ouchi.checks.status import cloud, host, services
 from ouchi.checks.status.looks import Look, look_together
 from ouchi.checks.status.values import HostStatus, Part, by_layer, findings_of
-from ouchi.checks.verify import labels_of
+from ouchi.checks.verdict import labels_of
 from ouchi.core.errors import BadInput, Finding, info, warning
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine, processes

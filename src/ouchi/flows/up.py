@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ouchi.checks.verify import Verdict, verify
+from ouchi.checks.verdict import Verdict
 from ouchi.clients.http import wait_for_api
 from ouchi.clients.libvirt import virsh
 from ouchi.clients.openstack import Cloud
@@ -16,6 +16,7 @@ from ouchi.core.tasks import Task
 from ouchi.facts import Facts
 from ouchi.flows.preflight import check_disk, check_others
 from ouchi.flows.status import kept_site
+from ouchi.flows.verify import verify
 from ouchi.machine.local import LocalMachine
 from ouchi.parts import cards, clouds, device, endpoint, hugepages, kvm, libvirt, ovn, ovs, packages
 from ouchi.parts import hugetlbfs as mount
@@ -331,9 +332,7 @@ class Up:
     # verify
 
     def verify(self, say: Say) -> Outcome:
-        self.verdict = verify(
-            self.machine, self.instance, self.site, self.plan, self.cloud, say, emulated=self.emulated
-        )
+        self.verdict = verify(self.machine, self.instance, self.target, self.cloud, say, emulated=self.emulated)
         return self.verdict.outcome()
 
 
