@@ -249,10 +249,10 @@ def _threads(plan: Plan) -> str:
     ]
     lines = []
     for pid, tid, name, cpus, kernel in threads:
-        place = f"{pid}/task/{tid}/status"
-        lines += [f"{place}:Name:\t{name}", f"{place}:State:\tS (sleeping)"]
-        lines += [] if kernel else [f"{place}:VmSize:\t  1000 kB"]
-        lines.append(f"{place}:Cpus_allowed_list:\t{cpus}")
+        path = f"{pid}/task/{tid}/status"
+        lines += [f"{path}:Name:\t{name}", f"{path}:State:\tS (sleeping)"]
+        lines += [] if kernel else [f"{path}:VmSize:\t  1000 kB"]
+        lines.append(f"{path}:Cpus_allowed_list:\t{cpus}")
     return "\n".join(lines)
 
 

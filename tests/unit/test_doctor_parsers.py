@@ -228,7 +228,7 @@ NETPLAN = """\
 network:
   version: 2
   ethernets:
-    enp5s0f0:   # the card for DPDK
+    enp5s0f0:   # the NIC for DPDK
       dhcp4: true
     "enp5s0f1": {dhcp4: true}
       password: secret
