@@ -15,7 +15,8 @@ from ouchi.plan.target import Target
 from ouchi.render.files import text_file
 from ouchi.steps import Change, driver
 from ouchi.steps import file as path
-from ouchi.steps import vfs as functions
+from ouchi.steps.vfs import VfsKind
+from ouchi.steps.vfs import vfs as vfs_change
 
 UNITS = "/etc/systemd/system"
 VFIO = "vfio-pci"
@@ -115,10 +116,10 @@ def _functions(target: Target, nic: NicPlan) -> tuple[Change, ...]:
         {"mac": vf_mac(target.site.name, nic.address, number), "vlan": wish.vlan or 0, "spoofchk": wish.spoof_check, "trust": wish.trust}
         for number in range(nic.vfs)
     ]  # fmt: skip
-    made = functions.functions(nic.address, vfs)
+    made = vfs_change(nic.address, vfs)
     unit = f"ouchi-vfs-{nic.address.replace(':', '-')}.service"
     script = f"etc/ouchi/{unit.removesuffix('.service')}.sh"
-    text = text_file(target, script, ["set -eu", functions.script(nic.address, made.state).rstrip("\n")])
+    text = text_file(target, script, ["set -eu", VfsKind().script(nic.address, made.state).rstrip("\n")])
     lines = (
         "[Unit]",
         f"Description=Virtual functions of {nic.name or nic.address}",
