@@ -197,13 +197,15 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "functions": "\n".join(
             f"/sys/bus/pci/devices/{nic.address}/virtfn{number} ../0000:07:10.{number}"
             for nic in plan.nics
-            for number in range(nic.vfs)
+            for number in range(len(nic.vfs))
         ),
         "vfs": json.dumps(
             [
                 {
                     "ifname": nic.name,
-                    "vfinfo_list": [{"vf": number, "spoofchk": False, "trust": False} for number in range(nic.vfs)],
+                    "vfinfo_list": [
+                        {"vf": number, "spoofchk": False, "trust": False} for number in range(len(nic.vfs))
+                    ],
                 }
                 for nic in plan.nics
                 if nic.vfs

@@ -19,7 +19,7 @@ from ouchi.cli.hosted import Hosted, hosts_of
 from ouchi.cli.together import Wishes
 from ouchi.core.errors import Failed
 from ouchi.host import guard, reboot
-from ouchi.host.nics import vf_mac
+from ouchi.plan.nics import vf_mac
 from ouchi.rig.rig import Rig
 from ouchi.steps.vfs import VfsKind
 from ouchi.steps.vfs import vfs as vfs_change

@@ -20,6 +20,7 @@ from ouchi.host.refusals import refusals
 from ouchi.host.steps import host_steps
 from ouchi.host.survey import Surroundings, parse, script
 from ouchi.machine.local import LocalMachine
+from ouchi.plan.nics import vf_mac
 from ouchi.plan.target import Target
 from ouchi.steps import Change, Record
 from ouchi.steps import file as path
@@ -378,9 +379,9 @@ def test_why_a_restart_is_needed() -> None:
 
 
 def test_every_virtual_function_has_an_address_of_its_own_that_stays() -> None:
-    macs = {cards.vf_mac(site, address, number) for site in "ab" for address in "cd" for number in range(64)}
+    macs = {vf_mac(site, address, number) for site in "ab" for address in "cd" for number in range(64)}
     assert len(macs) == 256
-    assert cards.vf_mac("a", "c", 0) in macs
+    assert vf_mac("a", "c", 0) in macs
     assert all(int(mac[:2], 16) & 3 == 2 for mac in macs)  # locally administered, not a group's (IEEE 802, clause 8.2)
 
 

@@ -217,7 +217,7 @@ def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: 
     assert run("plan", "--json", "--snapshot", str(HOST)) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["pools"]["pmd"] == [1, 7]
-    assert said.err == "there is no ouchi.yaml: this is for the one that ouchi up would write\n"
+    assert said.err == "ouchi.yaml does not exist: planning with the one that ouchi up would write\n"
     assert list(tmp_path.iterdir()) == []
 
 

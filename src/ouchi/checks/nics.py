@@ -13,7 +13,6 @@ from ouchi.live.host import MACHINE, Live
 from ouchi.plan import NicPlan
 from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.target import Target
-from ouchi.site.models import Nic as Wish
 
 DEVICES = "/sys/bus/pci/devices"
 HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
@@ -111,21 +110,21 @@ def functions(live: Live, target: Target) -> Answer | None:
     troubles = []
     for plan, nic in cards:
         made = len(live.functions.get(plan.address, ())) or nic.vfs_now
-        if made < plan.vfs:
+        if made < len(plan.vfs):
             troubles.append(
                 error(
                     f"the card {_name(plan)} has fewer virtual functions than planned",
                     where=f"{DEVICES}/{plan.address}/sriov_numvfs",
                     found=f"{made}",
-                    expected=f"{plan.vfs}",
+                    expected=f"{len(plan.vfs)}",
                     remedy=APPLY,
                     why="a server that finds no free one does not start",
                 )
             )
-        troubles += _otherwise(live, target, plan)
+        troubles += _otherwise(live, plan)
         if _forwards(target, plan.physnet):
-            troubles += _spoofing(live, target, plan)
-    return judged(troubles, ", ".join(f"{_name(plan)}: {plan.vfs}" for plan, _ in cards))
+            troubles += _spoofing(live, plan)
+    return judged(troubles, ", ".join(f"{_name(plan)}: {len(plan.vfs)}" for plan, _ in cards))
 
 
 def slots(_live: Live, target: Target) -> Answer | None:
@@ -252,33 +251,29 @@ def _forwards(target: Target, physnet: str) -> bool:
     )
 
 
-def _wish(target: Target, plan: NicPlan) -> Wish:
-    return next(wish for wish in target.site.nics if wish.nic in (plan.name, plan.address))
-
-
-def _otherwise(live: Live, target: Target, plan: NicPlan) -> list[Finding]:
+def _otherwise(live: Live, plan: NicPlan) -> list[Finding]:
     """Functions that are set otherwise than the site says. Their VLAN is nova's to set, where the site has none."""
-    wish = _wish(target, plan)
     found = []
-    for number, vf in enumerate(live.vfs.get(plan.name, ())[: plan.vfs]):
-        asked = {"trust": ("trust", wish.trust), "spoofchk": ("spoof check", wish.spoof_check)}
+    for number, (vf, expected) in enumerate(zip(live.vfs.get(plan.name, ()), plan.vfs, strict=False)):
+        asked = {"trust": ("trust", expected.trust), "spoofchk": ("spoof check", expected.spoof_check)}
         # A driver that knows nothing of a setting does not tell of it.
         differing = [
             f"{name} {'on' if vf[key] else 'off'}" for key, (name, on) in asked.items() if key in vf and vf[key] != on
         ]
-        if wish.vlan and (vlan := vlan_of(vf)) != wish.vlan:
+        if expected.vlan and (vlan := vlan_of(vf)) != expected.vlan:
             differing.append(f"VLAN {vlan or 'none'}")
         if differing:
             found.append(f"{number}: {', '.join(differing)}")
     if not found:
         return []
+    first = plan.vfs[0]
     return [
         warning(
             f"virtual functions of the card {_name(plan)} are set otherwise than planned",
             where=f"ip link show {plan.name}",
             found="; ".join(found[:8]),
-            expected=f"trust {'on' if wish.trust else 'off'}, spoof check {'on' if wish.spoof_check else 'off'}"
-            + (f", VLAN {wish.vlan}" if wish.vlan else ""),
+            expected=f"trust {'on' if first.trust else 'off'}, spoof check {'on' if first.spoof_check else 'off'}"
+            + (f", VLAN {first.vlan}" if first.vlan else ""),
             remedy=APPLY,
             why="what a guest sends or should get by another address or VLAN is dropped in the card, and only the card "
             "counts it",
@@ -294,14 +289,13 @@ def vlan_of(vf: Mapping[str, object]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _spoofing(live: Live, target: Target, plan: NicPlan) -> list[Finding]:
-    wish = _wish(target, plan)
+def _spoofing(live: Live, plan: NicPlan) -> list[Finding]:
     vfs = live.vfs.get(plan.name, ())
     strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and not vf.get("trust")]
     if not strict:
         return []
     numbers = ", ".join(map(str, strict[:8]))
-    asked = wish.spoof_check and not wish.trust
+    asked = any(vf.spoof_check and not vf.trust for vf in plan.vfs)
     return [
         warning(
             f"virtual functions of the card {_name(plan)} drop what a forwarding server passes on",

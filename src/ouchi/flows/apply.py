@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.events import Kind, Timeline
 from ouchi.facts import Facts
-from ouchi.facts.nics import CARDS, KEPT
+from ouchi.facts.nics import BEFORE_BINDING, KEPT
 from ouchi.host import boot, guard, reboot
 from ouchi.host import nics as cards
 from ouchi.host.refusals import grub_edited, refusals
@@ -146,7 +146,7 @@ def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     }
     if told:
         # A card without the kernel's driver has no name any more; the site goes on calling it by the one it had.
-        machine.write(CARDS, json.dumps(told, indent=1) + "\n")
+        machine.write(BEFORE_BINDING, json.dumps(told, indent=1) + "\n")
     rescue.write(machine, prepared.folder, engine.current(journal))
 
 

@@ -10,7 +10,7 @@ from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
-from ouchi.facts.nics import CARDS
+from ouchi.facts.nics import BEFORE_BINDING
 from ouchi.host import boot, guard, reboot
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
@@ -72,7 +72,7 @@ def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tupl
         rescue.write(machine, undoing.instance.host, engine.current(journal))
     else:
         machine.remove(rescue.script_path(undoing.instance.host))
-        machine.remove(CARDS)
+        machine.remove(BEFORE_BINDING)
         machine.remove(undoing.instance.host)
     return list(undoing.why), findings
 

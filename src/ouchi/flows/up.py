@@ -34,7 +34,7 @@ from ouchi.plan.load import facts_of, read_target
 from ouchi.plan.target import Target
 from ouchi.render.ovs import other_config
 from ouchi.report.plan import plan_text
-from ouchi.site import Site, default_site
+from ouchi.site import Site, default_site, write_schema
 from ouchi.steps.journal import Journal
 from ouchi.vnf.images.small import BUILD_PACKAGES, Image, build_image
 
@@ -161,9 +161,11 @@ class Up:
         return nothing(why if works else f"{why}: emulation (TCG)")
 
     def make_plan(self, _say: Say) -> Outcome:
+        schema = f"{self.instance.state}/site.schema.json"
+        write_schema(self.machine, schema)
         if not self.machine.exists(self.site_file):
             memory = sum(node.total_kib for node in self.facts.memory) // 1024
-            text = default_site(self.facts.system.hostname, len(self.facts.cpus), memory)
+            text = default_site(self.facts.system.hostname, len(self.facts.cpus), memory, schema)
             self.machine.write(self.site_file, text)
             self.timeline.emit(Kind.NOTE, "plan", "site", f"{self.site_file} written for this machine: yours to change")
         self.target = read_target(self.machine, self.site_file)
