@@ -16,7 +16,7 @@ from ouchi.core.tasks import Task
 from ouchi.facts import Facts
 from ouchi.flows.preflight import check_disk, check_others
 from ouchi.flows.status import kept_site
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine
 from ouchi.parts import cards, clouds, device, endpoint, hugepages, kvm, libvirt, ovn, ovs, packages
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts import mariadb as database
@@ -65,7 +65,7 @@ PACKAGES = (
 class Up:
     """One run of ``up``: what the tasks learn and hand on to each other."""
 
-    machine: LocalMachine
+    machine: Machine
     instance: Instance
     site_file: str
     timeline: Timeline
