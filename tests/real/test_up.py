@@ -130,7 +130,7 @@ def cpus(status: Path) -> set[int]:
 def pages_stand(lab: Lab) -> bool:
     """Whether the kernel's counts, which are everybody's on this machine, are those that ``up`` left."""
     journal = json.loads(lab.path(f"{STATE}/journal.json").read_text())
-    wanted = {key: record["before"] + record["ours"] for kind, key, record in journal if kind == "hugepages"}
+    wanted = {one["key"]: one["after"]["pages"] for one in journal["records"] if one["kind"] == "hugepages"}
     assert wanted
     found = {}
     for path, count in hugepages().items():
@@ -470,7 +470,7 @@ def test_down_puts_the_machine_back(host: Host, down: dict[str, Any]) -> None:
     assert host.lab.path(f"{STATE}/secrets.json").exists()
     assert host.lab.path(f"{STATE}/mariadb").exists()
     journal = json.loads(host.lab.path(f"{STATE}/journal.json").read_text())
-    assert journal == [], "everything noted has been undone"
+    assert journal["records"] == [], "everything noted has been undone"
 
 
 @pytest.mark.usefixtures("down")

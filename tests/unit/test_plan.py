@@ -193,8 +193,8 @@ def test_dedicated_cpus_go_to_those_that_must_then_to_forwarders() -> None:
     plan = make_plan(site_with(servers=SERVERS), facts_of("vm-8-cpus"))
     assert {guest.name: (guest.pinned, guest.reason) for guest in plan.guests} == {
         "a": (False, "no dedicated CPU left: runs on the shared pool"),
-        "b": (False, "your file says so: runs on the shared pool"),
-        "c": (True, "your file says so"),
+        "b": (False, "set in the site file: runs on the shared pool"),
+        "c": (True, "set in the site file"),
         "d": (True, "a dedicated CPU for each vCPU"),
     }
     assert [guest.name for guest in plan.guests] == ["a", "b", "c", "d"]

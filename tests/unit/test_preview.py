@@ -22,6 +22,7 @@ from ouchi.parts.supervise import State, Status
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target, bridges_of
 from ouchi.report.preview import preview_json
+from ouchi.steps import Record
 from ouchi.steps.journal import Journal
 from tests.hosts import folder
 
@@ -119,7 +120,8 @@ def test_what_is_there_is_left_alone(instance: Instance, target: Target) -> None
     }.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text)
-    Journal(LocalMachine(), instance.state).note("clouds", "/etc/openstack/clouds.yaml", {"before": None})
+    entry = Record("clouds.yaml", "yaml", "/etc/openstack/clouds.yaml:clouds.ouchi", None, {"entry": {}})
+    Journal(LocalMachine(), instance.state).put([entry])
     ahead = by_task(Ahead(ReadOnly(), instance, Services("mariadb", "epmd"), target, root=True).intents())
     for task in ("libvirt binding", "guest image", "kvm", "mariadb", "settings", "configuration"):
         assert ahead[task].will is Will.NOTHING, ahead[task]
@@ -172,9 +174,8 @@ def test_hugepages(instance: Instance, target: Target) -> None:
             return f"{self.have}\n" if str(path).endswith("/nr_hugepages") else super().read(path)  # type: ignore[arg-type]
 
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note(
-        "hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}
-    )
+    pages = Record("hugepages", "hugepages", f"0:{need.size_kib}", {"pages": 5}, {"pages": 5 + need.count})
+    Journal(LocalMachine(), instance.state).put([pages])
     ahead = Ahead(Counted(), instance, Services(), target, root=True)
     Counted.have = need.count + 5
     assert ahead.hugepages()[0] is Will.NOTHING
@@ -216,7 +217,7 @@ def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: 
     assert run("plan", "--json", "--snapshot", str(HOST)) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["pools"]["pmd"] == [1, 7]
-    assert said.err == "there is no ouchi.yaml: this is for the one that ouchi up would write\n"
+    assert said.err == "ouchi.yaml does not exist: planning with the one that ouchi up would write\n"
     assert list(tmp_path.iterdir()) == []
 
 

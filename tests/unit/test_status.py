@@ -31,6 +31,7 @@ from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import State, Status
 from ouchi.plan import make_plan
 from ouchi.site import load_site
+from ouchi.steps import Record
 from ouchi.steps.journal import Journal
 from tests.hosts import reader
 
@@ -368,7 +369,8 @@ def test_a_host_that_is_not_up(instance: Instance) -> None:
 
 def test_what_a_crash_left_is_told_although_nothing_runs(instance: Instance) -> None:
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note("hugepages", "0:2048", {"before": 0, "ours": 1})
+    pages = Record("hugepages", "hugepages", "0:2048", {"pages": 0}, {"pages": 1})
+    Journal(LocalMachine(), instance.state).put([pages])
     status = read_status(ReadOnly(), instance, States())
     assert not status.up
     (left,) = status.findings

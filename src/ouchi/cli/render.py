@@ -42,9 +42,9 @@ def command(
     choose: str | None,
     plan_file: str | None,
 ) -> None:
-    """The plan as configuration of other tools, on the terminal or as files. Needs no root.
+    """Print the plan as configuration of other tools, or write it as files. Needs no root.
 
-    Nothing but DIR is written to; a file there that ouchi did not write is never replaced.
+    Only DIR is written to; a file there that ouchi did not write is never replaced.
     """
     from ouchi.machine.local import LocalMachine
     from ouchi.plan.load import read_plan
@@ -68,7 +68,7 @@ def _shown(files: dict[str, Rendered]) -> Iterator[str]:
 
 
 def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> Iterable[str]:
-    """Write the files and say of each what became of it. Raises :class:`BadInput` before anything is written."""
+    """Write the files and report each as written or unchanged. Raises :class:`BadInput` before anything is written."""
     from ouchi.core.errors import BadInput, error
     from ouchi.render.files import ours
 
@@ -77,7 +77,7 @@ def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> 
     if strangers := [path for path, text in there.items() if not ours(text) and text != files[path].text]:
         raise BadInput(
             error(
-                "a file is in the way that ouchi did not write",
+                "a file exists that ouchi did not write",
                 where=f"{top}/{path}",
                 expected="no file, or one that ouchi render wrote",
                 remedy="another folder, or move it away",
@@ -87,7 +87,7 @@ def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> 
     try:
         for path, file in files.items():
             if there.get(path) == file.text:
-                yield f"{path}: as it was"
+                yield f"{path}: unchanged"
                 continue
             machine.make_folder(f"{top}/{path}".rpartition("/")[0])
             machine.write(f"{top}/{path}", file.text, mode=file.mode)

@@ -1,6 +1,6 @@
-"""What a host is: read-only facts from sysfs, ``/proc``, ``os-release`` and a few probes, through the one door.
+"""The facts of a host: what sysfs, ``/proc``, ``os-release`` and a few probes show, read through one interface.
 
-Nothing here changes anything, and a recorded snapshot answers as well as the machine itself.
+Nothing is changed, and a recorded snapshot can be read in place of the host itself.
 """
 
 from __future__ import annotations

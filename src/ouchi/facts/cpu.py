@@ -37,7 +37,7 @@ class Cpu:
     and ``l3`` are the smallest online CPU of the group that shares the cache, -1 without one. ``siblings`` are the
     CPUs of the same physical core, itself included. ``kind`` is ``performance`` or ``efficient``, empty where all
     cores are alike. ``max_khz`` is 0 and ``governor`` empty when the kernel does not say. ``isolated``: the
-    scheduler leaves it alone since the start of the kernel (``isolcpus=``).
+    scheduler leaves it alone since boot (``isolcpus=``).
     """
 
     id: int

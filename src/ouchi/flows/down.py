@@ -9,9 +9,8 @@ from ouchi.clients.libvirt import virsh
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
-from ouchi.machine import processes
+from ouchi.machine import Machine, processes
 from ouchi.machine.guests import guests_of
-from ouchi.machine.local import LocalMachine
 from ouchi.parts import clouds, device, hugepages, libvirt, packages
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts.openstack.services import APIS, LATER
@@ -23,7 +22,7 @@ GUEST_SECONDS = 6.0
 """How long guests may take to power off by themselves before they are stopped."""
 
 
-def down(machine: LocalMachine, instance: Instance, timeline: Timeline, *, purge: bool) -> bool:
+def down(machine: Machine, instance: Instance, timeline: Timeline, *, purge: bool) -> bool:
     """Stop everything of this instance and undo every change; True when there was anything to do.
 
     The data (databases, images, guests' disks, passwords) is kept unless ``purge``.
@@ -75,7 +74,7 @@ def _running(instance: Instance) -> set[str]:
     return {process.service for process in processes.marked(instance.name)}
 
 
-def stop_guests(machine: LocalMachine, instance: Instance) -> Outcome:
+def stop_guests(machine: Machine, instance: Instance) -> Outcome:
     """Ask every guest to power off, then stop those that have not; also without libvirtd."""
     guests = guests_of(instance)
     if not guests:
@@ -92,7 +91,7 @@ def stop_guests(machine: LocalMachine, instance: Instance) -> Outcome:
     return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
 
 
-def remove_folders(machine: LocalMachine, instance: Instance, *, purge: bool) -> Outcome:
+def remove_folders(machine: Machine, instance: Instance, *, purge: bool) -> Outcome:
     """Remove the run folder; with ``purge`` the data and logs too."""
     # The state folder goes last: while it is there, a run that was killed here is continued by the next.
     folders = [instance.run, *((instance.logs, instance.state) if purge else ())]

@@ -172,12 +172,13 @@ class Ahead:
     # host, dataplane
 
     def hugepages(self) -> Answer:
-        records = Journal(self.machine, self.instance.state).records(hugepages.KIND)
+        journal = Journal(self.machine, self.instance.state)
         texts = []
         for need in self.target.plan.hugepages:
             have = int(self.machine.read(hugepages.counter(need.node, need.size_kib)))
-            record = records.get(f"{need.node}:{need.size_kib}", {})
-            if not record.get("reserved") or record["ours"] != need.count or have < need.count:
+            record = journal.record("hugepages", f"{need.node}:{need.size_kib}")
+            ours = record.after["pages"] - record.before["pages"] if record and not record.in_progress else 0
+            if ours != need.count or have < need.count:
                 texts.append(f"node {need.node}: {need.count} pages of {need.size_kib} KiB; there are {have}")
         counts = sum(need.count for need in self.target.plan.hugepages)
         return (Will.CHANGE, "reserve " + "; ".join(texts)) if texts else (Will.NOTHING, f"{counts} pages are reserved")
@@ -213,7 +214,7 @@ class Ahead:
 
     def settings(self) -> Answer:
         file = f"{clouds.FOLDER}/clouds.yaml"
-        if file in Journal(self.machine, self.instance.state).records(clouds.KIND):
+        if Journal(self.machine, self.instance.state).records("yaml"):
             return Will.NOTHING, f"this cloud is in {file}"
         return Will.CHANGE, f"add this cloud to {file}, with passwords of its own"
 

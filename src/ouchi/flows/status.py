@@ -77,7 +77,7 @@ def under_way(machine: Machine, lock: str) -> str:
 
 def _left(journal: Journal) -> list[Finding]:
     """What a run that did not get far, or a crash, has left changed on a host that is not up."""
-    kept = [kind for kind in ("hugepages", "device", "clouds") if journal.records(kind)]
+    kept = dict.fromkeys(record.step for record in journal.records())
     if not kept:
         return []
     return [warning("changes of ouchi are still in place", found=", ".join(kept), remedy="ouchi up, or: ouchi down")]

@@ -17,7 +17,7 @@ from ouchi.facts import Facts
 from ouchi.flows.preflight import check_disk, check_others
 from ouchi.flows.status import kept_site
 from ouchi.flows.verify import verify
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine
 from ouchi.parts import cards, clouds, device, endpoint, hugepages, kvm, libvirt, ovn, ovs, packages
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts import mariadb as database
@@ -66,7 +66,7 @@ PACKAGES = (
 class Up:
     """One run of ``up``: what the tasks learn and hand on to each other."""
 
-    machine: LocalMachine
+    machine: Machine
     instance: Instance
     site_file: str
     timeline: Timeline

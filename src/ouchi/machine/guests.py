@@ -8,7 +8,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path as RealPath
 
+from ouchi.core import log
 from ouchi.core.instance import Instance
+from ouchi.core.log import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Guest:
 
     def kill(self) -> None:
         """End it at once."""
+        log.write(LOCAL, "signal", ("SIGKILL", self.pid, "qemu"))
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 

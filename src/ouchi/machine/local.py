@@ -10,18 +10,24 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
 from typing import Literal
 
+from ouchi.core import log as command_log
 from ouchi.core.errors import Interrupted, error
+from ouchi.core.log import LOCAL
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import only_one
+from ouchi.machine.logged import Entry, logged
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
+
+NOT_FOUND = 127
+"""The exit status that shells give for a program that cannot be started."""
 
 _LAST_WORDS = 1.0  # seconds
 
@@ -88,14 +94,26 @@ class LocalMachine:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
-        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
+        data = input.encode() if input is not None else None
+        with logged(LOCAL, "run", argv, env=env or (), input=len(data or b"")) as entry:
+            child = self._spawn(argv, data is not None, env, cwd, tied=not outlive)
+            result = self._wait(child, argv, data, timeout, entry)
+            entry.status = result.status
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
+
+    def _spawn(
+        self, argv: tuple[str, ...], has_input: bool, env: Mapping[str, str] | None, cwd: Path | None, *, tied: bool
+    ) -> subprocess.Popen[bytes]:
+        environment = _environment(env)
         if not shutil.which(argv[0], path=environment.get("PATH")):
-            raise CommandFailed(Result(argv, 127, "", ""), "there is no such program")
+            raise CommandFailed(Result(argv, NOT_FOUND, "", ""), "there is no such program")
         try:
             # A session of its own: Ctrl-C reaches ouchi alone, which then ends the whole group.
-            child = subprocess.Popen(
-                argv if outlive else (*TIED, *argv),
-                stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            return subprocess.Popen(
+                (*TIED, *argv) if tied else argv,
+                stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
@@ -103,13 +121,18 @@ class LocalMachine:
                 start_new_session=True,
             )
         except OSError as reason:
-            raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
+            raise CommandFailed(Result(argv, NOT_FOUND, "", str(reason)), str(reason)) from None
+
+    def _wait(
+        self, child: subprocess.Popen[bytes], argv: tuple[str, ...], data: bytes | None, timeout: float, entry: Entry
+    ) -> Result:
         self._children.add(child)
         try:
-            out, err = child.communicate(input.encode() if input is not None else None, timeout=timeout)
+            out, err = child.communicate(data, timeout=timeout)
         except subprocess.TimeoutExpired:
             _end(child)
             out, err = _rest(child)
+            entry.note = f"killed after {timeout:g} s"
             result = Result(argv, -signal.SIGKILL, _text(out), _text(err))
             raise CommandFailed(result, f"did not end within {timeout:g} s: {_text(err)[-300:]}") from None
         except BaseException:
@@ -117,10 +140,7 @@ class LocalMachine:
             raise
         finally:
             self._children.discard(child)
-        result = Result(argv, child.returncode, _text(out), _text(err))
-        if check and not result.ok:
-            raise CommandFailed(result)
-        return result
+        return Result(argv, child.returncode, _text(out), _text(err))
 
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
         """Start a program that runs beside us, its output in the file ``log``.
@@ -129,44 +149,42 @@ class LocalMachine:
         Raises :class:`CommandFailed` when it cannot be started.
         """
         argv = tuple(str(word) for word in argv)
-        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
-        try:
-            with open(log, "wb") as output:
-                child = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=environment,
-                    start_new_session=True,
-                )
-        except OSError as reason:
-            raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
-        return Background(child, log)
+        with logged(LOCAL, "start", argv, env=env or ()) as entry:
+            try:
+                with open(log, "wb") as output:
+                    child = subprocess.Popen(
+                        argv,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        env=_environment(env),
+                        start_new_session=True,
+                    )
+            except OSError as reason:
+                raise CommandFailed(Result(argv, NOT_FOUND, "", str(reason)), str(reason)) from None
+            entry.note = f"process {child.pid}"
+        return Background(child, log, argv[0])
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content
-        handle, temporary = tempfile.mkstemp(dir=RealPath(path).parent, prefix=".ouchi-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            if owner:
-                shutil.chown(temporary, owner, owner)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        with logged(LOCAL, "write", (path, f"{len(data)} bytes")):
+            handle, temporary = tempfile.mkstemp(dir=RealPath(path).parent, prefix=".ouchi-")
+            with _removed_on_failure(temporary):
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+                if owner:
+                    shutil.chown(temporary, owner, owner)
+                os.replace(temporary, path)
 
     def append(self, path: Path, text: str) -> None:
         with open(path, "ab") as file:
             file.write(text.encode())
 
     def poke(self, path: Path, text: str) -> None:
-        with open(path, "w", encoding="ascii") as file:
+        with logged(LOCAL, "poke", (path, text)), open(path, "w", encoding="ascii") as file:
             file.write(text)
 
     def mode(self, path: Path) -> int:
@@ -188,14 +206,11 @@ class LocalMachine:
 
     def make_link(self, path: Path, target: Path) -> None:
         # Made under another name first: os.symlink() replaces nothing.
-        temporary = RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}"
-        os.symlink(target, temporary)
-        try:
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        temporary = str(RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}")
+        with logged(LOCAL, "link", (path, target)):
+            os.symlink(target, temporary)
+            with _removed_on_failure(temporary):
+                os.replace(temporary, path)
 
     def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
         return only_one(str(path), doing)
@@ -204,6 +219,8 @@ class LocalMachine:
         folder = RealPath(path)
         created = not folder.is_dir()
         folder.mkdir(parents=True, exist_ok=True)
+        if created:
+            command_log.write(LOCAL, "folder", (path,))
         if stat.S_IMODE(folder.stat().st_mode) != mode:
             folder.chmod(mode)
         if owner and folder.owner() != owner:
@@ -212,14 +229,30 @@ class LocalMachine:
 
     def remove(self, path: Path) -> None:
         target = RealPath(path)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+        with logged(LOCAL, "remove", (path,)):
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+
+
+def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
 
 
 def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", errors="replace")
+
+
+@contextlib.contextmanager
+def _removed_on_failure(path: str) -> Iterator[None]:
+    """Remove a temporary file when it could not be put in its place."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
 
 
 def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

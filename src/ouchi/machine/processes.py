@@ -17,7 +17,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path as RealPath
 
+from ouchi.core import log
 from ouchi.core.instance import MARK
+from ouchi.core.log import LOCAL
 
 SERVICE_MARK = "OUCHI_SERVICE"
 """The environment variable that says which service a process belongs to."""
@@ -79,6 +81,9 @@ def _end(instance: str, processes: Sequence[Process], polite_seconds: float) -> 
                 now = _process(process.pid, instance)
                 if now and now.service == process.service:
                     handles.add(handle)
+                    log.write(
+                        LOCAL, "signal", ("SIGTERM" if polite_seconds else "SIGKILL", process.pid, process.service)
+                    )
         if polite_seconds:
             handles = _signal(handles, signal.SIGTERM, polite_seconds)
         _signal(handles, signal.SIGKILL, KILL_SECONDS)

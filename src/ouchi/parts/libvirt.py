@@ -11,6 +11,8 @@ from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
 from ouchi.parts.supervise import Service
+from ouchi.steps import engine
+from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
 
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -40,11 +42,9 @@ def prepare(
     machine: Machine, journal: Journal, instance: Instance, *, emulated: bool, qemu_version: tuple[int, ...]
 ) -> None:
     """Folders, configuration, the start script and, where it is needed, the QEMU wrapper."""
-    for folder, place in BOUND.items():
+    for folder in BOUND:
         machine.make_folder(f"{instance.state}/libvirt/{folder}")
-        if not machine.exists(place):
-            journal.note(KIND, place, {})
-            machine.make_folder(place)
+    engine.make(journal, KIND, [path.folder(place) for place in BOUND.values()])
     machine.make_folder(f"{instance.run}/libvirt")
     machine.make_folder(f"{instance.etc}/libvirt/bin")
     machine.write(f"{instance.etc}/libvirt/libvirtd.conf", _libvirtd_conf(instance))
@@ -58,15 +58,9 @@ def prepare(
         machine.remove(wrapper)
 
 
-def undo(machine: Machine, journal: Journal) -> list[str]:
+def undo(_machine: Machine, journal: Journal) -> list[str]:
     """Remove the empty folders that were only there to be bound over."""
-    done = []
-    for place in journal.records(KIND):
-        if machine.exists(place) and not machine.entries(place):
-            machine.remove(place)
-            done.append(f"{place} removed")
-        journal.forget(KIND, place)
-    return done
+    return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=KIND))]
 
 
 def needs_wrapper(*, emulated: bool, version: tuple[int, ...]) -> bool:

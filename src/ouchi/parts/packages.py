@@ -8,9 +8,11 @@ from ouchi.core.errors import Failed, error
 from ouchi.core.events import Say
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import CommandFailed, Machine
+from ouchi.steps import engine
+from ouchi.steps.file import file
 from ouchi.steps.journal import Journal
 
-KIND = "policy-rc.d"
+STEP = "packages"
 POLICY = "/usr/sbin/policy-rc.d"
 """What Debian's maintainer scripts ask before they start a service; status 101 means no (Debian Policy, invoke-rc.d)."""
 
@@ -67,7 +69,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
 
     Raises :class:`~ouchi.core.errors.Failed` with apt's own words.
     """
-    _allow_services(machine, journal)
+    undo(machine, journal)
     missing = missing_packages(machine, names)
     if not missing:
         return nothing(f"all {len(names)} packages are installed")
@@ -75,10 +77,8 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     try:
         if not machine.exists(POLICY):
-            journal.note(KIND, POLICY, {})
-            machine.write(
-                POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755
-            )
+            text = "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n"
+            engine.make(journal, STEP, [file(POLICY, text, mode=0o755)])
         say("reading package lists")
         machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
         machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
@@ -101,7 +101,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
             )
         ) from None
     finally:
-        _allow_services(machine, journal)
+        undo(machine, journal)
     _disable(machine, _unit_files(machine) - units_before)
     return changed(f"{len(missing)} packages installed")
 
@@ -125,15 +125,6 @@ def _disable(machine: Machine, units: set[str]) -> None:
         machine.run(("systemctl", "disable", *sorted(units)), check=False)
 
 
-def _allow_services(machine: Machine, journal: Journal) -> None:
-    """Take our policy away again, also one that a killed run left."""
-    for path in journal.records(KIND):
-        machine.remove(path)
-        journal.forget(KIND, path)
-
-
-def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Take away what a killed run left; the packages themselves stay."""
-    left = list(journal.records(KIND))
-    _allow_services(machine, journal)
-    return [f"{path} removed" for path in left]
+def undo(_machine: Machine, journal: Journal) -> list[str]:
+    """Remove the policy, also one that a killed run left; the packages themselves stay."""
+    return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=STEP))]

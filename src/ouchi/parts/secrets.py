@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 
 from ouchi.core.instance import Instance
+from ouchi.core.redact import add_secrets
 from ouchi.machine import Machine
 
 NAMES = ("admin", "keystone", "nova", "neutron", "glance", "placement", "rabbitmq", "erlang_cookie")
@@ -20,4 +21,5 @@ def load_secrets(machine: Machine, instance: Instance) -> Mapping[str, str]:
     if missing:
         known |= missing
         machine.write(path, json.dumps(known, indent=2), mode=0o600)
+    add_secrets(known.values())
     return known

@@ -1,4 +1,4 @@
-"""The plan as keys of Open vSwitch and nova."""
+"""The plan as other_config keys of Open vSwitch and options of nova."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def ovs_other_config(facts: Facts, chosen: Draft, notes: Notes) -> dict[str, str
     if any(nic.rxqs for nic in chosen.nics) and ovs_release(facts.ovs_version) >= AFFINITY_SINCE:
         # PMD threads with assigned Rx queues continue to poll the guests' ports.
         keys |= {"pmd-rxq-assign": "group", "pmd-rxq-isolate": "false"}
-    which = "only the NICs of your file" if allowed else "your file has no NIC for it"
-    why = f"{which}; if not told, DPDK probes every PCI device, this machine's own NIC among them"
+    which = "only the NICs of the site file" if allowed else "no NIC in the site file"
+    why = f"{which}; without an allow list DPDK probes every PCI device, the management NIC among them"
     notes.because("dpdk-extra", keys["dpdk-extra"], why)
     if memory.per_port:
         keys["per-port-memory"] = "true"
     if (pools.overlapped or chosen.style is Style.POWER) and (key := sleep_key(facts.ovs_version)):
         keys[key] = str(SLEEP_US)
         why = "leaves its CPU to the host" if pools.overlapped else "lets its core rest"
-        notes.because(key, f"{SLEEP_US} µs", f"an idle polling thread {why}")
+        notes.because(key, f"{SLEEP_US} µs", f"an idle PMD thread {why}")
     return keys
 
 
@@ -93,7 +93,7 @@ def nova_keys(site: Site, facts: Facts, chosen: Draft) -> dict[str, dict[str, No
 
 
 def _near_their_network(site: Site, facts: Facts, chosen: Draft) -> dict[str, dict[str, NovaValue]]:
-    """Guests go to the NUMA node of the card behind their network, where there are several nodes.
+    """Guests go to the NUMA node of the NIC behind their network, where there are several nodes.
 
     Not for a network that a guest of the plan is on from another node: nova would refuse that guest
     (``nova.virt.hardware._numa_cells_support_network_metadata``).

@@ -23,7 +23,7 @@ from ouchi.site import Site
 from ouchi.site.conflicts import conflicts
 from ouchi.site.leaves import leaves
 from ouchi.site.source import Path
-from ouchi.site.words import clip, dotted, shown
+from ouchi.site.text import clip, dotted, shown
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; the plan of a host with 1024 CPUs and 64 NICs has 0.6 million."""

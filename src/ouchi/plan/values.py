@@ -19,9 +19,9 @@ NovaValue = str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Who has which CPUs (numbers, ascending).
+    """The CPUs of each pool (numbers, ascending).
 
-    ``host``: Linux and OpenStack. ``pmd``: OVS-DPDK's polling threads. ``dedicated``: pinned vCPUs, one each.
+    ``host``: Linux and OpenStack. ``pmd``: OVS-DPDK's PMD threads. ``dedicated``: pinned vCPUs, one each.
     ``shared``: unpinned vCPUs and emulator threads; as a rule the same as ``host``.
     """
 
@@ -32,7 +32,7 @@ class Pools:
 
     @property
     def overlapped(self) -> bool:
-        """True when polling threads share CPUs with the host or with guests."""
+        """True when PMD threads share CPUs with the host or with guests."""
         return bool(set(self.pmd) & ({*self.host, *self.shared, *self.dedicated}))
 
 
@@ -93,10 +93,10 @@ class GuestPlan:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A plan worth comparing: its pools, what it gains and gives up in words, and the same in ``numbers``.
+    """A plan in another style: its pools, its gains and costs as text, and what they were counted from.
 
     Numbers: ``pmd_cores``, ``dedicated_cpus``, ``guest_cpus`` (those that the site's pinned guests get),
-    ``guest_cpus_near_pmd`` (of these, those that share an L3 cache with a polling thread), ``l3_shared_with_host``
+    ``guest_cpus_near_pmd`` (of these, those that share an L3 cache with a PMD thread), ``l3_shared_with_host``
     (dedicated CPUs whose L3 cache the host's pool shares), ``idle_cpus``.
     """
 
@@ -119,10 +119,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a host should be, and why.
+    """The plan of a host, with its reasons.
 
-    ``name`` is the alternative that was chosen. ``isolated``: the CPUs to keep Linux's scheduler away from, by
-    ``kernel_args``, which take a reboot; ``up`` does without. ``nova`` is section → option → value.
+    ``name`` is the alternative that was chosen. ``isolated``: the CPUs to isolate from the scheduler by
+    ``kernel_args``, which need a reboot; ``up`` does not set them. ``nova`` is section → option → value.
     """
 
     schema: int

@@ -11,7 +11,7 @@ from ouchi.render.files import Rendered, script, words
 
 INTEGRATION = "br-int"
 VSCTL = "ovs-vsctl --no-wait"
-"""What ovs-vswitchd is to do it does when it starts: until then DPDK does not know its settings."""
+"""ovs-vswitchd reads the settings when it starts; without ``--no-wait`` ovs-vsctl would wait for it."""
 
 SWITCH = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 """Debian's and Ubuntu's ovs-vswitchd with DPDK."""
@@ -32,7 +32,7 @@ def ovs(target: Target) -> tuple[Rendered, ...]:
 
 
 def version_remarks(target: Target) -> tuple[str, ...]:
-    """What is said of the version, on which the names of some keys depend."""
+    """The comment about the version, on which the names of some keys depend."""
     if target.facts.ovs_version:
         return (f"For Open vSwitch {target.facts.ovs_version}.",)
     return (
@@ -68,7 +68,7 @@ def port_lines(target: Target, vsctl: str, name: Callable[[int, NicPlan], str] |
     for number, nic in enumerate(target.dpdk_nics):
         port = name(number, nic) if name else f"dpdk{number}"
         bridge = target.bridges[nic.physnet]
-        yield f"# {nic.name or 'a card without an interface'}, {nic.address}, NUMA node {nic.node}, for {nic.physnet}"
+        yield f"# {nic.name or 'a NIC without an interface'}, {nic.address}, NUMA node {nic.node}, for {nic.physnet}"
         settings = port_settings(target, nic)
         yield f"{vsctl} {words('--may-exist', 'add-port', bridge, port, '--', 'set', 'Interface', port, *settings)}"
 

@@ -61,7 +61,7 @@ def bridge_parts(machine: Machine, instance: Instance, site: Site, journal: Jour
     types = {str(row["name"]): str(row["datapath_type"]) for row in rows}
     bridges = bridges_of(site)
     points = endpoint.endpoints(site, bridges)
-    devices = journal.records(device.KIND)
+    devices = {record.key: record.after for record in journal.records(device.KIND)}
     parts = []
     for name in dict.fromkeys((ovs.INTEGRATION, *bridges.values(), *(endpoint.outside(p.physnet) for p in points))):
         found = types.get(name, "")

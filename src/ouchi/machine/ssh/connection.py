@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput, Interrupted, error
+from ouchi.machine.logged import logged
 from ouchi.machine.sh import script
 from ouchi.machine.ssh.address import Address
 from ouchi.machine.ssh.sessions import Session
@@ -116,7 +117,8 @@ class Connection:
         """
         with self._lock:
             if self._login is None:
-                self._login = self._connect()
+                with logged(str(self.address), "connect", ("ssh", *self._config, self.address)):
+                    self._login = self._connect()
             return self._login
 
     def start(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Literal, Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Literal, Self
 
 from ouchi.core.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.lock import held
+from ouchi.machine.logged import Entry, logged
 from ouchi.machine.ssh.address import Address, parse_address
 from ouchi.machine.ssh.connection import Connection
 from ouchi.machine.ssh.sessions import Ended, Session
@@ -122,20 +123,26 @@ class SshMachine:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
-        session = self.connection.start(
-            argv,
-            root=True,
-            seconds=timeout,
-            input=(input or "").encode(),
-            env=env,
-            folder=str(cwd) if cwd else "",
-            keep=outlive,
-        )
-        ended = self._wait(session, timeout)
-        result = self._result(argv, ended, timeout)
+        data = (input or "").encode()
+        with self._logged("run", argv, env=env or (), input=len(data)) as entry:
+            session = self.connection.start(
+                argv,
+                root=True,
+                seconds=timeout,
+                input=data,
+                env=env,
+                folder=str(cwd) if cwd else "",
+                keep=outlive,
+            )
+            result = self._result(argv, self._wait(session, timeout), timeout, entry)
         if check and not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return result
+
+    def _logged(
+        self, action: str, argv: Sequence[object], *, env: Collection[str] = (), input: int = 0
+    ) -> AbstractContextManager[Entry]:
+        return logged(str(self.address), action, argv, env=env, input=input)
 
     def _wait(self, session: Session, seconds: float) -> Ended:
         """Wait for the end of something that an interruption may end."""
@@ -147,15 +154,17 @@ class SshMachine:
         finally:
             self._running.discard(session)
 
-    def _result(self, argv: tuple[str, ...], ended: Ended, seconds: float) -> Result:
-        """What the program left. Raises when it did not start, did not end in time, or we cannot know."""
+    def _result(self, argv: tuple[str, ...], ended: Ended, seconds: float, entry: Entry) -> Result:
+        """The result of a program. Raises when it did not start, did not end in time, or its end is not known."""
         out, err = _text(ended.stdout), _text(ended.stderr)
         host = str(self.address)
+        entry.status = ended.status
         if ended.status is not None:
             return Result(argv, ended.status, out, err)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
         if ended.timed_out:
+            entry.note = f"killed after {seconds:g} s"
             result = Result(argv, -signal.SIGKILL, out, err)
             raise CommandFailed(result, f"did not end within {seconds:g} s: {err[-300:]}", host)
         if ended.reason:
@@ -169,8 +178,9 @@ class SshMachine:
         """What a program says that only reads: as root, or as the user where that cannot be. Raises
         :class:`~ouchi.machine.CommandFailed`.
         """
-        ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
-        result = self._result((argv[0],), ended, seconds)
+        with self._logged("run", argv) as entry:
+            ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
+            result = self._result((argv[0],), ended, seconds, entry)
         if not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return ended.stdout
@@ -218,22 +228,27 @@ class SshMachine:
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content
-        self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
+        with self._logged("write", (path, f"{len(data)} bytes")):
+            self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
 
     def append(self, path: Path, text: str) -> None:
         self._change('tee -a -- "$1" >/dev/null', path, input=text.encode())
 
     def poke(self, path: Path, text: str) -> None:
-        self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
+        with self._logged("poke", (path, text)):
+            self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
-        return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
+        with self._logged("folder", (path,)):
+            return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
 
     def make_link(self, path: Path, target: Path) -> None:
-        self._change(_LINK, path, str(target))
+        with self._logged("link", (path, target)):
+            self._change(_LINK, path, str(target))
 
     def remove(self, path: Path) -> None:
-        self._change('rm -rf -- "$1"', path)
+        with self._logged("remove", (path,)):
+            self._change('rm -rf -- "$1"', path)
 
     @contextmanager
     def hold(self, path: Path, doing: str) -> Iterator[None]:
@@ -255,24 +270,33 @@ class SshMachine:
     def _not_held(self, path: Path, said: bytes, ended: Ended) -> None:
         if said == b"busy":
             raise held(f"{self.address}: {path}", _text(ended.stdout).strip())
-        self._result(("flock", str(path)), ended, FILE_SECONDS)
+        self._result(("flock", str(path)), ended, FILE_SECONDS, Entry())
         raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
 
     def _change(self, script: str, path: Path, *more: str, input: bytes = b"") -> Ended:
         argv = ("sh", "-c", script, "sh", str(path), *more)
-        return self._done(argv, path, input=input, root=True)
+        return self._checked(self._call(argv, input=input, root=True), path)
 
-    def _done(self, argv: Sequence[str], path: Path, **more: Any) -> Ended:
-        ended = self._ask(argv, **more)
+    def _done(self, argv: Sequence[str], path: Path) -> Ended:
+        return self._checked(self._ask(argv), path)
+
+    def _checked(self, ended: Ended, path: Path) -> Ended:
         if ended.status:
             raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
         return ended
 
-    def _ask(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
+    def _ask(self, argv: Sequence[str]) -> Ended:
+        """Run a command that only reads."""
+        with self._logged("run", argv) as entry:
+            ended = self._call(argv)
+            entry.status = ended.status
+        return ended
+
+    def _call(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
         """Run one of our own few programs to its end, also after an interruption: what was begun is written down."""
         ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
         if ended.status is None:
-            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS)
+            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS, Entry())
         return ended
 
     def _says(self, *argv: str) -> str:

@@ -13,7 +13,7 @@ from ouchi.core.errors import Failed, error
 from ouchi.core.events import Say
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine
 from ouchi.plan import Plan
 from ouchi.plan.flavors import extra_specs, flavor_name
 from ouchi.site import Network, Server, Site
@@ -102,7 +102,7 @@ def image_name(image: Image) -> str:
     return f"ouchi-guest-{image.key[:12]}"
 
 
-def ensure_image(machine: LocalMachine, cloud: Cloud, image: Image, say: Say) -> Outcome:
+def ensure_image(machine: Machine, cloud: Cloud, image: Image, say: Say) -> Outcome:
     """Upload the guest image under its key; one that is only half there is replaced."""
     name = image_name(image)
     for known in cloud.rows("glance", "images", name=name):

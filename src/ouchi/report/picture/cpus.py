@@ -1,4 +1,4 @@
-"""The CPUs of a picture: which pools each is in, what runs there, how it is marked."""
+"""The CPUs of a picture: the pools of each, what runs there, and its marks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ouchi.facts import Facts
 from ouchi.plan.values import GuestPlan, Plan
-from ouchi.report.picture.words import clean
+from ouchi.report.text import clean
 
 LETTERS = {"host": "h", "pmd": "p", "dedicated": "d", "shared": "s"}
 """The pools in the order in which they are listed, and the letter of each where there is no colour or no room."""
@@ -31,15 +31,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
-    """One CPU: its pools (none without a plan), what runs there, its marks, and all of it as a sentence."""
+class DrawnCpu:
+    """One CPU: its pools (none without a plan), what runs there, its marks; ``label``: all of it as text."""
 
     cpu: int
     pools: tuple[str, ...]
     note: Note | None
     isolated: bool
     online: bool
-    says: str
+    label: str
 
     @property
     def letters(self) -> str:
@@ -51,7 +51,7 @@ class Thread:
         return of + note + "*" * self.isolated
 
 
-def threads_of(facts: Facts, plan: Plan | None) -> dict[int, Thread]:
+def drawn_cpus(facts: Facts, plan: Plan | None) -> dict[int, DrawnCpu]:
     """Every CPU by its number."""
     pools: dict[int, list[str]] = {cpu.id: [] for cpu in facts.cpus}
     if plan:
@@ -64,10 +64,10 @@ def threads_of(facts: Facts, plan: Plan | None) -> dict[int, Thread]:
     for cpu in facts.cpus:
         note = notes.get(cpu.id) if cpu.online else None
         isolated = cpu.id in apart and cpu.online
-        says = [f"CPU {cpu.id}"] + ([] if cpu.online else ["offline"]) + pools[cpu.id]
-        says += [f"guest {note.long}"] if note and note.of_guest else []
-        says += (["isolated"] if isolated else []) + polled.get(cpu.id, [])
-        found[cpu.id] = Thread(cpu.id, tuple(pools[cpu.id]), note, isolated, cpu.online, ", ".join(says))
+        label = [f"CPU {cpu.id}"] + ([] if cpu.online else ["offline"]) + pools[cpu.id]
+        label += [f"guest {note.long}"] if note and note.of_guest else []
+        label += (["isolated"] if isolated else []) + polled.get(cpu.id, [])
+        found[cpu.id] = DrawnCpu(cpu.id, tuple(pools[cpu.id]), note, isolated, cpu.online, ", ".join(label))
     return found
 
 
@@ -88,8 +88,8 @@ def pinned_guests(plan: Plan) -> list[tuple[Note, GuestPlan]]:
     """The guests with CPUs of their own, each with its note."""
     guests = [guest for guest in plan.guests if guest.pinned]
     return [
-        (Note(f"guest{place % SHADES}", clean(guest.name), guest_tag(place)), guest)
-        for place, guest in enumerate(guests)
+        (Note(f"guest{number % SHADES}", clean(guest.name), guest_tag(number)), guest)
+        for number, guest in enumerate(guests)
     ]
 
 
@@ -101,11 +101,11 @@ def _polled(plan: Plan | None) -> dict[int, list[str]]:
     return found
 
 
-def guest_tag(place: int) -> str:
-    """The letters of a guest by its place in the plan: A, B, … Z, AA, AB, …"""
+def guest_tag(number: int) -> str:
+    """The letters of a guest by its number in the plan, from 0: A, B, … Z, AA, AB, …"""
     tag = ""
-    while place >= 0:
-        place, letter = divmod(place, 26)
+    while number >= 0:
+        number, letter = divmod(number, 26)
         tag = chr(ord("A") + letter) + tag
-        place -= 1
+        number -= 1
     return tag

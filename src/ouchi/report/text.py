@@ -1,24 +1,19 @@
-"""Short words of a picture, safe for any drawing."""
+"""Texts of reports: sizes and speeds with their units, host texts without control characters."""
 
 from __future__ import annotations
 
 
 def clean(text: str) -> str:
-    """A text of a host without what no drawing can show: control characters, whatever a hostile snapshot holds."""
+    """A text of a host without control characters, which a hostile snapshot may hold."""
     return "".join(letter if letter.isprintable() else "·" for letter in text).strip()
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 core``, ``2 cores``."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def size(kib: int) -> str:
-    """KiB as people write it: ``512 KiB``, ``16 MiB``, ``31.3 GiB``; empty for nothing."""
+    """KiB as people write it: ``512 KiB``, ``16 MiB``, ``31.3 GiB``."""
     for unit, name in ((1024 * 1024, "GiB"), (1024, "MiB")):
         if kib >= unit:
             return f"{kib / unit:.1f} {name}".replace(".0 ", " ")
-    return f"{kib} KiB" if kib else ""
+    return f"{kib} KiB"
 
 
 def speed(mbps: int) -> str:

@@ -1,4 +1,4 @@
-"""How wide text is in a drawing at most, whatever font the reader has."""
+"""Font metrics: the greatest width of a text in any of the fonts that a reader may have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BOLD = (
 )
 _OTHERS = {"·": 38, "×": 84, "→": 84, "…": 100}
 _TABLES = tuple(
-    {chr(32 + place): int(width) for place, width in enumerate(table.split())} | _OTHERS for table in (_REGULAR, _BOLD)
+    {chr(code): int(width) for code, width in enumerate(table.split(), 32)} | _OTHERS for table in (_REGULAR, _BOLD)
 )
 
 

@@ -1,4 +1,4 @@
-"""How values of the file are shown in findings: short, on one line, with nothing a terminal would act on."""
+"""Values of the file as shown in findings: short, on one line, without control characters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def shown(value: object) -> str:
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
-    """A path as the user would say it: ``networks[0].vlan``."""
+    """A path as text: ``networks[0].vlan``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{clip(part)}" for part in path)
     return text.removeprefix(".") or "the file"
 
@@ -50,7 +50,7 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
 
 def one_of(known: Collection[str]) -> str:
-    """What may stand there, when the choice is finite."""
+    """The choices as text: ``one of a, b``."""
     if not known:
         return "nothing: there is none"
     names = sorted(known)

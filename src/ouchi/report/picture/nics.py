@@ -1,4 +1,4 @@
-"""The network cards of a picture: name, speed, role, what each carries, and who polls its queues."""
+"""The NICs of a picture: name, speed, role, what each carries, and the CPUs that poll its Rx queues."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ouchi.facts import Facts, Nic
 from ouchi.facts.dpdk import support
 from ouchi.facts.nics import PcieLink
 from ouchi.plan.values import NicPlan, Plan
-from ouchi.report.picture.words import clean, speed
+from ouchi.report.text import clean, speed
 
 _GENERATIONS = {2.5: "1", 5.0: "2", 8.0: "3", 16.0: "4", 32.0: "5", 64.0: "6"}  # GT/s of a lane → PCIe generation
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A receive queue and the CPU that polls it; ``near``: on the card's own NUMA node."""
+    """An Rx queue and the CPU that polls it; ``near``: on the NIC's own NUMA node."""
 
     number: int
     cpu: int
@@ -23,8 +23,8 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One card: the node that it hangs on, its lines of text, its role, and all of it as words."""
+class DrawnNic:
+    """One NIC: its NUMA node, lines of text and role; ``label``: all of it for screen readers."""
 
     name: str
     speed: str
@@ -32,31 +32,31 @@ class Card:
     role: str
     queues: tuple[Queue, ...]
     node: int
-    says: str
+    label: str
 
 
-def cards_of(facts: Facts, plan: Plan | None) -> tuple[Card, ...]:
-    """The cards by PCI address; virtual functions are counted on the card that they are of."""
+def drawn_nics(facts: Facts, plan: Plan | None) -> tuple[DrawnNic, ...]:
+    """The NICs by PCI address; VFs are not listed: their PF counts them."""
     planned = {nic.address or nic.name: nic for nic in plan.nics} if plan else {}
     nodes = {cpu.id: cpu.node for cpu in facts.cpus}
-    cards = sorted((nic for nic in facts.nics if nic.physical and not nic.pf), key=lambda nic: (nic.address, nic.name))
-    return tuple(_card(nic, planned.get(nic.address or nic.name), facts, nodes) for nic in cards)
+    nics = sorted((nic for nic in facts.nics if nic.physical and not nic.pf), key=lambda nic: (nic.address, nic.name))
+    return tuple(_drawn(nic, planned.get(nic.address or nic.name), facts, nodes) for nic in nics)
 
 
-def _card(nic: Nic, planned: NicPlan | None, facts: Facts, nodes: dict[int, int]) -> Card:
+def _drawn(nic: Nic, planned: NicPlan | None, facts: Facts, nodes: dict[int, int]) -> DrawnNic:
     role = planned.role if planned else ""
     queues = tuple(
         Queue(number, cpu, nodes.get(cpu, nic.node) == nic.node or not nic.node_known)
         for number, cpu in enumerate(planned.rxqs if planned else ())
     )
-    name = clean(nic.name) or clean(nic.address) or "a card without a name"
+    name = clean(nic.name) or clean(nic.address) or "a NIC without a name"
     rate = speed(nic.speed_mbps) or ("" if nic.up else "link down")
     assumed = "" if nic.node_known or len(set(nodes.values())) < 2 else "NUMA node not stated"
     lines = tuple(filter(None, (_purpose(nic, planned, facts), _hardware(nic), _carries(nic), assumed)))
     where = f"on NUMA node {nic.node}" if nic.node_known else "on an unknown NUMA node"
     polled = [f"queue {queue.number} polled by CPU {queue.cpu}" for queue in queues]
-    says = ", ".join(filter(None, (f"{name} {where}", rate, *lines, *polled)))
-    return Card(name, rate, lines, role, queues, nic.node, says)
+    label = ", ".join(filter(None, (f"{name} {where}", rate, *lines, *polled)))
+    return DrawnNic(name, rate, lines, role, queues, nic.node, label)
 
 
 def _purpose(nic: Nic, planned: NicPlan | None, facts: Facts) -> str:

@@ -1,4 +1,4 @@
-"""pydantic's errors → findings at a place in the file."""
+"""pydantic's errors → findings with their position in the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ouchi.core.cpulist import HIGHEST_CPU, format_cpus
 from ouchi.core.errors import error
 from ouchi.site.leaves import field_at, model_at, part_of
 from ouchi.site.source import Path, Placed, Source
-from ouchi.site.words import did_you_mean, dotted, one_of, quoted, shown
+from ouchi.site.text import did_you_mean, dotted, one_of, quoted, shown
 
 _CLAIMS = {
     "greater_than_equal": "is out of range",
@@ -25,7 +25,7 @@ _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-def misshapen(details: ErrorDetails, source: Source) -> Placed:
+def schema_error(details: ErrorDetails, source: Source) -> Placed:
     """One of pydantic's errors about ``source.data``, as a finding with its position."""
     path = details["loc"]
     if details["type"] == "extra_forbidden":
