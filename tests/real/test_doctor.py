@@ -108,7 +108,16 @@ def test_a_pmd_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
     assert (finding["found"], finding["where"]) == ("Cpus_allowed_list: 1", f"/proc/{pid}/task/{tid}/status")
     found = diagnosis(up, "--fix")
     assert findings(found) == {}
-    assert found["fixes"] == [{"name": "PMD thread back on CPU 0", "done": [f"taskset -pc 0 {tid}"], "failed": []}]
+    assert found["fixes"] == [
+        {
+            "check": "ovs.pmd-placement",
+            "name": "PMD thread back on CPU 0",
+            "lasts": "while the process runs",
+            "made": True,
+            "differences": [{"kind": "thread", "key": tid, "now": ["CPUs 1"], "target": ["CPUs 0"]}],
+            "failures": [],
+        }
+    ]
     assert pmd_affinities(up) == {0: "0"}
 
 
@@ -214,16 +223,17 @@ def test_an_ovs_that_has_ended_is_named_and_up_brings_it_back(up: Lab) -> None:
     wait_until(lambda: diagnosis(up)["status"] == 0)
 
 
-def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
-    """On this machine itself, as if CPU 1 were isolated; one interrupt, which is put back."""
+def test_interrupts_are_really_moved_off_isolated_cpus(tmp_path: Path) -> None:
+    """On this machine itself, as if CPU 1 were isolated; one interrupt, which is moved back."""
     from dataclasses import replace
 
     from ouchi.checks import interrupts
-    from ouchi.checks.fix import fix
     from ouchi.core.instance import Instance
     from ouchi.live.host import read
     from ouchi.machine.local import LocalMachine
     from ouchi.plan.load import read_target
+    from ouchi.steps import engine
+    from ouchi.steps.journal import Scope, open_journal
 
     machine = LocalMachine()
     target = read_target(machine, "/nonexistent/ouchi.yaml")
@@ -232,14 +242,17 @@ def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
     assert seen
     (problem,) = seen.problems
     assert problem.fix
-    for path, value in problem.fix.pokes:
-        before = Path(path).read_text().strip()
-        (made,) = fix(machine, [replace(problem, fix=replace(problem.fix, pokes=((path, value),)))])
-        Path(path).write_text(before)
-        if made.done:
-            assert made.done == (f"{path}: {before} → {value}",)
+    journal = open_journal(machine, Instance(host=str(tmp_path)), Scope.MACHINE)
+    for change in problem.fix.changes:
+        before = Path(change.key).read_text()
+        (attempt,) = engine.make_each(journal, "interrupts.affinity", [change])
+        moved = Path(change.key).read_text().strip()
+        engine.undo(journal)
+        assert Path(change.key).read_text() == before
+        if not attempt.failure:
+            assert moved == change.state
             return
-        assert made.failed  # a managed interrupt: the next one
+        # A managed interrupt: the next one.
     pytest.fail("no interrupt could be moved")
 
 

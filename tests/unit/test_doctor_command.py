@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from ouchi.checks.diagnosis import Diagnosis, FixResult
-from ouchi.checks.fix import fix
+from ouchi.checks.fix import make_fixes, preview_fixes
 from ouchi.checks.model import CheckResult, Fix, Level, Observation, Problem, failed, ok, unknown
 from ouchi.cli.doctor import command
 from ouchi.core.errors import Finding, error, info, warning
@@ -21,81 +19,61 @@ from ouchi.core.instance import Instance
 from ouchi.flows import doctor
 from ouchi.flows.doctor import diagnose, site_in_use
 from ouchi.flows.hosts import HostResult, exit_status, summary
-from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.load import read_target
 from ouchi.report.doctor import doctor_text
+from ouchi.steps import Lasts, engine, sysfs
+from ouchi.steps.engine import Difference
+from ouchi.steps.journal import Journal, Scope, open_journal
 from tests.live import case
-
-
-class Recording(LocalMachine):
-    """This machine below a folder; commands are noted and not run."""
-
-    def __init__(self, fails: Sequence[str] = ()) -> None:
-        super().__init__()
-        self.ran: list[tuple[str, ...]] = []
-        self.fails = fails
-
-    def run(self, argv: Sequence[str], **_more: Any) -> Result:
-        self.ran.append(tuple(argv))
-        if argv[0] in self.fails:
-            raise CommandFailed(Result(tuple(argv), 1, "", "no such thread"))
-        return Result(tuple(argv), 0, "", "")
 
 
 def problem(fix: Fix | None = None, finding: Finding | None = None) -> Problem:
     return Problem(finding or warning("something"), fix)
 
 
-# --- fix
+def diagnosis(*seen: Observation) -> Diagnosis:
+    results = (
+        CheckResult(f"kernel.{number}", Level.LOSS, f"check {number}", one.result, one.found, one.problems)
+        for number, one in enumerate(seen)
+    )
+    return Diagnosis((), tuple(results))
 
 
-def test_only_other_values_are_written(tmp_path: Path) -> None:
+# --- fixes
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return open_journal(LocalMachine(), Instance(host=f"{tmp_path}/host"), Scope.MACHINE)
+
+
+def test_fixes_are_shown_made_and_undone(journal: Journal, tmp_path: Path) -> None:
     governor, done = tmp_path / "governor", tmp_path / "done"
     governor.write_text("powersave\n")
     done.write_text("performance\n")
-    planned = Fix("governor", pokes=((str(governor), "performance"), (str(done), "performance")))
-    (made,) = fix(Recording(), [problem(planned), problem(planned), problem()])
-    assert governor.read_text() == "performance"
-    assert made == FixResult("governor", (f"{governor}: powersave → performance",), ())
-    assert fix(Recording(), [problem(planned)]) == (FixResult("governor", (), ()),)
+    fix = Fix("governor", tuple(sysfs.value(str(path), "performance", lasts=Lasts.REBOOT) for path in (governor, done)))
+    given = diagnosis(ok(), failed(problem(fix), problem()), failed(problem(fix)))
+    difference = Difference("sysfs", str(governor), ("powersave",), ("performance",))
+    expected = FixResult("kernel.1", "governor", "until the next boot", (difference,), (), made=False)
+    assert preview_fixes(journal, given) == (expected,)
+    assert governor.read_text() == "powersave\n"
+    assert not (tmp_path / "host").exists()
+    assert make_fixes(journal, given) == (replace(expected, made=True),)
+    assert governor.read_text() == "performance\n"
+    assert make_fixes(journal, given) == (replace(expected, differences=(), made=True),)
+    engine.undo(journal)
+    assert governor.read_text() == "powersave\n"
 
 
-def test_what_the_kernel_refuses_is_reported(tmp_path: Path) -> None:
-    planned = Fix("interrupts", pokes=((f"{tmp_path}/none", "0"), (f"{tmp_path}/none2", "0")))
-    (made,) = fix(Recording(), [problem(planned)])
-    assert made.done == ()
-    assert made.failed == (
-        f"{tmp_path}/none: No such file or directory",
-        f"{tmp_path}/none2: No such file or directory",
-    )
-
-
-def test_a_write_without_effect_is_a_failure(tmp_path: Path) -> None:
-    class Deaf(Recording):
-        def poke(self, path: object, text: str) -> None:
-            pass
-
-    (tmp_path / "affinity").write_text("0-1")
-    (made,) = fix(Deaf(), [problem(Fix("interrupts", pokes=((f"{tmp_path}/affinity", "0"),)))])
-    assert made.failed == (f"{tmp_path}/affinity: 0-1 → 0-1",)
-
-
-def test_files_come_before_commands_and_only_when_they_differ(tmp_path: Path) -> None:
-    file = tmp_path / "run" / "unit.d" / "90-ouchi.conf"
-    planned = Fix("irqbalance", files=((str(file), "text"),), commands=(("systemctl", "restart"),))
-    machine = Recording()
-    assert fix(machine, [problem(planned)])[0].done == (f"{file} written", "systemctl restart")
-    assert file.read_text() == "text"
-    assert fix(machine, [problem(planned)])[0].done == ("systemctl restart",)
-
-
-def test_a_command_that_fails_stops_those_after_it() -> None:
-    planned = Fix("thread", commands=(("taskset", "1"), ("chmod", "2")))
-    machine = Recording(fails=("taskset",))
-    (made,) = fix(machine, [problem(planned)])
-    assert machine.ran == [("taskset", "1")]
-    assert made.failed == ("taskset 1: exit status 1: no such thread",)
+def test_what_cannot_be_changed_does_not_stop_the_others(journal: Journal, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("0-3\n")
+    changes = tuple(sysfs.value(f"{tmp_path}/{name}", "0", lasts=Lasts.REBOOT) for name in ("no/irq", "there"))
+    (made,) = make_fixes(journal, diagnosis(failed(problem(Fix("interrupts", changes)))))
+    (failure,) = made.failures
+    assert failure.startswith(f"{tmp_path}/no/irq: ")
+    assert (tmp_path / "there").read_text() == "0\n"
+    assert [record.key for record in journal.records()] == [f"{tmp_path}/there"]
 
 
 # --- the command
@@ -107,14 +85,6 @@ def diagnoses(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
     found: list[Diagnosis] = []
     monkeypatch.setattr(doctor, "examine", lambda *_: found.pop(0))
     return found
-
-
-def diagnosis(*answers: Observation) -> Diagnosis:
-    results = (
-        CheckResult(f"kernel.{number}", Level.LOSS, f"check {number}", one.result, one.found, one.problems)
-        for number, one in enumerate(answers)
-    )
-    return Diagnosis((), tuple(results))
 
 
 @pytest.mark.parametrize(
@@ -138,18 +108,35 @@ def test_exit_status_and_headline(
     assert [check["result"] for check in plain["checks"]] == [str(answer.result) for answer in answers]
 
 
-def test_fix_makes_fixes_and_diagnoses_again(
-    diagnoses: list[Diagnosis], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def fixable(diagnoses: list[Diagnosis], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file that two runs of ``examine`` find with a wrong value and then with the right one."""
     monkeypatch.setattr("ouchi.machine.privilege.need_root", lambda: None)
+    monkeypatch.setattr("ouchi.cli.running.LOCK", f"{tmp_path}/lock")
+    journal = open_journal(LocalMachine(), Instance(host=f"{tmp_path}/host"), Scope.MACHINE)
+    monkeypatch.setattr(doctor, "open_journal", lambda *_: journal)
     file = tmp_path / "governor"
-    file.write_text("powersave")
-    planned = Fix("the governor", pokes=((str(file), "performance"),))
-    diagnoses += [diagnosis(failed(problem(planned))), diagnosis(ok("performance"))]
+    file.write_text("powersave\n")
+    fix = Fix("the governor", (sysfs.value(str(file), "performance", lasts=Lasts.REBOOT),))
+    diagnoses += [diagnosis(failed(problem(fix))), diagnosis(ok("performance"))]
+    return file
+
+
+def test_fix_makes_fixes_and_examines_again(fixable: Path) -> None:
     done = CliRunner().invoke(command, ["--fix"])
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[1] == "fixed: the governor"
-    assert file.read_text() == "performance"
+    assert done.stdout.splitlines()[1] == "fixed: the governor (until the next boot)"
+    assert fixable.read_text() == "performance\n"
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing(fixable: Path) -> None:
+    done = CliRunner().invoke(command, ["--fix", "--dry-run"])
+    assert done.exit_code == 4  # as without --fix
+    assert done.stdout.splitlines()[1] == "would fix: the governor (until the next boot)"
+    assert "governor: powersave → performance" in " ".join(done.stdout.split())
+    assert fixable.read_text() == "powersave\n"
+    alone = CliRunner().invoke(command, ["--dry-run"])
+    assert (alone.exit_code, "--dry-run needs --fix" in alone.stderr) == (2, True)
 
 
 def test_the_site_file_in_use_is_used(tmp_path: Path) -> None:
@@ -206,13 +193,18 @@ def test_checks_unknown_for_one_reason_are_one_line() -> None:
     assert "?  DPDK is initialised in Open vSwitch; other_config has the plan's keys;" in line
 
 
+LINES = (Difference("sysfs", "/x", ("1",), ("0",)), Difference("sysfs", "/y", (), ("0",)))
+
+
 @pytest.mark.parametrize(
     ("made", "line"),
     [
-        (FixResult("x", ("a",), ()), "fixed: x"),
-        (FixResult("x", (), ()), "nothing to fix: x"),
-        (FixResult("x", ("a",), ("b: no",)), "fixed in part: x\n  b: no"),
-        (FixResult("x", (), ("b: no",)), "not fixed: x\n  b: no"),
+        (FixResult("kernel.0", "x", "until undone", LINES), "fixed: x (until undone)\n  /x: 1 → 0\n  /y: nothing → 0"),
+        (FixResult("kernel.0", "x", "until undone", ()), "nothing to fix: x (until undone)"),
+        (FixResult("kernel.0", "x", "until undone", LINES, ("/y: no",)), "fixed in part: x"),
+        (FixResult("kernel.0", "x", "until undone", LINES[:1], ("/x: no",)), "not fixed: x"),
+        (FixResult("kernel.0", "x", "until undone", LINES, ("/y: no",)), "\n  failed: /y: no"),
+        (FixResult("kernel.0", "x", "until undone", LINES, made=False), "would fix: x"),
     ],
 )
 def test_fixes_are_reported(made: FixResult, line: str) -> None:

@@ -15,6 +15,7 @@ from ouchi.live.threads import family, listed
 from ouchi.plan import Style
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
+from ouchi.steps import Lasts, sysfs
 
 ROOT = "/sys/devices/system/cpu"
 PERFORMANCE = "performance"
@@ -54,7 +55,9 @@ def governor(live: Live, target: Target) -> Observation | None:
     names = sorted({live.governors[cpu] for cpu in slow})
     fix = Fix(
         f"governor {PERFORMANCE} on {named(slow)}",
-        pokes=tuple((f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor", PERFORMANCE) for cpu in slow),
+        tuple(
+            sysfs.value(f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor", PERFORMANCE, lasts=Lasts.REBOOT) for cpu in slow
+        ),
     )
     finding = warning(
         f"the governor of {named(slow)} may lower the clock",
@@ -87,8 +90,8 @@ def idle_states(live: Live, target: Target) -> Observation | None:
     affected = sorted({cpu for found in deep.values() for cpu, _ in found})
     fix = Fix(
         f"idle states deeper than C1 disabled on {named(affected)}",
-        pokes=tuple(
-            (f"{ROOT}/cpu{cpu}/cpuidle/state{state.number}/disable", "1")
+        tuple(
+            sysfs.value(f"{ROOT}/cpu{cpu}/cpuidle/state{state.number}/disable", "1", lasts=Lasts.REBOOT)
             for found in deep.values()
             for cpu, state in found
         ),

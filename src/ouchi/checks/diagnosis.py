@@ -5,23 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ouchi.checks.model import CheckResult, Problem, Result
+from ouchi.checks.model import CheckResult, Fix, Problem, Result
 from ouchi.core.errors import Severity
+from ouchi.steps.engine import Difference
 
 SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FixResult:
-    """What ``--fix`` changed for one fix, and what it could not change."""
+    """A fix of a check: the differences that it makes, and why some of them could not be made.
 
+    ``made`` is false in a dry run.
+    """
+
+    check: str
     name: str
-    done: tuple[str, ...]
-    failed: tuple[str, ...]
+    lasts: str
+    differences: tuple[Difference, ...]
+    failures: tuple[str, ...] = ()
+    made: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as a JSON object."""
-        return {"name": self.name, "done": list(self.done), "failed": list(self.failed)}
+        return {
+            "check": self.check,
+            "name": self.name,
+            "lasts": self.lasts,
+            "made": self.made,
+            "differences": [difference.to_json() for difference in self.differences],
+            "failures": list(self.failures),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,13 @@ class Diagnosis:
     labels: tuple[str, ...]
     checks: tuple[CheckResult, ...]
     fixes: tuple[FixResult, ...] = ()
+
+    @property
+    def planned_fixes(self) -> dict[Fix, str]:
+        """Every fix once, with the id of its check."""
+        problems = ((problem, check) for check in reversed(self.checks) for problem in reversed(check.problems))
+        fixes = {problem.fix: check.id for problem, check in problems if problem.fix}
+        return dict(reversed(fixes.items()))
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -13,6 +13,7 @@ from ouchi.live.host import MACHINE, SAMPLES, Live
 from ouchi.live.interrupts import Arrived, arrived, mask_cpus
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted, mask
+from ouchi.steps import Lasts, file, sysfs
 
 TABLE = "/proc/interrupts"
 FOLDER = "/proc/irq"
@@ -137,7 +138,7 @@ def default_affinity(live: Live, target: Target) -> Observation | None:
     )
     fix = Fix(
         f"interrupts of new devices on {named(rest)}",
-        pokes=((f"{FOLDER}/default_smp_affinity", _grouped(mask(rest))),),
+        (sysfs.value(f"{FOLDER}/default_smp_affinity", _grouped(mask(rest)), lasts=Lasts.REBOOT),),
     )
     return failed(Problem(finding, fix))
 
@@ -174,8 +175,16 @@ def irqbalance(live: Live, target: Target) -> Observation | None:
     )
     fix = Fix(
         f"irqbalance banned from CPUs {cpus}",
-        files=((DROP_IN, f'[Service]\nEnvironment="IRQBALANCE_BANNED_CPULIST={cpus}"\n'),),
-        commands=(("systemctl", "daemon-reload"), ("systemctl", "restart", "irqbalance")),
+        (
+            file.folder(DROP_IN.rpartition("/")[0], lasts=Lasts.REBOOT),
+            file.file(
+                DROP_IN,
+                f'[Service]\nEnvironment="IRQBALANCE_BANNED_CPULIST={cpus}"\n',
+                "systemd",
+                "irqbalance",
+                lasts=Lasts.REBOOT,
+            ),
+        ),
     )
     return failed(Problem(finding, fix if fixable else None))
 
@@ -187,13 +196,11 @@ def _affinity(live: Live, irq: int) -> tuple[int, ...]:
 
 def _move(live: Live, irqs: list[int], target: Target) -> Fix | None:
     """Return the fix that moves interrupts off the isolated CPUs; None without interrupts."""
-    pokes = tuple(
-        (f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(_elsewhere(live.affinities.get(irq, ()), target)))
-        for irq in irqs
-    )
-    if not pokes:
+    if not irqs:
         return None
-    return Fix(f"{counted(len(pokes), 'interrupt')} moved off {named(target.plan.isolated)}", pokes=pokes)
+    cpus = {irq: format_cpus(_elsewhere(live.affinities.get(irq, ()), target)) for irq in irqs}
+    changes = (sysfs.value(f"{FOLDER}/{irq}/smp_affinity_list", cpus[irq], lasts=Lasts.REBOOT) for irq in irqs)
+    return Fix(f"{counted(len(irqs), 'interrupt')} moved off {named(target.plan.isolated)}", tuple(changes))
 
 
 def _elsewhere(cpus: tuple[int, ...], target: Target) -> set[int]:

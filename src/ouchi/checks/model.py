@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, Severity
+from ouchi.steps import Change
 
 if TYPE_CHECKING:
     from ouchi.live.host import Live
@@ -37,15 +38,13 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A change that removes the cause of a finding at once, is safe while the host runs, and is gone after a reboot.
+    """Changes that remove the cause of a finding at once and are safe while the host runs, in their order.
 
-    ``pokes`` are files of the kernel and their new values, ``files`` files below ``/run``; ``commands`` are run in order.
+    None of them outlasts a reboot unless it says so (:class:`~ouchi.steps.Lasts`).
     """
 
     name: str
-    pokes: tuple[tuple[str, str], ...] = ()
-    files: tuple[tuple[str, str], ...] = ()
-    commands: tuple[tuple[str, ...], ...] = ()
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 )
 @host_options
 @click.option("--fix", is_flag=True, help="Fix what is safe to change while the host runs (needs root).")
+@click.option("--dry-run", is_flag=True, help="With --fix: show what would be changed; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 @click.pass_context
 def command(
@@ -31,6 +32,7 @@ def command(
     names: tuple[str, ...],
     ssh_config: str | None,
     fix: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """What differs from the plan, why it loses packets, what fixes it.
@@ -39,6 +41,8 @@ def command(
 
     Exit status: 0 healthy, 4 warnings only, 1 failures, 2 the plan cannot be made.
     """
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run needs --fix: without it nothing is changed")
     from ouchi.core.instance import Instance
     from ouchi.flows.doctor import site_in_use
     from ouchi.machine.local import LocalMachine
@@ -49,16 +53,15 @@ def command(
         from ouchi.machine.privilege import need_root
 
         need_root()
-    context.exit(run_hosts(hosts, lambda host: _examined(host, in_use, fix=fix), as_json=as_json))
+    context.exit(run_hosts(hosts, lambda host: _examined(host, in_use, fix=fix, dry_run=dry_run), as_json=as_json))
 
 
-def _examined(host: SiteHost, in_use: str, *, fix: bool) -> Output:
-    from dataclasses import replace
+def _examined(host: SiteHost, in_use: str, *, fix: bool, dry_run: bool) -> Output:
+    from contextlib import nullcontext
 
-    from ouchi.checks.diagnosis import Diagnosis
-    from ouchi.checks.fix import fix as make_fixes
+    from ouchi.cli.running import LOCK
     from ouchi.core.instance import Instance
-    from ouchi.flows.doctor import examine
+    from ouchi.flows.doctor import examine, fix_and_examine
     from ouchi.plan.load import read_target
     from ouchi.plan.target import Target
     from ouchi.report.doctor import doctor_text
@@ -66,12 +69,9 @@ def _examined(host: SiteHost, in_use: str, *, fix: bool) -> Output:
     def target() -> Target:
         return read_target(host.machine, in_use) if in_use else host.target()
 
-    def diagnose() -> Diagnosis:
-        return examine(host.machine, Instance(), target)
-
-    diagnosis = diagnose()
     if fix:
-        fixes = make_fixes(host.machine, diagnosis.problems)
-        # Diagnosed again, so that the result shows whether the fixes took effect.
-        diagnosis = replace(diagnose(), fixes=fixes)
+        with nullcontext() if dry_run else host.machine.hold(LOCK, "doctor --fix"):
+            diagnosis = fix_and_examine(host.machine, Instance(), target, dry_run=dry_run)
+    else:
+        diagnosis = examine(host.machine, Instance(), target)
     return Output(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)

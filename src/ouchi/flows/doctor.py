@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from ouchi.checks.diagnosis import Diagnosis
+from ouchi.checks.fix import make_fixes, preview_fixes
 from ouchi.checks.registry import evaluate
 from ouchi.core.instance import Instance
 from ouchi.flows.status import kept_site
 from ouchi.live.host import Live, read
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
+from ouchi.steps.journal import Scope, open_journal
 
 
 def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
@@ -23,6 +26,16 @@ def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) 
         live = pool.submit(read, machine, instance)
         expected = target()
         return diagnose(live.result(), expected)
+
+
+def fix_and_examine(machine: Machine, instance: Instance, target: Callable[[], Target], *, dry_run: bool) -> Diagnosis:
+    """Examine the host, fix what can be fixed while it runs, and examine it again; a dry run only shows the fixes."""
+    diagnosis = examine(machine, instance, target)
+    journal = open_journal(machine, instance, Scope.MACHINE)
+    if dry_run:
+        return replace(diagnosis, fixes=preview_fixes(journal, diagnosis))
+    fixes = make_fixes(journal, diagnosis)
+    return replace(examine(machine, instance, target), fixes=fixes)
 
 
 def diagnose(live: Live, target: Target) -> Diagnosis:

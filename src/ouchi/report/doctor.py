@@ -77,14 +77,18 @@ def _lines(checks: list[CheckResult]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _fix(fix: FixResult) -> Text:
-    """Return one line for a fix, and one for each change that could not be made."""
-    head = {
-        (True, False): "fixed",
-        (True, True): "fixed in part",
-        (False, True): "not fixed",
-        (False, False): "nothing to fix",
-    }[bool(fix.done), bool(fix.failed)]
-    text = Text(f"{head}: {fix.name}", style="green" if not fix.failed else "yellow")
-    for failure in fix.failed:
-        text.append(f"\n  {failure}")
+    """Return a line for a fix and how long it lasts, one for each difference, and one for each that could not be made."""
+    failed_changes = len(fix.failures)
+    if not fix.made:
+        head = "would fix"
+    elif failed_changes:
+        head = "not fixed" if failed_changes == len(fix.differences) else "fixed in part"
+    else:
+        head = "fixed" if fix.differences else "nothing to fix"
+    text = Text(f"{head}: {fix.name} ({fix.lasts})", style="yellow" if failed_changes or not fix.made else "green")
+    for one in fix.differences:
+        now, target = (" | ".join(lines) or "nothing" for lines in (one.now, one.target))
+        text.append(f"\n  {one.key}: {now} → {target}")
+    for failure in fix.failures:
+        text.append(f"\n  failed: {failure}", style="yellow")
     return text

@@ -55,4 +55,5 @@ def _split(key: str) -> tuple[str, str, str]:
 
 
 def _vsctl(database: str) -> tuple[str, ...]:
-    return ("ovs-vsctl", *((f"--db={database}",) if database else ()), "--no-wait", "--timeout=10")
+    # A setting of ouchi's own database is read again at once: wait until ovs-vswitchd has applied it.
+    return ("ovs-vsctl", f"--db={database}" if database else "--no-wait", "--timeout=10")

@@ -10,6 +10,7 @@ from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import NONE, OURS
 from ouchi.plan.target import Target
 from ouchi.render.ovs import SWITCH as BINARY
+from ouchi.steps import Lasts, file
 
 OWN_MODE = 0o2775
 """Mode of ouchi's own socket folder: QEMU creates sockets in it, and OVS shares its group."""
@@ -97,5 +98,7 @@ def socket_folder(live: Live, _target: Target) -> Observation | None:
         remedy=fix_then(configuring(switch)) if exists else configuring(switch),
         why="a port without its socket stays disconnected: what is sent to the guest is lost and counted nowhere",
     )
-    commands = (("chown", "libvirt-qemu", switch.sockets), ("chmod", f"{mode:o}", switch.sockets))
-    return failed(Problem(finding, Fix(f"{switch.sockets} for libvirt-qemu", commands=commands) if exists else None))
+    # ouchi's own folder is one of its session, which has no place in the machine's journal.
+    lasts = Lasts.PROCESS if switch.whose == OURS else Lasts.REBOOT
+    change = file.folder(switch.sockets, owner="libvirt-qemu", mode=mode, lasts=lasts)
+    return failed(Problem(finding, Fix(f"{switch.sockets} for libvirt-qemu", (change,)) if exists else None))

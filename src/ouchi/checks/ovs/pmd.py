@@ -11,6 +11,7 @@ from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.threads import Thread, listed
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
+from ouchi.steps.thread import thread_cpus
 
 ELSEWHERE = (
     "a PMD thread off its CPU shares another one: it is preempted for milliseconds while the other thread there runs, "
@@ -58,7 +59,7 @@ def thread_placement(live: Live, target: Target) -> Observation | None:
         return ok(f"within {format_cpus(host)}")
     fix = Fix(
         f"{counted(len(misplaced), 'thread')} of ovs-vswitchd on {named(host)}",
-        commands=tuple(("taskset", "-pc", format_cpus(host), str(thread.tid)) for thread in misplaced),
+        tuple(thread_cpus(thread.tid, format_cpus(host)) for thread in misplaced),
     )
     finding = warning(
         f"{counted(len(misplaced), 'thread')} of ovs-vswitchd may run on CPUs of PMD threads and pinned vCPUs",
@@ -85,5 +86,4 @@ def _moved(cpu: int, thread: Thread) -> Problem:
         remedy=f"{FIX}; what moved it is most often tuned, or a script with taskset",
         why=ELSEWHERE,
     )
-    fix = Fix(f"PMD thread back on CPU {cpu}", commands=(("taskset", "-pc", str(cpu), str(thread.tid)),))
-    return Problem(finding, fix)
+    return Problem(finding, Fix(f"PMD thread back on CPU {cpu}", (thread_cpus(thread.tid, str(cpu)),)))

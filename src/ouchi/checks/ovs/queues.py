@@ -13,6 +13,7 @@ from ouchi.live.host import SWITCH, Live
 from ouchi.live.ovs import Switch
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
+from ouchi.steps.command import command
 
 SHOW = "ovs-appctl dpif-netdev/pmd-rxq-show"
 
@@ -118,8 +119,8 @@ def pmd_load(live: Live, _target: Target) -> Observation | None:
         else "cpus.pmd_cores in your site file, or more Rx queues",
         why="an overloaded PMD thread receives packets later than they arrive: the NICs' rings overflow",
     )
-    argv = ("ovs-appctl", "--timeout=5", "-t", control(switch), "dpif-netdev/pmd-rxq-rebalance")
-    return failed(Problem(finding, Fix("Rx queues rebalanced", commands=(argv,)) if movable else None))
+    rebalance = command("ovs-appctl", "--timeout=5", "-t", control(switch), "dpif-netdev/pmd-rxq-rebalance")
+    return failed(Problem(finding, Fix("Rx queues rebalanced", (rebalance,)) if movable else None))
 
 
 def _not_isolated(switch: Switch) -> str:

@@ -11,6 +11,7 @@ from ouchi.live.ovs import OURS, Switch
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 from ouchi.render.ovs import other_config
+from ouchi.steps import ovsdb
 
 AT_RUN_TIME = frozenset(
     ("pmd-cpu-mask", "pmd-rxq-assign", "pmd-rxq-isolate", "pmd-maxsleep", "pmd-sleep-max", "pmd-auto-lb")
@@ -93,6 +94,5 @@ def _setting(switch: Switch, key: str, planned: str) -> Problem:
         remedy=fix_then(UP) if fixable else f"{configuring(switch)}, which restarts ovs-vswitchd",
         why=REASONS.get(key, "the plan's memory and CPUs were computed with it"),
     )
-    socket = f"--db=unix:{switch.run}/db.sock"
-    command = ("ovs-vsctl", socket, "--timeout=5", "set", "Open_vSwitch", ".", f'other_config:{key}="{planned}"')
-    return Problem(finding, Fix(f"{key}={planned}", commands=(command,)) if fixable else None)
+    change = ovsdb.setting("other_config", key, planned, socket=f"{switch.run}/db.sock")
+    return Problem(finding, Fix(f"{key}={planned}", (change,)) if fixable else None)
