@@ -18,7 +18,7 @@ from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.build import PACKAGES, build
 from ouchi.measure.generator.frames import Headers
-from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.generator.streams import make_stream
 from ouchi.parts import packages
 from ouchi.steps.journal import Journal
@@ -46,7 +46,7 @@ def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
         receives(machine, program, folder, record)
         rounds(machine, program, folder, record, say)
     through(ouchi, record, say)
-    beside(ouchi, record)
+    extras(ouchi, record)
     forget_data(ouchi, machine, Instance())
 
 
@@ -66,10 +66,10 @@ def sends(machine: LocalMachine, program: str, folder: str, record: Record) -> N
     begin = time.monotonic()
     with Generator(machine, program, folder, (0, 1)) as generator:
         generator.open("sink", "net_null0,no-rx=1")
-        generator.load([Flow(make_stream("64", HEADERS), "sink", "sink")])
+        generator.load([RoutedStream(make_stream("64", HEADERS), "sink", "sink")])
         generator.run([0.0], count=1, drain=0)
         record.add("traffic-start", time.monotonic() - begin)
-        sent = generator.run([0.0], seconds=SECONDS, drain=0)["streams"][0]["sent"]
+        sent = generator.run([0.0], seconds=SECONDS, drain=0)["streams"][0]["tx"]
         record.add("traffic-sends", sent["accepted"] / (sent["last"] - sent["first"]) / 1e6)
 
 
@@ -96,9 +96,9 @@ def receives(machine: LocalMachine, program: str, folder: str, record: Record) -
     """One core sends into a ring, another one takes from it and checks: as much as the slower of the two does."""
     with Generator(machine, program, folder, (0, 0, 1)) as generator:
         generator.open("ring", "net_ring0", worker=1)
-        generator.load([Flow(make_stream("64", HEADERS), "ring", "ring", worker=0)])
+        generator.load([RoutedStream(make_stream("64", HEADERS), "ring", "ring", worker=0)])
         for _ in range(RUNS):
-            got = generator.run([0.0], seconds=SECONDS)["streams"][0]["got"]
+            got = generator.run([0.0], seconds=SECONDS)["streams"][0]["rx"]
             record.add("traffic-receives", got["received"] / (got["last"] - got["first"]) / 1e6)
 
 
@@ -106,19 +106,19 @@ def rounds(machine: LocalMachine, program: str, folder: str, record: Record, say
     """One core that sends into a ring, receives from it and checks: its most, its rates, a billion frames."""
     with Generator(machine, program, folder, (0, 1)) as generator:
         generator.open("ring", "net_ring0")
-        generator.load([Flow(make_stream("64", HEADERS), "ring", "ring")])
+        generator.load([RoutedStream(make_stream("64", HEADERS), "ring", "ring")])
         for _ in range(RUNS):
-            sent = generator.run([0.0], seconds=SECONDS)["streams"][0]["sent"]
+            sent = generator.run([0.0], seconds=SECONDS)["streams"][0]["tx"]
             record.add("traffic-rounds", sent["accepted"] / (sent["last"] - sent["first"]) / 1e6)
         most = median(record.samples["traffic-rounds"]) * 1e6
         for pps in (1e3, 1e4, 1e5, 1e6, most * 0.5, most * 0.9):
             for _ in range(3):
-                sent = generator.run([pps], seconds=SECONDS)["streams"][0]["sent"]
+                sent = generator.run([pps], seconds=SECONDS)["streams"][0]["tx"]
                 record.add("traffic-rate-error", abs(sent["accepted"] / sent["intended"] - 1) * 100)
         say("the truth of its rates: measured; now a billion frames")
         told = generator.run([0.0], count=BILLION)["streams"][0]
-        wrong = told["sent"]["accepted"] - told["got"]["received"]
-        wrong += told["got"]["duplicated"] + told["got"]["reordered"] + told["got"]["corrupt"]
+        wrong = told["tx"]["accepted"] - told["rx"]["received"]
+        wrong += told["rx"]["duplicated"] + told["rx"]["reordered"] + told["rx"]["corrupt"]
         record.add("traffic-billion", abs(wrong))
 
 
@@ -162,7 +162,7 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     say("through OVS: measured; now the kernel beside it")
 
 
-def beside(ouchi: Ouchi, record: Record) -> None:
+def extras(ouchi: Ouchi, record: Record) -> None:
     """The same searches through the kernel's bridge, in one run with OVS's: the ratio at two frame sizes."""
     run = json.loads(bench(ouchi, "--beside-kernel", "--size", "64", "--size", "1518", "--repeats", "2").stdout)
     for row in run["beside"]:

@@ -8,14 +8,14 @@ from ouchi.measure.runs.model import Run
 from ouchi.report.run.chart import WIDTH, Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear, slots
-from ouchi.report.run.told import directions, goals_of
-from ouchi.report.run.words import digits, rate_text, rate_unit
+from ouchi.report.run.trials import directions, goals_of
+from ouchi.report.run.units import digits, rate_text, rate_unit
 
 READABLE = 42
 """px: columns that stand closer have their figures at two heights."""
 
 
-def found_figure(run: Run) -> Figure | None:
+def rates_figure(run: Run) -> Figure | None:
     """None when no rate was found."""
     rates = _rates(run)
     if not rates:
@@ -27,12 +27,12 @@ def found_figure(run: Run) -> Figure | None:
     both = directions(run)
     across = f"{unit.name}, sum of {both} directions" if both > 1 else unit.name
     chart = Chart("Rates found", slots(sizes), linear(0, most * 1.14, unit.text), "frame size", across)
-    for place, size in enumerate(sizes):
+    for slot, size in enumerate(sizes):
         here = [name for name in names if (size, name) in rates]
         room = 0.8 * (WIDTH - 70) / len(sizes) / len(here)
         for index, name in enumerate(here):
             found, look = rates[size, name], colour(names.index(name))
-            x = place + (index - (len(here) - 1) / 2) * 0.8 / len(here)
+            x = slot + (index - (len(here) - 1) / 2) * 0.8 / len(here)
             median = statistics.median(lower for _, lower, _ in found)
             half = min(24.0, 0.42 * room)
             chart.column(x, median, half, look)

@@ -1,15 +1,15 @@
-"""A trial in words, as a mark says it when pointed at, and what several charts want to know of a run."""
+"""A trial as text, and values of a run that several charts need."""
 
 from __future__ import annotations
 
-from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.goals import Bounds, Goal, judged_loss
 from ouchi.measure.search.trial import Trial
-from ouchi.report.run.words import rate_text, share_text
+from ouchi.report.run.units import rate_text, share_text
 
 
-def trial_says(recorded: Recorded) -> str:
-    """Rate, time, counts, and why it proves nothing where it does not."""
+def trial_tooltip(recorded: TrialRecord) -> str:
+    """The tooltip of a trial: rate, duration, counts, and why it does not count in full."""
     trial = recorded.trial
     name = (
         f"trial {trial.number}"
@@ -23,20 +23,24 @@ def trial_says(recorded: Recorded) -> str:
     ]
     if len(trial.streams) > 1:
         lines.append(f"worst direction {share_text(judged_loss(trial))}")
-    if trial.refused:
-        lines.append(f"refused by a full ring {trial.refused:,}")
+    if trial.tx_backpressure:
+        lines.append(f"TX backpressure {trial.tx_backpressure:,}")
     if trial.unsent > 0:
         lines.append(f"unsent {trial.unsent:,}")
     return "\n".join([*lines, *remarks(trial)])
 
 
 def remarks(trial: Trial) -> list[str]:
-    """Why a trial is no evidence, or not without reserve; nothing for a valid one."""
-    kinds = (("invalid", trial.problems), ("too little offered", trial.shortfalls), ("doubtful", trial.doubts))
+    """Why a trial does not count in full; empty for a valid one."""
+    kinds = (
+        ("invalid", trial.invalid),
+        ("under-offered", trial.under_offered),
+        ("tester suspect", trial.tester_suspect),
+    )
     return [f"{kind}: {why}" for kind, several in kinds for why in several]
 
 
-def size_words(size: str) -> str:
+def size_text(size: str) -> str:
     """``64-byte frames``, ``imix frames``."""
     return f"{size}-byte frames" if size.isdigit() else f"{size} frames"
 
@@ -49,7 +53,7 @@ def mean_size(run: Run, size: str) -> float | None:
 
 
 def directions(run: Run) -> int:
-    """The most streams that were loaded at once."""
+    """The largest number of streams loaded at once."""
     return max((len(recorded.trial.streams) for recorded in run.trials), default=0)
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from ouchi.measure.search.trial import Gap, Histogram, Stalls, StreamResult, Trial
-from ouchi.measure.search.validity import judged
+from ouchi.measure.search.validity import assess
 
 Fault = Literal["", "negative", "stretched", "stalled", "unsent", "corrupt", "foreign"]
 """What can be wrong with a trial for tests: more received than sent, sending took longer, the generator stalled, …"""
@@ -66,7 +66,7 @@ class SimulatedDevice:
     _next_stall: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)  # noqa: S311 - a simulation wants the same numbers again
+        self._random = random.Random(self.seed)
         self._next_stall = self._interval(first=True)
 
     def clock(self) -> float:
@@ -87,14 +87,14 @@ class SimulatedDevice:
             streams=results,
             stalls=Stalls(0.0, 0, 10.0),
             foreign=0,
-            problems=(),
+            invalid=(),
             counters={"simulated": True},
-            began=datetime.fromtimestamp(self._now, UTC).isoformat(),
+            started=datetime.fromtimestamp(self._now, UTC).isoformat(),
         )
         self._now += seconds + self.pause_seconds
         if self.fault and self._trials % self.fault_every == 0:
             trial = _spoilt(trial, self.fault)
-        return judged(trial, line_bits=self.line_bits)
+        return assess(trial, line_bits=self.line_bits)
 
     def _interval(self, first: bool = False) -> float:
         """Seconds to the next stall."""
@@ -124,8 +124,8 @@ class SimulatedDevice:
         other = (index + 1) % max(2, self.streams)
         return StreamResult(
             stream=f"{index}→{other}",
-            sent_from=f"port {index}",
-            received_at=f"port {other}",
+            tx_port=f"port {index}",
+            rx_port=f"port {other}",
             size=self.size,
             intended=intended,
             attempted=sent,

@@ -1,4 +1,4 @@
-"""Figures as words: rates, shares, times and counts with their units, four digits where more say nothing."""
+"""Figures as text: rates, shares, times and counts with their units, to four digits."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Unit:
         return f"{value / self.size:.6g}"
 
 
-def rate_unit(most_pps: float) -> Unit:
-    """The unit that rates up to ``most_pps`` are told in."""
+def rate_unit(max_pps: float) -> Unit:
+    """The unit for rates up to ``max_pps``."""
     return next(
         unit
         for unit in (Unit("Mpps", 1e6), Unit("kpps", 1e3), Unit("pps", 1))
-        if most_pps >= unit.size or unit.size == 1
+        if max_pps >= unit.size or unit.size == 1
     )
 
 
@@ -62,7 +62,7 @@ def time_text(ns: float | None) -> str:
 
 
 def tick_time(ns: float) -> str:
-    """A time without digits that say nothing: ``10 µs``."""
+    """A time without trailing zeros: ``10 µs``."""
     text, unit = time_text(ns).split(" ")
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
 
@@ -83,11 +83,11 @@ def share_text(share: float) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
-def digits(value: float, most: int = 4) -> str:
-    """``value`` to so many digits, its whole part always whole."""
+def digits(value: float, count: int = 4) -> str:
+    """``value`` to so many significant digits, the integer part always complete."""
     if not value:
         return "0"
-    decimals = max(0, most - 1 - math.floor(math.log10(abs(value))))
+    decimals = max(0, count - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{decimals}f}"
 
 

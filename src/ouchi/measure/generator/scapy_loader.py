@@ -1,7 +1,7 @@
-"""Scapy as a library that builds frames, and as nothing else.
+"""Imports scapy's packet layers without its side effects.
 
-Left to itself its import asks the kernel for interfaces and routes, writes a cache into the user's home and unpacks
-a table of vendors for a second. None of that is needed to put headers together.
+By default the import queries the kernel for interfaces and routes, writes a cache into the user's home folder, and
+takes a second to unpack a table of MAC vendors.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from types import ModuleType
 
 @cache
 def load_scapy() -> None:
-    """Import the layers that frames are built of; afterwards ``from scapy.layers… import`` costs nothing.
+    """Import the packet layers; afterwards ``from scapy.layers… import`` costs nothing.
 
-    It opens no socket, writes no file and says nothing. Where the process uses scapy already, it is left as it is.
+    It opens no socket, writes no file and logs nothing. A scapy that is imported already is left unchanged.
     """
     if "scapy.data" in sys.modules:
         return
     import scapy.main
 
-    # What the cache would hold is not worth a file, least of all with the vendors left out.
+    # No cache file, least of all one without the vendors.
     cache_folder, scapy.main.SCAPY_CACHE_FOLDER = scapy.main.SCAPY_CACHE_FOLDER, None
     vendors = sys.modules["scapy.libs.manuf"] = ModuleType("scapy.libs.manuf")
     vendors.__dict__["DATA"] = ""
@@ -42,7 +42,7 @@ def _import_layers() -> None:
     from scapy.config import conf
 
     conf.route_autoload = conf.route6_autoload = False
-    vars(conf.ifaces)["reload"] = _nothing
+    vars(conf.ifaces)["reload"] = _no_interfaces
     try:
         import scapy.contrib.geneve
         import scapy.layers.inet6
@@ -51,5 +51,5 @@ def _import_layers() -> None:
         del vars(conf.ifaces)["reload"]
 
 
-def _nothing() -> None:
-    """In place of asking the kernel for its interfaces."""
+def _no_interfaces() -> None:
+    """Replaces the query for the kernel's interfaces."""

@@ -1,4 +1,4 @@
-"""What must be there before a path is opened: packages, the generator, OVS-DPDK, the guests' image."""
+"""Prerequisites of a path: packages, the generator, OVS-DPDK, the guests' image."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, leading_to, run_tasks
 from ouchi.flows.up import Up
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.generator.build import PACKAGES, build, built
-from ouchi.measure.paths.open import Ready
-from ouchi.measure.request import Wish
+from ouchi.measure.generator.build import PACKAGES, build, program_path
+from ouchi.measure.paths.open import Artifacts
+from ouchi.measure.request import BenchRequest
 from ouchi.parts import kvm, packages
 from ouchi.plan.nics import missing_packages
 from ouchi.plan.target import Target
-from ouchi.vnf.testpmd import PACKAGE as GUEST_PACKAGE
+from ouchi.vnf.testpmd import PACKAGE as TESTPMD_PACKAGE
 
 
 def prepare(
     machine: LocalMachine,
     instance: Instance,
     target: Target,
-    wish: Wish,
+    request: BenchRequest,
     timeline: Timeline,
     interrupt: Callable[[], None],
-) -> Ready:
-    """See to all that the path has in it, as ``up`` does; ``interrupt`` as for :func:`~ouchi.core.tasks.run_tasks`."""
+) -> Artifacts:
+    """Install and start what the path needs, as ``up`` does; ``interrupt``: see :func:`~ouchi.core.tasks.run_tasks`."""
     up = Up(machine, instance, target.site_file, timeline, missing_packages(target.site, target.facts))
-    virtual = wish.guest == "vm" and bool(wish.path.guests)
     programs = []
 
     def tools(say: Say) -> Outcome:
-        guest = (GUEST_PACKAGE,) if wish.path.guests and not virtual else ()
+        guest = (TESTPMD_PACKAGE,) if request.path.guests and not request.routed else ()
         return packages.install(machine, up.journal, (*PACKAGES, *guest), say)
 
     def generator(say: Say) -> Outcome:
-        before = machine.exists(built(machine, instance))
+        existed = machine.exists(program_path(machine, instance))
         programs.append(build(machine, instance, say))
-        return nothing("the traffic generator is built") if before else changed("the traffic generator is built")
+        return (nothing if existed else changed)("the traffic generator is built")
 
-    # One package manager at a time; the switch and the generator side by side.
-    goals = ["bridges" if wish.path.switched else "hugetlbfs", *(["guest image", "kvm"] if virtual else [])]
+    # One package manager at a time; OVS and the generator in parallel.
+    goals = ["bridges" if request.path.through_ovs else "hugetlbfs"]
+    goals += ["guest image", "kvm"] if request.routed else []
     table = up.tasks("dataplane")
     needed = {task.name for goal in goals for task in leading_to(table, goal)}
     more = [Task("prepare", "tools", tools, ("packages",)), Task("prepare", "generator", generator, ("tools",))]
     run_tasks([*(task for task in table if task.name in needed), *more], timeline, interrupt)
-    if not virtual:
-        return Ready(programs[0])
-    return Ready(programs[0], str(up.image.path), kvm=kvm.remembered(machine, instance)[0])
+    if not request.routed:
+        return Artifacts(programs[0])
+    return Artifacts(programs[0], str(up.image.path), kvm=kvm.remembered(machine, instance)[0])

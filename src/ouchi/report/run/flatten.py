@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MOST_LINES = 400
+MAX_LINES = 400
 
 
-def flat(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def flatten(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(``key.key``, text) for each value; lists of plain values on one line. At most :data:`MOST_LINES`."""
     lines = list(_lines("", values))
-    left = len(lines) - MOST_LINES
-    return lines if left <= 0 else [*lines[:MOST_LINES], ("…", f"{left:,} more")]
+    left = len(lines) - MAX_LINES
+    return lines if left <= 0 else [*lines[:MAX_LINES], ("…", f"{left:,} more")]
 
 
 def _lines(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -20,8 +20,8 @@ def _lines(key: str, value: Any) -> Iterator[tuple[str, str]]:
         for name, item in value.items():
             yield from _lines(f"{key}.{name}" if key else str(name), item)
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
-        for place, item in enumerate(value, 1):
-            yield from _lines(f"{key}.{place}", item)
+        for index, item in enumerate(value, 1):
+            yield from _lines(f"{key}.{index}", item)
     else:
         yield key, _text(value)
 

@@ -1,0 +1,205 @@
+"""Stream files: a YAML description of the frames that ``ouchi bench --stream`` sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ouchi.core.errors import BadInput, Finding, error
+from ouchi.machine import CommandFailed, Machine
+from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Vary
+from ouchi.measure.generator.frames import GENEVE_PORT, VXLAN_PORT, Headers, Tunnel, min_size
+from ouchi.measure.generator.pcap import MAX_BYTES
+from ouchi.measure.generator.replay import replay_stream
+from ouchi.measure.generator.template import (
+    CAPTURE_SIZE,
+    UDP_IPV4,
+    CaptureTemplate,
+    HeaderTemplate,
+    Template,
+    mirrored,
+)
+from ouchi.site.misshapen import misshapen
+from ouchi.site.source import LARGEST, Path, Source, parse
+
+_REGULAR, _TYPE = 0o100000, 0o170000
+_TUNNEL_PORTS = {"vxlan": VXLAN_PORT, "geneve": GENEVE_PORT}
+
+Text = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FrameHeaders(_Model):
+    """The headers of a frame; what is left out has the default of the path."""
+
+    vlans: list[int] = Field(default=[], description="VLAN ids, outermost first: one is 802.1Q, two are QinQ (802.1ad)")
+    src_ip: Text | None = Field(default=None, description="an IPv4 or IPv6 address")
+    dst_ip: Text | None = Field(default=None, description="an IPv4 or IPv6 address")
+    protocol: Literal["udp", "tcp"] = Field(default="udp", description="udp or tcp")
+    src_port: int | None = Field(default=None, description="1 to 65535")
+    dst_port: int | None = Field(default=None, description="1 to 65535")
+
+
+class InnerHeaders(FrameHeaders):
+    """The inner frame of a tunnel."""
+
+    src_mac: Text = Field(default="02:00:00:00:00:01", description="six bytes like 02:00:00:00:00:01")
+    dst_mac: Text = Field(default="02:00:00:00:00:02", description="six bytes like 02:00:00:00:00:02")
+
+
+class TunnelHeaders(_Model):
+    """A tunnel over UDP."""
+
+    kind: Literal["vxlan", "geneve"] = Field(description="vxlan or geneve")
+    vni: int = Field(description="the network identifier, 0 to 16777215")
+    inner: InnerHeaders = Field(default=InnerHeaders(), description="the headers of the inner frame")
+
+
+class VariedField(_Model):
+    """A header field that varies from frame to frame."""
+
+    field: Text = Field(
+        description="src_port, dst_port, src_ip, dst_ip, vlan or outer_vlan; with inner_ before it, of the inner frame"
+    )
+    kind: Literal["increment", "random", "list"] = Field(default="increment", description="increment, random or list")
+    step: int = Field(default=1, description="1 or more; for increment and random")
+    values: list[int | str] = Field(default=[], description="for list: numbers, or addresses as text")
+
+
+class StreamFile(FrameHeaders):
+    """A stream file: headers of the frames sent from the left (those from the right are mirrored), or a capture."""
+
+    size: int | Text | None = Field(
+        default=None, description="bytes with FCS (64 to 9000) or a mix such as imix; by default the smallest possible"
+    )
+    flows: int = Field(default=1, description="the number of flows, 1 to 10000000")
+    tunnel: TunnelHeaders | None = Field(default=None, description="a VXLAN or Geneve tunnel with an inner frame")
+    vary: list[VariedField] | None = Field(
+        default=None, description="the fields that vary, the fastest first; by default src_port, then src_ip"
+    )
+    capture: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="a pcap or pcapng file, relative to this file, that is replayed instead"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """A stream file's template, frame size and number of flows."""
+
+    template: Template
+    size: str
+    flows: int
+
+
+def read_stream_file(machine: Machine, path: str) -> StreamSpec:
+    """Read a stream file, and the capture it names. Raises BadInput with all errors, by line and column."""
+    source = parse(read_regular(machine, path, LARGEST), path)
+    file = _validated(source)
+    if file.capture is not None:
+        return _capture_spec(machine, source, file)
+    template = HeaderTemplate(*_both_directions(file), description=PurePath(path).name)
+    size = str(min_size(template.headers[0]) if file.size is None else file.size)
+    _check_streams(source, template, size, file.flows)
+    return StreamSpec(template, size, file.flows)
+
+
+def read_regular(machine: Machine, path: str, max_bytes: int) -> bytes:
+    """The bytes of a regular file, up to ``max_bytes`` + 1. Raises BadInput for anything else, such as a FIFO."""
+    try:
+        mode = int(machine.run(("stat", "--dereference", "--format=%f", "--", path)).stdout, 16)
+        if mode & _TYPE != _REGULAR:
+            raise BadInput(error("this is not a regular file", where=path, expected="a file"))
+        return machine.read_bytes(path, max_bytes + 1)
+    except CommandFailed as reason:
+        found = reason.result.stderr.strip().rpartition(": ")[2]
+    except OSError as reason:
+        found = reason.strerror or str(reason)
+    raise BadInput(error("the file cannot be read", where=path, found=found, expected="a readable file"))
+
+
+def _validated(source: Source) -> StreamFile:
+    """The file as a model. Raises BadInput with all errors of its structure."""
+    data = {} if source.data is None else source.data
+    wrong = list(source.twice)
+    try:
+        file = StreamFile.model_validate(data)
+    except ValidationError as reason:
+        wrong += [misshapen(details, source, StreamFile) for details in reason.errors()]
+    if wrong:
+        raise BadInput([finding for _, finding in sorted(wrong, key=lambda placed: placed[0])])
+    return file
+
+
+def _capture_spec(machine: Machine, source: Source, file: StreamFile) -> StreamSpec:
+    others = sorted(file.model_fields_set - {"capture"})
+    if others:
+        raise BadInput(
+            error(
+                "a capture cannot be combined with other keys",
+                where=source.where((others[0],)),
+                found=", ".join(others),
+                expected="capture alone: its frames are sent as they are",
+            )
+        )
+    path = str(PurePath(source.file).parent / str(file.capture))
+    stream, notes = replay_stream("capture", read_regular(machine, path, MAX_BYTES), path)
+    return StreamSpec(CaptureTemplate(stream, PurePath(path).name, notes), CAPTURE_SIZE, 1)
+
+
+def _both_directions(file: StreamFile) -> tuple[tuple[Headers, Headers], tuple[Vary, ...]]:
+    """The headers of each direction, and the fields that vary."""
+    headers = _headers(file, UDP_IPV4)
+    if file.tunnel:
+        inner = file.tunnel.inner
+        macs = replace(UDP_IPV4, src_mac=inner.src_mac, dst_mac=inner.dst_mac)
+        tunnel = Tunnel(file.tunnel.kind, file.tunnel.vni, _headers(inner, macs))
+        port = headers.dst_port if file.dst_port is not None else _TUNNEL_PORTS[file.tunnel.kind]
+        headers = replace(headers, tunnel=tunnel, dst_port=port)
+    vary: tuple[Vary, ...] = PORTS_THEN_ADDRESSES
+    if file.vary is not None:
+        vary = tuple(Vary(one.field, one.kind, one.step, tuple(one.values)) for one in file.vary)
+    return (headers, mirrored(headers)), vary
+
+
+def _headers(file: FrameHeaders, default: Headers) -> Headers:
+    given = {
+        key: value for key in ("src_ip", "dst_ip", "src_port", "dst_port") if (value := getattr(file, key)) is not None
+    }
+    return replace(default, vlans=tuple(file.vlans), protocol=file.protocol, **given)
+
+
+def _check_streams(source: Source, template: HeaderTemplate, size: str, flows: int) -> None:
+    """Raise BadInput with the position of everything that no frame can hold, in either direction."""
+    macs = (UDP_IPV4.src_mac, UDP_IPV4.dst_mac)
+    findings: dict[Finding, None] = {}
+    for direction in range(2):
+        try:
+            template.stream(direction, "stream", size, flows, macs)
+        except BadInput as problem:
+            findings |= dict.fromkeys(_located(problem.findings, source))
+        if findings:
+            break
+    if findings:
+        raise BadInput(findings)
+
+
+def _located(findings: tuple[Finding, ...], source: Source) -> Iterator[Finding]:
+    """Findings about ``stream.KEY.KEY`` with their line and column."""
+    for finding in findings:
+        path = tuple(part for part in finding.where.split(".")[1:] if part != "headers")
+        yield replace(finding, where=source.where(_of_list(path, source.data)))
+
+
+def _of_list(path: tuple[str, ...], data: Any) -> Path:
+    """The path with the index of a varied field in place of its name."""
+    if len(path) < 2 or path[0] != "vary" or not isinstance(data, Mapping):
+        return path
+    names = [item.get("field") for item in data.get("vary", [])]
+    return ("vary", names.index(path[1])) if path[1] in names else ("vary",)
