@@ -46,7 +46,7 @@ def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
         receives(machine, program, folder, record)
         rounds(machine, program, folder, record, say)
     through(ouchi, record, say)
-    extras(ouchi, record)
+    beside_kernel(ouchi, record)
     forget_data(ouchi, machine, Instance())
 
 
@@ -126,7 +126,7 @@ def bench(ouchi: Ouchi, *words: str) -> Ran:
     """A run of ``ouchi bench`` that looks for the rate without loss; a search has a minute."""
     with tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
         return ouchi.run(
-            "bench", "--path", "v2v", "--goal", "ndr", "--most-seconds", "60", *words, "-o", f"{folder}/run", "--json",
+            "bench", "--path", "v2v", "--goal", "ndr", "--max-seconds", "60", *words, "-o", f"{folder}/run", "--json",
             "--site", f"{folder}/ouchi.yaml", seconds=1800, fine=(0, 1),
         )  # fmt: skip
 
@@ -135,8 +135,9 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     """From one vhost-user port to another, ten searches of 64-byte frames."""
     ran = bench(ouchi, "--repeats", str(RUNS))
     run = json.loads(ran.stdout)
-    for trial in run["trials"]:
-        if trial["label"] == "as much as the ports take":
+    trials = [each["trial"] for each in run["trials"]]
+    for trial in trials:
+        if trial["label"] == "unpaced":
             record.add("v2v-most", trial["sent"] / trial["seconds"] / 1e6)
             for pmd in trial["counters"]["ovs"]["pmd"].values():
                 record.add("v2v-busy", pmd["busy"] * 100)
@@ -155,17 +156,17 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     found = record.samples.get("v2v-ndr", [])
     for rate in found:
         record.add("v2v-ndr-off", abs(rate / median(found) - 1) * 100)
-    invalid = sum(1 for trial in run["trials"] if not trial["valid"])
+    invalid = sum(1 for trial in trials if not trial["valid"])
     record.remarks.append(
-        f"Through OVS: {invalid} of {len(run['trials'])} trials were invalid; labels: {'; '.join(run['run']['labels'])}"
+        f"Through OVS: {invalid} of {len(trials)} trials were not valid; labels: {'; '.join(run['info']['labels'])}"
     )
     say("through OVS: measured; now the kernel beside it")
 
 
-def extras(ouchi: Ouchi, record: Record) -> None:
+def beside_kernel(ouchi: Ouchi, record: Record) -> None:
     """The same searches through the kernel's bridge, in one run with OVS's: the ratio at two frame sizes."""
     run = json.loads(bench(ouchi, "--beside-kernel", "--size", "64", "--size", "1518", "--repeats", "2").stdout)
-    for row in run["beside"]:
+    for row in run["extras"]:
         if "ratio" in row["figures"]:
             record.add(f"kernel-ratio-{row['size']}", row["figures"]["ratio"])
             record.add(f"kernel-{row['size']}", row["pps"] / 1e6)

@@ -50,6 +50,12 @@ def test_the_examples_are_those_tested_here() -> None:
     assert {file.stem for file in EXAMPLES.glob("*.yaml")} == names
 
 
+def test_the_documents_example_is_the_example(tmp_path: Path) -> None:
+    text = (EXAMPLES.parents[1] / "docs" / "bench.md").read_text()
+    shown = read(tmp_path, text.partition("```yaml\n")[2].partition("```")[0])
+    assert frames(shown) == frames(example("vxlan"))
+
+
 @pytest.mark.parametrize("name", ["vlan", "qinq", "ipv6", "tcp", "vxlan", "geneve", "capture"])
 def test_the_frames_of_an_example_are_valid_in_both_directions(name: str) -> None:
     for direction in range(2):

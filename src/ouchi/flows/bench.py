@@ -1,4 +1,4 @@
-"""``ouchi bench``: self-test, open the path, measure each frame size, compare with the kernel; all stored as it comes."""
+"""``ouchi bench``: self-test, open the path, measure each frame size, compare with the kernel."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class BenchHost:
 
 @dataclass
 class Recorder:
-    """The results so far, stored in the run's folder as they come."""
+    """The results so far, stored in the run's folder at once."""
 
     host: BenchHost
     request: BenchRequest
@@ -114,7 +114,7 @@ class Recorder:
         self.store()
 
     def trials_of(self, size: str, repeat: int, say: Callable[[str], None] | None = None) -> Callable[[Trial], None]:
-        """A function that stores trials of a size and repeat, and says how each went."""
+        """A function that stores trials of a size and repeat, and reports each."""
 
         def record(trial: Trial) -> None:
             self.writer.add(size, repeat, trial)
@@ -125,7 +125,7 @@ class Recorder:
 
     @contextmanager
     def task(self, name: str) -> Iterator[Callable[[str], None]]:
-        """A task in the progress output; the last text said is its outcome."""
+        """A task in the progress output; the last text is its outcome."""
         timeline, last = self.host.timeline, [""]
         start = timeline.now()
         timeline.emit(Kind.STARTED, "measure", name)

@@ -124,10 +124,10 @@ class GuestVm:
 
     def said(self) -> str:
         """The end of the guest's console and of QEMU's output."""
-        said = ""
+        console = ""
         with suppress(OSError):
-            said = _TERMINAL.sub("", self._machine.read(_console(self._prefix)))[-_TAIL:].strip()
-        return "\n".join(filter(None, (said, self._process.said()[-_TAIL:])))
+            console = _TERMINAL.sub("", self._machine.read(_console(self._prefix)))[-_TAIL:].strip()
+        return "\n".join(filter(None, (console, self._process.said()[-_TAIL:])))
 
     def wait_ready(self, seconds: float = READY_TIMEOUT) -> None:
         """Pin the vCPU and wait until the guest routes; clients must connect to both sockets meanwhile.

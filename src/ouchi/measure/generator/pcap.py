@@ -132,7 +132,7 @@ class _Records(_Capture):
 
 
 class _Blocks(_Capture):
-    """pcapng: sections of blocks; interfaces are described before the packets that came in on them."""
+    """pcapng: sections of blocks; interfaces are described before their packets."""
 
     def frames(self) -> Iterator[bytes]:
         """Each packet block's frame."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-Counters = Mapping[str, Mapping[str, Any]]
-
 
 class Datapath(Protocol):
     """Forwards between the generator's ports.

@@ -38,7 +38,7 @@ class Path:
 
     @property
     def generator_ports(self) -> tuple[str, ...]:
-        """``left``, and ``right`` where frames come out at another port."""
+        """``left``, and ``right`` where frames are received at another port."""
         return tuple(end for end in (LEFT, RIGHT) if end == LEFT or any(end in link for link in self.links))
 
     @property

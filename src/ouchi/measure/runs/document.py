@@ -1,6 +1,6 @@
 """JSON of a run, written from and read into dataclasses by pydantic.
 
-What is read may come from anybody: numbers are bounded, texts are shortened and made printable.
+Input is untrusted: numbers are bounded, texts are shortened and made printable.
 """
 
 from __future__ import annotations

@@ -44,24 +44,24 @@ class KnownRates:
 
 
 @dataclass(frozen=True, slots=True)
-class TestOutcome:
+class ExtraTestResult:
     """A test's result lines, and why it ended early; empty when it did not."""
 
     rows: tuple[ExtraResult, ...]
     reason: str = ""
 
 
-def run_extra_test(test: ExtraTest, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> TestOutcome:
-    """Run a test. One that needs a rate says so where none was found."""
+def run_extra_test(test: ExtraTest, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> ExtraTestResult:
+    """Run a test. One that needs a rate reports so where none was found."""
     name, run = _TESTS[test.name]
     if rates.found is None and test.name in NEEDS_RATE:
-        return TestOutcome((ExtraResult(size, name, None, "not measured: no rate was found to measure it at"),))
+        return ExtraTestResult((ExtraResult(size, name, None, "not measured: no rate was found to measure it at"),))
     rows, reason = run(name, test.seconds, device, size, rates, on_trial)
     if reason and test.name == "frame-loss":
         rows.append(ExtraResult(size, name, None, f"ended early: {reason}"))
     elif reason:
         rows = [replace(row, text=f"{row.text}; ended early: {reason}") for row in rows]
-    return TestOutcome(tuple(rows), reason)
+    return ExtraTestResult(tuple(rows), reason)
 
 
 _Outcome = tuple[list[ExtraResult], str]

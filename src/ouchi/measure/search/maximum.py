@@ -1,4 +1,4 @@
-"""Maximum receive rate: the rate received at the highest load, whatever the loss."""
+"""Maximum receive rate: the rate received at the highest load, regardless of loss."""
 
 from __future__ import annotations
 

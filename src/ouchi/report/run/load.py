@@ -1,4 +1,4 @@
-"""How busy each core was at each offered load, where the counters of a trial have it."""
+"""The load of each PMD thread by offered load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ouchi.report.run.units import rate_text, rate_unit, share_text
 
 
 def load_figure(run: Run, size: str) -> Figure | None:
-    """None when no trial has the counter."""
+    """None without counters."""
     cores: dict[str, dict[float, list[float]]] = {}
     for recorded in run.of_size(size):
         for name, share in _busy(recorded):
@@ -42,7 +42,7 @@ def load_figure(run: Run, size: str) -> Figure | None:
 
 
 def _busy(recorded: TrialRecord) -> Iterator[tuple[str, float]]:
-    """The PMD threads of OVS. The counters are whatever the file has: what is no share is passed over."""
+    """The busy share of each PMD thread. The counters in the file are untrusted: invalid values are skipped."""
     found: Any = recorded.trial.counters
     for key in ("ovs", "pmd"):
         found = found.get(key) if isinstance(found, Mapping) else None
