@@ -10,9 +10,8 @@ from typing import Any
 
 from ouchi.core.errors import Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Machine
+from ouchi.machine import Launcher, Machine
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 
 PACKAGE = "iperf3"
 IDLE_TIMEOUT = 10
@@ -80,7 +79,7 @@ def measure_udp(
 
 @contextmanager
 def one_server(
-    machine: LocalMachine, prefix: Sequence[str], address: str, log: str, env: Mapping[str, str] | None = None
+    machine: Launcher, prefix: Sequence[str], address: str, log: str, env: Mapping[str, str] | None = None
 ) -> Iterator[None]:
     """A server for one measurement, listening on ``address``. Raises Failed with its output when it does not start."""
     options = ("--server", "--one-off", "--bind", address, "--idle-timeout", str(IDLE_TIMEOUT), "--forceflush")
@@ -139,7 +138,7 @@ def _ask(
 
 
 def _require_listening(server: Background) -> None:
-    output = server.said()
+    output = server.log_tail()
     if (status := server.status()) is not None:
         found = f"it ended with status {status}: {output[-300:]}"
         raise Failed(error("iperf3's server does not start", found=found, remedy=f"apt install {PACKAGE}"))

@@ -11,7 +11,8 @@ from ouchi.core.instance import Instance
 from ouchi.flows.bench_prepare import prepare
 from ouchi.flows.bench_record import BenchHost, Recorder
 from ouchi.flows.bench_size import LADDER, OFFER_ALONE, PROBE_SECONDS, PROBES, SizeBench
-from ouchi.machine.local import LocalMachine
+from ouchi.live import kvm
+from ouchi.machine import Launcher
 from ouchi.measure.paths.memory import extra_hugepages
 from ouchi.measure.paths.open import open_path
 from ouchi.measure.paths.warm_up import warm_up
@@ -21,12 +22,11 @@ from ouchi.measure.runs.describe import cpu_settings, labels_of
 from ouchi.measure.runs.extras import median_sent_pps, self_test_result
 from ouchi.measure.runs.folder import require_new
 from ouchi.measure.runs.kernel_comparison import compare_results, iperf_results
-from ouchi.parts import kvm
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target
 
 
-def read_bench_target(machine: LocalMachine, site_file: str, request: BenchRequest) -> Target:
+def read_bench_target(machine: Launcher, site_file: str, request: BenchRequest) -> Target:
     """The target of the site file. Raises BadInput for a request that cannot be measured on it."""
     check_request(request)
     target = read_target(machine, site_file)
@@ -35,7 +35,7 @@ def read_bench_target(machine: LocalMachine, site_file: str, request: BenchReque
 
 
 def preview(
-    machine: LocalMachine, instance: Instance, target: Target, request: BenchRequest, folder: str
+    machine: Launcher, instance: Instance, target: Target, request: BenchRequest, folder: str
 ) -> dict[str, Any]:
     """What would be measured, and where: the dry run. Changes nothing."""
     facts, plan = target.facts, target.plan
@@ -56,7 +56,7 @@ def preview(
 
 
 def bench(
-    machine: LocalMachine,
+    machine: Launcher,
     instance: Instance,
     target: Target,
     request: BenchRequest,

@@ -9,18 +9,19 @@ from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, leading_to, run_tasks
 from ouchi.flows.up import Up
-from ouchi.machine.local import LocalMachine
+from ouchi.live import kvm
+from ouchi.machine import Machine
 from ouchi.measure.generator.build import PACKAGES, build, program_path
 from ouchi.measure.paths.open import Artifacts
 from ouchi.measure.request import BenchRequest
-from ouchi.parts import kvm, packages
-from ouchi.plan.nics import missing_packages
+from ouchi.parts import packages
+from ouchi.parts.guest_image import built as built_image
 from ouchi.plan.target import Target
 from ouchi.vnf.testpmd import PACKAGE as TESTPMD_PACKAGE
 
 
 def prepare(
-    machine: LocalMachine,
+    machine: Machine,
     instance: Instance,
     target: Target,
     request: BenchRequest,
@@ -28,12 +29,13 @@ def prepare(
     interrupt: Callable[[], None],
 ) -> Artifacts:
     """Install and start what the path needs, as ``up`` does; ``interrupt``: see :func:`~ouchi.core.tasks.run_tasks`."""
-    up = Up(machine, instance, target.site_file, timeline, missing_packages(target.site, target.facts))
+    up = Up(machine, instance, target, timeline)
+    up.begin()
     programs = []
 
     def tools(say: Say) -> Outcome:
         guest = (TESTPMD_PACKAGE,) if request.path.guests and not request.routed else ()
-        return packages.install(machine, up.journal, (*PACKAGES, *guest), say)
+        return packages.install(machine, up.context.journal, (*PACKAGES, *guest), say)
 
     def generator(say: Say) -> Outcome:
         existed = machine.exists(program_path(machine, instance))
@@ -49,4 +51,4 @@ def prepare(
     run_tasks([*(task for task in table if task.name in needed), *more], timeline, interrupt)
     if not request.routed:
         return Artifacts(programs[0])
-    return Artifacts(programs[0], str(up.image.path), kvm=kvm.remembered(machine, instance)[0])
+    return Artifacts(programs[0], str(built_image(up.context).path), kvm=kvm.remembered(machine, instance)[0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Launcher
 from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.memory import extra_hugepages
 from ouchi.measure.paths.open import Artifacts
@@ -27,7 +27,7 @@ from ouchi.steps.journal import Journal
 class BenchHost:
     """The host that is measured, with everything that the path needs."""
 
-    machine: LocalMachine
+    machine: Launcher
     instance: Instance
     target: Target
     artifacts: Artifacts

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from ouchi.core.cpulist import parse_cpus
 from ouchi.core.errors import Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Machine
+from ouchi.machine import CommandFailed, Launcher, Machine
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.plan.mempools import MTU
 from ouchi.vnf.testpmd import DIE_WITH_PARENT
 
@@ -122,12 +121,12 @@ class GuestVm:
         """QEMU's process number."""
         return self._process.pid
 
-    def said(self) -> str:
+    def log_tail(self) -> str:
         """The end of the guest's console and of QEMU's output."""
         console = ""
         with suppress(OSError):
             console = _TERMINAL.sub("", self._machine.read(_console(self._prefix)))[-_TAIL:].strip()
-        return "\n".join(filter(None, (console, self._process.said()[-_TAIL:])))
+        return "\n".join(filter(None, (console, self._process.log_tail()[-_TAIL:])))
 
     def wait_ready(self, seconds: float = READY_TIMEOUT) -> None:
         """Pin the vCPU and wait until the guest routes; clients must connect to both sockets meanwhile.
@@ -144,16 +143,16 @@ class GuestVm:
                     error(
                         "the virtual machine has ended",
                         where=self._prefix,
-                        found=f"QEMU ended with status {status}: {self.said()}",
+                        found=f"QEMU ended with status {status}: {self.log_tail()}",
                         expected="a guest that routes",
                         remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
                     )
                 )
             pinned = pinned or self._pin()
             if not pinned:
-                raise NotYet(f"no vCPU yet: QEMU waits for both ports to be attached; {self.said()}")
+                raise NotYet(f"no vCPU yet: QEMU waits for both ports to be attached; {self.log_tail()}")
             if ROUTES not in self._machine.read(_console(self._prefix)):
-                raise NotYet(self.said())
+                raise NotYet(self.log_tail())
 
         wait_for(what, probe, seconds=seconds, every=0.05)
 
@@ -192,7 +191,7 @@ class GuestVm:
 
 
 def start_vm(
-    machine: LocalMachine,
+    machine: Launcher,
     folder: str,
     number: int,
     image: str,

@@ -10,9 +10,8 @@ from typing import Any
 
 from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
-from ouchi.machine import processes
+from ouchi.machine import Launcher, processes
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.datapath import Datapath
@@ -88,7 +87,7 @@ class OpenPath:
 
 @contextmanager
 def open_path(
-    machine: LocalMachine, instance: Instance, artifacts: Artifacts, request: BenchRequest, placement: Placement
+    machine: Launcher, instance: Instance, artifacts: Artifacts, request: BenchRequest, placement: Placement
 ) -> Iterator[OpenPath]:
     """Open a path; OVS must run for paths through it. Everything created is removed at the end."""
     processes.end(instance.name, {SERVICE}, polite_seconds=3)  # of a killed run
@@ -120,7 +119,7 @@ def open_path(
         yield OpenPath(request, placement, datapath, generator, _line_bits(generator, request))
 
 
-def _datapath(machine: LocalMachine, instance: Instance, request: BenchRequest, folder: str) -> Datapath:
+def _datapath(machine: Launcher, instance: Instance, request: BenchRequest, folder: str) -> Datapath:
     match request.path.kind:
         case "ovs":
             return OvsDatapath(
@@ -152,7 +151,7 @@ def _line_bits(generator: Generator, request: BenchRequest) -> float | None:
 
 
 def _start_guest(
-    machine: LocalMachine,
+    machine: Launcher,
     artifacts: Artifacts,
     request: BenchRequest,
     placement: Placement,
@@ -184,7 +183,7 @@ def _attach_guest(datapath: Datapath, ports: Sequence[str], guest: Background | 
         raise Failed(
             error(
                 "the guest's ports do not come up",
-                found=guest.said()[-600:] or "no output",
+                found=guest.log_tail()[-600:] or "no output",
                 expected="a guest with two vhost-user ports",
                 remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
             )

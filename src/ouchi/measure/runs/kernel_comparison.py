@@ -10,8 +10,7 @@ from ouchi.clients import iperf
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
-from ouchi.machine import processes
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Launcher, processes
 from ouchi.measure.generator.imix import MIN_SIZE
 from ouchi.measure.generator.rates import FCS, l2_bits
 from ouchi.measure.paths import kernel_bridge
@@ -41,7 +40,7 @@ def compare_results(
 
 
 def iperf_results(
-    machine: LocalMachine, instance: Instance, request: BenchRequest, placement: Placement, say: Say
+    machine: Launcher, instance: Instance, request: BenchRequest, placement: Placement, say: Say
 ) -> Iterator[ExtraResult]:
     """iperf3 between two namespaces on the same bridge: TCP once, UDP at each frame size that is no mix."""
     env = {**instance.environment, processes.SERVICE_MARK: SERVICE}
@@ -131,7 +130,7 @@ def _pinned(cpu: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def _hosts(machine: LocalMachine, instance: Instance, mtu: int) -> Iterator[tuple[iperf.Host, iperf.Host]]:
+def _hosts(machine: Launcher, instance: Instance, mtu: int) -> Iterator[tuple[iperf.Host, iperf.Host]]:
     try:
         yield kernel_bridge.create_hosts(machine, instance, mtu=mtu)
     finally:
