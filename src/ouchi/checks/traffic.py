@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ouchi.checks.model import Level, Observation, check, judge
+from ouchi.clients import iperf
 from ouchi.core.errors import Failed, Finding, error
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
@@ -18,7 +18,11 @@ from ouchi.machine import Machine
 from ouchi.plan.values import counted
 from ouchi.site import Site
 
+T = TypeVar("T")
+
 SECONDS = 3
+UDP_PAYLOAD = 1400
+"""Bytes of a datagram."""
 UDP_OFFERED = 20_000_000
 """Offered UDP load in bit/s of payload: what an emulated guest's kernel can take; figures say it."""
 
@@ -144,51 +148,37 @@ def vlans(site: Site, paths: Sequence[Path], flows: str) -> Observation:
 
 def measure(machine: Machine, instance: Instance, path: Path, say: Say) -> Measurement:
     """iperf3 from the endpoint to the guest's server, TCP then UDP."""
+    prefix = inside(instance, path)
     say(f"iperf3 TCP, {SECONDS} s")
-    tcp = _iperf(machine, instance, path)
+    tcp = _retry(path, lambda: iperf.measure_tcp(machine, prefix, path.address, seconds=SECONDS))
     say(f"iperf3 UDP, {SECONDS} s, {UDP_OFFERED / 1e6:.0f} Mbit/s offered")
-    udp = _iperf(machine, instance, path, "-u", "-b", str(UDP_OFFERED), "-l", "1400")
-    end = udp["end"]["sum"]
+    udp = _retry(
+        path,
+        lambda: iperf.measure_udp(
+            machine, prefix, path.address, seconds=SECONDS, payload_bytes=UDP_PAYLOAD, bps=UDP_OFFERED
+        ),
+    )
     return Measurement(
         path=str(path),
         seconds=SECONDS,
-        tcp_bps=float(tcp["end"]["sum_received"]["bits_per_second"]),
+        tcp_bps=tcp.received_bps,
         udp_offered_bps=float(UDP_OFFERED),
-        udp_received_bps=float(end["bits_per_second"]) * (1 - end["lost_packets"] / max(1, end["packets"])),
-        udp_payload_bytes=1400,
-        udp_sent=int(end["packets"]),
-        udp_lost=int(end["lost_packets"]),
+        udp_received_bps=(udp.sent - udp.lost) * UDP_PAYLOAD * 8 / udp.seconds,
+        udp_payload_bytes=UDP_PAYLOAD,
+        udp_sent=udp.sent,
+        udp_lost=udp.lost,
     )
 
 
-def _iperf(machine: Machine, instance: Instance, path: Path, *words: str) -> dict[str, Any]:
-    """One run of iperf3. A server that refuses is asked again for ten seconds: it may be between two tests."""
-    argv = (
-        *inside(instance, path),
-        "iperf3",
-        "-J",
-        "-t",
-        str(SECONDS),
-        "--connect-timeout",
-        "5000",
-        "-c",
-        path.address,
-    )
+def _retry(path: Path, measurement: Callable[[], T]) -> T:
+    """A measurement, retried for ten seconds: the server may be between two tests."""
     end = time.monotonic() + 10
     while True:
-        answer = machine.run((*argv, *words), timeout=SECONDS + 30, check=False)
         try:
-            found: dict[str, Any] = json.loads(answer.stdout)
-        except ValueError:
-            found = {"error": answer.stderr.strip() or "no JSON"}
-        if "error" not in found:
-            return found
-        if time.monotonic() > end:
-            raise Failed(
-                error(
-                    f"iperf3 could not measure: {path}",
-                    found=str(found["error"]),
-                    remedy=f"ouchi console {path.server}",
-                )
-            )
+            return measurement()
+        except Failed as failed:
+            if time.monotonic() > end:
+                (finding,) = failed.findings
+                remedy = f"ouchi console {path.server}"
+                raise Failed(error(f"iperf3 could not measure: {path}", found=finding.found, remedy=remedy)) from None
         time.sleep(0.5)
