@@ -29,8 +29,8 @@ from ouchi.parts.stages import STAGES
 from ouchi.parts.supervise import Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan import Plan
-from ouchi.plan.target import Host
-from ouchi.plan.wanted import facts_of, read_wanted
+from ouchi.plan.load import facts_of, read_target
+from ouchi.plan.target import Target
 from ouchi.render.ovs import other_config
 from ouchi.report.plan import plan_text
 from ouchi.site import Site, default_site
@@ -75,6 +75,7 @@ class Up:
     site: Site = field(init=False)
     facts: Facts = field(init=False)
     plan: Plan = field(init=False)
+    target: Target = field(init=False)
     bridges: dict[str, str] = field(init=False)
     settings: Settings = field(init=False)
     emulated: bool = field(init=False)
@@ -164,8 +165,8 @@ class Up:
             text = default_site(self.facts.system.hostname, len(self.facts.cpus), memory)
             self.machine.write(self.site_file, text)
             self.timeline.emit(Kind.NOTE, "plan", "site", f"{self.site_file} written for this machine: yours to change")
-        wanted = read_wanted(self.machine, self.site_file)
-        self.site, self.plan, self.bridges = wanted.site, wanted.plan, wanted.bridges
+        self.target = read_target(self.machine, self.site_file)
+        self.site, self.plan, self.bridges = self.target.site, self.target.plan, self.target.bridges
         # What later commands hold the host against, whatever becomes of the user's file meanwhile.
         self.machine.write(kept_site(self.instance), self.machine.read(self.site_file))
         bridges = (ovs.INTEGRATION, *self.bridges.values())
@@ -190,7 +191,7 @@ class Up:
     # dataplane
 
     def switch(self, _say: Say) -> Outcome:
-        settings = other_config(Host(self.site, self.facts, self.plan))
+        settings = other_config(self.target)
         database, switch = ovs.services(self.instance, settings)
         ovs.create_database(self.machine, self.instance)
         started = self.supervisor.start([database])
@@ -208,7 +209,7 @@ class Up:
         return nothing(", ".join((ovs.INTEGRATION, *self.bridges.values())))
 
     def cards(self, _say: Say) -> Outcome:
-        return cards.attach(self.machine, self.instance, Host(self.site, self.facts, self.plan))
+        return cards.attach(self.machine, self.instance, self.target)
 
     def endpoints(self, _say: Say) -> Outcome:
         done = [

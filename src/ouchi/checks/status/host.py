@@ -14,7 +14,7 @@ from ouchi.parts import device, endpoint, ovs
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts.openstack.resources import port_name
 from ouchi.plan import Plan
-from ouchi.plan.wanted import bridges_of
+from ouchi.plan.target import bridges_of
 from ouchi.site import Site
 from ouchi.steps.journal import Journal
 
