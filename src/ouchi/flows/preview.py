@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
+from ouchi.clients.openstack import Cloud
 from ouchi.core.errors import BadInput, Finding
 from ouchi.core.instance import Instance
 from ouchi.flows.preflight import check_disk, check_others
@@ -16,7 +17,6 @@ from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import cards, clouds, endpoint, hugepages, ovn, ovs
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts import rabbitmq as messaging
-from ouchi.parts.openstack.client import Cloud
 from ouchi.parts.openstack.environment import is_installed
 from ouchi.parts.openstack.resources import port_name
 from ouchi.parts.openstack.services import APIS, LATER
@@ -259,7 +259,7 @@ class Ahead:
         secrets = json.loads(self.machine.read(path))
         settings = Settings(self.instance, secrets, self.target.facts.system.hostname, {}, ())
         try:
-            return _names(Cloud(settings, ASK_SECONDS))
+            return _names(Cloud(settings.access, ASK_SECONDS))
         except Exception:  # noqa: BLE001  # a cloud that half runs fails in many ways, and then cannot be asked
             return None
 

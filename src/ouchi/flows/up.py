@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ouchi.checks.verify import Verdict, verify
+from ouchi.clients.http import wait_for_api
+from ouchi.clients.libvirt import virsh
+from ouchi.clients.openstack import Cloud
 from ouchi.core.events import Kind, Say, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
@@ -20,8 +23,6 @@ from ouchi.parts import mariadb as database
 from ouchi.parts import rabbitmq as messaging
 from ouchi.parts.openstack import environment, identity, resources
 from ouchi.parts.openstack import services as openstack
-from ouchi.parts.openstack.answering import wait_for_api
-from ouchi.parts.openstack.client import Cloud
 from ouchi.parts.openstack.configuration import openstack_files
 from ouchi.parts.secrets import load_secrets
 from ouchi.parts.settings import Settings
@@ -231,7 +232,7 @@ class Up:
             physnets=tuple(self.bridges),
             mtu=max((network.mtu for network in self.site.networks), default=1500),
         )
-        self.cloud = Cloud(self.settings)
+        self.cloud = Cloud(self.settings.access)
         self._write("mariadb.cnf", database.configuration(self.instance), mode=0o644)
         messaging.prepare(self.machine, self.settings)
         for folder in ("nova/instances", "glance/images", "neutron"):
@@ -282,7 +283,7 @@ class Up:
         # The API loads while the administrator is made: both take seconds of imports.
         started = self.supervisor.start([openstack.api_services(self.settings, self.digests)["keystone"]])
         identity.bootstrap(self.machine, self.settings)
-        wait_for_api("keystone")
+        wait_for_api("keystone", self.settings.url("keystone"))
         return _started(started, "keystone answers")
 
     def apis(self, _say: Say) -> Outcome:
@@ -290,7 +291,7 @@ class Up:
         apis = openstack.api_services(self.settings, self.digests)
         started = self.supervisor.start([apis[name] for name in names])
         for name in names:
-            wait_for_api(name)
+            wait_for_api(name, self.settings.url(name))
         return _started(started, f"{', '.join(names)} answer")
 
     def users(self, _say: Say) -> Outcome:
@@ -321,7 +322,7 @@ class Up:
 
     def servers(self, say: Say) -> Outcome:
         def running() -> list[str]:
-            return libvirt.virsh(self.machine, self.instance, "list", "--name").split()
+            return virsh(self.machine, self.instance, "list", "--name").split()
 
         return resources.ensure_servers(self.cloud, self.site, self.plan, self.image, running, say)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ouchi.clients import ovs
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
-from ouchi.parts import ovs
 from ouchi.plan.target import Target
 from ouchi.render.ovs import port_settings
 
