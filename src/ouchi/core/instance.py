@@ -34,6 +34,11 @@ class Instance:
         return f"{self.state}/etc"
 
     @property
+    def kept_site(self) -> str:
+        """The text of the site file that ``up`` used, for the commands that judge the host later."""
+        return f"{self.state}/site.yaml"
+
+    @property
     def cache(self) -> str:
         """What can be built again: the OpenStack environment and the guest image."""
         return f"{self.state}/cache"

@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
+from ouchi.live.kvm import remembered
 from ouchi.machine.local import LocalMachine
-from ouchi.parts.kvm import remembered
 from ouchi.rig.debian import require_tools
 from ouchi.rig.image import build_image, package_text
 from ouchi.rig.making import digest, making

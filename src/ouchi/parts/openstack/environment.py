@@ -6,14 +6,30 @@ import hashlib
 import importlib.resources
 import sysconfig
 
-from ouchi.core.errors import Failed, error
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine, Reader
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
+from ouchi.parts.settings import RELEASE
 
 PYTHON = "/usr/bin/python3"
 """The distribution's, because its libvirt binding is built for it."""
+
+
+class Environment(Part):
+    name = "openstack"
+    stage = "prepare"
+    needs = ()
+
+    def look(self, at: Context) -> PartState:
+        if is_installed(at.machine, at.instance):
+            return present(f"OpenStack {RELEASE}", "installed")
+        return missing(f"install OpenStack {RELEASE} into {at.instance.openstack}", state="not installed")
+
+    def make(self, at: Context, say: Say) -> Outcome:
+        return install(at.machine, at.instance, say)
 
 
 def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
@@ -68,32 +84,4 @@ def _stamp(lock: str) -> str:
     return hashlib.sha256(lock.encode()).hexdigest()
 
 
-def link_libvirt(machine: Machine, instance: Instance) -> Outcome:
-    """Link the distribution's binding into the environment; PyPI has no wheel of it.
-
-    Raises :class:`~ouchi.core.errors.Failed` when it does not load there.
-    """
-    root = instance.openstack
-    if machine.exists(f"{root}/ouchi-libvirt"):
-        return nothing("the distribution's libvirt binding is linked")
-    version = machine.run(
-        (f"{root}/bin/python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
-    ).stdout.strip()
-    source = "/usr/lib/python3/dist-packages"
-    names = [name for name in machine.entries(source) if name.startswith(("libvirt", "libvirtmod"))]
-    target = f"{root}/lib/python{version}/site-packages"
-    for name in names:
-        machine.run(("ln", "-sfn", f"{source}/{name}", f"{target}/{name}"))
-    answer = machine.run((f"{root}/bin/python", "-c", "import libvirt"), check=False)
-    if not answer.ok:
-        raise Failed(
-            error(
-                "the distribution's libvirt binding does not load in OpenStack's environment",
-                where=target,
-                found=answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "no message",
-                expected=f"python3-libvirt built for {PYTHON} ({version})",
-                remedy="apt-get install --reinstall python3-libvirt",
-            )
-        )
-    machine.write(f"{root}/ouchi-libvirt", version)
-    return changed("the distribution's libvirt binding linked")
+PARTS = (Environment(),)
