@@ -79,11 +79,11 @@ def nothing_left(lab: Lab) -> Iterator[None]:
 
 def left(lab: Lab) -> dict[str, list[str]]:
     devices = [link["ifname"] for link in json.loads(lab.run(["ip", "-json", "link", "show"]).stdout)]
-    journal = json.loads(lab.path("/var/lib/ouchi/journal.json").read_text())
+    journal = json.loads(lab.path("/var/lib/ouchi/journal.json").read_text())["records"]
     return {
         "devices": [name for name in devices if name.startswith("ouchi-")],
         "namespaces": lab.run(["ip", "netns", "list"]).stdout.split(),
-        "journal": [key for kind, key, _ in journal if kind == "device"],
+        "journal": [record["key"] for record in journal if record["kind"] == "device"],
     }
 
 

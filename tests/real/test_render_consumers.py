@@ -316,7 +316,7 @@ def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
 
 
 def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -> None:
-    """A card that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
+    """A NIC that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
     prepare_cache()  # the null driver comes with what bench is built against
     target = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
     card = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
@@ -461,8 +461,8 @@ def test_netplan_takes_the_virtual_functions(files: Path, tmp_path: Path) -> Non
     shutil.copytree(files / "netplan", tmp_path, dirs_exist_ok=True)
     done = run("netplan", "generate", "--root-dir", tmp_path)
     assert "WARNING" not in done.stderr
-    assert list((tmp_path / "run/udev/rules.d").glob("*sriov*")), "it has seen that there are virtual functions"
-    assert not list(tmp_path.rglob("*ens4f0*")), "OVS-DPDK's card is not netplan's"
+    assert list((tmp_path / "run/udev/rules.d").glob("*sriov*")), "it has seen that there are VFs"
+    assert not list(tmp_path.rglob("*ens4f0*")), "OVS-DPDK's NIC is not netplan's"
     path = tmp_path / "etc/netplan/90-ouchi.yaml"
     path.write_text(path.read_text().replace("virtual-function-count", "virtual-functions"))
     assert run("netplan", "generate", "--root-dir", tmp_path, check=False).returncode != 0, "it does look"

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from ouchi.checks.dataplane import parse_polled
 from ouchi.core.errors import Failed, Severity, error
 from ouchi.core.instance import Instance
 from ouchi.flows.status import read_status, under_way
@@ -31,7 +30,6 @@ from ouchi.parts.part import Part, PartState, present
 from ouchi.parts.supervise import Service, State, Status
 from ouchi.parts.walk import look_at
 from ouchi.plan.load import read_target
-from ouchi.steps.journal import Journal
 from tests.hosts import reader
 
 SITE = b"""\
@@ -178,18 +176,6 @@ def test_durations() -> None:
     assert [duration(each) for each in seconds] == ["0 s", "59 s", "1 min", "59 min", "2 h 5 min", "1 d 1 h"]
 
 
-def test_queues_that_are_polled() -> None:
-    """Text of OVS 3.1; a queue that the guest has not enabled yet does not count."""
-    text = """Displaying last 60 seconds pmd usage %
-pmd thread numa_id 0 core_id 0:
-  isolated : false
-  port: vhu25e29abc-36    queue-id:  0 (enabled)   pmd usage:  0 %
-  port: vhu6aa77734-2b    queue-id:  0 (disabled)  pmd usage:  0 %
-  overhead:  0 %
-"""
-    assert parse_polled(text) == {"vhu25e29abc-36"}
-
-
 # --- cloud
 
 
@@ -307,13 +293,14 @@ def test_healthy_is_up_and_every_part_as_it_should_be() -> None:
 
 def test_a_host_that_is_not_up(instance: Instance) -> None:
     status = read_status(at(instance))
-    expected = {"schema": 2, "up": False, "healthy": False, "labels": [], "parts": [], "findings": []}
+    expected = {"schema": 2, "up": False, "healthy": False, "labels": [], "parts": [], "checks": [], "findings": []}
     assert status.to_json() == expected
 
 
 def test_what_a_crash_left_although_nothing_runs(instance: Instance) -> None:
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note("hugepages", "0:2048", {"before": 0, "ours": 1})
+    record = ["hugepages", "0:2048", {"before": 0, "ours": 1, "reserved": True}]
+    Path(instance.state, "journal.json").write_text(json.dumps([record]))
     status = read_status(at(instance))
     assert not status.up
     (left,) = status.findings

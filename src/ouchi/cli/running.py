@@ -16,6 +16,7 @@ from ouchi.core.tasks import run_tasks
 from ouchi.core.waiting import stop_waiting
 from ouchi.flows.down import down
 from ouchi.flows.up import Up
+from ouchi.machine.command_log import move_to_file
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.plan.load import read_target
@@ -33,10 +34,19 @@ def _json_line(event: Event) -> None:
 def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
     """Progress on the terminal, or as JSON lines."""
     if as_json:
-        yield Timeline(_json_line)
+        yield _with_debug_log_aside(Timeline(_json_line))
     else:
-        with Progress(Console(stderr=False, highlight=False)) as progress:
-            yield Timeline(progress, progress.paused)
+        console = Console(stderr=False, highlight=False)
+        with Progress(console) as progress:
+            timeline = Timeline(progress, progress.paused)
+            yield _with_debug_log_aside(timeline) if console.is_terminal else timeline
+
+
+def _with_debug_log_aside(timeline: Timeline) -> Timeline:
+    """Move the log of ``--debug`` out of the way of the progress, into a file that the progress names."""
+    if path := move_to_file():
+        timeline.emit(Kind.NOTE, "debug", "log", path)
+    return timeline
 
 
 def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: bool) -> int:

@@ -10,7 +10,7 @@ from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, leading_to, run_tasks
 from ouchi.flows.up import Up
 from ouchi.live import kvm
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine
 from ouchi.measure.generator.build import PACKAGES, build, built
 from ouchi.measure.paths.open import Ready
 from ouchi.measure.request import Wish
@@ -21,7 +21,7 @@ from ouchi.vnf.testpmd import PACKAGE as GUEST_PACKAGE
 
 
 def prepare(
-    machine: LocalMachine,
+    machine: Machine,
     instance: Instance,
     target: Target,
     wish: Wish,

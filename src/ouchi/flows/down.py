@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ouchi.core.events import Kind, Say, Timeline
+from ouchi.core.events import Kind, Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, run_tasks
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine
 from ouchi.parts.context import Context
 from ouchi.parts.part import Part
 from ouchi.parts.registry import all_parts, needs_of
 
 
 def down(
-    machine: LocalMachine, instance: Instance, timeline: Timeline, interrupt: Callable[[], None], *, purge: bool
+    machine: Machine, instance: Instance, timeline: Timeline, interrupt: Callable[[], None], *, purge: bool
 ) -> bool:
     """Stop everything of this instance and take back every change; True when there was anything to do.
 
@@ -47,18 +47,18 @@ def _dependents(part: Part, parts: Sequence[Part]) -> tuple[str, ...]:
     return tuple(other.name for other in parts if part.name in needs_of(other))
 
 
-def _remove(at: Context, part: Part, _say: Say) -> Outcome:
+def _remove(at: Context, part: Part, _notify: Notify) -> Outcome:
     return part.remove(at)
 
 
-def _shut_down(at: Context, _say: Say) -> Outcome:
+def _shut_down(at: Context, _notify: Notify) -> Outcome:
     """End the supervisor, and whatever still carries our mark."""
     names = at.supervisor.states()
     at.supervisor.shutdown()
     return changed("stopped") if names else nothing("not running")
 
 
-def _remove_folders(at: Context, _say: Say, *, purge: bool) -> Outcome:
+def _remove_folders(at: Context, _notify: Notify, *, purge: bool) -> Outcome:
     """Remove the run folder; with ``purge`` the data and logs too."""
     instance = at.instance
     # The state folder goes last: while it is there, a run that was killed here is continued by the next.

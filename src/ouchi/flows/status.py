@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
-from ouchi.checks.dataplane import check_switch
-from ouchi.checks.guests import check_guests, read_domains
-from ouchi.checks.verify import labels_of
-from ouchi.core.errors import BadInput, Finding, OuchiError, error, info, warning
+from ouchi.checks.model import CheckResult, Level
+from ouchi.checks.registry import evaluate, needed
+from ouchi.checks.verdict import labels_of
+from ouchi.core.errors import BadInput, Finding, error, info, warning
+from ouchi.live.host import read
 from ouchi.machine import Machine
 from ouchi.machine.guests import guests_of
 from ouchi.parts.context import Context
@@ -19,6 +21,9 @@ from ouchi.parts.walk import look_at
 from ouchi.plan.load import read_target
 
 __all__ = ["HostStatus", "read_status", "under_way"]
+
+LEVELS = (Level.RUNNING, Level.PLACED)
+"""The checks that status makes beside looking at the parts."""
 
 SECONDS = 9.0
 """How long all parts may take together; on a healthy host they take one or two."""
@@ -33,15 +38,17 @@ def read_status(at: Context, busy: str = "") -> HostStatus:
     if not at.running and not guests_of(at.instance):
         return HostStatus(False, (), (), (*notes, *_left_over(at)))
     no_plan = _plan(at)
-    states = look_at(at, all_parts(), SECONDS)
+    with ThreadPoolExecutor(1) as beside:
+        checking = None if no_plan else beside.submit(_check, at)
+        states = look_at(at, all_parts(), SECONDS)
+        checks = checking.result() if checking else ()
     supervisor = _supervisor(at)
     lines = [supervisor, *(PartLine(part.stage, part.name, states[part.name]) for part in all_parts())]
     lines.sort(key=lambda line: STAGES.index(line.stage))
     findings = [*_supervisor_down(supervisor), *no_plan, *findings_of(all_parts(), states)]
-    if no_plan:
-        return HostStatus(True, (), tuple(lines), (*findings, *notes))
-    labels = labels_of(at.target.plan, emulated=at.settings.emulated)
-    return HostStatus(True, labels, tuple(lines), (*findings, *_placement(at), *notes))
+    findings += [finding for check in checks for finding in check.findings]
+    labels = () if no_plan else labels_of(at.target.plan, emulated=at.settings.emulated)
+    return HostStatus(True, labels, tuple(lines), (*findings, *notes), checks)
 
 
 def under_way(machine: Machine, lock: str) -> str:
@@ -82,19 +89,15 @@ def _plan(at: Context) -> tuple[Finding, ...]:
     return ()
 
 
-def _placement(at: Context) -> list[Finding]:
-    """What of the planned placement does not hold."""
-    try:
-        checks = check_switch(at.machine, at.instance, at.target.plan)
-        checks += check_guests(at.machine, at.target.plan, read_domains(at.machine, at.instance))
-    except OuchiError as reason:
-        return list(reason.findings)
-    return [check.finding() for check in checks if not check.ok]
+def _check(at: Context) -> tuple[CheckResult, ...]:
+    """The checks of a host that is up, from live state."""
+    live = read(at.machine, at.instance, needed(LEVELS), SECONDS)
+    return evaluate(live, at.target, LEVELS)
 
 
 def _left_over(at: Context) -> list[Finding]:
     """What a run that did not get far, or a crash, has left changed on a host that is not up."""
-    kept = [kind for kind in ("hugepages", "device", "clouds") if at.journal.records(kind)]
+    kept = dict.fromkeys(record.step for record in at.journal.records())
     if not kept:
         return []
     return [warning("changes of ouchi are still in place", found=", ".join(kept), remedy="ouchi up, or: ouchi down")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ouchi.clients.ovs import tables, vsctl
 from ouchi.core.errors import Finding
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts import device
 from ouchi.parts.context import Context
@@ -31,7 +31,7 @@ class Bridges(Part):
             return missing(f"make the bridges {', '.join(lost)}", f"missing: {', '.join(lost)}")
         return present(", ".join(names(at)))
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         lost = _lost(at)
         for name in (DATAPATH, *names(at)):
             device.note(at.machine, at.journal, name)

@@ -10,15 +10,14 @@ from functools import cached_property
 from ouchi.clients.openstack import Access, Cloud
 from ouchi.core.instance import Instance
 from ouchi.live import kvm
-from ouchi.machine import processes
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Machine, processes
 from ouchi.parts import registry
 from ouchi.parts.secrets import read_secrets
 from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import State, Status, Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan.target import Target
-from ouchi.steps.journal import Journal
+from ouchi.steps.journal import Journal, Scope, open_journal
 from ouchi.vnf.images.small import Image
 
 CLOUD_SECONDS = 60.0
@@ -33,7 +32,7 @@ class Context:
     ``seconds``: how long an OpenStack API may take for each answer.
     """
 
-    machine: LocalMachine
+    machine: Machine
     instance: Instance
     planned: Target | None = None
     seconds: float = CLOUD_SECONDS
@@ -51,7 +50,7 @@ class Context:
     @cached_property
     def journal(self) -> Journal:
         """What was changed in this instance's name, with what was there before."""
-        return Journal(self.machine, self.instance.state)
+        return open_journal(self.machine, self.instance, Scope.SESSION)
 
     @property
     def target(self) -> Target:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, unknown
@@ -37,7 +37,7 @@ class Daemon(Part):
         """What :meth:`prepare` would do; empty when nothing."""
         return ""
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         """Make what must be there before the start, such as data folders; returns what was made."""
         return ""
 
@@ -48,7 +48,7 @@ class Daemon(Part):
         """What :meth:`finish` would do while the programs run; empty when nothing."""
         return ""
 
-    def finish(self, at: Context, say: Say) -> str:
+    def finish(self, at: Context, notify: Notify) -> str:
         """Set up what needs the programs running; returns what was made."""
         return ""
 
@@ -66,13 +66,13 @@ class Daemon(Part):
             return replace(missing("; ".join(wanted), found_of(states, at.running), state_of(states)), services=states)
         return PartState(True, "running", found_of(states, at.running), services=states)
 
-    def make(self, at: Context, say: Say) -> Outcome:
-        done = [self.prepare(at, say)]
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [self.prepare(at, notify)]
         written = [write(at, name, file) for name, file in self.files(at).items()]
         started = at.supervisor.start(self.services(at))
         done += [f"started {', '.join(started)}" if started else "wrote its configuration" if any(written) else ""]
         self.wait(at, started=bool(started))
-        done.append(self.finish(at, say))
+        done.append(self.finish(at, notify))
         texts = list(filter(None, done))
         return changed("; ".join(texts)) if texts else nothing(f"running: {', '.join(self.service_names)}")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ouchi.clients.ovs import vsctl
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
@@ -41,7 +41,7 @@ class Endpoints(Part):
             return missing(f"attach {', '.join(lost)}", f"missing: {', '.join(lost)}")
         return present(", ".join(f"{p.address} on VLAN {p.vlan} in {p.namespace(at.instance)}" for p in points))
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         done = [attach(at.machine, at.journal, at.instance, point, number) for number, point in enumerate(_of(at))]
         if not done:
             return nothing("the site asks for none")

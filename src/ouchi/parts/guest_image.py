@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, present
@@ -20,8 +20,8 @@ class GuestImage(Part):
             return present("built before; built anew only when its kernel or programs change", "built")
         return missing("build the guest image from the distribution's packages", state="not built")
 
-    def make(self, at: Context, say: Say) -> Outcome:
-        at.image = image = build_image(at.machine, _folder(at), say)
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        at.image = image = build_image(at.machine, _folder(at), notify)
         size = f"{image.size / 2**20:.0f} MiB"
         return nothing(f"{size}, built before") if image.reused else changed(f"{size} built")
 

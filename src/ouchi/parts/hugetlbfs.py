@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine, Reader
 from ouchi.parts.context import Context
@@ -20,7 +20,7 @@ class Hugetlbfs(Part):
             return present(path, "mounted")
         return missing(f"mount a hugetlbfs at {path}", path, "not mounted")
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return mount_hugetlbfs(at.machine, at.instance.hugepages, at.target.plan.hugepages[0].size_kib)
 
     def remove(self, at: Context) -> Outcome:

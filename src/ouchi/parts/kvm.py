@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.live import kvm
 from ouchi.parts.context import Context
@@ -19,7 +19,7 @@ class Kvm(Part):
             return missing("try whether a guest starts under KVM", state="not tried")
         return _state(*kvm.remembered(at.machine, at.instance))
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         known = kvm.known(at.machine, at.instance) is not None
         text = _state(*kvm.remembered(at.machine, at.instance)).found
         return nothing(text) if known else changed(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Mapping, Sequence
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine, Reader
@@ -32,7 +32,7 @@ class MariaDb(Daemon):
     def prepared(self, at: Context) -> str:
         return "" if has_data(at.machine, at.instance) else "make its data folder"
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         at.machine.make_folder(f"{at.instance.run}/mariadb", owner="mysql")
         return "made its data folder" if initialise(at.machine, at.instance) else ""
 
@@ -43,8 +43,8 @@ class MariaDb(Daemon):
         lost = _unloaded(at.machine, at.instance)
         return f"load the schemas {', '.join(lost)}" if lost else ""
 
-    def finish(self, at: Context, say: Say) -> str:
-        loaded = load_schemas(at.machine, at.settings, say)
+    def finish(self, at: Context, notify: Notify) -> str:
+        loaded = load_schemas(at.machine, at.settings, notify)
         return f"loaded the schemas {', '.join(loaded)}" if loaded else ""
 
 
@@ -133,7 +133,7 @@ def wait_until_ready(machine: Machine, instance: Instance) -> None:
     wait_for("MariaDB", probe, seconds=60, remedy="ouchi logs mariadb")
 
 
-def load_schemas(machine: Machine, settings: Settings, say: Say) -> list[str]:
+def load_schemas(machine: Machine, settings: Settings, notify: Notify) -> list[str]:
     """Make users, databases and every service's tables; returns the names of the schemas that were loaded.
 
     The tables come from dumps made by the services' own migrations (tools/make_schema.py), because running those
@@ -144,7 +144,7 @@ def load_schemas(machine: Machine, settings: Settings, say: Say) -> list[str]:
     sql(machine, instance, _users(settings))
     unloaded = _unloaded(machine, instance)
     for name in unloaded:
-        say(f"schema {name}")
+        notify(f"schema {name}")
         dump = dump_text("nova" if name == "nova_cell0" else name)
         recreate = f"drop database if exists {name}; create database {name} character set utf8mb3; use {name};\n"
         finish = f"\ninsert into ouchi.loaded values ('{name}');\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ouchi.clients import ovs
 from ouchi.core.errors import BadInput, Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
@@ -33,7 +33,7 @@ class Nics(Part):
             return missing("attach " + ", ".join(f"{planned[port]} as {port}" for port in lost), state="not attached")
         return present(", ".join(f"{port} {address}" for port, address in planned.items()), "attached")
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return attach(at.machine, at.instance, at.target)
 
 

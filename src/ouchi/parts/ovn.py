@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
@@ -29,7 +29,7 @@ class Ovn(Daemon):
         lost = missing_databases(at.machine, at.instance)
         return f"make its databases {', '.join(lost)}" if lost else ""
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         made = create_databases(at.machine, at.instance)
         return f"made its databases {', '.join(made)}" if made else ""
 

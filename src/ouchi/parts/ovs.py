@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ouchi.clients.ovs import appctl, quote, tables, vsctl
 from ouchi.core.errors import Finding, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
@@ -46,7 +46,7 @@ class Ovs(Daemon):
         changes = self._settings_to_change(at)
         return f"set {', '.join(changes)}" if changes else ""
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         made = create_database(at.machine, at.instance)
         database, switch = self.services(at)
         started = at.supervisor.start([database])

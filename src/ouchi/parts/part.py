@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ouchi.core.errors import Finding
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, nothing
 from ouchi.parts.supervise import State
 
@@ -100,7 +100,7 @@ class Part:
         """The part as it is now. Reads only, and may be called without root."""
         raise NotImplementedError
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         """Bring it about, as far as it is not there. Killed at any point, the next call goes on."""
         raise NotImplementedError
 

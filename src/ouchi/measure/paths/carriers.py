@@ -143,7 +143,7 @@ class Switch:
 
     def remove(self) -> None:
         bench.remove(self.machine, self.instance)
-        Journal(self.machine, self.instance.state).forget(device.KIND, bench.BRIDGE)
+        device.forget(Journal(self.machine, self.instance.state), bench.BRIDGE)
 
     def socket(self, end: str) -> str:
         """The vhost-user socket of a port: whoever opens the port listens on it, OVS comes."""

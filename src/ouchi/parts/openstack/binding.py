@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine, Reader
@@ -22,7 +22,7 @@ class Binding(Part):
             return present(state="linked")
         return missing("link the distribution's libvirt binding into OpenStack's environment", state="not linked")
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return link(at.machine, at.instance)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib.resources
 import sysconfig
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine, Reader
@@ -28,11 +28,11 @@ class Environment(Part):
             return present(f"OpenStack {RELEASE}", "installed")
         return missing(f"install OpenStack {RELEASE} into {at.instance.openstack}", state="not installed")
 
-    def make(self, at: Context, say: Say) -> Outcome:
-        return install(at.machine, at.instance, say)
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        return install(at.machine, at.instance, notify)
 
 
-def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
+def install(machine: Machine, instance: Instance, notify: Notify) -> Outcome:
     """Make the environment; a stamp at the end says that it is whole."""
     root = instance.openstack
     if is_installed(machine, instance):
@@ -43,7 +43,7 @@ def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
     uv = f"{sysconfig.get_path('scripts')}/uv"
     machine.run((uv, "venv", "--quiet", "--python", PYTHON, root), timeout=60)
     machine.write(f"{root}/openstack.lock", lock)
-    say("180 packages")
+    notify("180 packages")
     machine.run(
         (
             uv,
@@ -58,7 +58,7 @@ def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
         ),
         timeout=600,
     )
-    say("compiling")
+    notify("compiling")
     # Without the tests, which are half of it: every service starts two to four seconds sooner.
     machine.run(
         (f"{root}/bin/python", "-m", "compileall", "-q", "-j", "0", "-x", r"/tests?/", f"{root}/lib"),

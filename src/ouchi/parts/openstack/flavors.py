@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ouchi.clients.openstack import Cloud
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts.context import Context
 from ouchi.parts.openstack.objects import look_for
@@ -23,7 +23,7 @@ class Flavors(Part):
         names = [flavor_name(guest) for guest in at.target.plan.guests]
         return look_for(at, names, "nova-api", lambda: set(at.cloud.named("nova", "flavors")))
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return ensure_flavors(at.cloud, at.target.plan)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.parts.context import Context
 from ouchi.parts.openstack.api import Api, common, database
 from ouchi.parts.part import Endpoint, Listener
@@ -42,7 +42,7 @@ class Glance(Api):
     def variables(self, settings: Settings) -> Mapping[str, str]:
         return {"OS_GLANCE_CONFIG_DIR": f"{settings.instance.etc}/glance"}
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         at.machine.make_folder(f"{at.instance.state}/glance/images")
         at.machine.make_folder(f"{at.instance.run}/locks", mode=0o700)
         return ""

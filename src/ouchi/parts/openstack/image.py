@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ouchi.clients.openstack import Cloud
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
@@ -26,8 +26,8 @@ class GlanceImage(Part):
         # The name ends in the key of what the image was made from, which is known when it is built.
         return look_for(at, [PREFIX], "glance-api", lambda: {name.rpartition("-")[0] for name in _active(at.cloud)})
 
-    def make(self, at: Context, say: Say) -> Outcome:
-        return ensure_image(at.machine, at.cloud, built(at), say)
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        return ensure_image(at.machine, at.cloud, built(at), notify)
 
 
 def _active(cloud: Cloud) -> list[str]:
@@ -39,14 +39,14 @@ def image_name(image: Image) -> str:
     return f"{PREFIX}-{image.key[:12]}"
 
 
-def ensure_image(machine: Machine, cloud: Cloud, image: Image, say: Say) -> Outcome:
+def ensure_image(machine: Machine, cloud: Cloud, image: Image, notify: Notify) -> Outcome:
     """Upload the guest image under its key; one that is only half there is replaced."""
     name = image_name(image)
     for known in cloud.rows("glance", "images", name=name):
         if known["status"] == "active":
             return nothing(f"{name} is there")
         cloud.request("DELETE", "glance", f"images/{known['id']}")
-    say(f"uploading {image.size / 2**20:.0f} MiB")
+    notify(f"uploading {image.size / 2**20:.0f} MiB")
     properties = {
         "name": name,
         "disk_format": "raw",

@@ -6,7 +6,7 @@ import base64
 import secrets
 from collections.abc import Mapping
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
 from ouchi.parts.openstack.api import Api, database, environment
@@ -47,7 +47,7 @@ class Keystone(Api):
         whole = at.machine.exists(_mark(at.settings)) and not missing_keys(at.machine, at.settings)
         return "" if whole else "make its keys and the administrator"
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         at.machine.make_folder(f"{at.instance.run}/locks", mode=0o700)
         new = self.prepared(at)
         make_keys(at.machine, at.settings)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from ouchi.clients.openstack import Cloud
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts.context import Context
 from ouchi.parts.openstack.objects import look_for
@@ -32,7 +32,7 @@ class Networks(Part):
             lambda: {*at.cloud.named("neutron", "networks"), *at.cloud.named("neutron", "ports")},
         )
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return ensure_networks(at.cloud, at.target.site)
 
 

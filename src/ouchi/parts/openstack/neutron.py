@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon, File
 from ouchi.parts.openstack.api import Api, common, credentials, database, environment
@@ -31,7 +31,7 @@ class Neutron(Api):
     def variables(self, settings: Settings) -> Mapping[str, str]:
         return {"OS_NEUTRON_CONFIG_DIR": settings.instance.etc, "OS_NEUTRON_CONFIG_FILES": self.configuration}
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         at.machine.make_folder(f"{at.instance.state}/neutron")
         at.machine.make_folder(f"{at.instance.run}/locks", mode=0o700)
         return ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ouchi.clients.openstack import Cloud, Row
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon, File
@@ -39,7 +39,7 @@ class Nova(Api):
             "OS_NOVA_CONFIG_FILES": f"{paste};{settings.instance.etc}/{self.configuration}",
         }
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         at.machine.make_folder(f"{at.instance.run}/locks", mode=0o700)
         return ""
 
@@ -68,7 +68,7 @@ class NovaWorkers(Daemon):
             for name in self.service_names
         ]
 
-    def prepare(self, at: Context, say: Say) -> str:
+    def prepare(self, at: Context, notify: Notify) -> str:
         at.machine.make_folder(f"{at.instance.state}/nova/instances")
         return ""
 

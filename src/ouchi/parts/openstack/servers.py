@@ -9,7 +9,7 @@ from typing import Any
 from ouchi.clients.libvirt import virsh
 from ouchi.clients.openstack import Cloud, Row
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.parts.context import Context
@@ -39,9 +39,9 @@ class Servers(Part):
         names = [server.name for server in at.target.site.servers]
         return look_for(at, names, "nova-api", lambda: active(at.cloud.rows("nova", "servers/detail"), _domains(at)))
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         site, plan = at.target.site, at.target.plan
-        return ensure_servers(at.cloud, site, plan, built(at), lambda: _domains(at), say)
+        return ensure_servers(at.cloud, site, plan, built(at), lambda: _domains(at), notify)
 
 
 def active(rows: Sequence[Row], domains: Collection[str]) -> set[str]:
@@ -60,7 +60,7 @@ def _domains(at: Context) -> list[str]:
 
 
 def ensure_servers(
-    cloud: Cloud, site: Site, plan: Plan, image: Image, running: Callable[[], Collection[str]], say: Say
+    cloud: Cloud, site: Site, plan: Plan, image: Image, running: Callable[[], Collection[str]], notify: Notify
 ) -> Outcome:
     """Create the servers that are missing, replace those in error, start those that are off; wait for ACTIVE.
 
@@ -71,7 +71,7 @@ def ensure_servers(
     for server in site.servers:
         known = existing.get(server.name)
         if known is not None and known["status"] == "ERROR":
-            say(f"{server.name} is in error: replacing it")
+            notify(f"{server.name} is in error: replacing it")
             _delete(cloud, known["id"], server.name)
             known = None
         if known is None:
@@ -85,7 +85,7 @@ def ensure_servers(
         known = existing[server.name]
         if server.name not in touched and known["status"] == "ACTIVE" and not known[TASK] and known[DOMAIN] in there:
             continue
-        _wait_until_active(cloud, known["id"], server.name, running, say)
+        _wait_until_active(cloud, known["id"], server.name, running, notify)
     return changed(f"started: {', '.join(touched)}") if touched else nothing(f"{len(site.servers)} servers are ACTIVE")
 
 
@@ -121,7 +121,7 @@ def _delete(cloud: Cloud, identifier: str, name: str) -> None:
 
 
 def _wait_until_active(
-    cloud: Cloud, identifier: str, name: str, running: Callable[[], Collection[str]], say: Say
+    cloud: Cloud, identifier: str, name: str, running: Callable[[], Collection[str]], notify: Notify
 ) -> None:
     """Wait for nova and libvirt to agree that a server runs; one that only nova believes in is rebooted once."""
     begin, last, rebooted = time.monotonic(), "", False
@@ -145,7 +145,7 @@ def _wait_until_active(
                 _act(cloud, identifier, {"reboot": {"type": "HARD"}})
         if state != last:
             last = state
-            say(f"{name}: {state} ({time.monotonic() - begin:.0f} s)")
+            notify(f"{name}: {state} ({time.monotonic() - begin:.0f} s)")
         if state != "active":
             raise NotYet(state)
 

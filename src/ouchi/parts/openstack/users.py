@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ouchi.clients.openstack import Cloud, Row
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts import registry
 from ouchi.parts.context import Context
@@ -23,7 +23,7 @@ class Users(Part):
     def look(self, at: Context) -> PartState:
         return look_for(at, names(), "keystone-api", lambda: set(at.cloud.named("keystone", "users")))
 
-    def make(self, at: Context, say: Say) -> Outcome:
+    def make(self, at: Context, notify: Notify) -> Outcome:
         return register(at.cloud, at.settings)
 
 
