@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,6 +23,11 @@ def thorough() -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how long everything took, preparation and checks included, when ``run-tests`` started it."""
-    if began := os.environ.get("RUN_TESTS_BEGAN"):
+    """Tell ``tests/suite.py`` how many tests passed, failed and were skipped; without it, say how long it all took."""
+    if path := os.environ.get("RUN_TESTS_COUNTS"):
+        stats = terminalreporter.stats
+        outcomes = {"passed": ("passed", "xfailed"), "failed": ("failed", "error", "xpassed"), "skipped": ("skipped",)}
+        counts = {name: sum(len(stats.get(kind, ())) for kind in kinds) for name, kinds in outcomes.items()}
+        Path(path).write_text(json.dumps(counts))
+    elif began := os.environ.get("RUN_TESTS_BEGAN"):
         terminalreporter.write_line(f"run-tests: {time.time() - int(began):.0f} s in all")
