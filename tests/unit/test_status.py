@@ -104,7 +104,7 @@ def test_looks_keep_their_order_and_what_hangs_is_left_behind() -> None:
     ]
     begin = time.monotonic()
     seen = look_together(looks, {"nova-api"}, 0.4)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 8  # the one that hangs takes 10
     release.set()
     assert [(found.part, found.state, found.ok) for found in seen] == [
         ("a", "running", True),
