@@ -29,14 +29,13 @@ from ouchi.facts import Facts, HugepagePool, collect
 from ouchi.live.host import Live, parse_live
 from ouchi.plan import Plan, make_plan
 from ouchi.plan.mempools import shared_mbufs
-from ouchi.plan.target import Host as Rendered
+from ouchi.plan.target import Target
 from ouchi.plan.values import mask
-from ouchi.plan.wanted import Wanted
 from ouchi.render.ovs import other_config
 from ouchi.site import load_site
 from tests.hosts import build
 from tests.hosts.description import load_plain
-from tests.plans import wanted_of
+from tests.plans import target_of
 
 CASES = Path(__file__).parent / "cases" / "doctor"
 INSTANCE = Instance()
@@ -53,7 +52,7 @@ class Case:
     """A case ready to be judged, and what is to come of it."""
 
     name: str
-    wanted: Wanted
+    target: Target
     live: Live
     finds: tuple[dict[str, Any], ...]
     unknown: tuple[str, ...]
@@ -70,16 +69,16 @@ def case(name: str) -> Case:
     folder = CASES / name
     told = _yaml(folder / "case.yaml")
     if told.get("recorded"):
-        wanted = _up(told["recorded"])
+        target = _up(told["recorded"])
         texts = {path.name: path.read_text() for path in folder.iterdir() if path.name != "case.yaml"}
         live = parse_live(texts, INSTANCE, {})
     else:
-        wanted = wanted_for(told.get("host", {}), told.get("site", ""))
-        made = healthy(wanted)
+        target = wanted_for(told.get("host", {}), told.get("site", ""))
+        made = healthy(target)
         for change in told.get("changes", ()):
             _change(made, change)
         live = parse_live(printed(made), INSTANCE, told.get("missing", {}))
-    return Case(name, wanted, live, tuple(told.get("finds", ())), tuple(told.get("unknown", ())))
+    return Case(name, target, live, tuple(told.get("finds", ())), tuple(told.get("unknown", ())))
 
 
 def printed(texts: Texts) -> dict[str, str]:
@@ -90,24 +89,24 @@ def printed(texts: Texts) -> dict[str, str]:
     }
 
 
-def _up(name: str) -> Wanted:
+def _up(name: str) -> Target:
     """A recorded host as it is once ``up`` has set its hugepages aside."""
-    wanted = wanted_of(name)
-    pools = {need.node: HugepagePool(need.size_kib, need.count, 0) for need in wanted.plan.hugepages}
+    target = target_of(name)
+    pools = {need.node: HugepagePool(need.size_kib, need.count, 0) for need in target.plan.hugepages}
     memory = tuple(
-        replace(node, hugepages=(pools[node.node],)) if node.node in pools else node for node in wanted.facts.memory
+        replace(node, hugepages=(pools[node.node],)) if node.node in pools else node for node in target.facts.memory
     )
-    return replace(wanted, facts=replace(wanted.facts, memory=memory))
+    return replace(target, facts=replace(target.facts, memory=memory))
 
 
-def wanted_for(changes: dict[str, Any], site_text: str = "") -> Wanted:
+def wanted_for(changes: dict[str, Any], site_text: str = "") -> Target:
     """The base host as its plan wants it, but for ``changes``; and the plan made again on it."""
     text = site_text or (CASES / "site.yaml").read_text()
     site = load_site(text.encode(), "site.yaml")
     plain = _base(changes)
     if "parameters" in changes or changes.get("as_is"):
         facts = collect(build(load_plain(plain)))
-        return Wanted("site.yaml", False, site, facts, make_plan(site, facts))
+        return Target(site, facts, make_plan(site, facts), "site.yaml")
     first = collect(build(load_plain(plain)))
     plan = make_plan(site, first)
     plain = _base(changes) | {"parameters": " ".join(("quiet", *plan.kernel_args, *changes.get("more", ())))}
@@ -117,7 +116,7 @@ def wanted_for(changes: dict[str, Any], site_text: str = "") -> Wanted:
             count = sum(need.count for need in plan.hugepages if need.node == node.get("node", 0))
             node["hugepages"] = {2048: count, 1048576: 0}
     facts = collect(build(load_plain(plain)))
-    return Wanted("site.yaml", False, site, facts, make_plan(site, facts))
+    return Target(site, facts, make_plan(site, facts), "site.yaml")
 
 
 def _base(changes: dict[str, Any]) -> dict[str, Any]:
@@ -149,13 +148,13 @@ def _yaml(file: Path) -> dict[str, Any]:
 # --- a host on which all is well
 
 
-def healthy(wanted: Wanted) -> Texts:
+def healthy(target: Target) -> Texts:
     """What the scripts print where everything is as planned and the distribution's Open vSwitch runs."""
-    facts, plan = wanted.facts, wanted.plan
+    facts, plan = target.facts, target.plan
     return {
         "machine": _machine(facts, plan),
         "samples": {"self": ""} | _samples(facts, plan),
-        "switch": _switch(wanted, plan),
+        "switch": _switch(target, plan),
     }
 
 
@@ -216,14 +215,14 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
 
 
 def _threads(plan: Plan) -> str:
-    host, shared = format_cpus(plan.pools.host), format_cpus(plan.pools.shared)
+    target, shared = format_cpus(plan.pools.host), format_cpus(plan.pools.shared)
     threads = [
-        (1, 1, "systemd", host, False),
+        (1, 1, "systemd", target, False),
         (2, 2, "kthreadd", format_cpus(plan.pools.host), True),
         (15, 15, "migration/1", "1", True),
-        (PID, PID, "ovs-vswitchd", host, False),
-        (PID, PID + 1, "handler2", host, False),
-        (PID, PID + 2, "revalidator3", host, False),
+        (PID, PID, "ovs-vswitchd", target, False),
+        (PID, PID + 1, "handler2", target, False),
+        (PID, PID + 2, "revalidator3", target, False),
         *((PID, PID + 10 + cpu, f"pmd-c{cpu:02}/id:{cpu}", str(cpu), False) for cpu in plan.pools.pmd),
         (GUEST_PID, GUEST_PID, "qemu-system-x86", shared, False),
         (GUEST_PID, GUEST_PID + 9, "TC tc-ram-node0", "0-11", False),
@@ -278,9 +277,9 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
     return found
 
 
-def _switch(wanted: Wanted, plan: Plan) -> dict[str, str]:
-    config = other_config(Rendered(wanted.site, wanted.facts, plan))
-    bridges = ("br-int", *wanted.bridges.values())
+def _switch(target: Target, plan: Plan) -> dict[str, str]:
+    config = other_config(target)
+    bridges = ("br-int", *target.bridges.values())
     ports = [["br-int", "", [], {}, "up", {}, 1500], ["dpdk0", "dpdk", [], {}, "up", {"dpdk-devargs": "x"}, 1500]]
     ports.append(
         ["vhu0", "dpdkvhostuserclient", [], {"status": "connected"}, "up", {"vhost-server-path": "/s/vhu0"}, 1500]

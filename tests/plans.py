@@ -13,7 +13,7 @@ from ouchi.core.cpulist import parse_cpus
 from ouchi.core.errors import Severity
 from ouchi.facts import Core, Facts, collect, physical_cores
 from ouchi.plan import GuestPlan, Plan, Pools, make_plan
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 from ouchi.site import Site, load_site
 from tests.hosts import CASES, reader
 
@@ -35,10 +35,10 @@ def facts_of(name: str) -> Facts:
 
 
 @cache
-def wanted_of(name: str) -> Wanted:
+def target_of(name: str) -> Target:
     """The site of a case, its facts and the plan for both."""
     site = load_site((CASES / name / "site.yaml").read_bytes(), "site.yaml")
-    return Wanted("site.yaml", False, site, facts_of(name), make_plan(site, facts_of(name)))
+    return Target(site, facts_of(name), make_plan(site, facts_of(name)), "site.yaml")
 
 
 @cache

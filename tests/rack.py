@@ -7,7 +7,7 @@ from functools import cache
 
 from ouchi.facts import Facts
 from ouchi.plan import Style, make_plan
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.site import load_site
 from tests.plans import facts_of
 
@@ -29,7 +29,7 @@ SMALL = """servers:
 
 
 @cache
-def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Host:
+def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Target:
     """The big host; its cards are X710s with SR-IOV."""
     facts = facts_of("dual-socket-nic-on-node-1")
     cards = tuple(replace(nic, vendor="8086", device="1572", vfs_total=64, group_with=()) for nic in facts.nics)
@@ -37,11 +37,11 @@ def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Host:
 
 
 @cache
-def small(ovs_version: str = "3.1.0") -> Host:
+def small(ovs_version: str = "3.1.0") -> Target:
     """Two CPUs, without a card for the data plane: the polling thread shares a CPU with the host."""
     return _host(replace(facts_of("vm-2-cpus"), ovs_version=ovs_version), NETWORKS + SMALL, None)
 
 
-def _host(facts: Facts, text: str, style: Style | None) -> Host:
+def _host(facts: Facts, text: str, style: Style | None) -> Target:
     site = load_site(f"name: rack7\n{text}".encode(), "site.yaml")
-    return Host(site, facts, make_plan(site, facts, style))
+    return Target(site, facts, make_plan(site, facts, style))

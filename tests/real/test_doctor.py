@@ -225,12 +225,12 @@ def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
     from ouchi.core.instance import Instance
     from ouchi.live.host import gather
     from ouchi.machine.local import LocalMachine
-    from ouchi.plan.wanted import read_wanted
+    from ouchi.plan.load import read_target
 
     machine = LocalMachine()
-    wanted = read_wanted(machine, "/nonexistent/ouchi.yaml")
-    wanted = replace(wanted, plan=replace(wanted.plan, isolated=(1,)))
-    answer = interrupts.allowed(gather(machine, Instance()), wanted)
+    target = read_target(machine, "/nonexistent/ouchi.yaml")
+    target = replace(target, plan=replace(target.plan, isolated=(1,)))
+    answer = interrupts.allowed(gather(machine, Instance()), target)
     assert answer
     (trouble,) = answer.troubles
     assert trouble.mend

@@ -26,7 +26,7 @@ from keeper import CACHE
 from lab import prepare_cache
 from ruamel.yaml import YAML
 
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.ovs import SWITCH
 from ouchi.render.targets import TARGETS, render
 from tests.rack import rack, small
@@ -46,10 +46,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top / "rack"
 
 
-def write(host: Host, top: Path) -> Path:
-    for target, made in render(host, TARGETS).items():
+def write(target: Target, top: Path) -> Path:
+    for name, made in render(target, TARGETS).items():
         for file in made:
-            path = top / target / file.path
+            path = top / name / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(file.text)
             path.chmod(file.mode)
@@ -284,12 +284,12 @@ def switch(files: Path, tmp_path: Path) -> Iterator[Switch]:
 
 
 def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
-    host = rack()
+    target = rack()
     for _ in range(2):
         switch.run("dash", files / "ovs/ovs.sh")
         switch.run("dash", files / "neutron/ovn/external-ids.sh")
         switch.run("dash", files / "libvirt/ports.sh")
-    for key, value in host.plan.ovs_other_config.items():
+    for key, value in target.plan.ovs_other_config.items():
         assert json.loads(switch.run("ovs-vsctl", "get", "Open_vSwitch", ".", f"other_config:{key}")) == value
     assert switch.run("ovs-vsctl", "list-br").split() == ["br-int", "br-physnet1", "br-physnet2"]
     assert switch.run("ovs-vsctl", "list-ports", "br-physnet1").split() == ["dpdk0", "vhost0-0", "vhost0-1", "vhost1-0"]
@@ -302,10 +302,10 @@ def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
 def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -> None:
     """A card that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
     prepare_cache()  # the null driver comes with what bench is built against
-    host = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
+    target = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
     card = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
-    host = replace(host, plan=replace(host.plan, nics=(card,)))
-    scripts = write(host, tmp_path / "small")
+    target = replace(target, plan=replace(target.plan, nics=(card,)))
+    scripts = write(target, tmp_path / "small")
     switch.run("dash", scripts / "ovs/ovs.sh")
     switch.run("dash", scripts / "libvirt/ports.sh")
     switch.run("ovs-vsctl", "--no-wait", "remove", "Open_vSwitch", ".", "other_config", "dpdk-socket-mem")

@@ -20,11 +20,11 @@ from ouchi.host.refusals import refusals
 from ouchi.host.steps import host_steps
 from ouchi.host.survey import Surroundings, parse, script
 from ouchi.machine.local import LocalMachine
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.steps import Change
 from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
-from tests.plans import wanted_of
+from tests.plans import target_of
 
 AROUND = Surroundings(
     boot_id="one",
@@ -47,22 +47,22 @@ AROUND = Surroundings(
 )
 
 
-def ryzen(**boot_facts: object) -> Host:
-    wanted = wanted_of("ryzen-5-3600")
-    facts = wanted.facts
-    return Host(wanted.site, replace(facts, boot=replace(facts.boot, **boot_facts)), wanted.plan)
+def ryzen(**boot_facts: object) -> Target:
+    target = target_of("ryzen-5-3600")
+    facts = target.facts
+    return Target(target.site, replace(facts, boot=replace(facts.boot, **boot_facts)), target.plan)
 
 
-def changes(host: Host, around: Surroundings = AROUND) -> dict[str, Change]:
-    return {change.key: change for step in host_steps(host, around) for change in step.changes}
+def changes(target: Target, around: Surroundings = AROUND) -> dict[str, Change]:
+    return {change.key: change for step in host_steps(target, around) for change in step.changes}
 
 
-def texts(host: Host, around: Surroundings = AROUND) -> dict[str, str]:
-    return {key: path.text_of(c.state) for key, c in changes(host, around).items() if "file" in (c.state or {})}
+def texts(target: Target, around: Surroundings = AROUND) -> dict[str, str]:
+    return {key: path.text_of(c.state) for key, c in changes(target, around).items() if "file" in (c.state or {})}
 
 
-def claims(host: Host, around: Surroundings) -> list[str]:
-    return [finding.claim for finding in refusals(host, around)]
+def claims(target: Target, around: Surroundings) -> list[str]:
+    return [finding.claim for finding in refusals(target, around)]
 
 
 def test_the_steps_of_the_talks_machine() -> None:
@@ -288,8 +288,8 @@ def test_a_host_without_a_boot_loader_that_we_know() -> None:
     assert claims(ryzen(), replace(AROUND, loader="")) == ["no boot loader that ouchi knows"]
     assert "kernel" not in [step.name for step in host_steps(ryzen(), replace(AROUND, loader=""))]
     # Nothing is missing there: whoever wrote it did it their way.
-    host = ryzen(parameters=ryzen().plan.kernel_args)
-    assert claims(host, replace(AROUND, loader="")) == []
+    target = ryzen(parameters=ryzen().plan.kernel_args)
+    assert claims(target, replace(AROUND, loader="")) == []
 
 
 def test_the_second_port_of_a_card_is_taken_along_when_it_is_idle() -> None:
@@ -331,11 +331,11 @@ def test_everything_that_is_in_the_way_is_said_at_once() -> None:
 
 
 def test_an_iommu_that_no_restart_brings_is_refused() -> None:
-    host = ryzen(iommu=False, iommu_reason="off: the firmware shows none (no DMAR table)")
-    assert claims(host, AROUND) == ["there is no IOMMU, which vfio-pci needs"]
+    target = ryzen(iommu=False, iommu_reason="off: the firmware shows none (no DMAR table)")
+    assert claims(target, AROUND) == ["there is no IOMMU, which vfio-pci needs"]
     # It may come with the words that are still missing.
-    host = ryzen(iommu=False, iommu_reason="off: intel_iommu=on is missing", parameters=("quiet",))
-    assert claims(host, AROUND) == []
+    target = ryzen(iommu=False, iommu_reason="off: intel_iommu=on is missing", parameters=("quiet",))
+    assert claims(target, AROUND) == []
 
 
 def test_services_that_the_host_has_are_configured() -> None:
@@ -346,22 +346,22 @@ def test_services_that_the_host_has_are_configured() -> None:
         users={"libvirt-qemu": "64055:994"},
         governors=frozenset(range(12)),
     )
-    host = ryzen()
-    assert [step.name for step in host_steps(host, around)] == [
+    target = ryzen()
+    assert [step.name for step in host_steps(target, around)] == [
         "kernel", "modules", "services", "irqbalance", "governor", "networks", "cards", "sockets", "open vswitch",
     ]  # fmt: skip
-    assert [step.name for step in host_steps(host, around, own_switch=True)][-1] == "cards"
-    found = texts(host, around)
+    assert [step.name for step in host_steps(target, around, own_switch=True)][-1] == "cards"
+    found = texts(target, around)
     assert (
         'Environment="IRQBALANCE_BANNED_CPULIST=1-5,7-11"'
         in found["/etc/systemd/system/irqbalance.service.d/90-ouchi.conf"]
     )
     assert "unmanaged-devices+=mac:02:00:00:00:00:01" in found["/etc/NetworkManager/conf.d/90-ouchi.conf"]
     assert "Unmanaged=yes" in found["/etc/systemd/network/05-ouchi.network"]
-    governors = [key for key in changes(host, around) if key.endswith("scaling_governor")]
-    assert len(governors) == len(host.quiet_cpus)
+    governors = [key for key in changes(target, around) if key.endswith("scaling_governor")]
+    assert len(governors) == len(target.isolated_cpus)
     # tuned sets the governor itself.
-    names = [step.name for step in host_steps(host, replace(around, active=around.active | {"tuned.service"}))]
+    names = [step.name for step in host_steps(target, replace(around, active=around.active | {"tuned.service"}))]
     assert "tuned" in names
     assert "governor" not in names
 
@@ -374,11 +374,11 @@ def test_tuned_finds_the_profile_and_reads_it_anew(folder: str) -> None:
 
 
 def test_why_a_restart_is_needed() -> None:
-    host = ryzen(parameters=("quiet",))
-    kernel, services = reboot.reasons(host, AROUND)
-    assert kernel == f"the kernel was started without {' '.join(host.plan.kernel_args)}"
+    target = ryzen(parameters=("quiet",))
+    kernel, services = reboot.reasons(target, AROUND)
+    assert kernel == f"the kernel was started without {' '.join(target.plan.kernel_args)}"
     assert services == "services run on CPUs 0-11; after a restart on 0,6"
-    done = ryzen(parameters=("quiet", *host.plan.kernel_args))
+    done = ryzen(parameters=("quiet", *target.plan.kernel_args))
     assert reboot.reasons(done, replace(AROUND, services=frozenset({0, 6}))) == []
 
 

@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
 @pytest.mark.parametrize("name", names())
 def test_a_case(name: str) -> None:
     told = case(name)
-    diagnosis = diagnose(told.live, told.wanted)
+    diagnosis = diagnose(told.live, told.target)
     seen = found(diagnosis)
     assert [check for check, _ in seen] == [one["check"] for one in told.finds], seen
     for expected, (_, finding) in zip(told.finds, seen, strict=True):
@@ -50,7 +50,7 @@ def test_a_case(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_every_finding_says_all_that_it_should(name: str) -> None:
     told = case(name)
-    for trouble in diagnose(told.live, told.wanted).troubles:
+    for trouble in diagnose(told.live, told.target).troubles:
         finding = trouble.finding
         assert all((finding.claim, finding.where, finding.found, finding.expected, finding.remedy, finding.why)), (
             finding
@@ -63,7 +63,7 @@ def test_each_check_fires_in_a_case_and_holds_in_another() -> None:
     fires, holds = set(), set()
     for name in names():
         told = case(name)
-        for check in diagnose(told.live, told.wanted).checks:
+        for check in diagnose(told.live, told.target).checks:
             if check.answer.state is State.FINDING:
                 fires.add(check.name)
             if check.answer.state is State.OK:

@@ -22,7 +22,7 @@ from ouchi.flows.doctor import Checked, Diagnosis, diagnose, kept_here
 from ouchi.flows.hosts import Outcome, summary, worst
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
-from ouchi.plan.wanted import read_wanted
+from ouchi.plan.load import read_target
 from ouchi.report.doctor import doctor_text
 from tests.live import case
 
@@ -165,7 +165,7 @@ def test_this_machine_is_examined_without_changing_it(tmp_path: Path) -> None:
 
     instance = Instance("ouchi-unit-test", f"{tmp_path}/state", f"{tmp_path}/run", f"{tmp_path}/logs")
     machine = ReadOnly()
-    found = doctor.examine(machine, instance, lambda: read_wanted(machine, f"{tmp_path}/ouchi.yaml"))
+    found = doctor.examine(machine, instance, lambda: read_target(machine, f"{tmp_path}/ouchi.yaml"))
     assert {"memory", "cpus", "ovs"} <= {check.subject for check in found.checks}
     assert not (tmp_path / "ouchi.yaml").exists()
 
@@ -182,7 +182,7 @@ def test_of_several_hosts_a_failure_is_worse_than_warnings(statuses: tuple[int, 
 
 def test_a_diagnosis_for_people() -> None:
     told = case("clock-may-fall")
-    said = doctor_text(diagnose(told.live, told.wanted), width=100, colour=False)
+    said = doctor_text(diagnose(told.live, told.target), width=100, colour=False)
     assert said.splitlines()[0] == "warnings: 1 warning, 45 checks hold"
     assert re.search(r"^cpus +! +the clock of CPUs 2,8 may fall +governor powersave, schedutil$", said, re.MULTILINE)
     assert re.search(r"^ +✔ +no deep sleep +at most C1 on 1-5,7-11$", said, re.MULTILINE)
@@ -192,7 +192,7 @@ def test_a_diagnosis_for_people() -> None:
 
 def test_what_is_not_known_for_one_reason_is_one_line() -> None:
     told = case("without-root")
-    said = doctor_text(diagnose(told.live, told.wanted), width=1000, colour=False)
+    said = doctor_text(diagnose(told.live, told.target), width=1000, colour=False)
     (line,) = [line for line in said.splitlines() if "only root may ask Open vSwitch" in line]
     assert "?  DPDK is initialised; Open vSwitch's settings are the plan's;" in line
 

@@ -27,7 +27,7 @@ from tests.hosts.generated import facts_of as facts_of_host
 from tests.hosts.numbering import places
 from tests.hosts.software import elf, pmd_info
 from tests.hosts.tree import Tree
-from tests.plans import expected, wanted_of
+from tests.plans import expected, target_of
 from tests.plans import facts_of as facts
 
 NAMES = names()
@@ -129,8 +129,8 @@ def test_what_is_expected_of_each_case_keeps_the_rules(name: str) -> None:
     for nic in used.values():
         assert not nic.default_route
         assert {node_of[cpu] for cpu in pools["pmd"]} == {nic.node}
-    site = wanted_of(name).site
-    assert {wanted.nic for wanted in site.nics} <= {*used, *(nic.address for nic in used.values())}
+    site = target_of(name).site
+    assert {target.nic for target in site.nics} <= {*used, *(nic.address for nic in used.values())}
     assert {server.name: server.vcpus for server in site.servers if server.name in want["guests"]}.keys() == want[
         "guests"
     ].keys()
@@ -209,9 +209,9 @@ def test_what_is_refused(name: str) -> None:
 def test_a_folder_and_a_tar_say_what_the_tree_says(name: str, tmp_path: Path) -> None:
     tree = build(load(CASES / name / "host.yaml"))
     tree.to_tar(tmp_path / "host.tar.gz")
-    wanted = collect(tree)
-    assert collect(open_snapshot(str(folder(name)))) == wanted
-    assert collect(open_snapshot(str(tmp_path / "host.tar.gz"))) == wanted
+    target = collect(tree)
+    assert collect(open_snapshot(str(folder(name)))) == target
+    assert collect(open_snapshot(str(tmp_path / "host.tar.gz"))) == target
 
 
 def test_lscpu_reads_the_files_as_we_do() -> None:

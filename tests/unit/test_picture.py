@@ -25,7 +25,7 @@ from ouchi.report.picture.style import PAINTS
 from ouchi.report.picture.svg import geometry
 from ouchi.report.picture.threads import guest_tag
 from tests.hosts import names
-from tests.plans import facts_of, wanted_of
+from tests.plans import facts_of, target_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 POOLS = ("host", "pmd", "dedicated", "shared")
@@ -311,9 +311,9 @@ def test_each_case(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ryzen-5-3600", "core-i5-13500", "xeon-gold-6542y-snc2", "vm-2-cpus"])
 def test_a_case_with_the_plan_that_it_gets(name: str) -> None:
-    wanted = wanted_of(name)
-    check_svg(wanted.facts, wanted.plan)
-    check_terminal(wanted.facts, wanted.plan, 80)
+    target = target_of(name)
+    check_svg(target.facts, target.plan)
+    check_terminal(target.facts, target.plan, 80)
 
 
 @st.composite

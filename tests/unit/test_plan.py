@@ -15,7 +15,7 @@ from ouchi.plan.keys import sleep_key
 from ouchi.plan.packing import in_novas_order, pack
 from ouchi.plan.values import mask
 from tests.hosts import CASES, names
-from tests.plans import OVERLAPPED, check_rules, claims, expected, facts_of, site_with, wanted_of
+from tests.plans import OVERLAPPED, check_rules, claims, expected, facts_of, site_with, target_of
 
 
 def told(error: pytest.ExceptionInfo[BadInput]) -> str:
@@ -24,7 +24,7 @@ def told(error: pytest.ExceptionInfo[BadInput]) -> str:
 
 @pytest.mark.parametrize("name", names())
 def test_the_plan_of_each_case_is_the_one_derived_by_hand(name: str) -> None:
-    plan, want = wanted_of(name).plan, expected(name)
+    plan, want = target_of(name).plan, expected(name)
     assert plan.name == want["name"]
     assert {pool: format_cpus(cpus) for pool, cpus in plan.pools.to_json().items()} == want["pools"]
     assert format_cpus(plan.isolated) == want["isolated"]
@@ -33,14 +33,14 @@ def test_the_plan_of_each_case_is_the_one_derived_by_hand(name: str) -> None:
     drivers = {nic.name: {"role": nic.role, "pmd": nic.dpdk.pmd if nic.dpdk.supported else ""} for nic in plan.nics}
     assert drivers == want["nics"]
     assert len(claims(plan)) == len(want["findings"])
-    assert all(found.startswith(wanted) for found, wanted in zip(claims(plan), want["findings"], strict=True))
+    assert all(found.startswith(target) for found, target in zip(claims(plan), want["findings"], strict=True))
 
 
 @pytest.mark.parametrize("name", names())
 def test_the_whole_plan_of_each_case_is_as_recorded(name: str) -> None:
-    wanted = wanted_of(name)
-    plan = wanted.plan
-    check_rules(plan, wanted.facts, wanted.site)
+    target = target_of(name)
+    plan = target.plan
+    check_rules(plan, target.facts, target.site)
     found = json.loads(json.dumps(plan.to_json()))
     reasons = found.pop("reasons")  # words may change; that each choice has some may not
     assert found == json.loads((CASES / name / "plan.json").read_text())

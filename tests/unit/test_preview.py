@@ -19,7 +19,8 @@ from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import SnapshotReader
 from ouchi.parts.stages import STAGES
 from ouchi.parts.supervise import State, Status
-from ouchi.plan.wanted import Wanted, bridges_of, read_wanted
+from ouchi.plan.load import read_target
+from ouchi.plan.target import Target, bridges_of
 from ouchi.report.preview import preview_json
 from ouchi.steps.journal import Journal
 from tests.hosts import folder
@@ -61,8 +62,8 @@ def instance(tmp_path: Path) -> Instance:
 
 
 @pytest.fixture
-def wanted(tmp_path: Path) -> Wanted:
-    return read_wanted(ReadOnly(), str(tmp_path / "ouchi.yaml"), SnapshotReader(HOST))
+def target(tmp_path: Path) -> Target:
+    return read_target(ReadOnly(), str(tmp_path / "ouchi.yaml"), SnapshotReader(HOST))
 
 
 @pytest.fixture
@@ -81,23 +82,23 @@ def by_task(intents: list[Intent]) -> dict[str, Intent]:
     return {intent.task: intent for intent in intents}
 
 
-def test_every_task_of_up_is_told_and_no_other(instance: Instance, wanted: Wanted) -> None:
+def test_every_task_of_up_is_told_and_no_other(instance: Instance, target: Target) -> None:
     tasks = {(task.stage, task.name) for task in Up.tasks(object.__new__(Up))}
-    intents = Ahead(ReadOnly(), instance, Services(), wanted, root=True).intents()
+    intents = Ahead(ReadOnly(), instance, Services(), target, root=True).intents()
     assert {(intent.stage, intent.task) for intent in intents} == tasks
     assert len(intents) == len(tasks)
     assert [intent.stage for intent in intents] == sorted((i.stage for i in intents), key=STAGES.index)
 
 
 @pytest.mark.parametrize("until", STAGES)
-def test_until_a_stage(instance: Instance, wanted: Wanted, until: str) -> None:
-    intents = Ahead(ReadOnly(), instance, Services(), wanted, root=True).intents(until)
+def test_until_a_stage(instance: Instance, target: Target, until: str) -> None:
+    intents = Ahead(ReadOnly(), instance, Services(), target, root=True).intents(until)
     told = {intent.stage for intent in intents}
     assert told == set(STAGES[: STAGES.index(until) + 1])
 
 
-def test_a_fresh_machine(instance: Instance, wanted: Wanted, tmp_path: Path) -> None:
-    ahead = by_task(Ahead(ReadOnly(), instance, Services(), wanted, root=True).intents())
+def test_a_fresh_machine(instance: Instance, target: Target, tmp_path: Path) -> None:
+    ahead = by_task(Ahead(ReadOnly(), instance, Services(), target, root=True).intents())
     for task in ("openstack", "guest image", "pools and memory", "hugetlbfs", "kvm", "mariadb", "nova", "networks"):
         assert ahead[task].will is Will.CHANGE, ahead[task]
     assert ahead["pools and memory"].text == f"write {tmp_path}/ouchi.yaml for this machine"
@@ -107,7 +108,7 @@ def test_a_fresh_machine(instance: Instance, wanted: Wanted, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_left_alone(instance: Instance, wanted: Wanted) -> None:
+def test_what_is_there_is_left_alone(instance: Instance, target: Target) -> None:
     for path, text in {
         f"{instance.run}/kvm.json": '[false, "there is no /dev/kvm"]',
         f"{instance.openstack}/ouchi-ready": "of another version",
@@ -119,7 +120,7 @@ def test_what_is_there_is_left_alone(instance: Instance, wanted: Wanted) -> None
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text)
     Journal(LocalMachine(), instance.state).note("clouds", "/etc/openstack/clouds.yaml", {"before": None})
-    ahead = by_task(Ahead(ReadOnly(), instance, Services("mariadb", "epmd"), wanted, root=True).intents())
+    ahead = by_task(Ahead(ReadOnly(), instance, Services("mariadb", "epmd"), target, root=True).intents())
     for task in ("libvirt binding", "guest image", "kvm", "mariadb", "settings", "configuration"):
         assert ahead[task].will is Will.NOTHING, ahead[task]
     assert ahead["kvm"].text == "there is no /dev/kvm: emulation (TCG)"
@@ -130,9 +131,9 @@ def test_what_is_there_is_left_alone(instance: Instance, wanted: Wanted) -> None
     assert "endpoint, forwarder" in ahead["servers"].text
 
 
-def test_without_root_what_only_root_sees_is_said(instance: Instance, wanted: Wanted) -> None:
+def test_without_root_what_only_root_sees_is_said(instance: Instance, target: Target) -> None:
     Path(instance.run).mkdir()
-    ahead = Ahead(ReadOnly(), instance, Services(), wanted, root=False)
+    ahead = Ahead(ReadOnly(), instance, Services(), target, root=False)
     told = by_task(ahead.intents())["mariadb"]
     assert (told.will, told.text) == (Will.UNKNOWN, "only root sees whether mariadb run")
     assert ahead.in_the_way() == []  # our own services would be taken for somebody else's
@@ -144,7 +145,7 @@ def test_without_root_what_only_root_sees_is_said(instance: Instance, wanted: Wa
     assert (told.will, told.text) == (Will.UNKNOWN, "only root may read /var/lib/ouchi/journal.json")
 
 
-def test_what_is_in_the_way_is_found(instance: Instance, wanted: Wanted) -> None:
+def test_what_is_in_the_way_is_found(instance: Instance, target: Target) -> None:
     class Busy(ReadOnly):
         def exists(self, path: object) -> bool:  # whatever network devices this machine has
             return not str(path).startswith("/sys/class/net/") and super().exists(path)  # type: ignore[arg-type]
@@ -154,15 +155,15 @@ def test_what_is_in_the_way_is_found(instance: Instance, wanted: Wanted) -> None
             said = {"df": "Filesystem\n/dev/a 1 1 100 1% /var\n", "ss": listener}.get(argv[0])
             return Result(tuple(argv), 0, said or "", "")
 
-    findings = Ahead(Busy(), instance, Services(), wanted, root=True).in_the_way()
+    findings = Ahead(Busy(), instance, Services(), target, root=True).in_the_way()
     assert [finding.claim for finding in findings][:2] == ["the disk is too full", "port 5000 is already taken"]
     assert findings[1].found == "python3 (process 7)"
-    ours = Ahead(Busy(), instance, Services("keystone-api", "ovs-vswitchd"), wanted, root=True).in_the_way()
+    ours = Ahead(Busy(), instance, Services("keystone-api", "ovs-vswitchd"), target, root=True).in_the_way()
     assert [finding.claim for finding in ours] == ["the disk is too full"]
 
 
-def test_hugepages(instance: Instance, wanted: Wanted) -> None:
-    (need,) = wanted.plan.hugepages
+def test_hugepages(instance: Instance, target: Target) -> None:
+    (need,) = target.plan.hugepages
 
     class Counted(ReadOnly):
         have = 0
@@ -174,7 +175,7 @@ def test_hugepages(instance: Instance, wanted: Wanted) -> None:
     Journal(LocalMachine(), instance.state).note(
         "hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}
     )
-    ahead = Ahead(Counted(), instance, Services(), wanted, root=True)
+    ahead = Ahead(Counted(), instance, Services(), target, root=True)
     Counted.have = need.count + 5
     assert ahead.hugepages()[0] is Will.NOTHING
     Counted.have = need.count - 1
@@ -184,31 +185,31 @@ def test_hugepages(instance: Instance, wanted: Wanted) -> None:
     )
 
 
-def test_json(instance: Instance, wanted: Wanted) -> None:
-    intents = Ahead(ReadOnly(), instance, Services(), wanted, root=True).intents("host")
-    found = json.loads(json.dumps(preview_json(wanted, intents, ())))
+def test_json(instance: Instance, target: Target) -> None:
+    intents = Ahead(ReadOnly(), instance, Services(), target, root=True).intents("host")
+    found = json.loads(json.dumps(preview_json(target, intents, ())))
     assert found["schema"] == 1
     assert found["site_file_is_new"] is True
-    assert found["plan"] == wanted.plan.to_json()
+    assert found["plan"] == target.plan.to_json()
     assert {"stage": "plan", "task": "pools and memory", "will": "change"}.items() <= found["tasks"][6].items()
 
 
 # --- the plan that all of it begins with
 
 
-def test_the_plan_of_a_snapshot(wanted: Wanted) -> None:
-    assert wanted.new
-    assert wanted.plan.pools.pmd == (1, 7)
-    assert wanted.site.name == wanted.facts.system.hostname == "home"
-    assert bridges_of(wanted.site) == {"physnet1": "br-physnet1"}
-    assert not any("sleep" in key for key in wanted.plan.ovs_other_config)
+def test_the_plan_of_a_snapshot(target: Target) -> None:
+    assert target.new
+    assert target.plan.pools.pmd == (1, 7)
+    assert target.site.name == target.facts.system.hostname == "home"
+    assert bridges_of(target.site) == {"physnet1": "br-physnet1"}
+    assert not any("sleep" in key for key in target.plan.ovs_other_config)
 
 
 def test_a_site_file_is_read_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "ouchi.yaml"
     file.write_text("name: a\nnetworks: []\nservers: []\nnics: [{nic: enp6s0, physnet: a}]\n")
     with pytest.raises(BadInput, match="default route"):
-        read_wanted(ReadOnly(), str(file), SnapshotReader(HOST))
+        read_target(ReadOnly(), str(file), SnapshotReader(HOST))
 
 
 def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

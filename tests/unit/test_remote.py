@@ -25,7 +25,7 @@ from ouchi.machine.ssh.address import Address, parse_address
 from ouchi.machine.ssh.machine import _os_error
 from ouchi.machine.ssh.sessions import Session
 from ouchi.machine.ssh.unreachable import no_root, unreachable
-from ouchi.plan.wanted import is_here
+from ouchi.plan.load import is_here
 from tests.hosts.tree import Tree
 
 

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ouchi.cli import main
 from ouchi.core.errors import BadInput
 from ouchi.plan import Style
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import MARK, ours
 from ouchi.render.targets import TARGETS, render
 from tests.hosts import CASES, folder
@@ -29,8 +29,8 @@ from tests.rack import rack, small
 SOURCE = Path(__file__).parents[2] / "src"
 
 
-def texts(host: Host, target: str) -> dict[str, str]:
-    return {file.path: file.text for file in render(host, [target])[target]}
+def texts(target: Target, name: str) -> dict[str, str]:
+    return {file.path: file.text for file in render(target, [name])[name]}
 
 
 def commands(script: str) -> list[list[str]]:
@@ -44,10 +44,12 @@ def columns(argv: list[str], column: str) -> dict[str, str]:
     return {match[1]: match[2] for match in found if match}
 
 
-@pytest.mark.parametrize("host", [rack(), rack(""), small(), small("")], ids=["rack", "rack-no-ovs", "small", "plain"])
-def test_every_file_says_what_it_is(host: Host) -> None:
-    for target, files in render(host, TARGETS).items():
-        assert files, target
+@pytest.mark.parametrize(
+    "target", [rack(), rack(""), small(), small("")], ids=["rack", "rack-no-ovs", "small", "plain"]
+)
+def test_every_file_says_what_it_is(target: Target) -> None:
+    for name, files in render(target, TARGETS).items():
+        assert files, name
         assert len({file.path for file in files}) == len(files)
         for file in files:
             assert MARK in "\n".join(file.text.splitlines()[:3]), file.path
@@ -66,9 +68,9 @@ def test_nothing_is_lost_between_targets() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("dash"), reason="dash is Debian's sh")
-@pytest.mark.parametrize("host", [rack(), rack(""), small()], ids=["rack", "rack-no-ovs", "small"])
-def test_scripts_are_posix(host: Host) -> None:
-    scripts = [file for files in render(host, TARGETS).values() for file in files if file.path.endswith(".sh")]
+@pytest.mark.parametrize("target", [rack(), rack(""), small()], ids=["rack", "rack-no-ovs", "small"])
+def test_scripts_are_posix(target: Target) -> None:
+    scripts = [file for files in render(target, TARGETS).values() for file in files if file.path.endswith(".sh")]
     assert len(scripts) == 7
     for file in scripts:
         assert file.text.startswith("#!/bin/sh\n")
@@ -78,16 +80,16 @@ def test_scripts_are_posix(host: Host) -> None:
 
 
 def test_kernel_drop_in_adds_to_what_is_there(tmp_path: Path) -> None:
-    host = rack()
+    target = rack()
     path = tmp_path / "90-ouchi.cfg"
-    path.write_text(texts(host, "kernel")["etc/default/grub.d/90-ouchi.cfg"])
+    path.write_text(texts(target, "kernel")["etc/default/grub.d/90-ouchi.cfg"])
     for before in ("", "quiet console=ttyS0"):
         words = ["sh", "-euc", '. "$1"; printf %s "$GRUB_CMDLINE_LINUX"', "sh", str(path)]
         environment = {"PATH": os.environ["PATH"], **({"GRUB_CMDLINE_LINUX": before} if before else {})}
         said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
-        assert said.split() == [*before.split(), *host.plan.kernel_args]
-    assert "isolcpus=domain,managed_irq,1,3-23,25,27-47" in host.plan.kernel_args
-    without = replace(host, plan=replace(host.plan, kernel_args=()))
+        assert said.split() == [*before.split(), *target.plan.kernel_args]
+    assert "isolcpus=domain,managed_irq,1,3-23,25,27-47" in target.plan.kernel_args
+    without = replace(target, plan=replace(target.plan, kernel_args=()))
     assert "GRUB_CMDLINE" not in texts(without, "kernel")["etc/default/grub.d/90-ouchi.cfg"]
 
 
@@ -102,12 +104,12 @@ def test_systemd_keeps_services_on_the_host_pool() -> None:
 
 
 def test_ovs_script_is_the_plan() -> None:
-    host = rack()
-    found = commands(texts(host, "ovs")["ovs.sh"])
+    target = rack()
+    found = commands(texts(target, "ovs")["ovs.sh"])
     settings: dict[str, str] = {}
     for argv in found:
         settings |= columns(argv, "other_config") if "Open_vSwitch" in argv else {}
-    assert host.plan.ovs_other_config.items() <= settings.items()
+    assert target.plan.ovs_other_config.items() <= settings.items()
     assert settings["dpdk-extra"] == "-a 0000:af:00.0"
     assert not any(word == "-w" for argv in found for word in argv)
     bridges = [argv[argv.index("add-br") + 1] for argv in found if "add-br" in argv]
@@ -152,8 +154,8 @@ def test_a_key_of_an_unknown_version_is_left_out_and_said(version: str) -> None:
 
 
 def test_nova_has_the_plan_and_only_the_plan_names_cards() -> None:
-    host = rack()
-    files = texts(host, "nova")
+    target = rack()
+    files = texts(target, "nova")
     compute = files["compute/etc/nova/nova.conf.d/90-ouchi.conf"]
     assert compute.count("reserved_huge_pages = ") == 2
     parser = ConfigParser(strict=False)
@@ -193,18 +195,18 @@ def test_flavors_are_made_once_for_each_shape() -> None:
 
 
 def test_domain_has_the_cpus_of_the_plan() -> None:
-    host = rack()
-    guest = next(guest for guest in host.plan.guests if guest.name == "forwarder")
-    domain = ET.fromstring(texts(host, "libvirt")["forwarder.xml"])
+    target = rack()
+    guest = next(guest for guest in target.plan.guests if guest.name == "forwarder")
+    domain = ET.fromstring(texts(target, "libvirt")["forwarder.xml"])
     pins = {int(pin.attrib["vcpu"]): int(pin.attrib["cpuset"]) for pin in domain.iterfind("cputune/vcpupin")}
     assert pins == dict(enumerate(guest.cpus))
     assert [pin.attrib["cpuset"] for pin in domain.iterfind("cputune/emulatorpin")] == ["0,2,24,26"]
     assert [memory.attrib["nodeset"] for memory in domain.iterfind("numatune/memory")] == [str(guest.node)]
     [topology] = domain.iterfind("cpu/topology")
-    siblings = {cpu.id: cpu.siblings for cpu in host.facts.cpus}
+    siblings = {cpu.id: cpu.siblings for cpu in target.facts.cpus}
     assert topology.attrib["threads"] == ("2" if guest.cpus[1] in siblings[guest.cpus[0]] else "1")
     sockets = [source.attrib["path"] for source in domain.iterfind("devices/interface/source")]
-    ports = texts(host, "libvirt")["ports.sh"]
+    ports = texts(target, "libvirt")["ports.sh"]
     assert len(sockets) == 2
     assert all(f'vhost-server-path="{socket}"' in ports for socket in sockets)
     assert len(re.findall("add-port", ports)) == 3
@@ -234,21 +236,21 @@ def test_quiet_cpus() -> None:
 
 
 def test_overlapped_hosts_ban_nothing() -> None:
-    host = small()
-    host = replace(host, plan=replace(host.plan, pools=replace(host.plan.pools, dedicated=())))
-    assert host.plan.overlapped
-    [tuned] = texts(host, "tuned").values()
+    target = small()
+    target = replace(target, plan=replace(target.plan, pools=replace(target.plan.pools, dedicated=())))
+    assert target.plan.overlapped
+    [tuned] = texts(target, "tuned").values()
     assert "isolated_cores" not in tuned
-    [irqbalance] = texts(host, "irqbalance").values()
+    [irqbalance] = texts(target, "irqbalance").values()
     assert "Environment" not in irqbalance
 
 
 def test_bifurcated_cards_are_never_unbound() -> None:
-    host = rack()
-    shared = replace(host.plan.nics[0].dpdk, pmd="mlx5_pci", kmod="mlx5_core", bifurcated=True)
-    nics = (replace(host.plan.nics[0], dpdk=shared), *host.plan.nics[1:])
-    mellanox = replace(host, plan=replace(host.plan, nics=nics))
-    assert "driverctl set-override 0000:af:00.0 vfio-pci\n" in texts(host, "driverctl")["driverctl.sh"]
+    target = rack()
+    shared = replace(target.plan.nics[0].dpdk, pmd="mlx5_pci", kmod="mlx5_core", bifurcated=True)
+    nics = (replace(target.plan.nics[0], dpdk=shared), *target.plan.nics[1:])
+    mellanox = replace(target, plan=replace(target.plan, nics=nics))
+    assert "driverctl set-override 0000:af:00.0 vfio-pci\n" in texts(target, "driverctl")["driverctl.sh"]
     assert not commands(texts(mellanox, "driverctl")["driverctl.sh"])[1:]  # but set -eu
     assert "mlx5_core\n" not in texts(mellanox, "systemd")["etc/modules-load.d/90-ouchi.conf"]
     variables = texts(mellanox, "openstack-ansible")["etc/openstack_deploy/host_vars/rack7.yml"]
@@ -290,16 +292,16 @@ def test_devstack_merges_no_comment() -> None:
 
 @pytest.mark.parametrize("name", ["eth0\nGRUB=1", "a b", "x" * 16, "../etc", "eth0/"])
 def test_a_forged_name_is_refused(name: str) -> None:
-    host = rack()
-    nics = (replace(host.plan.nics[0], name=name), *host.plan.nics[1:])
+    target = rack()
+    nics = (replace(target.plan.nics[0], name=name), *target.plan.nics[1:])
     with pytest.raises(BadInput, match="cannot be rendered"):
-        render(replace(host, plan=replace(host.plan, nics=nics)), ["kernel"])
+        render(replace(target, plan=replace(target.plan, nics=nics)), ["kernel"])
 
 
 def test_a_strange_name_means_itself_in_a_script() -> None:
-    host = rack()
-    nics = (replace(host.plan.nics[0], name="$(reboot);'\""), *host.plan.nics[1:])
-    strange = replace(host, plan=replace(host.plan, nics=nics))
+    target = rack()
+    nics = (replace(target.plan.nics[0], name="$(reboot);'\""), *target.plan.nics[1:])
+    strange = replace(target, plan=replace(target.plan, nics=nics))
     for files in render(strange, TARGETS).values():
         for file in files:
             if file.path.endswith(".sh"):

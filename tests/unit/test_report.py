@@ -20,7 +20,7 @@ from ouchi.report.plan import plan_text
 from ouchi.report.preview import preview_text
 from ouchi.report.status import status_text
 from tests.hosts import names
-from tests.plans import wanted_of
+from tests.plans import target_of
 
 NAMES = names()
 WIDTHS = range(80, WIDEST + 1, 4)
@@ -55,11 +55,11 @@ def pages() -> dict[str, Callable[..., str]]:
     """Each kind of page, as a function of width and colour."""
     found: dict[str, Callable[..., str]] = {"status": partial(status_text, STATUS)}
     for name in NAMES:
-        wanted = wanted_of(name)
+        target = target_of(name)
         intents = [Intent("host", "hugepages", will, f"text {will} " * 12) for will in Will]
-        found[f"facts {name}"] = partial(facts_text, wanted.facts)
-        found[f"plan {name}"] = partial(plan_text, wanted.plan)
-        found[f"preview {name}"] = partial(preview_text, wanted, intents)
+        found[f"facts {name}"] = partial(facts_text, target.facts)
+        found[f"plan {name}"] = partial(plan_text, target.plan)
+        found[f"preview {name}"] = partial(preview_text, target, intents)
     return found
 
 

@@ -19,7 +19,7 @@ from ouchi.core.errors import BadInput, Finding, Severity
 from ouchi.facts import Cpu, Facts, collect
 from ouchi.facts.nics import Nic
 from ouchi.machine.local import LocalMachine
-from ouchi.plan.wanted import own_site
+from ouchi.plan.load import own_site
 from ouchi.site import (
     Site,
     check_against,

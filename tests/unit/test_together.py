@@ -16,7 +16,7 @@ from ouchi.core.errors import BadInput, Failed, error, warning
 from ouchi.core.events import Timeline
 from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
-from tests.plans import wanted_of
+from tests.plans import target_of
 
 
 @dataclass
@@ -64,8 +64,8 @@ class Other(LocalMachine):
 
 
 def works(*ends: str, **wishes: bool) -> list[Told]:
-    wanted = Wishes(**{"dry_run": False, "yes": True, "restart": True} | wishes)
-    return [Told(Hosted(f"h{n}", f"root@h{n}", "", None, Other(str(n))), wanted, end) for n, end in enumerate(ends)]
+    target = Wishes(**{"dry_run": False, "yes": True, "restart": True} | wishes)
+    return [Told(Hosted(f"h{n}", f"root@h{n}", "", None, Other(str(n))), target, end) for n, end in enumerate(ends)]
 
 
 def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def test_up_goes_on_after_a_restart_to_the_stage_that_was_asked_for(monkeypatch:
         return Made({"restarted": True, "left": []})
 
     monkeypatch.setattr(Applying, "make", restarting)
-    wanted = wanted_of("ryzen-5-3600")
-    assert not applied_for_up(LocalMachine(), wanted, "dataplane", Timeline(), yes=True, restart=True)
+    target = target_of("ryzen-5-3600")
+    assert not applied_for_up(LocalMachine(), target, "dataplane", Timeline(), yes=True, restart=True)
     (words,) = asked
-    assert words[4:] == ("up", "--yes", "--until", "dataplane", "--site", LocalMachine().absolute(wanted.site_file))
+    assert words[4:] == ("up", "--yes", "--until", "dataplane", "--site", LocalMachine().absolute(target.site_file))

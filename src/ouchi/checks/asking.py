@@ -8,7 +8,7 @@ from functools import wraps
 from ouchi.checks.values import Answer, Look, unknown
 from ouchi.live.host import Live
 from ouchi.live.ovs import ENABLED, NONE
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 
 ONLY_ROOT = "only root may ask Open vSwitch: sudo ouchi doctor"
 NOT_RUNNING = "ovs-vswitchd does not run"
@@ -27,7 +27,7 @@ def asking(*parts: str, daemon: bool = False) -> Callable[[Look], Look]:
 
     def decorate(look: Look) -> Look:
         @wraps(look)
-        def asked(live: Live, wanted: Wanted) -> Answer | None:
+        def asked(live: Live, target: Target) -> Answer | None:
             switch = live.switch
             if switch.whose in (NONE, ENABLED):
                 return None
@@ -35,7 +35,7 @@ def asking(*parts: str, daemon: bool = False) -> Callable[[Look], Look]:
                 return unknown(NOT_RUNNING)
             if silent := [part for part in parts if part in switch.failed]:
                 return unknown(switch.failed[silent[0]] if live.root else ONLY_ROOT)
-            return look(live, wanted)
+            return look(live, target)
 
         return asked
 

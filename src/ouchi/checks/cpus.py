@@ -11,7 +11,7 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
 from ouchi.live.host import MACHINE, SAMPLES, Idle, Live
 from ouchi.plan import Style
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 
 ROOT = "/sys/devices/system/cpu"
 PERFORMANCE = "performance"
@@ -29,17 +29,17 @@ HOT = "a CPU that is too hot is slowed at once, every thread on it together: the
 SPLIT = "two threads of one core share its execution units: work on the one takes up to half of the other's packets"
 
 
-def working(wanted: Wanted) -> tuple[int, ...]:
+def working(target: Target) -> tuple[int, ...]:
     """The CPUs whose speed counts; none where the host shares them anyway, or where the plan is to save power."""
-    plan = wanted.plan
+    plan = target.plan
     if plan.overlapped or plan.name == Style.POWER:
         return ()
     return tuple(sorted({*plan.pools.pmd, *plan.pools.dedicated}))
 
 
-def governor(live: Live, wanted: Wanted) -> Answer | None:
+def governor(live: Live, target: Target) -> Answer | None:
     """Who chooses the clock."""
-    cpus = [cpu for cpu in working(wanted) if cpu in live.governors]
+    cpus = [cpu for cpu in working(target) if cpu in live.governors]
     if not cpus:
         return None
     slow = [cpu for cpu in cpus if live.governors[cpu] != PERFORMANCE]
@@ -61,9 +61,9 @@ def governor(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def idle(live: Live, wanted: Wanted) -> Answer | None:
+def idle(live: Live, target: Target) -> Answer | None:
     """Idle states that take long to leave."""
-    cpus = [cpu for cpu in working(wanted) if cpu in live.idle]
+    cpus = [cpu for cpu in working(target) if cpu in live.idle]
     if not cpus:
         return None
     deep: dict[tuple[str, int], list[tuple[int, Idle]]] = defaultdict(list)
@@ -99,13 +99,13 @@ def idle(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def offline(live: Live, wanted: Wanted) -> Answer:
+def offline(live: Live, target: Target) -> Answer:
     """CPUs that are there and switched off.
 
     Not those of the kernel's own list, in which the firmware's empty places for more CPUs stand too: mainboards for
     a Ryzen have twenty of them beside its twelve.
     """
-    off = [cpu.id for cpu in wanted.facts.cpus if not cpu.online]
+    off = [cpu.id for cpu in target.facts.cpus if not cpu.online]
     if not off:
         return holds()
     whose, remedy = {
@@ -127,15 +127,15 @@ def offline(live: Live, wanted: Wanted) -> Answer:
     )
 
 
-def siblings(_live: Live, wanted: Wanted) -> Answer | None:
+def siblings(_live: Live, target: Target) -> Answer | None:
     """Polling threads whose core has other work as well."""
-    pools = wanted.plan.pools
-    if wanted.plan.overlapped:
+    pools = target.plan.pools
+    if target.plan.overlapped:
         return None
     others = {*pools.host, *pools.shared, *pools.dedicated} - set(pools.pmd)
     sharing = {
         cpu.id: tuple(sorted(others.intersection(cpu.siblings)))
-        for cpu in wanted.facts.cpus
+        for cpu in target.facts.cpus
         if cpu.id in pools.pmd and others.intersection(cpu.siblings)
     }
     if not sharing:
@@ -152,9 +152,9 @@ def siblings(_live: Live, wanted: Wanted) -> Answer | None:
     )
 
 
-def heat(live: Live, wanted: Wanted) -> Answer | None:
+def heat(live: Live, target: Target) -> Answer | None:
     """How often the processor slowed itself because it was too hot, now and since it was started."""
-    cpus = set(working(wanted)) & live.throttled.keys()
+    cpus = set(working(target)) & live.throttled.keys()
     if not cpus:
         return None
     now = {cpu for cpu in cpus if live.throttling.get(cpu, 0) > 0}

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from ouchi.checks.check import Check
 from ouchi.checks.traffic import Path
+from ouchi.clients import ovs
+from ouchi.clients.openstack import Cloud
 from ouchi.core.cpulist import format_cpus, parse_cpus
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine
-from ouchi.parts import ovs
-from ouchi.parts.openstack.client import Cloud
 from ouchi.plan import Plan
 from ouchi.site import Site
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ouchi.checks.check import Check
+from ouchi.clients import libvirt
+from ouchi.clients.openstack import Cloud
 from ouchi.core.cpulist import format_cpus, parse_cpus
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine
-from ouchi.parts import libvirt
-from ouchi.parts.openstack.client import Cloud
 from ouchi.plan import Plan
 from ouchi.plan.flavors import flavor_name
 from ouchi.site import Site

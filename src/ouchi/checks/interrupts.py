@@ -11,8 +11,8 @@ from ouchi.core.errors import info, warning
 from ouchi.facts.reading import cpus_of
 from ouchi.live.host import MACHINE, SAMPLES, Live, mask_cpus
 from ouchi.live.interrupts import Arrived, arrived
+from ouchi.plan.target import Target
 from ouchi.plan.values import counted, mask
-from ouchi.plan.wanted import Wanted
 
 TABLE = "/proc/interrupts"
 FOLDER = "/proc/irq"
@@ -38,9 +38,9 @@ _FIXED = re.compile(
 """Interrupts that nobody can move: the timer's, and those of disks' queues, which their drivers leave to the kernel."""
 
 
-def came(live: Live, wanted: Wanted) -> Answer | None:
+def came(live: Live, target: Target) -> Answer | None:
     """Device interrupts that really arrived during the sample."""
-    quiet = wanted.plan.isolated
+    quiet = target.plan.isolated
     if not quiet:
         return None
     if not live.after:
@@ -50,7 +50,7 @@ def came(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"none on {format_cpus(quiet)} in {live.seconds:.1f} s")
     # What the kernel places itself follows who uses the device: only other programs there can be moved.
     movable = [int(one.label) for one in found if not _FIXED.fullmatch(one.name)]
-    mend = _move(live, movable, wanted)
+    mend = _move(live, movable, target)
     finding = warning(
         f"interrupts of {counted(len(found), 'device')} arrive on {named(_cpus(found))}",
         where=TABLE,
@@ -62,9 +62,9 @@ def came(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def between(live: Live, wanted: Wanted) -> Answer | None:
+def between(live: Live, target: Target) -> Answer | None:
     """What CPUs and timers send each other: it cannot be moved, but much of it has a cause."""
-    quiet = wanted.plan.isolated
+    quiet = target.plan.isolated
     if not quiet or not live.after or live.seconds <= 0:
         return None
     kinds = [one for one in arrived(live.before, live.after, quiet) if not one.label.isdigit()]
@@ -88,9 +88,9 @@ def between(live: Live, wanted: Wanted) -> Answer | None:
     )
 
 
-def allowed(live: Live, wanted: Wanted) -> Answer | None:
+def allowed(live: Live, target: Target) -> Answer | None:
     """Device interrupts that may arrive there."""
-    quiet = set(wanted.plan.isolated)
+    quiet = set(target.plan.isolated)
     if not quiet:
         return None
     if not live.affinities:
@@ -107,21 +107,21 @@ def allowed(live: Live, wanted: Wanted) -> Answer | None:
         where=f"{FOLDER}/*/smp_affinity_list",
         found=", ".join(f"{irq} {name}" for irq, name in list(free.items())[:8])
         + (f" and {len(free) - 8} more" if len(free) > 8 else ""),
-        expected=f"only on {format_cpus(wanted.plan.pools.host)}",
+        expected=f"only on {format_cpus(target.plan.pools.host)}",
         remedy=fix_then(APPLY_RESTART),
         why=STOPS,
     )
-    return wrong(Trouble(finding, _move(live, list(free), wanted)))
+    return wrong(Trouble(finding, _move(live, list(free), target)))
 
 
-def default(live: Live, wanted: Wanted) -> Answer | None:
+def default(live: Live, target: Target) -> Answer | None:
     """Where interrupts of devices go that appear later."""
-    quiet = set(wanted.plan.isolated)
+    quiet = set(target.plan.isolated)
     if not quiet or not live.default_affinity:
         return None
     if not quiet & set(live.default_affinity):
         return holds(format_cpus(live.default_affinity))
-    rest = _elsewhere(live.default_affinity, wanted)
+    rest = _elsewhere(live.default_affinity, target)
     finding = warning(
         "interrupts of new devices may go to the CPUs of polling threads and pinned vCPUs",
         where=f"{FOLDER}/default_smp_affinity",
@@ -137,9 +137,9 @@ def default(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def balancer(live: Live, wanted: Wanted) -> Answer | None:
+def balancer(live: Live, target: Target) -> Answer | None:
     """irqbalance, which moves interrupts wherever it was not told to keep off."""
-    quiet = set(wanted.plan.isolated)
+    quiet = set(target.plan.isolated)
     if not quiet:
         return None
     if live.irqbalance is None:
@@ -154,7 +154,7 @@ def balancer(live: Live, wanted: Wanted) -> Answer | None:
         return holds(f"irqbalance keeps off {format_cpus(banned)}")
     cpus = format_cpus(quiet)
     kept = live.irqbalance.kept
-    mends = wanted.facts.system.pid1 == "systemd" and not kept
+    mends = target.facts.system.pid1 == "systemd" and not kept
     remedy = fix_then(APPLY) if mends else APPLY
     if kept:
         remedy = f"{kept} out of {DEFAULTS}, then: {APPLY}; systemctl restart irqbalance"
@@ -188,24 +188,24 @@ def _goes(live: Live, irq: int) -> tuple[int, ...]:
     return live.affinities.get(irq) or live.effective.get(irq, ())
 
 
-def _move(live: Live, irqs: list[int], wanted: Wanted) -> Mend | None:
+def _move(live: Live, irqs: list[int], target: Target) -> Mend | None:
     """Send these interrupts elsewhere."""
     pokes = tuple(
-        (f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(_elsewhere(live.affinities.get(irq, ()), wanted)))
+        (f"{FOLDER}/{irq}/smp_affinity_list", format_cpus(_elsewhere(live.affinities.get(irq, ()), target)))
         for irq in irqs
     )
     if not pokes:
         return None
-    return Mend(f"{counted(len(pokes), 'interrupt')} moved off {named(wanted.plan.isolated)}", pokes=pokes)
+    return Mend(f"{counted(len(pokes), 'interrupt')} moved off {named(target.plan.isolated)}", pokes=pokes)
 
 
-def _elsewhere(cpus: tuple[int, ...], wanted: Wanted) -> set[int]:
+def _elsewhere(cpus: tuple[int, ...], target: Target) -> set[int]:
     """These without the isolated ones and those that are off; where nothing would be left, the host's.
 
     The kernel's masks have bits for CPUs that could be there, and it refuses one that has no others.
     """
-    online = {cpu.id for cpu in wanted.facts.cpus if cpu.online}
-    return set(cpus) & online - set(wanted.plan.isolated) or set(wanted.plan.pools.host)
+    online = {cpu.id for cpu in target.facts.cpus if cpu.online}
+    return set(cpus) & online - set(target.plan.isolated) or set(target.plan.pools.host)
 
 
 def _limit(live: Live, label: str, cpu: int) -> int:

@@ -8,7 +8,7 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, warning
 from ouchi.live.cmdline import cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.live.host import MACHINE, Live
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 
 CMDLINE = "/proc/cmdline"
 ISOLATED = "/sys/devices/system/cpu/isolated"
@@ -33,31 +33,31 @@ _PAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
 _OWN = ("isolcpus", "nohz_full")
 
 
-def isolation(live: Live, wanted: Wanted) -> Answer | None:
+def isolation(live: Live, target: Target) -> Answer | None:
     """The CPUs that the scheduler really leaves alone: those of the plan, and no others that must share their work."""
-    planned, pools = set(wanted.plan.isolated), wanted.plan.pools
+    planned, pools = set(target.plan.isolated), target.plan.pools
     if not planned:
         return None
     found = set(live.isolated)
     troubles = []
     if missing := planned - found:
         claim = f"Linux may run anything on {named(missing)} of polling threads and pinned vCPUs"
-        troubles.append(_isolated(live, wanted, claim, STOPPED))
+        troubles.append(_isolated(live, target, claim, STOPPED))
     if crowded := found & {*pools.host, *pools.shared}:
         claim = f"Linux does not share work out over {named(crowded)} of the host and of unpinned vCPUs"
-        troubles.append(_isolated(live, wanted, claim, CROWDED))
+        troubles.append(_isolated(live, target, claim, CROWDED))
     return judged(troubles, format_cpus(found))
 
 
-def tick(live: Live, wanted: Wanted) -> Answer | None:
+def tick(live: Live, target: Target) -> Answer | None:
     """The CPUs on which the scheduler's tick stops while one thread runs."""
-    planned = wanted.plan.isolated
+    planned = target.plan.isolated
     if not planned:
         return None
     missing = set(planned) - set(live.nohz_full)
     if not missing:
         return holds(format_cpus(live.nohz_full))
-    said = value_of(wanted.facts.boot.parameters, "nohz_full")
+    said = value_of(target.facts.boot.parameters, "nohz_full")
     ignored = said is not None and not live.nohz_full
     return wrong(
         warning(
@@ -67,19 +67,19 @@ def tick(live: Live, wanted: Wanted) -> Answer | None:
             where=NOHZ_FULL,
             found=format_cpus(live.nohz_full) or "no CPU without tick",
             expected=format_cpus(planned),
-            remedy="a kernel with CONFIG_NO_HZ_FULL" if ignored else _remedy(live, wanted),
+            remedy="a kernel with CONFIG_NO_HZ_FULL" if ignored else _remedy(live, target),
             why=TICKS,
         )
     )
 
 
-def words(live: Live, wanted: Wanted) -> Answer | None:
+def words(live: Live, target: Target) -> Answer | None:
     """The plan's other words; hugepages are memory's matter."""
-    planned = [word for word in wanted.plan.kernel_args if key_of(word) not in (*_OWN, *_PAGES)]
+    planned = [word for word in target.plan.kernel_args if key_of(word) not in (*_OWN, *_PAGES)]
     if not planned:
         return None
-    found = wanted.facts.boot.parameters
-    missing = [word for word in planned if not _said(word, wanted)]
+    found = target.facts.boot.parameters
+    missing = [word for word in planned if not _said(word, target)]
     if not missing:
         return holds(" ".join(planned))
     return wrong(
@@ -89,17 +89,17 @@ def words(live: Live, wanted: Wanted) -> Answer | None:
             found=" ".join(word for word in found if key_of(word) in {key_of(one) for one in missing})
             or "none of them",
             expected=" ".join(planned),
-            remedy=_remedy(live, wanted),
+            remedy=_remedy(live, target),
             why="; ".join(dict.fromkeys(WORDS[key_of(word)] for word in missing if key_of(word) in WORDS)),
         )
     )
 
 
-def restart(live: Live, wanted: Wanted) -> Answer | None:
+def restart(live: Live, target: Target) -> Answer | None:
     """Whether the boot loader already has what the running kernel was not started with."""
-    missing = _missing(wanted)
+    missing = _missing(target)
     if not missing:
-        return None if not wanted.plan.isolated else holds("the running kernel has every word of the plan")
+        return None if not target.plan.isolated else holds("the running kernel has every word of the plan")
     if live.grub is None:
         return unknown(
             "no /boot/grub/grub.cfg" if live.root else "only root may read /boot/grub/grub.cfg: sudo ouchi doctor"
@@ -126,31 +126,31 @@ CHECKS = (
 )
 
 
-def _isolated(live: Live, wanted: Wanted, claim: str, why: str) -> Finding:
+def _isolated(live: Live, target: Target, claim: str, why: str) -> Finding:
     return warning(
         claim,
         where=ISOLATED,
         found=format_cpus(live.isolated) or "no CPU is isolated",
-        expected=format_cpus(wanted.plan.isolated),
-        remedy=_remedy(live, wanted),
+        expected=format_cpus(target.plan.isolated),
+        remedy=_remedy(live, target),
         why=why,
     )
 
 
-def _missing(wanted: Wanted) -> list[str]:
+def _missing(target: Target) -> list[str]:
     """The words of the plan that the running kernel was not started with, those for hugepages left out."""
-    return [word for word in wanted.plan.kernel_args if key_of(word) not in _PAGES and not _said(word, wanted)]
+    return [word for word in target.plan.kernel_args if key_of(word) not in _PAGES and not _said(word, target)]
 
 
-def _remedy(live: Live, wanted: Wanted) -> str:
-    missing = _missing(wanted)
+def _remedy(live: Live, target: Target) -> str:
+    missing = _missing(target)
     return RESTART if missing and live.grub is not None and set(missing) <= live.grub else APPLY_RESTART
 
 
-def _said(word: str, wanted: Wanted) -> bool:
+def _said(word: str, target: Target) -> bool:
     """Whether the running kernel was started with a word of the plan, or with others that come to the same."""
-    found, quiet = wanted.facts.boot.parameters, set(wanted.plan.isolated)
-    last = max(cpu.id for cpu in wanted.facts.cpus)
+    found, quiet = target.facts.boot.parameters, set(target.plan.isolated)
+    last = max(cpu.id for cpu in target.facts.cpus)
     key = key_of(word)
     value = value_of(found, key)
     match key:
@@ -165,5 +165,5 @@ def _said(word: str, wanted: Wanted) -> bool:
         case "iommu":
             return word in found or "pt" in parts_of(found, key) or "iommu.passthrough=1" in found
         case "intel_iommu":  # kernels that are built so switch it on by themselves
-            return wanted.facts.boot.iommu or "on" in parts_of(found, key)
+            return target.facts.boot.iommu or "on" in parts_of(found, key)
     return word in found

@@ -10,7 +10,7 @@ from ouchi.live.cmdline import key_of, kib_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.parts.hugepages import RUN_TIME_KIB, counter
 from ouchi.plan import HugepageNeed
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 
 NO_BUFFERS = (
     "OVS-DPDK's packet buffers and the guests' memory are hugepages: with too few, OVS takes half as many buffers "
@@ -18,26 +18,26 @@ NO_BUFFERS = (
 )
 
 
-def pages(_live: Live, wanted: Wanted) -> Answer:
+def pages(_live: Live, target: Target) -> Answer:
     """Each node's pages of the planned size."""
     troubles = []
     seen = []
-    for need in wanted.plan.hugepages:
-        pool = _pool(wanted.facts, need)
+    for need in target.plan.hugepages:
+        pool = _pool(target.facts, need)
         have, free = (pool.total, pool.free) if pool else (0, 0)
         seen.append(f"node {need.node}: {have} of {size_text(need.size_kib)}, {free} free")
         if have < need.count:
-            troubles.append(_too_few(wanted.facts, need, have, free))
+            troubles.append(_too_few(target.facts, need, have, free))
     return judged(troubles, "; ".join(seen))
 
 
-def at_boot(_live: Live, wanted: Wanted) -> Answer | None:
+def at_boot(_live: Live, target: Target) -> Answer | None:
     """Whether the pages are set aside when the kernel starts, where memory is not in pieces yet."""
-    planned = [word for word in wanted.plan.kernel_args if word.startswith("hugepages=")]
+    planned = [word for word in target.plan.kernel_args if word.startswith("hugepages=")]
     if not planned:
         return None
-    if asked_pages(wanted.facts, wanted.plan.hugepages[0].size_kib) is not None:
-        return holds(" ".join(word for word in wanted.facts.boot.parameters if "hugepages" in word))
+    if asked_pages(target.facts, target.plan.hugepages[0].size_kib) is not None:
+        return holds(" ".join(word for word in target.facts.boot.parameters if "hugepages" in word))
     return wrong(
         info(
             "hugepages are set aside while the machine runs, not when it starts",
@@ -50,9 +50,9 @@ def at_boot(_live: Live, wanted: Wanted) -> Answer | None:
     )
 
 
-def mounts(live: Live, wanted: Wanted) -> Answer | None:
+def mounts(live: Live, target: Target) -> Answer | None:
     """A hugetlbfs for every planned size: QEMU maps guests' memory through one."""
-    sizes = sorted({need.size_kib for need in wanted.plan.hugepages})
+    sizes = sorted({need.size_kib for need in target.plan.hugepages})
     if not sizes:
         return None
     troubles = [
@@ -71,9 +71,9 @@ def mounts(live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, ", ".join(size_text(size) for size in live.mounted))
 
 
-def default_size(live: Live, wanted: Wanted) -> Answer | None:
+def default_size(live: Live, target: Target) -> Answer | None:
     """The size that programs get which ask for none."""
-    planned = kib_of(value_of(wanted.plan.kernel_args, "default_hugepagesz") or "")
+    planned = kib_of(value_of(target.plan.kernel_args, "default_hugepagesz") or "")
     if not planned:
         return None
     if not live.page_kib:

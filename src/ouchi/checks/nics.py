@@ -12,7 +12,7 @@ from ouchi.facts import Nic
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan import NicPlan
 from ouchi.plan.nics import OVS, SRIOV
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 from ouchi.site.models import Nic as Wish
 
 DEVICES = "/sys/bus/pci/devices"
@@ -31,9 +31,9 @@ TAKEN = "at the next boot it is taken from DPDK and given an address: the port i
 SPOOF = "a frame with another sender than the function's own is dropped in the card, and only the card counts it"
 
 
-def bound(live: Live, wanted: Wanted) -> Answer | None:
+def bound(live: Live, target: Target) -> Answer | None:
     """Each card's driver, and whether it is the same after the next boot."""
-    cards = list(_cards(wanted, OVS))
+    cards = list(_cards(target, OVS))
     if not cards:
         return None
     troubles = []
@@ -64,17 +64,17 @@ def bound(live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, ", ".join(_name(plan) for plan, _ in cards))
 
 
-def groups(live: Live, wanted: Wanted) -> Answer | None:
+def groups(live: Live, target: Target) -> Answer | None:
     """Who else is in the IOMMU group of a card that VFIO is to have."""
-    cards = [(plan, nic) for plan, nic in _cards(wanted, OVS) if not plan.dpdk.bifurcated]
+    cards = [(plan, nic) for plan, nic in _cards(target, OVS) if not plan.dpdk.bifurcated]
     if not cards:
         return None
-    if not wanted.facts.boot.iommu:
+    if not target.facts.boot.iommu:
         return wrong(
             error(
                 f"vfio-pci cannot have the cards {', '.join(_name(plan) for plan, _ in cards)}: there is no IOMMU",
                 where="/sys/kernel/iommu_groups",
-                found=wanted.facts.boot.iommu_reason,
+                found=target.facts.boot.iommu_reason,
                 expected="on",
                 remedy=f"switch VT-d, AMD-Vi or IOMMU on in the firmware's setup, and: {APPLY_RESTART}",
                 why=UNBOUND,
@@ -103,9 +103,9 @@ def groups(live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, "no other driver in their groups")
 
 
-def functions(live: Live, wanted: Wanted) -> Answer | None:
+def functions(live: Live, target: Target) -> Answer | None:
     """Virtual functions: as many as planned, and letting guests forward."""
-    cards = list(_cards(wanted, SRIOV))
+    cards = list(_cards(target, SRIOV))
     if not cards:
         return None
     troubles = []
@@ -122,15 +122,15 @@ def functions(live: Live, wanted: Wanted) -> Answer | None:
                     why="a server that finds no free one does not start",
                 )
             )
-        troubles += _otherwise(live, wanted, plan)
-        if _forwards(wanted, plan.physnet):
-            troubles += _spoofing(live, wanted, plan)
+        troubles += _otherwise(live, target, plan)
+        if _forwards(target, plan.physnet):
+            troubles += _spoofing(live, target, plan)
     return judged(troubles, ", ".join(f"{_name(plan)}: {plan.vfs}" for plan, _ in cards))
 
 
-def slots(_live: Live, wanted: Wanted) -> Answer | None:
+def slots(_live: Live, target: Target) -> Answer | None:
     """Whether the slot carries what the card can."""
-    cards = [*_cards(wanted, OVS), *_cards(wanted, SRIOV)]
+    cards = [*_cards(target, OVS), *_cards(target, SRIOV)]
     if not cards:
         return None
     troubles = [
@@ -148,9 +148,9 @@ def slots(_live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, "as fast as the cards")
 
 
-def owners(live: Live, wanted: Wanted) -> Answer | None:
+def owners(live: Live, target: Target) -> Answer | None:
     """Configuration files that want a card for the kernel."""
-    cards = list(_cards(wanted, OVS))
+    cards = list(_cards(target, OVS))
     if not cards:
         return None
     troubles = []
@@ -174,11 +174,11 @@ def owners(live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, said)
 
 
-def links(_live: Live, wanted: Wanted) -> Answer | None:
+def links(_live: Live, target: Target) -> Answer | None:
     """Cards that the kernel still drives have a link; of the others Open vSwitch says it."""
     cards = [
         (plan, nic)
-        for plan, nic in [*_cards(wanted, OVS), *_cards(wanted, SRIOV)]
+        for plan, nic in [*_cards(target, OVS), *_cards(target, SRIOV)]
         if nic.name and nic.driver not in HARMLESS
     ]
     if not cards:
@@ -208,10 +208,10 @@ CHECKS = (
 )
 
 
-def _cards(wanted: Wanted, role: str) -> Iterator[tuple[NicPlan, Nic]]:
+def _cards(target: Target, role: str) -> Iterator[tuple[NicPlan, Nic]]:
     """The plan's cards of a role, each with what it is now."""
-    for plan in wanted.plan.nics:
-        nic = next((nic for nic in wanted.facts.nics if nic.address == plan.address), None)
+    for plan in target.plan.nics:
+        nic = next((nic for nic in target.facts.nics if nic.address == plan.address), None)
         if plan.role == role and nic:
             yield plan, nic
 
@@ -244,21 +244,21 @@ def _name(plan: NicPlan) -> str:
     return plan.name or plan.address
 
 
-def _forwards(wanted: Wanted, physnet: str) -> bool:
+def _forwards(target: Target, physnet: str) -> bool:
     """Whether a server on this physnet forwards what others send."""
-    networks = {network.name for network in wanted.site.networks if network.physnet == physnet}
+    networks = {network.name for network in target.site.networks if network.physnet == physnet}
     return any(
-        server.forwards and any(port.network in networks for port in server.ports) for server in wanted.site.servers
+        server.forwards and any(port.network in networks for port in server.ports) for server in target.site.servers
     )
 
 
-def _wish(wanted: Wanted, plan: NicPlan) -> Wish:
-    return next(wish for wish in wanted.site.nics if wish.nic in (plan.name, plan.address))
+def _wish(target: Target, plan: NicPlan) -> Wish:
+    return next(wish for wish in target.site.nics if wish.nic in (plan.name, plan.address))
 
 
-def _otherwise(live: Live, wanted: Wanted, plan: NicPlan) -> list[Finding]:
+def _otherwise(live: Live, target: Target, plan: NicPlan) -> list[Finding]:
     """Functions that are set otherwise than the site says. Their VLAN is nova's to set, where the site has none."""
-    wish = _wish(wanted, plan)
+    wish = _wish(target, plan)
     found = []
     for number, vf in enumerate(live.vfs.get(plan.name, ())[: plan.vfs]):
         asked = {"trust": ("trust", wish.trust), "spoofchk": ("spoof check", wish.spoof_check)}
@@ -294,8 +294,8 @@ def vlan_of(vf: Mapping[str, object]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _spoofing(live: Live, wanted: Wanted, plan: NicPlan) -> list[Finding]:
-    wish = _wish(wanted, plan)
+def _spoofing(live: Live, target: Target, plan: NicPlan) -> list[Finding]:
+    wish = _wish(target, plan)
     vfs = live.vfs.get(plan.name, ())
     strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and not vf.get("trust")]
     if not strict:

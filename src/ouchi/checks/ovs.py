@@ -8,9 +8,8 @@ from ouchi.checks.values import Answer, Check, Mend, Trouble, holds, judged, unk
 from ouchi.core.errors import error, warning
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import NONE, OURS, Switch
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.plan.values import counted
-from ouchi.plan.wanted import Wanted
 from ouchi.render.ovs import SWITCH as BINARY
 from ouchi.render.ovs import other_config
 
@@ -40,7 +39,7 @@ OWN_MODE = 0o2775
 """Of ouchi's own folder for sockets: QEMU makes them there, and OVS agrees with it on the group."""
 
 
-def daemon(live: Live, _wanted: Wanted) -> Answer:
+def daemon(live: Live, _wanted: Target) -> Answer:
     """Whether there is an Open vSwitch to ask."""
     switch = live.switch
     if switch.whose == NONE:
@@ -60,7 +59,7 @@ def daemon(live: Live, _wanted: Wanted) -> Answer:
 
 
 @asking()
-def program(live: Live, _wanted: Wanted) -> Answer | None:
+def program(live: Live, _wanted: Target) -> Answer | None:
     """The ovs-vswitchd with DPDK, which Debian and Ubuntu choose by update-alternatives."""
     switch = live.switch
     # Ours is started by its own path, whatever the alternative is.
@@ -82,7 +81,7 @@ def program(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("tables", daemon=True)
-def dpdk(live: Live, _wanted: Wanted) -> Answer | None:
+def dpdk(live: Live, _wanted: Target) -> Answer | None:
     """Whether DPDK came up inside it."""
     switch = live.switch
     if switch.dpdk_initialized:
@@ -100,16 +99,16 @@ def dpdk(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("tables")
-def settings(live: Live, wanted: Wanted) -> Answer | None:
+def settings(live: Live, target: Target) -> Answer | None:
     """The plan's keys of other_config."""
     switch = live.switch
-    planned = planned_config(wanted)
+    planned = planned_config(target)
     differing = {key: value for key, value in planned.items() if not _agrees(key, switch.other_config.get(key), value)}
     return judged([_setting(switch, key, value) for key, value in differing.items()], counted(len(planned), "key"))
 
 
 @asking("tables")
-def extras(live: Live, _wanted: Wanted) -> Answer | None:
+def extras(live: Live, _wanted: Target) -> Answer | None:
     """Keys that nobody planned and that cost packets."""
     switch = live.switch
     found = {key: value for key, value in switch.other_config.items() if key in HARMFUL and value != "false"}
@@ -128,10 +127,10 @@ def extras(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("tables")
-def bridges(live: Live, wanted: Wanted) -> Answer | None:
+def bridges(live: Live, target: Target) -> Answer | None:
     """All bridges in the userspace datapath; patch ports join only those of one datapath."""
     switch = live.switch
-    needed = ("br-int", *wanted.bridges.values())
+    needed = ("br-int", *target.bridges.values())
     # The bridges in the distribution's are somebody else's: what is missing there is nobody's plan.
     absent = [name for name in needed if name not in switch.bridges] if switch.whose == OURS else []
     astray = {
@@ -166,7 +165,7 @@ def bridges(live: Live, wanted: Wanted) -> Answer | None:
 
 
 @asking("tables")
-def ports(live: Live, _wanted: Wanted) -> Answer | None:
+def ports(live: Live, _wanted: Target) -> Answer | None:
     """Ports that ovs-vswitchd could not make, and cards without a link."""
     switch = live.switch
     troubles = [
@@ -197,7 +196,7 @@ def ports(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking()
-def sockets(live: Live, _wanted: Wanted) -> Answer | None:
+def sockets(live: Live, _wanted: Target) -> Answer | None:
     """The folder in which QEMU makes the sockets that Open vSwitch connects to."""
     switch = live.switch
     mode = OWN_MODE if switch.whose == OURS else 0o755
@@ -231,9 +230,9 @@ CHECKS = (
 )
 
 
-def planned_config(wanted: Wanted) -> dict[str, str]:
+def planned_config(target: Target) -> dict[str, str]:
     """The plan's keys, with those that pinned queues need."""
-    return other_config(Host(wanted.site, wanted.facts, wanted.plan))
+    return other_config(target)
 
 
 def _agrees(key: str, found: str | None, planned: str) -> bool:

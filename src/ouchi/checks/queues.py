@@ -12,8 +12,8 @@ from ouchi.core.errors import Finding, error, info, warning
 from ouchi.live.host import SWITCH, Live
 from ouchi.live.ovs import OURS, Pool, Switch
 from ouchi.plan.mempools import FEWEST_MBUFS, MTU, SHARED_MBUFS, port_mbufs
+from ouchi.plan.target import Target
 from ouchi.plan.values import counted
-from ouchi.plan.wanted import Wanted
 
 SHOW = "ovs-appctl dpif-netdev/pmd-rxq-show"
 POOLS = "ovs-appctl netdev-dpdk/get-mempool-info"
@@ -33,7 +33,7 @@ HALVED = (
 
 
 @asking("tables", "queues", daemon=True)
-def polled(live: Live, _wanted: Wanted) -> Answer | None:
+def polled(live: Live, _wanted: Target) -> Answer | None:
     """A polling thread for every queue."""
     switch = live.switch
     seen = {(queue.port, queue.number) for queue in switch.queues}
@@ -60,9 +60,9 @@ def polled(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("queues", daemon=True)
-def placed(live: Live, wanted: Wanted) -> Answer | None:
+def placed(live: Live, target: Target) -> Answer | None:
     """Queues at the polling threads of the plan only."""
-    pool = wanted.plan.pools.pmd
+    pool = target.plan.pools.pmd
     astray = [queue for queue in live.switch.queues if queue.cpu not in pool]
     if not astray:
         return holds(f"on {format_cpus(pool)}")
@@ -79,7 +79,7 @@ def placed(live: Live, wanted: Wanted) -> Answer | None:
 
 
 @asking("queues", daemon=True)
-def isolated(live: Live, _wanted: Wanted) -> Answer | None:
+def isolated(live: Live, _wanted: Target) -> Answer | None:
     """Polling threads that take no queue but pinned ones."""
     alone = [poller.cpu for poller in live.switch.pollers if poller.isolated]
     if not alone or not live.switch.pollers:
@@ -101,7 +101,7 @@ def isolated(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("queues", daemon=True)
-def balanced(live: Live, _wanted: Wanted) -> Answer | None:
+def balanced(live: Live, _wanted: Target) -> Answer | None:
     """No polling thread is full while another has room."""
     switch = live.switch
     usage: dict[int, int] = {poller.cpu: 0 for poller in switch.pollers}
@@ -129,7 +129,7 @@ def balanced(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("tables")
-def connected(live: Live, _wanted: Wanted) -> Answer | None:
+def connected(live: Live, _wanted: Target) -> Answer | None:
     """Guests' ports have a guest behind them."""
     guests = [port for port in live.switch.ports if port.kind.startswith("dpdkvhostuser") and not port.error]
     if not guests:
@@ -155,7 +155,7 @@ def connected(live: Live, _wanted: Wanted) -> Answer | None:
 
 
 @asking("tables", "mempools", daemon=True)
-def buffers(live: Live, wanted: Wanted) -> Answer | None:
+def buffers(live: Live, target: Target) -> Answer | None:
     """As many packet buffers in each pool as OVS's own arithmetic asks for."""
     pools = live.switch.pools
     if not pools:
@@ -164,7 +164,7 @@ def buffers(live: Live, wanted: Wanted) -> Answer | None:
     troubles = []
     for pool in pools:
         shared = SHARED_MBUFS if not pool.mtu or pool.mtu >= MTU else FEWEST_MBUFS  # as dpdk_mp_create compares it
-        expected = port_mbufs(1, len(wanted.plan.pools.pmd)) if own else shared
+        expected = port_mbufs(1, len(target.plan.pools.pmd)) if own else shared
         # Halving is what OVS does; a pool that is a little smaller has other reasons, such as fewer descriptors.
         if pool.size <= (expected + 1) // 2:
             troubles.append(_halved(live.switch, pool, expected))

@@ -11,8 +11,8 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, error, warning
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.threads import Thread, family, listed
+from ouchi.plan.target import Target
 from ouchi.plan.values import counted
-from ouchi.plan.wanted import Wanted
 
 TASKS = "/proc/*/task/*/status"
 
@@ -34,10 +34,10 @@ RIVALS = "whatever runs there takes the CPU from a polling thread or a vCPU for 
 
 
 @asking(daemon=True)
-def polling(live: Live, wanted: Wanted) -> Answer | None:
+def polling(live: Live, target: Target) -> Answer | None:
     """One polling thread on each CPU of the pool, and nowhere else."""
     threads = _of_switch(live)
-    pool = wanted.plan.pools.pmd
+    pool = target.plan.pools.pmd
     own = {cpu: thread for thread in threads if (cpu := thread.pmd) is not None}
     if not own and "tables" in live.switch.failed:
         return unknown(ONLY_ROOT if not live.root else live.switch.failed["tables"])
@@ -62,10 +62,10 @@ def polling(live: Live, wanted: Wanted) -> Answer | None:
 
 
 @asking(daemon=True)
-def others(live: Live, wanted: Wanted) -> Answer | None:
+def others(live: Live, target: Target) -> Answer | None:
     """The switch's other threads: within the host's pool."""
     threads = _of_switch(live)
-    quiet, host = set(wanted.plan.isolated), wanted.plan.pools.host
+    quiet, host = set(target.plan.isolated), target.plan.pools.host
     if not quiet:
         return None
     wandering = [thread for thread in threads if thread.pmd is None and quiet.intersection(thread.cpus)]
@@ -86,12 +86,12 @@ def others(live: Live, wanted: Wanted) -> Answer | None:
     return wrong(Trouble(finding, mend))
 
 
-def vcpus(live: Live, wanted: Wanted) -> Answer | None:
+def vcpus(live: Live, target: Target) -> Answer | None:
     """Guests' vCPUs: each alone on a dedicated CPU, or all on the shared pool."""
     guests = {guest.pid: guest for guest in live.guests if guest.ours}
     if not guests:
         return None
-    pools = wanted.plan.pools
+    pools = target.plan.pools
     threads = [thread for thread in live.threads if thread.pid in guests and thread.vcpu]
     if not threads:
         return unknown("QEMU does not name its vCPUs' threads (debug-threads=on)")
@@ -117,12 +117,12 @@ def vcpus(live: Live, wanted: Wanted) -> Answer | None:
     )
 
 
-def emulators(live: Live, wanted: Wanted) -> Answer | None:
+def emulators(live: Live, target: Target) -> Answer | None:
     """QEMU's own threads: on the shared pool, not on its guest's CPUs."""
     guests = {guest.pid: guest for guest in live.guests if guest.ours}
     if not guests:
         return None
-    shared = set(wanted.plan.pools.shared)
+    shared = set(target.plan.pools.shared)
     astray = [
         thread
         for thread in live.threads
@@ -142,9 +142,9 @@ def emulators(live: Live, wanted: Wanted) -> Answer | None:
     )
 
 
-def rivals(live: Live, wanted: Wanted) -> Answer | None:
+def rivals(live: Live, target: Target) -> Answer | None:
     """Other programs that may run on isolated CPUs; the kernel's own threads cannot be moved."""
-    quiet = set(wanted.plan.isolated)
+    quiet = set(target.plan.isolated)
     if not quiet:
         return None
     if not live.threads:

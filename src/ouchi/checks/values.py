@@ -12,7 +12,7 @@ from ouchi.core.errors import Finding, Severity
 
 if TYPE_CHECKING:
     from ouchi.live.host import Live
-    from ouchi.plan.wanted import Wanted
+    from ouchi.plan.target import Target
 
 SCHEMA = 1
 
@@ -88,7 +88,7 @@ def named(cpus: Iterable[int]) -> str:
     return f"CPU{'' if len(numbers) == 1 else 's'} {format_cpus(numbers)}"
 
 
-Look = Callable[["Live", "Wanted"], Answer | None]
+Look = Callable[["Live", "Target"], Answer | None]
 """A pure function of the live state and the plan; ``None`` where the check means nothing on this host."""
 
 

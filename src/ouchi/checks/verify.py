@@ -9,12 +9,12 @@ from typing import Any
 
 from ouchi.checks import dataplane, guests, traffic
 from ouchi.checks.check import Check
+from ouchi.clients.openstack import Cloud
 from ouchi.core.errors import Unhealthy
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
-from ouchi.parts.openstack.client import Cloud
 from ouchi.plan import Plan
 from ouchi.site import Site
 

@@ -12,15 +12,15 @@ from ouchi.core.errors import error, info, warning
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS
 from ouchi.plan.nics import OVS, SRIOV
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 
 _NUMBERS = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _STABLE = re.compile(r"Debian ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})-|Ubuntu \S+ ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})")
 
 
-def dpdk(live: Live, wanted: Wanted) -> Answer | None:
+def dpdk(live: Live, target: Target) -> Answer | None:
     """The DPDK inside Open vSwitch, else the installed one."""
-    said = live.switch.dpdk_version or wanted.facts.dpdk.release
+    said = live.switch.dpdk_version or target.facts.dpdk.release
     version = numbers(said)
     if not version:
         return None
@@ -55,15 +55,15 @@ def dpdk(live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, said)
 
 
-def kernel(live: Live, wanted: Wanted) -> Answer | None:
+def kernel(live: Live, target: Target) -> Answer | None:
     """The kernel's drivers of the cards whose virtual functions guests have."""
-    cards = {plan.address for plan in wanted.plan.nics if plan.role == SRIOV}
-    driven = [nic for nic in wanted.facts.nics if nic.address in cards and nic.driver == "i40e"]
+    cards = {plan.address for plan in target.plan.nics if plan.role == SRIOV}
+    driven = [nic for nic in target.facts.nics if nic.address in cards and nic.driver == "i40e"]
     if not driven:
         return None
-    version = kernel_version(live.kernel, wanted.facts.system.kernel)
+    version = kernel_version(live.kernel, target.facts.system.kernel)
     if not version:
-        return unknown(f"{wanted.facts.system.kernel} does not say which stable release it is")
+        return unknown(f"{target.facts.system.kernel} does not say which stable release it is")
     mended = known.I40E_FILTERS.in_release(version)
     if not mended:
         return holds(_text(version))
@@ -79,14 +79,14 @@ def kernel(live: Live, wanted: Wanted) -> Answer | None:
     )
 
 
-def firmware(_live: Live, wanted: Wanted) -> Answer | None:
+def firmware(_live: Live, target: Target) -> Answer | None:
     """The firmware of cards that DPDK drives, beside what their driver was tested with."""
-    release = numbers(wanted.facts.dpdk.release)[:2]
+    release = numbers(target.facts.dpdk.release)[:2]
     tested = known.X710.tested.get(release)
-    cards = {plan.address for plan in wanted.plan.nics if plan.role == OVS}
+    cards = {plan.address for plan in target.plan.nics if plan.role == OVS}
     shown = {
         nic: numbers(nic.firmware)[:2]
-        for nic in wanted.facts.nics
+        for nic in target.facts.nics
         if nic.address in cards and f"{nic.vendor}:{nic.device}" in known.X710.cards and nic.firmware
     }
     if not tested or not shown:
@@ -106,7 +106,7 @@ def firmware(_live: Live, wanted: Wanted) -> Answer | None:
     return judged(troubles, ", ".join(nic.firmware for nic in shown))
 
 
-def qemu(live: Live, _wanted: Wanted) -> Answer | None:
+def qemu(live: Live, _wanted: Target) -> Answer | None:
     """The QEMU behind vhost-user ports."""
     if not live.qemu:
         return None

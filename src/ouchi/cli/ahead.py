@@ -12,7 +12,7 @@ from ouchi.core.instance import Instance
 from ouchi.flows.preview import Ahead
 from ouchi.machine.local import LocalMachine
 from ouchi.parts.supervise.choose import choose_supervisor
-from ouchi.plan.wanted import read_wanted
+from ouchi.plan.load import read_target
 from ouchi.report.preview import preview_json, preview_text
 
 
@@ -23,14 +23,14 @@ def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
     the end.
     """
     machine, instance = LocalMachine(), Instance()
-    wanted = read_wanted(machine, machine.absolute(site_file))
-    ahead = Ahead(machine, instance, choose_supervisor(machine, instance), wanted, root=os.geteuid() == 0)
+    target = read_target(machine, machine.absolute(site_file))
+    ahead = Ahead(machine, instance, choose_supervisor(machine, instance), target, root=os.geteuid() == 0)
     intents, findings = ahead.intents(until), ahead.in_the_way()
     if as_json:
-        click.echo(json.dumps(preview_json(wanted, intents, findings), indent=2))
+        click.echo(json.dumps(preview_json(target, intents, findings), indent=2))
     else:
-        click.echo(preview_text(wanted, intents))
-        if wanted.site.nics or wanted.site.cpus.isolate:
+        click.echo(preview_text(target, intents))
+        if target.site.nics or target.site.cpus.isolate:
             click.echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
     if findings:
         raise BadInput(findings)

@@ -16,7 +16,7 @@ from ouchi.core.instance import Instance
 from ouchi.flows import apply as run
 from ouchi.host import reboot
 from ouchi.machine.local import LocalMachine
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 from ouchi.report.apply import difference_text, prepared_json
 
 WHAT = "make these changes"
@@ -34,11 +34,11 @@ class Applying(Work):
     doing: ClassVar[str] = "apply"
 
     def see(self) -> None:
-        self.prepare(self.hosted.wanted())
+        self.prepare(self.hosted.target())
 
-    def prepare(self, wanted: Wanted) -> None:
+    def prepare(self, target: Target) -> None:
         """What a plan asks of the host. Raises :class:`~ouchi.core.errors.BadInput` with every reason not to touch it."""
-        self.prepared = run.prepare(self.hosted.machine, wanted, Instance().host, own_switch=self.own_switch)
+        self.prepared = run.prepare(self.hosted.machine, target, Instance().host, own_switch=self.own_switch)
 
     def text(self) -> str:
         return difference_text(self.prepared)
@@ -81,7 +81,7 @@ class Applying(Work):
         """True when the host is back; false for this machine, which takes us along."""
         host, here = self.prepared, not self.hosted.address
         go_on = self.wishes.go_on if here else ()
-        reboot.restart(host.machine, host.journal, host.folder, host.around, host.host.facts, go_on)
+        reboot.restart(host.machine, host.journal, host.folder, host.around, host.target.facts, go_on)
         if here:
             said = "restarting; ouchi goes on by itself afterwards: journalctl -u ouchi-continue"
             timeline.emit(Kind.NOTE, stage, "restart", said)
@@ -99,16 +99,16 @@ def run_apply(hosts: Sequence[Hosted], wishes: Wishes, *, as_json: bool) -> int:
 
 
 def applied_for_up(
-    machine: LocalMachine, wanted: Wanted, until: str, timeline: Timeline, *, yes: bool, restart: bool
+    machine: LocalMachine, target: Target, until: str, timeline: Timeline, *, yes: bool, restart: bool
 ) -> bool:
     """``up``'s part of it: the same without the distribution's Open vSwitch. False: the machine must be restarted first,
     and ``up`` goes on afterwards, to the stage ``until``.
     """
-    path = machine.absolute(wanted.site_file)
+    path = machine.absolute(target.site_file)
     go_on = (sys.executable, "-I", "-m", "ouchi", "up", "--yes", "--until", until, "--site", path)
     wishes = Wishes(dry_run=False, yes=yes, restart=restart, go_on=go_on)
-    applying = Applying(Hosted(wanted.site.name, "", path, wanted.site, machine), wishes, own_switch=True)
-    applying.prepare(wanted)
+    applying = Applying(Hosted(target.site.name, "", path, target.site, machine), wishes, own_switch=True)
+    applying.prepare(target)
     anything, restarts = applying.due()
     if not anything:
         return True

@@ -31,7 +31,8 @@ from ouchi.measure.runs.model import Run
 from ouchi.measure.search.further import SECONDS, Further
 from ouchi.measure.search.mlrsearch import NDR, PDR, RFC2544, TST009, Goal, goal
 from ouchi.parts import kvm
-from ouchi.plan.wanted import Wanted, read_wanted
+from ouchi.plan.load import read_target
+from ouchi.plan.target import Target
 from ouchi.report.run.terminal import run_text
 
 __all__ = ["GOALS", "PATHS", "Asked", "run_bench", "run_compare"]
@@ -127,16 +128,16 @@ def run_bench(site_file: str, asked: Asked, folder: str | None, *, dry_run: bool
     """``bench``: what the path needs, then the searches. Returns the exit status: 1 when not all could be measured."""
     wish = asked.wish()  # refused before anything is changed
     machine, instance = LocalMachine(), Instance()
-    wanted = read_wanted(machine, machine.absolute(site_file))
-    check_wires(wish.path_name, wish.path.wired, wish.wires, wanted.site, wanted.facts)
+    target = read_target(machine, machine.absolute(site_file))
+    check_wires(wish.path_name, wish.path.wired, wish.wires, target.site, target.facts)
     place = machine.absolute(folder or f"ouchi-{wish.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
-        click.echo(_ahead(machine, instance, wanted, wish, place, as_json=as_json))
+        click.echo(_ahead(machine, instance, target, wish, place, as_json=as_json))
         return 0
     require_new(machine, place)
     with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
-        ready = prepare(machine, instance, wanted, wish, timeline, lambda: stop(machine))
-        bench = Bench(machine, instance, wanted.facts, wanted.plan, ready, timeline)
+        ready = prepare(machine, instance, target, wish, timeline, lambda: stop(machine))
+        bench = Bench(machine, instance, target.facts, target.plan, ready, timeline)
         complete = bench.run(wish, place)
     run = read_run(machine, place)
     if as_json:
@@ -147,19 +148,19 @@ def run_bench(site_file: str, asked: Asked, folder: str | None, *, dry_run: bool
     return 0 if complete else 1
 
 
-def _ahead(machine: LocalMachine, instance: Instance, wanted: Wanted, wish: Wish, folder: str, *, as_json: bool) -> str:
+def _ahead(machine: LocalMachine, instance: Instance, target: Target, wish: Wish, folder: str, *, as_json: bool) -> str:
     servers = bool(machine.entries(instance.vhost))
-    setup = wish.setup(wanted.plan, servers=servers)
+    setup = wish.setup(target.plan, servers=servers)
     told = {
         "path": wish.path.name,
         **wish.to_json(),
-        "PMD CPUs": list(wanted.plan.pools.pmd) if setup.path.switched else [],
+        "PMD CPUs": list(target.plan.pools.pmd) if setup.path.switched else [],
         "generator's CPUs": list(setup.cpus.workers),
         **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
-        "more hugepages": f"{more_pages(wanted.plan, setup, setup.page_kib) * setup.page_kib // 1024} MiB",
+        "more hugepages": f"{more_pages(target.plan, setup, setup.page_kib) * setup.page_kib // 1024} MiB",
         # Whether KVM works takes a probe, if none was made yet: without one nothing is promised.
         "labels": list(
-            labels(wanted.facts, wanted.plan, setup, servers=servers, emulated=not kvm.known(machine, instance))
+            labels(target.facts, target.plan, setup, servers=servers, emulated=not kvm.known(machine, instance))
         ),
         "folder": folder,
     }

@@ -53,14 +53,15 @@ def _examined(host: Hosted, kept: str, *, fix: bool) -> Said:
     from ouchi.checks.fix import fix as mend
     from ouchi.core.instance import Instance
     from ouchi.flows.doctor import Diagnosis, examine
-    from ouchi.plan.wanted import Wanted, read_wanted
+    from ouchi.plan.load import read_target
+    from ouchi.plan.target import Target
     from ouchi.report.doctor import doctor_text
 
-    def wanted() -> Wanted:
-        return read_wanted(host.machine, kept) if kept else host.wanted()
+    def target() -> Target:
+        return read_target(host.machine, kept) if kept else host.target()
 
     def look() -> Diagnosis:
-        return examine(host.machine, Instance(), wanted)
+        return examine(host.machine, Instance(), target)
 
     diagnosis = look()
     if fix:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ouchi.flows.hosts import Job, Outcome
     from ouchi.machine import Machine, Reader
     from ouchi.plan import Style
-    from ouchi.plan.wanted import Wanted
+    from ouchi.plan.target import Target
     from ouchi.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,17 +78,17 @@ class Hosted:
 
         return reader_of(self.machine)
 
-    def wanted(self, style: Style | None = None) -> Wanted:
+    def target(self, style: Style | None = None) -> Target:
         """Its facts as they are now, and its plan. Raises :class:`~ouchi.core.errors.BadInput`."""
-        from ouchi.plan.wanted import facts_of, wanted_of
+        from ouchi.plan.load import facts_of, target_of
 
-        return wanted_of(self.site_file, self.site, facts_of(self.reader()), style)
+        return target_of(self.site_file, self.site, facts_of(self.reader()), style)
 
     def anew(self) -> Facts:
         """Its facts over a connection of their own: whether it is still reached by whoever comes new."""
         from ouchi.machine.gather import reader_of
         from ouchi.machine.ssh.machine import SshMachine
-        from ouchi.plan.wanted import facts_of
+        from ouchi.plan.load import facts_of
 
         if not isinstance(self.machine, SshMachine):
             return facts_of(self.machine)

@@ -11,7 +11,7 @@ from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.planned import planned_hosts, planned_options, planned_snapshot, style_of
 
 if TYPE_CHECKING:
-    from ouchi.plan.wanted import Wanted
+    from ouchi.plan.target import Target
 
 
 @click.command()
@@ -37,12 +37,12 @@ def command(
     style = style_of(choose)
 
     def plan(host: Hosted) -> Said:
-        return said_of(host.wanted(style))
+        return said_of(host.target(style))
 
-    def said_of(wanted: Wanted) -> Said:
+    def said_of(target: Target) -> Said:
         if svg_file:
-            write_svg(svg_file, wanted.facts, wanted.plan)
-        return Said("" if as_json else _text(wanted, explain=explain), wanted.plan.to_json())
+            write_svg(svg_file, target.facts, target.plan)
+        return Said("" if as_json else _text(target, explain=explain), target.plan.to_json())
 
     if snapshot:
         said = said_of(planned_snapshot(site_file, snapshot, names, style))
@@ -52,8 +52,8 @@ def command(
     context.exit(run_hosts(hosts, plan, as_json=as_json))
 
 
-def _text(wanted: Wanted, *, explain: bool) -> str:
+def _text(target: Target, *, explain: bool) -> str:
     from ouchi.report.picture import picture_text
     from ouchi.report.plan import plan_text
 
-    return f"{picture_text(wanted.facts, wanted.plan)}\n\n{plan_text(wanted.plan, colour=None, explain=explain)}"
+    return f"{picture_text(target.facts, target.plan)}\n\n{plan_text(target.plan, colour=None, explain=explain)}"

@@ -14,7 +14,7 @@ from ouchi.cli.site import read_site_option
 if TYPE_CHECKING:
     from ouchi.cli.hosted import Hosted
     from ouchi.plan import Style
-    from ouchi.plan.wanted import Wanted
+    from ouchi.plan.target import Target
 
 STYLES = ("capacity", "cache", "power")
 """As :class:`ouchi.plan.Style`, without importing the planner for ``--help``."""
@@ -53,28 +53,28 @@ def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, 
     return hosts
 
 
-def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style: Style | None) -> Wanted:
+def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style: Style | None) -> Target:
     """The plan of a snapshot's host; with several in the file, of the one that is named, or has the name of that host."""
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.snapshot import open_snapshot
-    from ouchi.plan.wanted import facts_of, own_site, wanted_of
+    from ouchi.plan.load import facts_of, own_site, target_of
     from ouchi.site import choose, read_sites
 
     facts, local = facts_of(open_snapshot(snapshot)), LocalMachine()
     if not local.exists(site_file):
         click.echo(f"there is no {site_file}: this is for the one that ouchi up would write", err=True)
-        return wanted_of(site_file, None, facts, style)
-    return wanted_of(site_file, own_site(choose(read_sites(local, site_file), names), facts), facts, style)
+        return target_of(site_file, None, facts, style)
+    return target_of(site_file, own_site(choose(read_sites(local, site_file), names), facts), facts, style)
 
 
 def read_planned(
     site_file: str, names: Sequence[str], ssh_config: str | None, snapshot: str | None, choose: str | None
-) -> Wanted:
+) -> Target:
     """The one plan that is asked for: of this machine, of a host of the file, or of a snapshot's."""
     if snapshot:
         return planned_snapshot(site_file, snapshot, names, style_of(choose))
     (host,) = planned_hosts(site_file, names, ssh_config, one=True)
     try:
-        return host.wanted(style_of(choose))
+        return host.target(style_of(choose))
     finally:
         host.close()

@@ -45,11 +45,10 @@ def command(
     Nothing but DIR is written to; a file there that ouchi did not write is never replaced.
     """
     from ouchi.machine.local import LocalMachine
-    from ouchi.plan.target import Host
     from ouchi.render.targets import render
 
     wanted = read_planned(site_file, names, ssh_config, snapshot, choose)
-    found = render(Host(wanted.site, wanted.facts, wanted.plan), TARGETS if ALL in targets else targets)
+    found = render(wanted, TARGETS if ALL in targets else targets)
     files = {f"{target}/{file.path}": file for target, made in found.items() for file in made}
     for line in _written(LocalMachine(), folder, files) if folder else _shown(files):
         click.echo(line)

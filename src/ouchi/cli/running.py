@@ -18,8 +18,8 @@ from ouchi.flows.down import down
 from ouchi.flows.up import Up
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
+from ouchi.plan.load import read_target
 from ouchi.plan.nics import missing_packages
-from ouchi.plan.wanted import read_wanted
 from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
 
@@ -44,15 +44,15 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
     """``up``: lock, the machine itself, tasks, summary. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
     # A file that cannot be used is refused before anything is changed, packages included.
-    wanted = read_wanted(machine, machine.absolute(site_file))
+    target = read_target(machine, machine.absolute(site_file))
     with only_one(LOCK, "up"), timeline_of(as_json=as_json) as timeline:
-        if wanted.site.nics or wanted.site.cpus.isolate:
+        if target.site.nics or target.site.cpus.isolate:
             from ouchi.cli.applying import applied_for_up
 
-            if not applied_for_up(machine, wanted, until, timeline, yes=yes, restart=restart):
+            if not applied_for_up(machine, target, until, timeline, yes=yes, restart=restart):
                 return 1
-            wanted = read_wanted(machine, machine.absolute(site_file))
-        drivers = missing_packages(wanted.site, wanted.facts)
+            target = read_target(machine, machine.absolute(site_file))
+        drivers = missing_packages(target.site, target.facts)
         up = Up(machine, instance, machine.absolute(site_file), timeline, drivers)
         run_tasks(up.tasks(until), timeline, lambda: stop(machine))
     seconds = timeline.now()

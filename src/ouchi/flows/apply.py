@@ -20,8 +20,7 @@ from ouchi.host.steps import host_steps
 from ouchi.host.survey import Surroundings, look_around
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
-from ouchi.plan.target import Host, check_names
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target, check_names
 from ouchi.steps import Change, engine, rescue
 from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
@@ -38,7 +37,7 @@ class Prepared:
 
     machine: Machine
     folder: str
-    host: Host
+    target: Target
     journal: Journal
     around: Surroundings
     steps: tuple[Step, ...]
@@ -62,33 +61,32 @@ class Prepared:
         return f"{guard.UNIT}.timer" in self.around.active or bool(kinds & {engine.DUE, engine.UNIT, reboot.ASKED})
 
 
-def prepare(machine: Machine, wanted: Wanted, folder: str, *, own_switch: bool = False) -> Prepared:
+def prepare(machine: Machine, target: Target, folder: str, *, own_switch: bool = False) -> Prepared:
     """Look at the machine. Raises :class:`~ouchi.core.errors.BadInput` with every reason not to touch it."""
-    check_names(wanted.plan)
-    host = Host(wanted.site, wanted.facts, wanted.plan)
-    used = (*host.dpdk_nics, *host.sriov_nics)
+    check_names(target.plan)
+    used = (*target.dpdk_nics, *target.sriov_nics)
     names = [*(nic.name for nic in used), *(nic.address for nic in used)]
     journal = Journal(machine, folder)
     added = boot.added_words(journal)
-    around = boot.told_apart(look_around(machine, names), host.facts.boot.parameters, added)
-    steps = host_steps(host, around, own_switch=own_switch)
+    around = boot.told_apart(look_around(machine, names), target.facts.boot.parameters, added)
+    steps = host_steps(target, around, own_switch=own_switch)
     changes = [change for step in steps for change in step.changes]
     known = engine.records(journal)
     now = engine.look(machine, [*((c.kind, c.key) for c in changes), *(record.place for record in known)])
     due = engine.to_do(journal, changes, now)
     to_do = tuple((step, todo) for step in steps if (todo := tuple(c for c in step.changes if c in due)))
-    findings = refusals(host, around)
+    findings = refusals(target, around)
     if any("grub" in change.then for change in due) and not any("grub" in record.then for record in known):
         findings += grub_edited(machine)
     if any(boot.ENTRIES in change.then for change in due):
         findings += boot.entries_in_the_way(around, first=not any(boot.ENTRIES in record.then for record in known))
     if findings:
         raise BadInput(findings)
-    needs = ("driverctl",) if cards.to_bind(host) and "driverctl" not in around.programs else ()
-    why = tuple(reboot.reasons(host, around))
-    booted = not boot.missing(host.plan.kernel_args, host.facts.boot.parameters)
+    needs = ("driverctl",) if cards.to_bind(target) and "driverctl" not in around.programs else ()
+    why = tuple(reboot.reasons(target, around))
+    booted = not boot.missing(target.plan.kernel_args, target.facts.boot.parameters)
     return Prepared(
-        machine, folder, host, journal, around, steps, now, to_do, tuple(engine.left_over(journal, changes)), booted, why,
+        machine, folder, target, journal, around, steps, now, to_do, tuple(engine.left_over(journal, changes)), booted, why,
         needs, rescue.told(machine, folder),
     )  # fmt: skip
 
@@ -136,13 +134,13 @@ def carry_out(
 
 def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     """The journal, the cards' names and the rescue script, before anything is touched."""
-    machine, journal, host = prepared.machine, prepared.journal, prepared.host
+    machine, journal, target = prepared.machine, prepared.journal, prepared.target
     _note_kernel(prepared, changes)
     engine.note(journal, changes, prepared.now)
-    bound = {nic.address for nic in cards.to_bind(host)} | {*cards.companions(host, prepared.around)}
+    bound = {nic.address for nic in cards.to_bind(target)} | {*cards.companions(target, prepared.around)}
     told = {
         nic.address: {key: getattr(nic, key) for key in KEPT}
-        for nic in host.facts.nics
+        for nic in target.facts.nics
         if nic.address in bound and nic.name
     }
     if told:
@@ -155,7 +153,7 @@ def _note_kernel(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) ->
     """Our words for the kernel, and what undo needs to know of the line of systemd-boot, which is the user's as well."""
     journal = prepared.journal
     # Those of a former plan stay: the kernel may run with them, and until it is written anew the line has them.
-    words = dict.fromkeys((*boot.added_words(journal), *boot.ours(prepared.host, prepared.around)))
+    words = dict.fromkeys((*boot.added_words(journal), *boot.ours(prepared.target, prepared.around)))
     journal.note_all([(boot.WORDS, "kernel", {"words": list(words)})])
     if not any(boot.ENTRIES in change.then for some in changes.values() for change in some):
         return
@@ -192,7 +190,7 @@ def _check_grub(prepared: Prepared) -> None:
     """What counts is what the next boot will read."""
     text = prepared.machine.read("/boot/grub/grub.cfg")
     lines = [line for line in text.splitlines() if line.strip().startswith("linux")]
-    for words in filter(None, [boot.ours(prepared.host, prepared.around)]):
+    for words in filter(None, [boot.ours(prepared.target, prepared.around)]):
         if not any(set(words) <= set(line.split()) for line in lines):
             raise Failed(
                 error(
@@ -206,7 +204,7 @@ def _check_grub(prepared: Prepared) -> None:
 
 
 def _check_entries(prepared: Prepared) -> None:
-    words = boot.ours(prepared.host, prepared.around)
+    words = boot.ours(prepared.target, prepared.around)
     wrong = boot.not_in_entries(words, look_around(prepared.machine, ()).entries)
     if wrong:
         raise Failed(
@@ -224,7 +222,7 @@ def _check_entries(prepared: Prepared) -> None:
 
 
 def _confirm(prepared: Prepared, again: Callable[[], Facts], ask: Callable[[str], bool] | None) -> str:
-    guard.confirm(prepared.machine, prepared.folder, prepared.host.facts, again, ask)
+    guard.confirm(prepared.machine, prepared.folder, prepared.target.facts, again, ask)
     return "over a new connection"
 
 

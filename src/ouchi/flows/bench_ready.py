@@ -15,20 +15,20 @@ from ouchi.measure.paths.open import Ready
 from ouchi.measure.request import Wish
 from ouchi.parts import kvm, packages
 from ouchi.plan.nics import missing_packages
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 from ouchi.vnf.testpmd import PACKAGE as GUEST_PACKAGE
 
 
 def prepare(
     machine: LocalMachine,
     instance: Instance,
-    wanted: Wanted,
+    target: Target,
     wish: Wish,
     timeline: Timeline,
     interrupt: Callable[[], None],
 ) -> Ready:
     """See to all that the path has in it, as ``up`` does; ``interrupt`` as for :func:`~ouchi.core.tasks.run_tasks`."""
-    up = Up(machine, instance, wanted.site_file, timeline, missing_packages(wanted.site, wanted.facts))
+    up = Up(machine, instance, target.site_file, timeline, missing_packages(target.site, target.facts))
     virtual = wish.guest == "vm" and bool(wish.path.guests)
     programs = []
 

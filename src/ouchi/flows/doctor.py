@@ -11,7 +11,7 @@ from ouchi.core.instance import Instance
 from ouchi.flows.status import kept_site
 from ouchi.live.host import Live, gather
 from ouchi.machine import Machine
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 
 __all__ = [
     "CHECKS",
@@ -40,25 +40,25 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def examine(machine: Machine, instance: Instance, wanted: Callable[[], Wanted]) -> Diagnosis:
+def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
     """Read the host and its plan side by side, and check the one against the other. Nothing is changed.
 
     Raises :class:`~ouchi.core.errors.BadInput` where ``wanted`` does, as the site does not fit the machine.
     """
     with ThreadPoolExecutor(1) as beside:
         reading = beside.submit(gather, machine, instance)
-        plan = wanted()
+        plan = target()
         return diagnose(reading.result(), plan)
 
 
-def diagnose(live: Live, wanted: Wanted) -> Diagnosis:
+def diagnose(live: Live, target: Target) -> Diagnosis:
     """Every check's answer; those that mean nothing on this host are left out."""
     checked = [
         Checked(check.subject, check.name, answer)
         for check in CHECKS
-        if (answer := _asked(check, live, wanted)) is not None
+        if (answer := _asked(check, live, target)) is not None
     ]
-    return Diagnosis(labels_of(wanted), tuple(checked))
+    return Diagnosis(labels_of(target), tuple(checked))
 
 
 def kept_here(machine: Machine, instance: Instance) -> str:
@@ -67,16 +67,16 @@ def kept_here(machine: Machine, instance: Instance) -> str:
     return kept if machine.exists(instance.ovs) and machine.exists(kept) else ""
 
 
-def labels_of(wanted: Wanted) -> tuple[str, ...]:
+def labels_of(target: Target) -> tuple[str, ...]:
     """What must stand beside it."""
     labels = []
-    if wanted.new:
-        labels.append(f"there is no {wanted.site_file}: the plan is the one that ouchi up would write")
-    if wanted.plan.overlapped:
+    if target.new:
+        labels.append(f"there is no {target.site_file}: the plan is the one that ouchi up would write")
+    if target.plan.overlapped:
         labels.append("overlapped: polling threads share their CPU, so isolation is not asked for")
     return tuple(labels)
 
 
-def _asked(check: Check, live: Live, wanted: Wanted) -> Answer | None:
+def _asked(check: Check, live: Live, target: Target) -> Answer | None:
     failed = next((name for name in check.needs if name in live.missing), "")
-    return unknown(live.missing[failed]) if failed else check.look(live, wanted)
+    return unknown(live.missing[failed]) if failed else check.look(live, target)

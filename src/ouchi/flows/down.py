@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from ouchi.clients.libvirt import virsh
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
@@ -80,9 +81,9 @@ def stop_guests(machine: LocalMachine, instance: Instance) -> Outcome:
     if not guests:
         return nothing("no guest runs")
     count = len(guests)
-    names = libvirt.virsh(machine, instance, "list", "--name", check=False, timeout=10).split()
+    names = virsh(machine, instance, "list", "--name", check=False, timeout=10).split()
     for name in names:
-        libvirt.virsh(machine, instance, "shutdown", name, "--mode", "acpi", check=False)
+        virsh(machine, instance, "shutdown", name, "--mode", "acpi", check=False)
     end = time.monotonic() + (GUEST_SECONDS if names else 0)
     while (guests := guests_of(instance)) and time.monotonic() < end:
         time.sleep(0.1)

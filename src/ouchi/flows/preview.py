@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
+from ouchi.clients.openstack import Cloud
 from ouchi.core.errors import BadInput, Finding
 from ouchi.core.instance import Instance
 from ouchi.flows.preflight import check_disk, check_others
@@ -16,7 +17,6 @@ from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import cards, clouds, endpoint, hugepages, ovn, ovs
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts import rabbitmq as messaging
-from ouchi.parts.openstack.client import Cloud
 from ouchi.parts.openstack.environment import is_installed
 from ouchi.parts.openstack.resources import port_name
 from ouchi.parts.openstack.services import APIS, LATER
@@ -26,8 +26,7 @@ from ouchi.parts.stages import STAGES
 from ouchi.parts.supervise import Supervisor
 from ouchi.plan.flavors import flavor_name
 from ouchi.plan.nics import missing_packages as driver_packages
-from ouchi.plan.target import Host
-from ouchi.plan.wanted import Wanted
+from ouchi.plan.target import Target
 from ouchi.steps.journal import Journal
 from ouchi.vnf.images.small import BUILD_PACKAGES
 
@@ -63,7 +62,7 @@ class Ahead:
     machine: Machine
     instance: Instance
     supervisor: Supervisor
-    wanted: Wanted
+    target: Target
     root: bool
     running: frozenset[str] | None = field(init=False)
     """The services that run; ``None`` when that cannot be told."""
@@ -103,8 +102,8 @@ class Ahead:
             ("cloud", "nova", partial(self.services, list(LATER))),
             ("network", "networks", partial(self.objects, known, "networks", self.network_names())),
             ("image", "upload", partial(self.objects, known, "images", ["ouchi-guest"])),
-            ("flavor", "flavors", partial(self.objects, known, "flavors", map(flavor_name, self.wanted.plan.guests))),
-            ("servers", "servers", partial(self.objects, known, "servers", [g.name for g in self.wanted.plan.guests])),
+            ("flavor", "flavors", partial(self.objects, known, "flavors", map(flavor_name, self.target.plan.guests))),
+            ("servers", "servers", partial(self.objects, known, "servers", [g.name for g in self.target.plan.guests])),
             (
                 "verify",
                 "verify",
@@ -118,7 +117,7 @@ class Ahead:
         """What would make ``up`` refuse: a full disk, ports and devices that somebody else holds."""
         found: list[Finding] = []
         there = self.instance.state if self.machine.exists(self.instance.state) else "/var/lib"
-        bridges = (ovs.INTEGRATION, *self.wanted.bridges.values())
+        bridges = (ovs.INTEGRATION, *self.target.bridges.values())
         journal = Journal(self.machine, self.instance.state)
         for check in (
             partial(check_disk, self.machine, there),
@@ -136,7 +135,7 @@ class Ahead:
     # prepare, inspect, plan
 
     def packages(self) -> Answer:
-        names = (*PACKAGES, *BUILD_PACKAGES, *driver_packages(self.wanted.site, self.wanted.facts))
+        names = (*PACKAGES, *BUILD_PACKAGES, *driver_packages(self.target.site, self.target.facts))
         missing = missing_packages(self.machine, names)
         if missing:
             return Will.CHANGE, f"install {len(missing)} packages: {' '.join(missing)}"
@@ -166,21 +165,21 @@ class Ahead:
         return Will.NOTHING, f"{why}: {'KVM' if works else 'emulation (TCG)'}"
 
     def plan(self) -> Answer:
-        if self.wanted.new:
-            return Will.CHANGE, f"write {self.wanted.site_file} for this machine"
-        return Will.NOTHING, f"made from {self.wanted.site_file} and the facts"
+        if self.target.new:
+            return Will.CHANGE, f"write {self.target.site_file} for this machine"
+        return Will.NOTHING, f"made from {self.target.site_file} and the facts"
 
     # host, dataplane
 
     def hugepages(self) -> Answer:
         records = Journal(self.machine, self.instance.state).records(hugepages.KIND)
         texts = []
-        for need in self.wanted.plan.hugepages:
+        for need in self.target.plan.hugepages:
             have = int(self.machine.read(hugepages.counter(need.node, need.size_kib)))
             record = records.get(f"{need.node}:{need.size_kib}", {})
             if not record.get("reserved") or record["ours"] != need.count or have < need.count:
                 texts.append(f"node {need.node}: {need.count} pages of {need.size_kib} KiB; there are {have}")
-        counts = sum(need.count for need in self.wanted.plan.hugepages)
+        counts = sum(need.count for need in self.target.plan.hugepages)
         return (Will.CHANGE, "reserve " + "; ".join(texts)) if texts else (Will.NOTHING, f"{counts} pages are reserved")
 
     def hugetlbfs(self) -> Answer:
@@ -189,16 +188,16 @@ class Ahead:
         return (Will.NOTHING, f"{path} is mounted") if there else (Will.CHANGE, f"mount {path}")
 
     def bridges(self) -> Answer:
-        return self._devices((ovs.INTEGRATION, *self.wanted.bridges.values()), "make the bridges")
+        return self._devices((ovs.INTEGRATION, *self.target.bridges.values()), "make the bridges")
 
     def cards(self) -> Answer:
-        taken = cards.ports(Host(self.wanted.site, self.wanted.facts, self.wanted.plan))
+        taken = cards.ports(self.target)
         if not taken:
             return Will.NOTHING, "the site names no card"
         return Will.CHANGE, f"attach {', '.join(f'{address} as {port}' for port, address in taken.items())}"
 
     def endpoints(self) -> Answer:
-        points = endpoint.endpoints(self.wanted.site, self.wanted.bridges)
+        points = endpoint.endpoints(self.target.site, self.target.bridges)
         if not points:
             return Will.NOTHING, "the site asks for none"
         texts = {f"{point.address} on VLAN {point.vlan}": point.namespace(self.instance) for point in points}
@@ -233,7 +232,7 @@ class Ahead:
 
     def network_names(self) -> list[str]:
         """The networks of the site and the ports of its servers."""
-        site = self.wanted.site
+        site = self.target.site
         ports = [port_name(server, number) for server in site.servers for number in range(len(server.ports))]
         return [*(network.name for network in site.networks), *ports]
 
@@ -258,9 +257,9 @@ class Ahead:
         if not apis <= (self.running or frozenset()) or not self.machine.exists(path):
             return None
         secrets = json.loads(self.machine.read(path))
-        settings = Settings(self.instance, secrets, self.wanted.facts.system.hostname, {}, ())
+        settings = Settings(self.instance, secrets, self.target.facts.system.hostname, {}, ())
         try:
-            return _names(Cloud(settings, ASK_SECONDS))
+            return _names(Cloud(settings.access, ASK_SECONDS))
         except Exception:  # noqa: BLE001  # a cloud that half runs fails in many ways, and then cannot be asked
             return None
 

@@ -19,7 +19,8 @@ from ouchi.machine.guests import guests_of
 from ouchi.parts.openstack.services import APIS
 from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import Supervisor
-from ouchi.plan.wanted import Wanted, read_wanted
+from ouchi.plan.load import read_target
+from ouchi.plan.target import Target
 from ouchi.steps.journal import Journal
 
 __all__ = ["HostStatus", "Part", "kept_site", "read_status", "under_way"]
@@ -48,18 +49,18 @@ def read_status(machine: Machine, instance: Instance, supervisor: Supervisor, bu
     if not states and not strays and not guests_of(instance):
         return HostStatus(False, (), (), (*notes, *_left(journal)))
 
-    wanted, problems = _wanted(machine, instance)
-    settings = _settings(machine, instance, wanted)
+    target, problems = _wanted(machine, instance)
+    settings = _settings(machine, instance, target)
     parts = [
         services.supervisor_part(supervisor.kind, states, strays),
         *services.service_parts(services.expected(settings), states, strays),
         *problems,
     ]
-    looks = _looks(machine, settings, wanted, journal)
+    looks = _looks(machine, settings, target, journal)
     left = max(1.0, SECONDS - (time.monotonic() - begin))
     parts = list(by_layer([*parts, *look_together(looks, services.running(states, strays), left)]))
     works, _ = _json(machine, f"{instance.run}/kvm.json", (True, ""))
-    labels = labels_of(wanted.plan, emulated=not works) if wanted else ()
+    labels = labels_of(target.plan, emulated=not works) if target else ()
     return HostStatus(True, labels, tuple(parts), (*findings_of(parts), *notes))
 
 
@@ -82,13 +83,13 @@ def _left(journal: Journal) -> list[Finding]:
     return [warning("changes of ouchi are still in place", found=", ".join(kept), remedy="ouchi up, or: ouchi down")]
 
 
-def _wanted(machine: Machine, instance: Instance) -> tuple[Wanted | None, list[Part]]:
+def _wanted(machine: Machine, instance: Instance) -> tuple[Target | None, list[Part]]:
     """The plan that ``up`` made, made afresh; without one, the parts that say why."""
     where = kept_site(instance)
     if not machine.exists(where):
         return None, [Part("host", "", "plan", "unknown", False, f"no {where}", "the site file as `ouchi up` keeps it")]
     try:
-        return read_wanted(machine, where), []
+        return read_target(machine, where), []
     except BadInput as reason:
         return None, [
             Part("host", "", "plan", "cannot be made", False, finding.found, finding.expected, finding.claim)
@@ -96,14 +97,14 @@ def _wanted(machine: Machine, instance: Instance) -> tuple[Wanted | None, list[P
         ]
 
 
-def _settings(machine: Machine, instance: Instance, wanted: Wanted | None) -> Settings:
+def _settings(machine: Machine, instance: Instance, target: Target | None) -> Settings:
     """What ``up`` works with, as far as it is there: nothing is generated, nothing tried out."""
     return Settings(
         instance=instance,
         secrets=_json(machine, f"{instance.state}/secrets.json", {}),
-        host=wanted.facts.system.hostname if wanted else "",
-        nova=wanted.plan.nova if wanted else {},
-        physnets=tuple(wanted.bridges) if wanted else (),
+        host=target.facts.system.hostname if target else "",
+        nova=target.plan.nova if target else {},
+        physnets=tuple(target.bridges) if target else (),
     )
 
 
@@ -111,17 +112,17 @@ def _json(machine: Machine, path: str, default: Any) -> Any:
     return json.loads(machine.read(path)) if machine.exists(path) else default
 
 
-def _looks(machine: Machine, settings: Settings, wanted: Wanted | None, journal: Journal) -> list[Look]:
+def _looks(machine: Machine, settings: Settings, target: Target | None, journal: Journal) -> list[Look]:
     """The table of looks: layer, what it shows, whom it asks, how."""
     instance = settings.instance
     looks = [Look("host", "hugetlbfs", (), lambda: [host.mount_part(machine, instance)])]
     looks += [Look("cloud", f"API {name}", (f"{name}-api",), partial(cloud.api_parts, settings, name)) for name in APIS]
-    if wanted is None:
+    if target is None:
         return looks
-    site, plan = wanted.site, wanted.plan
+    site, plan = target.site, target.plan
     switch, nova = ("ovsdb", "ovs-vswitchd"), ("mariadb", "keystone-api", "nova-api")
     return [
-        Look("host", "hugepages", (), lambda: host.hugepage_parts(wanted.facts, plan)),
+        Look("host", "hugepages", (), lambda: host.hugepage_parts(target.facts, plan)),
         *looks,
         Look("dataplane", "PMD threads", switch, lambda: host.switch_parts(machine, instance, plan)),
         Look("dataplane", "bridges", ("ovsdb",), lambda: host.bridge_parts(machine, instance, site, journal)),

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ouchi.checks.verify import Verdict, verify
+from ouchi.clients.http import wait_for_api
+from ouchi.clients.libvirt import virsh
+from ouchi.clients.openstack import Cloud
 from ouchi.core.events import Kind, Say, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
@@ -20,8 +23,6 @@ from ouchi.parts import mariadb as database
 from ouchi.parts import rabbitmq as messaging
 from ouchi.parts.openstack import environment, identity, resources
 from ouchi.parts.openstack import services as openstack
-from ouchi.parts.openstack.answering import wait_for_api
-from ouchi.parts.openstack.client import Cloud
 from ouchi.parts.openstack.configuration import openstack_files
 from ouchi.parts.secrets import load_secrets
 from ouchi.parts.settings import Settings
@@ -29,8 +30,8 @@ from ouchi.parts.stages import STAGES
 from ouchi.parts.supervise import Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan import Plan
-from ouchi.plan.target import Host
-from ouchi.plan.wanted import facts_of, read_wanted
+from ouchi.plan.load import facts_of, read_target
+from ouchi.plan.target import Target
 from ouchi.render.ovs import other_config
 from ouchi.report.plan import plan_text
 from ouchi.site import Site, default_site
@@ -75,6 +76,7 @@ class Up:
     site: Site = field(init=False)
     facts: Facts = field(init=False)
     plan: Plan = field(init=False)
+    target: Target = field(init=False)
     bridges: dict[str, str] = field(init=False)
     settings: Settings = field(init=False)
     emulated: bool = field(init=False)
@@ -164,8 +166,8 @@ class Up:
             text = default_site(self.facts.system.hostname, len(self.facts.cpus), memory)
             self.machine.write(self.site_file, text)
             self.timeline.emit(Kind.NOTE, "plan", "site", f"{self.site_file} written for this machine: yours to change")
-        wanted = read_wanted(self.machine, self.site_file)
-        self.site, self.plan, self.bridges = wanted.site, wanted.plan, wanted.bridges
+        self.target = read_target(self.machine, self.site_file)
+        self.site, self.plan, self.bridges = self.target.site, self.target.plan, self.target.bridges
         # What later commands hold the host against, whatever becomes of the user's file meanwhile.
         self.machine.write(kept_site(self.instance), self.machine.read(self.site_file))
         bridges = (ovs.INTEGRATION, *self.bridges.values())
@@ -190,7 +192,7 @@ class Up:
     # dataplane
 
     def switch(self, _say: Say) -> Outcome:
-        settings = other_config(Host(self.site, self.facts, self.plan))
+        settings = other_config(self.target)
         database, switch = ovs.services(self.instance, settings)
         ovs.create_database(self.machine, self.instance)
         started = self.supervisor.start([database])
@@ -208,7 +210,7 @@ class Up:
         return nothing(", ".join((ovs.INTEGRATION, *self.bridges.values())))
 
     def cards(self, _say: Say) -> Outcome:
-        return cards.attach(self.machine, self.instance, Host(self.site, self.facts, self.plan))
+        return cards.attach(self.machine, self.instance, self.target)
 
     def endpoints(self, _say: Say) -> Outcome:
         done = [
@@ -230,7 +232,7 @@ class Up:
             physnets=tuple(self.bridges),
             mtu=max((network.mtu for network in self.site.networks), default=1500),
         )
-        self.cloud = Cloud(self.settings)
+        self.cloud = Cloud(self.settings.access)
         self._write("mariadb.cnf", database.configuration(self.instance), mode=0o644)
         messaging.prepare(self.machine, self.settings)
         for folder in ("nova/instances", "glance/images", "neutron"):
@@ -281,7 +283,7 @@ class Up:
         # The API loads while the administrator is made: both take seconds of imports.
         started = self.supervisor.start([openstack.api_services(self.settings, self.digests)["keystone"]])
         identity.bootstrap(self.machine, self.settings)
-        wait_for_api("keystone")
+        wait_for_api("keystone", self.settings.url("keystone"))
         return _started(started, "keystone answers")
 
     def apis(self, _say: Say) -> Outcome:
@@ -289,7 +291,7 @@ class Up:
         apis = openstack.api_services(self.settings, self.digests)
         started = self.supervisor.start([apis[name] for name in names])
         for name in names:
-            wait_for_api(name)
+            wait_for_api(name, self.settings.url(name))
         return _started(started, f"{', '.join(names)} answer")
 
     def users(self, _say: Say) -> Outcome:
@@ -320,7 +322,7 @@ class Up:
 
     def servers(self, say: Say) -> Outcome:
         def running() -> list[str]:
-            return libvirt.virsh(self.machine, self.instance, "list", "--name").split()
+            return virsh(self.machine, self.instance, "list", "--name").split()
 
         return resources.ensure_servers(self.cloud, self.site, self.plan, self.image, running, say)
 

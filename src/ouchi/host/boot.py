@@ -9,7 +9,7 @@ from ouchi.core.errors import Finding, error
 from ouchi.facts.boot import parse_parameters
 from ouchi.host.step import Step
 from ouchi.host.survey import Surroundings
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.kernel import PATH, drop_in
 from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
@@ -33,13 +33,13 @@ def missing(wanted: Iterable[str], cmdline: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in wanted if word not in there)
 
 
-def ours(host: Host, around: Surroundings) -> tuple[str, ...]:
+def ours(target: Target, around: Surroundings) -> tuple[str, ...]:
     """The words to add: those of the plan that the user's own line has not. What stands there is kept."""
     theirs = around.own_words
-    pages = [word for word in host.plan.kernel_args if _key(word) in PAGES]
+    pages = [word for word in target.plan.kernel_args if _key(word) in PAGES]
     kept = set(pages) if [word for word in theirs if _key(word) in PAGES] == pages else set()
     return tuple(
-        word for word in host.plan.kernel_args if word not in kept and (_key(word) in PAGES or word not in theirs)
+        word for word in target.plan.kernel_args if word not in kept and (_key(word) in PAGES or word not in theirs)
     )
 
 
@@ -65,10 +65,10 @@ def own_line(around: Surroundings) -> str:
     return f"{' '.join(around.own_words)}\n"
 
 
-def contradictions(host: Host, around: Surroundings) -> list[Finding]:
+def contradictions(target: Target, around: Surroundings) -> list[Finding]:
     """Words of the user's that say something else than the plan: which of the two the kernel takes is not to be guessed."""
-    wanted = {_key(word): word for word in host.plan.kernel_args}
-    pages = [word for word in host.plan.kernel_args if _key(word) in PAGES]
+    wanted = {_key(word): word for word in target.plan.kernel_args}
+    pages = [word for word in target.plan.kernel_args if _key(word) in PAGES]
     theirs = [word for word in around.own_words if _key(word) in PAGES]
     found = []
     if theirs and pages and theirs != pages:
@@ -125,16 +125,16 @@ def not_in_entries(words: Sequence[str], entries: dict[str, str]) -> dict[str, s
     }
 
 
-def boot_step(host: Host, around: Surroundings) -> Step:
+def boot_step(target: Target, around: Surroundings) -> Step:
     """A drop-in for GRUB, or the line of systemd-boot with ours at its end."""
-    words = ours(host, around)
+    words = ours(target, around)
     why = "hugepages, the IOMMU and isolated CPUs are settled when the kernel starts"
     if not words or not around.loader:
         return Step("kernel", why, ())
     if around.loader == "systemd-boot":
         line = " ".join((*around.own_words, *words))
         return Step("kernel", why, (path.folder("/etc/kernel"), path.file(ENTRY, f"{line}\n", ENTRIES)))
-    rendered = drop_in(host, words)
+    rendered = drop_in(target, words)
     folder = path.folder(f"/{PATH.rpartition('/')[0]}")
     return Step("kernel", why, (folder, path.file(f"/{PATH}", rendered.text, "grub", mode=rendered.mode)))
 

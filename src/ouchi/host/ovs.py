@@ -5,7 +5,7 @@ from __future__ import annotations
 from ouchi.host.cpus import files
 from ouchi.host.step import Step
 from ouchi.host.survey import Surroundings
-from ouchi.plan.target import VHOST, Host
+from ouchi.plan.target import VHOST, Target
 from ouchi.render.ovs import SWITCH, other_config
 from ouchi.render.systemd import sockets, switch
 from ouchi.steps import Change, alternative, ovsdb
@@ -14,24 +14,24 @@ from ouchi.steps import file as path
 UNITS = ("ovs-vswitchd.service", "openvswitch-switch.service")
 
 
-def switch_steps(host: Host, around: Surroundings) -> tuple[Step, ...]:
+def switch_steps(target: Target, around: Surroundings) -> tuple[Step, ...]:
     """Nothing where it is not enabled: ``up`` brings its own, which is not the distribution's concern."""
     steps = []
     if "libvirt-qemu" in around.users:
         changes: tuple[Change, ...] = (
-            *files(sockets(host)),
+            *files(sockets(target)),
             path.folder(VHOST, owner=f"{around.users['libvirt-qemu'].partition(':')[0]}:0"),
         )
         steps.append(Step("sockets", "QEMU makes the vhost-user sockets, Open vSwitch connects to them", changes))
     if not in_use(around):
         return tuple(steps)
     changes = ()
-    if host.quiet_cpus:
-        changes += files(switch(host), "systemd", "ovs-vswitchd")
+    if target.isolated_cpus:
+        changes += files(switch(target), "systemd", "ovs-vswitchd")
     if SWITCH in around.programs:
         changes += (alternative.alternative("ovs-vswitchd", SWITCH, "ovs-vswitchd"),)
     changes += tuple(
-        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in other_config(host).items()
+        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in other_config(target).items()
     )
     why = "polling threads, hugepages and cards as planned; DPDK reads them when ovs-vswitchd starts"
     steps.append(Step("open vswitch", why, changes, booted=True, cuts=True))

@@ -15,7 +15,7 @@ from ouchi.host.guard import carriers
 from ouchi.host.survey import Surroundings
 from ouchi.machine import Machine
 from ouchi.machine.ssh.machine import SshMachine
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.plan.values import cpus_text
 from ouchi.steps import Change, engine
 from ouchi.steps import file as path
@@ -38,14 +38,14 @@ GO_ON = "ouchi-continue.service"
 """What ouchi itself runs in afterwards: a unit without a file, so that it can take the other two away while it runs."""
 
 
-def reasons(host: Host, around: Surroundings) -> list[str]:
+def reasons(target: Target, around: Surroundings) -> list[str]:
     """Why the machine must be restarted; empty when it need not."""
     found = []
-    if missing := boot.missing(host.plan.kernel_args, host.facts.boot.parameters):
+    if missing := boot.missing(target.plan.kernel_args, target.facts.boot.parameters):
         found.append(f"the kernel was started without {' '.join(missing)}")
-    if host.quiet_cpus and around.services - set(host.plan.pools.host):
+    if target.isolated_cpus and around.services - set(target.plan.pools.host):
         found.append(
-            f"services run on CPUs {format_cpus(around.services)}; after a restart on {cpus_text(host.plan.pools.host)}"
+            f"services run on CPUs {format_cpus(around.services)}; after a restart on {cpus_text(target.plan.pools.host)}"
         )
     return found
 

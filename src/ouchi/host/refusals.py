@@ -11,22 +11,22 @@ from ouchi.host import boot, guard
 from ouchi.host import nics as cards
 from ouchi.host.survey import Surroundings
 from ouchi.machine import Machine
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.plan.values import cpus_text
 
 
-def refusals(host: Host, around: Surroundings) -> list[Finding]:
+def refusals(target: Target, around: Surroundings) -> list[Finding]:
     """From what was read; nothing more is asked."""
     return [
-        *_system(host, around),
-        *boot.contradictions(host, around),
-        *cards.in_the_way(host, around),
-        *_iommu(host),
-        *_session(host, around),
+        *_system(target, around),
+        *boot.contradictions(target, around),
+        *cards.in_the_way(target, around),
+        *_iommu(target),
+        *_session(target, around),
     ]
 
 
-def _system(host: Host, around: Surroundings) -> list[Finding]:
+def _system(target: Target, around: Surroundings) -> list[Finding]:
     found = []
     if f"{guard.UNIT}.service" in around.active:
         found.append(guard.busy())
@@ -48,7 +48,7 @@ def _system(host: Host, around: Surroundings) -> list[Finding]:
                 remedy="mount -o remount,rw the file system (dmesg says why it is not), then: ouchi apply",
             )
         )
-    missing = boot.missing(host.plan.kernel_args, host.facts.boot.parameters)
+    missing = boot.missing(target.plan.kernel_args, target.facts.boot.parameters)
     if missing and not around.loader:
         found.append(
             error(
@@ -61,11 +61,11 @@ def _system(host: Host, around: Surroundings) -> list[Finding]:
     return found
 
 
-def _iommu(host: Host) -> list[Finding]:
+def _iommu(target: Target) -> list[Finding]:
     """An IOMMU that no restart will bring."""
-    facts = host.facts.boot
-    asked = not boot.missing([word for word in host.plan.kernel_args if "iommu" in word], facts.parameters)
-    if facts.iommu or not (cards.to_bind(host) or host.sriov_nics):
+    facts = target.facts.boot
+    asked = not boot.missing([word for word in target.plan.kernel_args if "iommu" in word], facts.parameters)
+    if facts.iommu or not (cards.to_bind(target) or target.sriov_nics):
         return []
     if NONE_SHOWN not in facts.iommu_reason and not asked:
         return []
@@ -80,16 +80,16 @@ def _iommu(host: Host) -> list[Finding]:
     ]
 
 
-def _session(host: Host, around: Surroundings) -> list[Finding]:
+def _session(target: Target, around: Surroundings) -> list[Finding]:
     """A session that may run on quiet CPUs only would be alone with the polling threads."""
-    if not around.allowed or around.allowed - set(host.plan.isolated):
+    if not around.allowed or around.allowed - set(target.plan.isolated):
         return []
     return [
         error(
             "your session runs only on CPUs that would be isolated",
             where="/proc/self/status",
             found=f"CPUs {format_cpus(around.allowed)}",
-            expected=f"a session that may run on the host's CPUs, {cpus_text(host.plan.pools.host)}",
+            expected=f"a session that may run on the host's CPUs, {cpus_text(target.plan.pools.host)}",
             remedy="run ouchi from a session without such a limit (taskset -p says whose it is)",
         )
     ]

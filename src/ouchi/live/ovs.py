@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ouchi.clients.ovs import parse_rows
 from ouchi.facts.reading import whole
-from ouchi.parts.ovs import parse_rows
 
 OURS, PACKAGED, ENABLED, NONE = "ours", "packaged", "enabled", "none"
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ouchi.clients.ovs import vsctl
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts import device
-from ouchi.parts.ovs import vsctl
 from ouchi.site import Site
 from ouchi.steps.journal import Journal
 

@@ -7,8 +7,6 @@ is left in /etc/libvirt.
 
 from __future__ import annotations
 
-import json
-
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
@@ -132,11 +130,6 @@ remember_owner = 0
 """
 
 
-def virsh(machine: Machine, instance: Instance, *words: str, timeout: float = 20, check: bool = True) -> str:
-    """virsh against our libvirtd."""
-    return machine.run(("virsh", "-q", "-c", instance.libvirt_uri, *words), timeout=timeout, check=check).stdout
-
-
 def wait_until_ready(machine: Machine, instance: Instance, *, new: bool) -> None:
     """Wait until libvirtd answers; a ``new`` one until it knows its QEMU, so that nova-compute need not wait for that."""
     question = ("domcapabilities", "--machine", "q35") if new else ("uri",)
@@ -147,9 +140,3 @@ def wait_until_ready(machine: Machine, instance: Instance, *, new: bool) -> None
             raise NotYet(answer.stderr.strip()[-200:])
 
     wait_for("libvirtd", probe, seconds=60, remedy="ouchi logs libvirtd")
-
-
-def qmp(machine: Machine, instance: Instance, domain: str, command: str) -> object:
-    """One QMP command to a guest's QEMU through libvirt, and its ``return`` member."""
-    text = virsh(machine, instance, "qemu-monitor-command", domain, json.dumps({"execute": command}))
-    return json.loads(text)["return"]

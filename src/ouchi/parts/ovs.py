@@ -6,14 +6,14 @@ datapath* in the same network namespace is impossible (both would make the devic
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from ouchi.clients.ovs import appctl, quote, vsctl
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Machine, Result
+from ouchi.machine import Machine
 from ouchi.parts.supervise import CONFIGURATION, Service, digest
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
@@ -79,19 +79,6 @@ def create_database(machine: Machine, instance: Instance) -> Outcome:
     return changed("database made")
 
 
-def vsctl(machine: Machine, instance: Instance, *words: str, wait: float = 0) -> str:
-    """ovs-vsctl against this instance; ``wait`` (seconds) waits for ovs-vswitchd to have done it."""
-    timing = [f"--timeout={wait:g}"] if wait else ["--no-wait", "--timeout=10"]
-    argv = ["ovs-vsctl", f"--db=unix:{instance.ovs_socket}", *timing, *words]
-    return machine.run(argv, timeout=wait + 15).stdout
-
-
-def appctl(machine: Machine, instance: Instance, *words: str, check: bool = True) -> Result:
-    """ovs-appctl against this instance's ovs-vswitchd."""
-    argv = ("ovs-appctl", "--timeout=10", *words)
-    return machine.run(argv, timeout=15, check=check, env={"OVS_RUNDIR": instance.ovs})
-
-
 def wait_for_database(machine: Machine, instance: Instance) -> None:
     """Wait until ovsdb-server answers."""
 
@@ -112,11 +99,6 @@ def configure(
     words += [f"other_config:{key}={quote(value)}" for key, value in other_config.items()]
     words += [f"external_ids:{key}={quote(value)}" for key, value in external_ids.items()]
     vsctl(machine, instance, *words)
-
-
-def quote(value: str) -> str:
-    """A value as ovs-vsctl's database syntax reads it back: a JSON string."""
-    return json.dumps(value)
 
 
 def wait_for_switch(machine: Machine, instance: Instance) -> None:
@@ -140,27 +122,3 @@ def create_bridges(machine: Machine, instance: Instance, physnets: Mapping[str, 
         words += [f"external_ids:ouchi={instance.name}"]
     words += ["--", "set", "Bridge", INTEGRATION, "fail_mode=secure"]
     vsctl(machine, instance, *words, wait=30)
-
-
-def tables(machine: Machine, instance: Instance, table: str, columns: Sequence[str]) -> list[dict[str, object]]:
-    """Rows of OVS's database as dictionaries of plain values (maps as dictionaries, sets as lists)."""
-    text = vsctl(machine, instance, "--format=json", f"--columns={','.join(columns)}", "list", table)
-    return parse_rows(text)
-
-
-def parse_rows(text: str) -> list[dict[str, object]]:
-    """``--format=json`` output as dictionaries (RFC 7047, section 5.1: sets and maps are tagged pairs)."""
-    answer = json.loads(text)
-    return [dict(zip(answer["headings"], map(_plain, row), strict=True)) for row in answer["data"]]
-
-
-def _plain(value: object) -> object:
-    match value:
-        case ["set", list(items)]:
-            return [_plain(item) for item in items]
-        case ["map", list(pairs)]:
-            return {str(_plain(key)): _plain(item) for key, item in pairs}
-        case ["uuid" | "named-uuid", str(text)]:
-            return text
-        case _:
-            return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ouchi.clients.openstack import Access
 from ouchi.core.instance import Instance
 
 RELEASE = "2026.1"
@@ -25,6 +26,16 @@ PORTS: Mapping[str, int] = {
 """TCP ports on loopback, the services' usual ones."""
 
 
+VERSIONS: Mapping[str, str] = {
+    "keystone": "/v3",
+    "glance": "/v2",
+    "placement": "",
+    "nova": "/v2.1",
+    "neutron": "/v2.0",
+}
+"""The path under which each API keeps the version that ouchi speaks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All that the configuration files and services are made from."""
@@ -42,6 +53,13 @@ class Settings:
     def url(self, service: str) -> str:
         """A service's address on loopback."""
         return f"http://127.0.0.1:{PORTS[service]}"
+
+    @property
+    def access(self) -> Access:
+        """The APIs' URLs and the administrator's password."""
+        return Access(
+            {name: f"{self.url(name)}{path}" for name, path in VERSIONS.items()}, self.secrets.get("admin", "")
+        )
 
     def database(self, service: str, schema: str = "") -> str:
         """SQLAlchemy's address of a service's database on the private socket."""

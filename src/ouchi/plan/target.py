@@ -1,4 +1,4 @@
-"""What is rendered: a host's plan with the site and the facts that it was made from, and what follows from them."""
+"""The target: a host's plan with the site and the facts that it was made from, and what follows from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
 from ouchi.plan import NicPlan, Plan
-from ouchi.plan.wanted import bridges_of
 from ouchi.site import Site
 
 VHOST = "/run/vhost-user"
@@ -23,12 +22,18 @@ _MODULE = re.compile(r"[a-zA-Z0-9_-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A host to render for. Its name is the site's, which is safe in every file; the machine may call itself otherwise."""
+class Target:
+    """What one host should become.
+
+    The host's name is the site's, which is safe in every file; the machine's own host name may differ. ``site_file`` is
+    where the site was read from; ``new``: there is no such file yet, and ``up`` would write it.
+    """
 
     site: Site
     facts: Facts
     plan: Plan
+    site_file: str = ""
+    new: bool = False
 
     @property
     def bridges(self) -> dict[str, str]:
@@ -66,7 +71,7 @@ class Host:
         return tuple(nic for nic in self.plan.nics if nic.role == "sriov")
 
     @property
-    def quiet_cpus(self) -> tuple[int, ...]:
+    def isolated_cpus(self) -> tuple[int, ...]:
         """The CPUs that interrupts and other programs are to leave alone: of polling threads and pinned vCPUs only."""
         pools = self.plan.pools
         return tuple(sorted({*pools.pmd, *pools.dedicated} - {*pools.host, *pools.shared}))
@@ -78,6 +83,12 @@ class Host:
             if nic.default_route and nic.addresses:
                 return nic.name, nic.addresses[0].partition("/")[0]
         return "", ""
+
+
+def bridges_of(site: Site) -> dict[str, str]:
+    """Each physnet's bridge; a device name has at most 15 characters."""
+    names = sorted({network.physnet for network in site.networks} | {nic.physnet for nic in site.nics})
+    return {name: f"br-{name}"[:15] for name in names}
 
 
 def check_names(plan: Plan) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, script, words
 
 
-def driverctl(host: Host) -> tuple[Rendered, ...]:
+def driverctl(target: Target) -> tuple[Rendered, ...]:
     """Commands; cards whose driver is shared with the kernel are never unbound."""
     lines = []
-    for nic in host.dpdk_nics:
+    for nic in target.dpdk_nics:
         name = nic.name or "a card without an interface"
         if nic.dpdk.bifurcated:
             lines.append(f"# {name}, {nic.address}: {nic.dpdk.pmd} works beside the kernel's driver, which stays")
@@ -20,6 +20,6 @@ def driverctl(host: Host) -> tuple[Rendered, ...]:
         lines.append("# no card of the plan is bound to another driver")
     return (
         script(
-            host, "driverctl.sh", lines, "Run it as root on the host; the cards leave the kernel's network at once."
+            target, "driverctl.sh", lines, "Run it as root on the host; the cards leave the kernel's network at once."
         ),
     )

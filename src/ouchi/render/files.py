@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.ini import Sections, ini_text
 
 SCRIPT = 0o755
@@ -23,9 +23,9 @@ class Rendered:
     mode: int = 0o644
 
 
-def made_by(host: Host, *remarks: str) -> tuple[str, ...]:
+def made_by(target: Target, *remarks: str) -> tuple[str, ...]:
     """The lines that every file begins with: whose it is, where it goes, and what else is to be said."""
-    return (f'{MARK} "{host.plan.name}" of {host.site.name}.', *remarks)
+    return (f'{MARK} "{target.plan.name}" of {target.site.name}.', *remarks)
 
 
 def ours(text: str) -> bool:
@@ -38,20 +38,20 @@ def comment(lines: Iterable[str]) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def text_file(host: Host, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
+def text_file(target: Target, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
     """A file of plain lines that goes to ``/path``."""
     body = "".join(f"{line}\n" for line in lines)
-    return Rendered(path, comment(made_by(host, f"Goes to /{path}.", *remarks)) + body)
+    return Rendered(path, comment(made_by(target, f"Goes to /{path}.", *remarks)) + body)
 
 
-def ini_file(host: Host, path: str, sections: Sections, *remarks: str) -> Rendered:
+def ini_file(target: Target, path: str, sections: Sections, *remarks: str) -> Rendered:
     """A file of sections and keys; the first line of the services' own files gives way to ours."""
-    return Rendered(path, comment(made_by(host, *remarks)) + ini_text(sections).partition("\n")[2])
+    return Rendered(path, comment(made_by(target, *remarks)) + ini_text(sections).partition("\n")[2])
 
 
-def script(host: Host, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
+def script(target: Target, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
     """A POSIX shell script that stops at the first command that fails."""
-    head = "#!/bin/sh\n" + comment(made_by(host, *remarks)) + "set -eu\n\n"
+    head = "#!/bin/sh\n" + comment(made_by(target, *remarks)) + "set -eu\n\n"
     return Rendered(path, head + "".join(f"{line}\n" for line in lines), SCRIPT)
 
 

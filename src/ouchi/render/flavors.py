@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ouchi.plan.flavors import extra_specs, flavor_name
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, script, words
 
 
-def flavors(host: Host) -> tuple[Rendered, ...]:
+def flavors(target: Target) -> tuple[Rendered, ...]:
     """One script; a flavor that is there already keeps its size and gets the properties."""
     lines: list[str] = []
-    for name, guest in {flavor_name(guest): guest for guest in host.plan.guests}.items():
+    for name, guest in {flavor_name(guest): guest for guest in target.plan.guests}.items():
         size = ("--vcpus", str(guest.vcpus), "--ram", str(guest.memory_mib), "--disk", "1")
         specs = [word for key, value in extra_specs(guest).items() for word in ("--property", f"{key}={value}")]
         lines += [
@@ -19,4 +19,4 @@ def flavors(host: Host) -> tuple[Rendered, ...]:
             words("openstack", "flavor", "set", *specs, name),
             "",
         ]
-    return (script(host, "flavors.sh", lines, "Run it as an administrator of the cloud."),)
+    return (script(target, "flavors.sh", lines, "Run it as an administrator of the cloud."),)

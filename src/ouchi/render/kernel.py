@@ -5,20 +5,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, text_file
 
 PATH = "etc/default/grub.d/90-ouchi.cfg"
 
 
-def kernel(host: Host) -> tuple[Rendered, ...]:
+def kernel(target: Target) -> tuple[Rendered, ...]:
     """A file that update-grub sources after ``/etc/default/grub``, so what stands there is kept."""
-    if not host.plan.kernel_args:
-        return (text_file(host, PATH, (), "The plan asks nothing of the kernel's command line."),)
-    return (drop_in(host, host.plan.kernel_args),)
+    if not target.plan.kernel_args:
+        return (text_file(target, PATH, (), "The plan asks nothing of the kernel's command line."),)
+    return (drop_in(target, target.plan.kernel_args),)
 
 
-def drop_in(host: Host, words: Sequence[str]) -> Rendered:
+def drop_in(target: Target, words: Sequence[str]) -> Rendered:
     """The file with these words."""
     line = f'GRUB_CMDLINE_LINUX="${{GRUB_CMDLINE_LINUX:-}} "{shlex.quote(" ".join(words))}'
-    return text_file(host, PATH, (line,), "Then: update-grub, and reboot. To undo: remove the file, the same again.")
+    return text_file(target, PATH, (line,), "Then: update-grub, and reboot. To undo: remove the file, the same again.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.plan import NicPlan
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, comment, ini_file, made_by, script
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections, scheduler_sections
@@ -22,86 +22,88 @@ CONTAINER_VHOST = "/run/openvswitch"
 """The folder that kolla's containers share."""
 
 
-def kolla_ansible(host: Host) -> tuple[Rendered, ...]:
+def kolla_ansible(target: Target) -> tuple[Rendered, ...]:
     """Files of the deployment host, below ``inventory`` and ``/etc/kolla``."""
-    name = host.site.name
+    name = target.site.name
     config = "etc/kolla/config"
     return (
-        _inventory(host),
-        _yaml(host, f"inventory/host_vars/{name}.yml", host_variables(host), "Goes beside the inventory."),
+        _inventory(target),
+        _yaml(target, f"inventory/host_vars/{name}.yml", host_variables(target), "Goes beside the inventory."),
         _yaml(
-            host,
+            target,
             "etc/kolla/globals.d/90-ouchi.yml",
-            global_variables(host),
+            global_variables(target),
             "Goes to /etc/kolla/globals.d, which kolla-ansible reads with globals.yml. Yours to set there:",
             "kolla_internal_vip_address; dpdk_tunnel_interface, whose address moves to the first bridge.",
         ),
-        ini_file(host, f"{config}/nova/{name}/nova.conf", compute_sections(host), "Merged into this host's nova.conf."),
-        ini_file(host, f"{config}/nova/nova-scheduler.conf", scheduler_sections(host), "Merged where it runs."),
-        ini_file(host, f"{config}/neutron/ml2_conf.ini", _ml2(host), "Merged into ml2_conf.ini."),
         ini_file(
-            host,
+            target, f"{config}/nova/{name}/nova.conf", compute_sections(target), "Merged into this host's nova.conf."
+        ),
+        ini_file(target, f"{config}/nova/nova-scheduler.conf", scheduler_sections(target), "Merged where it runs."),
+        ini_file(target, f"{config}/neutron/ml2_conf.ini", _ml2(target), "Merged into ml2_conf.ini."),
+        ini_file(
+            target,
             f"{config}/neutron/{name}/openvswitch_agent.ini",
-            agent_sections(host, CONTAINER_VHOST),
+            agent_sections(target, CONTAINER_VHOST),
             "Merged into this host's openvswitch_agent.ini.",
         ),
-        _after_deploy(host),
+        _after_deploy(target),
     )
 
 
-def global_variables(host: Host) -> dict[str, Any]:
+def global_variables(target: Target) -> dict[str, Any]:
     """What all hosts of the deployment share."""
     return {
         "neutron_plugin_agent": "openvswitch",
         "enable_openvswitch": True,
         "enable_ovs_dpdk": True,
         "enable_neutron_provider_networks": True,
-        "enable_neutron_sriov": bool(host.sriov_nics),
-        "neutron_physical_networks": ",".join(host.bridges),
-        "neutron_bridge_name": ",".join(host.bridges.values()),
+        "enable_neutron_sriov": bool(target.sriov_nics),
+        "neutron_physical_networks": ",".join(target.bridges),
+        "neutron_bridge_name": ",".join(target.bridges.values()),
     }
 
 
-def host_variables(host: Host) -> dict[str, Any]:
+def host_variables(target: Target) -> dict[str, Any]:
     """What is this host's own."""
-    interface, address = host.management
-    named = [nic for nic in host.dpdk_nics if nic.name]
+    interface, address = target.management
+    named = [nic for nic in target.dpdk_nics if nic.name]
     return {
         **({"ansible_host": address, "network_interface": interface} if interface else {}),
         **({"neutron_external_interface": ",".join(nic.name for nic in named)} if named else {}),
-        "ovs_bridge_mappings": mappings(host),
-        "ovs_port_mappings": ",".join(f"{nic.name}:{host.bridges[nic.physnet]}" for nic in named),
-        "ovs_socket_mem": host.plan.ovs_other_config.get("dpdk-socket-mem", "0"),
+        "ovs_bridge_mappings": mappings(target),
+        "ovs_port_mappings": ",".join(f"{nic.name}:{target.bridges[nic.physnet]}" for nic in named),
+        "ovs_socket_mem": target.plan.ovs_other_config.get("dpdk-socket-mem", "0"),
         **(
-            {"neutron_sriov_physnet_mappings": {nic.physnet: nic.name for nic in host.sriov_nics}}
-            if host.sriov_nics
+            {"neutron_sriov_physnet_mappings": {nic.physnet: nic.name for nic in target.sriov_nics}}
+            if target.sriov_nics
             else {}
         ),
     }
 
 
-def _inventory(host: Host) -> Rendered:
+def _inventory(target: Target) -> Rendered:
     remarks = ("These groups in place of the same ones in kolla-ansible's inventory/multinode, with all your hosts.",)
-    groups = "".join(f"\n[{group}]\n{host.site.name}\n" for group in GROUPS)
+    groups = "".join(f"\n[{group}]\n{target.site.name}\n" for group in GROUPS)
     deployment = "\n[deployment]\nlocalhost ansible_connection=local\n"
-    return Rendered("inventory/ouchi.ini", comment(made_by(host, *remarks)) + groups + deployment)
+    return Rendered("inventory/ouchi.ini", comment(made_by(target, *remarks)) + groups + deployment)
 
 
-def _ml2(host: Host) -> dict[str, dict[str, object]]:
+def _ml2(target: Target) -> dict[str, dict[str, object]]:
     """ML2's part; the mechanism drivers are kolla-ansible's matter."""
-    sections = {section: dict(keys) for section, keys in ml2_sections(host, "openvswitch").items()}
+    sections = {section: dict(keys) for section, keys in ml2_sections(target, "openvswitch").items()}
     del sections["ml2"]["mechanism_drivers"]
     # Known to neutron.conf, which neutron's API reads together with this file.
     return sections
 
 
-def _after_deploy(host: Host) -> Rendered:
+def _after_deploy(target: Target) -> Rendered:
     inside = "docker exec ovsdpdk_db ovs-vsctl --no-wait"
-    lines = [*setting_lines(host, inside), f"{inside} remove Open_vSwitch . other_config dpdk-lcore-mask", ""]
-    lines += port_lines(host, inside, _kernel_name)
+    lines = [*setting_lines(target, inside), f"{inside} remove Open_vSwitch . other_config dpdk-lcore-mask", ""]
+    lines += port_lines(target, inside, _kernel_name)
     lines += ["", "docker restart ovsdpdk_vswitchd"]
     return script(
-        host,
+        target,
         "after-deploy.sh",
         lines,
         "Run it as root on the host after every deploy and reconfigure: kolla-ansible's role does not set these.",
@@ -114,5 +116,5 @@ def _kernel_name(number: int, nic: NicPlan) -> str:
     return nic.name or f"dpdk{number}"
 
 
-def _yaml(host: Host, path: str, content: dict[str, Any], *remarks: str) -> Rendered:
-    return Rendered(path, comment(made_by(host, *remarks)) + "---\n" + yaml_text(content))
+def _yaml(target: Target, path: str, content: dict[str, Any], *remarks: str) -> Rendered:
+    return Rendered(path, comment(made_by(target, *remarks)) + "---\n" + yaml_text(content))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, comment, made_by
 from ouchi.render.yaml import yaml_text
 
 PATH = "etc/netplan/90-ouchi.yaml"
 
 
-def netplan(host: Host) -> tuple[Rendered, ...]:
+def netplan(target: Target) -> tuple[Rendered, ...]:
     """A file beside yours. It can add virtual functions, but not take a card out of another file."""
-    taken = [nic.name for nic in host.dpdk_nics if nic.name]
+    taken = [nic.name for nic in target.dpdk_nics if nic.name]
     remarks = [f"Goes to /{PATH}. Then: netplan apply."]
     if taken:
         remarks.append(f"OVS-DPDK has {', '.join(taken)}: no other file in /etc/netplan may name them.")
-    cards = {nic.name: {"virtual-function-count": nic.vfs} for nic in host.sriov_nics}
+    cards = {nic.name: {"virtual-function-count": nic.vfs} for nic in target.sriov_nics}
     network: dict[str, object] = {"version": 2}
     if cards:
         network["ethernets"] = cards
     # netplan warns of files that others may read.
-    return (Rendered(PATH, comment(made_by(host, *remarks)) + yaml_text({"network": network}), 0o600),)
+    return (Rendered(PATH, comment(made_by(target, *remarks)) + yaml_text({"network": network}), 0o600),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, ini_file
 from ouchi.render.ini import Sections, merge
 
@@ -16,34 +16,34 @@ FILTERS = (
 """nova's own scheduler filters; those that a plan needs come on top."""
 
 
-def nova(host: Host) -> tuple[Rendered, ...]:
+def nova(target: Target) -> tuple[Rendered, ...]:
     """One file for nova-compute, one for nova-scheduler.
 
     oslo.config reads them after nova.conf, but before a file that the service is started with (``--config-file``).
     """
     return (
         ini_file(
-            host,
+            target,
             "compute/etc/nova/nova.conf.d/90-ouchi.conf",
-            compute_sections(host),
+            compute_sections(target),
             "Goes to /etc/nova/nova.conf.d/90-ouchi.conf on this host. Then: restart nova-compute.",
             "Keys in a file given with --config-file win over these.",
         ),
         ini_file(
-            host,
+            target,
             "scheduler/etc/nova/nova.conf.d/90-ouchi.conf",
-            scheduler_sections(host),
+            scheduler_sections(target),
             "Goes to /etc/nova/nova.conf.d/90-ouchi.conf where nova-scheduler runs. Then: restart nova-scheduler.",
         ),
     )
 
 
-def compute_sections(host: Host) -> Sections:
+def compute_sections(target: Target) -> Sections:
     """What nova-compute reads: the plan's own keys, and vhost-user ports with as many descriptors as they can have."""
-    return merge({"libvirt": {"rx_queue_size": 1024, "tx_queue_size": 1024}}, host.plan.nova)
+    return merge({"libvirt": {"rx_queue_size": 1024, "tx_queue_size": 1024}}, target.plan.nova)
 
 
-def scheduler_sections(host: Host) -> Sections:
+def scheduler_sections(target: Target) -> Sections:
     """What nova-scheduler reads."""
-    filters = (*FILTERS, "NUMATopologyFilter", *(["PciPassthroughFilter"] if host.sriov_nics else []))
+    filters = (*FILTERS, "NUMATopologyFilter", *(["PciPassthroughFilter"] if target.sriov_nics else []))
     return {"filter_scheduler": {"enabled_filters": ",".join(filters)}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ouchi.plan.target import VHOST, Host
+from ouchi.plan.target import VHOST, Target
 from ouchi.plan.values import mask
 from ouchi.render.files import Rendered, comment, made_by
 from ouchi.render.ini import Sections
@@ -17,69 +17,74 @@ from ouchi.render.yaml import yaml_text
 FOLDER = "etc/openstack_deploy"
 
 
-def openstack_ansible(host: Host) -> tuple[Rendered, ...]:
+def openstack_ansible(target: Target) -> tuple[Rendered, ...]:
     """Files of the deployment host; none of them takes the place of a file of its own."""
-    name = host.site.name
+    name = target.site.name
     return (
         _yaml(
-            host,
+            target,
             f"{FOLDER}/conf.d/ouchi.yml",
-            user_config(host),
+            user_config(target),
             "Goes to /etc/openstack_deploy/conf.d, which is read with openstack_user_config.yml.",
         ),
-        _yaml(host, f"{FOLDER}/user_variables_ouchi.yml", user_variables(host), "Goes to /etc/openstack_deploy."),
+        _yaml(target, f"{FOLDER}/user_variables_ouchi.yml", user_variables(target), "Goes to /etc/openstack_deploy."),
         _yaml(
-            host,
+            target,
             f"{FOLDER}/host_vars/{name}.yml",
-            host_variables(host),
+            host_variables(target),
             "Goes to /etc/openstack_deploy/host_vars. openstack-ansible's role sets these masks and the memory and adds",
             "the ports; queues and all other keys of Open vSwitch are the script ovs.sh of the target ovs, run afterwards.",
         ),
     )
 
 
-def user_config(host: Host) -> dict[str, Any]:
+def user_config(target: Target) -> dict[str, Any]:
     """The host in the groups that make it a compute node; without a known address that is left to you."""
-    _, address = host.management
-    here = {host.site.name: {"ip": address or "SET THIS"}}
+    _, address = target.management
+    here = {target.site.name: {"ip": address or "SET THIS"}}
     return {"compute_hosts": here, "network_hosts": here}
 
 
-def user_variables(host: Host) -> dict[str, Any]:
+def user_variables(target: Target) -> dict[str, Any]:
     """What all hosts of the deployment share."""
     return {
         "neutron_plugin_type": "ml2.ovs",
         "neutron_ml2_drivers_type": "flat,vlan,vxlan,local",
-        "nova_scheduler_extra_filters": ["NUMATopologyFilter", *(["PciPassthroughFilter"] if host.sriov_nics else [])],
-        "neutron_ml2_conf_ini_overrides": {"ml2_type_vlan": dict(ml2_sections(host, "openvswitch")["ml2_type_vlan"])},
-        "neutron_neutron_conf_overrides": {"DEFAULT": dict(ml2_sections(host, "openvswitch")["DEFAULT"])},
+        "nova_scheduler_extra_filters": [
+            "NUMATopologyFilter",
+            *(["PciPassthroughFilter"] if target.sriov_nics else []),
+        ],
+        "neutron_ml2_conf_ini_overrides": {"ml2_type_vlan": dict(ml2_sections(target, "openvswitch")["ml2_type_vlan"])},
+        "neutron_neutron_conf_overrides": {"DEFAULT": dict(ml2_sections(target, "openvswitch")["DEFAULT"])},
     }
 
 
-def host_variables(host: Host) -> dict[str, Any]:
+def host_variables(target: Target) -> dict[str, Any]:
     """What is this host's own. Its role reserves hugepages at boot, counted over all nodes."""
-    pages = {size: sum(need.count for need in host.plan.hugepages if need.size_kib == size) for size in (2048, 1048576)}
-    virtual = ",".join(f"{nic.physnet}:{nic.name}" for nic in host.sriov_nics)
-    ports = ",".join(f"{host.bridges[nic.physnet]}:{nic.address}" for nic in host.dpdk_nics)
+    pages = {
+        size: sum(need.count for need in target.plan.hugepages if need.size_kib == size) for size in (2048, 1048576)
+    }
+    virtual = ",".join(f"{nic.physnet}:{nic.name}" for nic in target.sriov_nics)
+    ports = ",".join(f"{target.bridges[nic.physnet]}:{nic.address}" for nic in target.dpdk_nics)
     return {
         "ovs_dpdk_support": True,
         "ovs_datapath": "netdev",
-        "ovs_dpdk_driver": next((nic.dpdk.kmod for nic in host.dpdk_nics if nic.dpdk.kmod), "vfio-pci"),
-        "ovs_dpdk_pci_addresses": [nic.address for nic in host.dpdk_nics if not nic.dpdk.bifurcated],
-        "ovs_dpdk_lcore_mask": mask(host.plan.pools.host),
-        "ovs_dpdk_pmd_cpu_mask": mask(host.plan.pools.pmd),
-        "ovs_dpdk_socket_mem": other_config(host).get("dpdk-socket-mem", "0"),
+        "ovs_dpdk_driver": next((nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod), "vfio-pci"),
+        "ovs_dpdk_pci_addresses": [nic.address for nic in target.dpdk_nics if not nic.dpdk.bifurcated],
+        "ovs_dpdk_lcore_mask": mask(target.plan.pools.host),
+        "ovs_dpdk_pmd_cpu_mask": mask(target.plan.pools.pmd),
+        "ovs_dpdk_socket_mem": other_config(target).get("dpdk-socket-mem", "0"),
         "ovs_dpdk_nr_2m_pages": pages[2048],
         "ovs_dpdk_nr_1g_pages": pages[1048576],
         "neutron_provider_networks": {
             "network_types": "vlan",
-            "network_vlan_ranges": ",".join(host.vlan_ranges),
-            "network_mappings": mappings(host),
+            "network_vlan_ranges": ",".join(target.vlan_ranges),
+            "network_mappings": mappings(target),
             **({"network_interface_mappings": ports} if ports else {}),
             **({"network_sriov_mappings": virtual} if virtual else {}),
         },
-        "neutron_openvswitch_agent_ini_overrides": overrides(agent_sections(host, VHOST)),
-        "nova_nova_conf_overrides": overrides(compute_sections(host)),
+        "neutron_openvswitch_agent_ini_overrides": overrides(agent_sections(target, VHOST)),
+        "nova_nova_conf_overrides": overrides(compute_sections(target)),
     }
 
 
@@ -92,5 +97,5 @@ def _value(value: object) -> object:
     return dict.fromkeys(value) if isinstance(value, tuple | list) else value
 
 
-def _yaml(host: Host, path: str, content: Mapping[str, Any], *remarks: str) -> Rendered:
-    return Rendered(path, comment(made_by(host, *remarks)) + "---\n" + yaml_text(content))
+def _yaml(target: Target, path: str, content: Mapping[str, Any], *remarks: str) -> Rendered:
+    return Rendered(path, comment(made_by(target, *remarks)) + "---\n" + yaml_text(content))

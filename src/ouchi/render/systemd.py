@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-from ouchi.plan.target import VHOST, Host
+from ouchi.plan.target import VHOST, Target
 from ouchi.render.files import Rendered, text_file
 
 
-def systemd(host: Host) -> tuple[Rendered, ...]:
+def systemd(target: Target) -> tuple[Rendered, ...]:
     """Drop-ins; none of them replaces a file of a package."""
-    return (manager(host), switch(host), modules(host), sockets(host))
+    return (manager(target), switch(target), modules(target), sockets(target))
 
 
-def manager(host: Host) -> Rendered:
+def manager(target: Target) -> Rendered:
     """For all services."""
     return text_file(
-        host,
+        target,
         "etc/systemd/system.conf.d/90-ouchi.conf",
-        ("[Manager]", f"CPUAffinity={_affinity(host)}"),
+        ("[Manager]", f"CPUAffinity={_affinity(target)}"),
         "All services begin on the host's CPUs; libvirt puts guests where they belong. Then: reboot.",
     )
 
 
-def switch(host: Host) -> Rendered:
+def switch(target: Target) -> Rendered:
     """For the distribution's Open vSwitch."""
     return text_file(
-        host,
+        target,
         "etc/systemd/system/ovs-vswitchd.service.d/90-ouchi.conf",
-        ("[Service]", "CPUAffinity=", f"CPUAffinity={_affinity(host)}"),
+        ("[Service]", "CPUAffinity=", f"CPUAffinity={_affinity(target)}"),
         "For all threads of ovs-vswitchd but the polling ones, which pin themselves. So dpdk-lcore-mask is not",
         "needed, which would put them all on one CPU. Then: systemctl daemon-reload; systemctl restart ovs-vswitchd.",
     )
 
 
-def modules(host: Host) -> Rendered:
+def modules(target: Target) -> Rendered:
     """For the cards of OVS-DPDK."""
     path = "etc/modules-load.d/90-ouchi.conf"
-    modules = sorted({nic.dpdk.kmod for nic in host.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated})
+    modules = sorted({nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated})
     remark = "The modules that DPDK's drivers are bound to." if modules else "No card of the plan needs a module."
-    return text_file(host, path, modules, remark)
+    return text_file(target, path, modules, remark)
 
 
-def sockets(host: Host) -> Rendered:
+def sockets(target: Target) -> Rendered:
     """The folder of the vhost-user sockets, made at every boot."""
     return text_file(
-        host,
+        target,
         "etc/tmpfiles.d/90-ouchi.conf",
         (f"d {VHOST} 0755 libvirt-qemu root -",),
         "QEMU (libvirt-qemu on Debian and Ubuntu) makes the vhost-user sockets, ovs-vswitchd (root) connects.",
     )
 
 
-def _affinity(host: Host) -> str:
-    return " ".join(map(str, host.plan.pools.host))
+def _affinity(target: Target) -> str:
+    return " ".join(map(str, target.plan.pools.host))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ouchi.plan.target import Host
+    from ouchi.plan.target import Target
     from ouchi.render.files import Rendered
 
 TARGETS: Mapping[str, str] = MappingProxyType(
@@ -34,7 +34,7 @@ TARGETS: Mapping[str, str] = MappingProxyType(
 """Each target and what it is. They are imported when they are asked for."""
 
 
-def render(host: Host, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
+def render(target: Target, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
     """The files of each target, by its name, in the order asked for.
 
     Raises :class:`~ouchi.core.errors.BadInput` for names of the host that cannot stand in a file, and :class:`KeyError` for
@@ -42,12 +42,12 @@ def render(host: Host, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]
     """
     from ouchi.plan.target import check_names
 
-    check_names(host.plan)
-    return {target: _function(target)(host) for target in dict.fromkeys(targets)}
+    check_names(target.plan)
+    return {name: _function(name)(target) for name in dict.fromkeys(targets)}
 
 
-def _function(target: str) -> Callable[[Host], tuple[Rendered, ...]]:
+def _function(target: str) -> Callable[[Target], tuple[Rendered, ...]]:
     if target not in TARGETS:
         raise KeyError(target)
     name = target.replace("-", "_")
-    return cast("Callable[[Host], tuple[Rendered, ...]]", getattr(import_module(f"ouchi.render.{name}"), name))
+    return cast("Callable[[Target], tuple[Rendered, ...]]", getattr(import_module(f"ouchi.render.{name}"), name))

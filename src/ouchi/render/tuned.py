@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.plan.target import Host
+from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, text_file
 
 FOLDER = "etc/tuned"
@@ -18,14 +18,14 @@ LEFT_ALONE = (
 vCPUs would be driven off their CPUs otherwise."""
 
 
-def tuned(host: Host, folder: str = FOLDER) -> tuple[Rendered, ...]:
+def tuned(target: Target, folder: str = FOLDER) -> tuple[Rendered, ...]:
     """The profile ``ouchi``; without CPUs to keep quiet it changes nothing beyond network-latency."""
     path = f"{folder}/{PROFILE}/tuned.conf"
-    quiet = format_cpus(host.quiet_cpus)
+    quiet = format_cpus(target.isolated_cpus)
     if not quiet:
         summary = "summary=ouchi: no CPU has polling threads or pinned vCPUs alone"
         only = ("[main]", summary, "include=network-latency")
-        return (text_file(host, path, only, "Then: tuned-adm profile ouchi."),)
+        return (text_file(target, path, only, "Then: tuned-adm profile ouchi."),)
     lines = (
         "[main]",
         "summary=ouchi: polling threads and pinned vCPUs have their CPUs to themselves",
@@ -34,7 +34,7 @@ def tuned(host: Host, folder: str = FOLDER) -> tuple[Rendered, ...]:
         "[variables]",
         f"isolated_cores={quiet}",
         # Written down even when it is empty: the parent profile would take tuned's own variables file otherwise.
-        f"no_balance_cores={format_cpus(host.plan.isolated)}",
+        f"no_balance_cores={format_cpus(target.plan.isolated)}",
         "",
         "[scheduler]",
         f"ps_blacklist={LEFT_ALONE}",
@@ -45,7 +45,7 @@ def tuned(host: Host, folder: str = FOLDER) -> tuple[Rendered, ...]:
     )
     return (
         text_file(
-            host,
+            target,
             path,
             lines[:-1],
             "tuned 2.23 and later (Debian 13) has it in /etc/tuned/profiles/ouchi. Then: tuned-adm profile ouchi.",

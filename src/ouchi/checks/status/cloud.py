@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from ouchi.checks.guests import check_guests, read_domains
 from ouchi.checks.status.values import Part, of_check
+from ouchi.clients.http import first_page
+from ouchi.clients.openstack import Cloud, Row
 from ouchi.machine import Machine
-from ouchi.parts.openstack.answering import first_page
-from ouchi.parts.openstack.client import Cloud, Row
 from ouchi.parts.settings import Settings
 from ouchi.plan import Plan
 from ouchi.site import Site
@@ -22,7 +22,7 @@ def api_parts(settings: Settings, name: str) -> list[Part]:
     """One API: any answer but an error of its own."""
     begin = time.monotonic()
     try:
-        code = first_page(name, ANSWER_SECONDS)
+        code = first_page(settings.url(name), ANSWER_SECONDS)
     except OSError as reason:
         return [_api(name, "silent", False, settings.url(name), str(reason))]
     took = f"HTTP {code} in {(time.monotonic() - begin) * 1000:.0f} ms"
@@ -35,7 +35,7 @@ def _api(name: str, state: str, ok: bool, url: str, found: str) -> Part:
 
 def nova_parts(settings: Settings, site: Site) -> list[Part]:
     """What nova says: its compute service on this host, and every server of the site."""
-    cloud = Cloud(settings, ANSWER_SECONDS)
+    cloud = Cloud(settings.access, ANSWER_SECONDS)
     computes, servers = cloud.rows("nova", "os-services"), cloud.rows("nova", "servers/detail")
     return [compute_part(settings.host, computes), *server_parts(site, servers)]
 

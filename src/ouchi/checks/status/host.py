@@ -7,6 +7,7 @@ from typing import Any
 
 from ouchi.checks.dataplane import check_switch, polled_ports
 from ouchi.checks.status.values import Part, of_check
+from ouchi.clients import ovs as client
 from ouchi.core.instance import Instance
 from ouchi.facts import Facts
 from ouchi.machine import Machine
@@ -14,7 +15,7 @@ from ouchi.parts import device, endpoint, ovs
 from ouchi.parts import hugetlbfs as mount
 from ouchi.parts.openstack.resources import port_name
 from ouchi.plan import Plan
-from ouchi.plan.wanted import bridges_of
+from ouchi.plan.target import bridges_of
 from ouchi.site import Site
 from ouchi.steps.journal import Journal
 
@@ -56,7 +57,7 @@ def switch_parts(machine: Machine, instance: Instance, plan: Plan) -> list[Part]
 
 def bridge_parts(machine: Machine, instance: Instance, site: Site, journal: Journal) -> list[Part]:
     """The bridges of the plan in OVS, and the endpoints on them."""
-    rows = ovs.tables(machine, instance, "Bridge", ("name", "datapath_type"))
+    rows = client.tables(machine, instance, "Bridge", ("name", "datapath_type"))
     types = {str(row["name"]): str(row["datapath_type"]) for row in rows}
     bridges = bridges_of(site)
     points = endpoint.endpoints(site, bridges)
@@ -90,9 +91,9 @@ def port_parts(machine: Machine, instance: Instance, site: Site) -> list[Part]:
     """The vhost-user ports of the site's servers; OVN's database has their names, so OpenStack is not asked."""
     words = ("ovn-nbctl", f"--db=unix:{instance.ovn_socket}", "--no-leader-only", "--timeout=5", "--format=json")
     text = machine.run((*words, "--columns=name,external_ids", "list", "Logical_Switch_Port"), timeout=6).stdout
-    rows = ovs.tables(machine, instance, "Interface", ("name", "type", "external_ids"))
+    rows = client.tables(machine, instance, "Interface", ("name", "type", "external_ids"))
     names = [port_name(server, number) for server in site.servers for number in range(len(server.ports))]
-    return ports_seen(names, ovs.parse_rows(text), rows, polled_ports(machine, instance))
+    return ports_seen(names, client.parse_rows(text), rows, polled_ports(machine, instance))
 
 
 def ports_seen(names: Sequence[str], logical: Rows, interfaces: Rows, polled: Collection[str]) -> list[Part]:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ouchi.clients import ovs
 from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
-from ouchi.parts import ovs
 from ouchi.plan.mempools import MTU
 
 BRIDGE = "ouchi-bench"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import secrets
 
+from ouchi.clients.openstack import Cloud, Row
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
-from ouchi.parts.openstack.client import Cloud, Row
 from ouchi.parts.openstack.services import environment
 from ouchi.parts.settings import REGION, Settings
 

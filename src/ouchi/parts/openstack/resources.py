@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import Any
 
+from ouchi.clients.openstack import Cloud, Row
 from ouchi.core.errors import Failed, error
 from ouchi.core.events import Say
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine.local import LocalMachine
-from ouchi.parts.openstack.client import Cloud, Row
 from ouchi.plan import Plan
 from ouchi.plan.flavors import extra_specs, flavor_name
 from ouchi.site import Network, Server, Site

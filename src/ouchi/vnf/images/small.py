@@ -130,7 +130,7 @@ def key_of(machine: Machine, kernel: Kernel, programs: list[str]) -> str:
     """16 hexadecimal digits that stand for everything an image is made from."""
     digest = hashlib.sha256(f"{kernel}\n".encode())
     digest.update(machine.run(["sha256sum", "/bin/busybox", *programs]).stdout.encode())
-    for file in ("image.py", "kernel.py", "guest/syslinux.cfg", *(f"guest/{name}" for name in GUEST_FILES)):
+    for file in ("small.py", "kernel.py", "guest/syslinux.cfg", *(f"guest/{name}" for name in GUEST_FILES)):
         digest.update(package_text(file).encode() + b"\0")
     return digest.hexdigest()[:16]
 

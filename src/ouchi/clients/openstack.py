@@ -1,26 +1,24 @@
-"""Talking to the cloud's APIs, as the administrator."""
+"""OpenStack's APIs, as the administrator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
-
-from ouchi.parts.settings import Settings
-
-VERSIONS: Mapping[str, str] = {
-    "keystone": "/v3",
-    "glance": "/v2",
-    "placement": "",
-    "nova": "/v2.1",
-    "neutron": "/v2.0",
-}
-"""The path under which each API keeps the version that ouchi speaks."""
 
 MICROVERSION = "2.95"
 """Of nova's API (2023.1): flavors with their extra specs, servers with their flavor's name."""
 
 Row = Mapping[str, Any]
 """A resource as the API's reference describes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the APIs are, and the administrator's password. ``urls``: each API's base URL, its version included."""
+
+    urls: Mapping[str, str]
+    password: str = field(repr=False)
 
 
 class Cloud:
@@ -32,7 +30,7 @@ class Cloud:
     Every call raises keystoneauth's exceptions, which carry what the API said.
     """
 
-    def __init__(self, settings: Settings, timeout: float = 60.0) -> None:
+    def __init__(self, access: Access, timeout: float = 60.0) -> None:
         """``timeout`` is for each answer, in seconds."""
         # Imported here: half a second that commands without a cloud need not pay.
         from keystoneauth1.identity import v3
@@ -42,14 +40,14 @@ class Cloud:
         transport = Transport()
         # Loopback is no business of a proxy that the user's environment may name.
         transport.trust_env = False
-        self._settings = settings
+        self._urls = access.urls
         self._session = Session(
             session=transport,
             timeout=timeout,
             auth=v3.Password(
-                auth_url=self._url("keystone", "").rstrip("/"),
+                auth_url=access.urls["keystone"],
                 username="admin",
-                password=settings.secrets["admin"],
+                password=access.password,
                 project_name="admin",
                 user_domain_name="Default",
                 project_domain_name="Default",
@@ -86,4 +84,4 @@ class Cloud:
         return self._session.request(self._url(service, path), method, **options)
 
     def _url(self, service: str, path: str) -> str:
-        return f"{self._settings.url(service)}{VERSIONS[service]}/{path}"
+        return f"{self._urls[service]}/{path}"

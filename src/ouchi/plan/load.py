@@ -1,35 +1,19 @@
-"""From the user's file and the machine to the plan: what every command that shows or follows a plan begins with."""
+"""From the site file and the machine to the target: the first step of every command that shows or follows a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts, collect
 from ouchi.machine import Machine, Reader
 from ouchi.machine.ssh.address import Address, parse_address
-from ouchi.plan import Plan, Style, make_plan
+from ouchi.plan import Style, make_plan
+from ouchi.plan.target import Target
 from ouchi.site import Site, default_site, load_site, read_sites, several
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A site, the facts it is for, and the plan. ``new``: there is no such file yet; this is what ``up`` would write."""
-
-    site_file: str
-    new: bool
-    site: Site
-    facts: Facts
-    plan: Plan
-
-    @property
-    def bridges(self) -> dict[str, str]:
-        """Each physnet's bridge."""
-        return bridges_of(self.site)
-
-
-def read_wanted(machine: Machine, site_file: str, snapshot: Reader | None = None, style: Style | None = None) -> Wanted:
+def read_target(machine: Machine, site_file: str, snapshot: Reader | None = None, style: Style | None = None) -> Target:
     """The plan of this machine, or of the one that ``snapshot`` holds; nothing is written.
 
     Of a file with several hosts it is the one with this host's name. ``style`` in place of the one that the site
@@ -38,21 +22,21 @@ def read_wanted(machine: Machine, site_file: str, snapshot: Reader | None = None
     """
     facts = facts_of(snapshot or machine)
     if not machine.exists(site_file):
-        return wanted_of(site_file, None, facts, style)
+        return target_of(site_file, None, facts, style)
     site = own_site(read_sites(machine, site_file), facts)
     if snapshot is None and site.address and not is_here(parse_address(site.address), facts):
         raise BadInput(_elsewhere(site))
-    return wanted_of(site_file, site, facts, style)
+    return target_of(site_file, site, facts, style)
 
 
-def wanted_of(site_file: str, site: Site | None, facts: Facts, style: Style | None = None) -> Wanted:
+def target_of(site_file: str, site: Site | None, facts: Facts, style: Style | None = None) -> Target:
     """The plan of a host with these facts; without a site, of the one that ``up`` would write for it."""
     if site:
-        return Wanted(site_file, False, site, facts, make_plan(site, facts, style))
+        return Target(site, facts, make_plan(site, facts, style), site_file)
     memory = sum(node.total_kib for node in facts.memory) // 1024
     text = default_site(facts.system.hostname, len(facts.cpus), memory)
     site = load_site(text.encode(), site_file)
-    return Wanted(site_file, True, site, facts, make_plan(site, facts, style))
+    return Target(site, facts, make_plan(site, facts, style), site_file, new=True)
 
 
 def facts_of(reader: Reader) -> Facts:
@@ -91,9 +75,3 @@ def _elsewhere(site: Site) -> Finding:
         expected="this machine, or no address",
         remedy="run it on that host, or for the host's part from here: ouchi apply",
     )
-
-
-def bridges_of(site: Site) -> dict[str, str]:
-    """Each physnet's bridge; a device name has at most 15 characters."""
-    names = sorted({network.physnet for network in site.networks} | {nic.physnet for nic in site.nics})
-    return {name: f"br-{name}"[:15] for name in names}
