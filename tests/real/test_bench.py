@@ -132,6 +132,7 @@ def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
     assert "trials" in lab.ouchi("report", f"{lab.home}/run-stopped").stdout
 
 
+@pytest.mark.exhaustive
 def test_after_a_killed_run_the_next_one_measures(lab: Lab) -> None:
     words = ("bench", "--path", "pvp", "--goal", "pdr", "--most-seconds", "20", "-o")
     gate = lab.start(*words, f"{lab.home}/run-killed", "--repeats", "50")
@@ -175,6 +176,7 @@ def all_is_gone_after_down(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("path", ["pvp", "kernel"])
+@pytest.mark.exhaustive
 def test_after_a_killed_run_down_takes_all_away(lab: Lab, path: str) -> None:
     gate = lab.start("bench", "--path", path, "--goal", "pdr", "--repeats", "50", "-o", f"{lab.home}/run-{path}-down")
     wait_for_trials(lab, gate, f"{lab.home}/run-{path}-down", 2)

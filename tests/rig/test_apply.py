@@ -144,6 +144,7 @@ def test_undo_puts_all_back(practice: Practice, before: Looked) -> None:
     assert told["back"] == []
 
 
+@pytest.mark.exhaustive
 def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) -> None:
     rig = practice.rig
     rig.load("applied")
@@ -176,6 +177,7 @@ def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
 
 
+@pytest.mark.exhaustive
 def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver(fresh: Practice) -> None:
     """A driver that comes while the card is being reset makes up an address, which a trusted function may keep."""
     macs = ["02:00:00:00:0a:00", "02:00:00:00:0a:01"]
@@ -272,6 +274,7 @@ def test_two_runs_at_once(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
     """The connection is lost in the middle; the next run finishes."""
     rig = fresh.rig
@@ -285,6 +288,7 @@ def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
     """The old line or the new one; the machine starts, and the next run finishes."""
     rig = fresh.rig
@@ -298,6 +302,7 @@ def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
     """In the middle of undo: what is left is put back by the next."""
     rig = practice.rig
