@@ -1,7 +1,7 @@
-"""Run the tests in groups, two side by side where neither measures, and sum up what they report.
+"""Run the tests in groups, side by side where none of them measures, and sum up what they report.
 
-``run-tests`` starts it. Each group is a process of its own. The first of two writes to the terminal as it goes; what
-the other one wrote is shown when both have ended. Groups that run side by side share no lock: only ``rig`` uses the
+``run-tests`` starts it. Each group is a process of its own. The first of a stage writes to the terminal as it goes;
+what the others wrote is shown when all have ended. Groups that run side by side share no lock: only ``rig`` uses the
 rig, only ``lab`` uses labs and hugepages, and all packages are installed before.
 """
 
@@ -62,9 +62,11 @@ def pytest_group(name: str, *words: str) -> Group:
 
 
 def stages(size: str) -> list[tuple[Group, ...]]:
-    """What a size (``fast``, ``default``, ``all``) runs: stages in order, in each one group or two side by side."""
+    """What a size (``fast``, ``default``, ``all``) runs: stages in order, in each the groups that run side by side."""
     if size == "fast":
-        return [(pytest_group("unit", "tests/unit"), Group("checks", (str(HOME / "run-tests"), "--checks")))]
+        files = sorted(str(path.relative_to(HOME)) for path in (HOME / "tests/unit").glob("test_*.py"))
+        halves = [pytest_group(f"unit-{number + 1}", *files[number::2]) for number in range(2)]
+        return [(*halves, Group("checks", (str(HOME / "run-tests"), "--checks")))]
     more = ["--hypothesis-profile=thorough"] if size == "all" else ["-m", "not exhaustive"]
     more += ["--durations=15", "--durations-min=5"]
     return [
@@ -154,7 +156,7 @@ class Run:
 
 
 def run_stage(groups: Sequence[Group], folder: Path) -> list[Run]:
-    """Run one group, or two side by side, to their ends; when we are stopped, they are too."""
+    """Run groups side by side to their ends; when we are stopped, they are too."""
     heading(" and ".join(group.name for group in groups))
     with contextlib.ExitStack() as stack:
         runs: list[Run] = []
