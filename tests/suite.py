@@ -1,8 +1,8 @@
 """Run the tests in groups, side by side where none of them measures, and sum up what they report.
 
 ``run-tests`` starts it. Each group is a process of its own. The first of a stage writes to the terminal as it goes;
-what the others wrote is shown when all have ended. Groups that run side by side share no lock: only ``rig`` uses the
-rig, only ``lab`` uses labs and hugepages, and all packages are installed before.
+what the others wrote is shown when all have ended. Groups that run side by side share no lock: ``rig`` alone uses the
+rig, ``beside`` alone uses labs meanwhile, and all packages are installed before.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ BESIDE = tuple(
     f"tests/real/test_{name}.py"
     for name in (
         "gather",
+        "image",
         "nova_placement",
+        "refusals",
         "render_consumers",
         "report_browser",
+        "schema",
         "ssh",
         "ssh_commands",
         "ssh_connections",
@@ -40,7 +43,7 @@ BESIDE = tuple(
         "wheel",
     )
 )
-"""Real tests that use no lab and no hugepages and measure nothing. A new file runs in ``lab`` unless it is named here."""
+"""Real tests that measure nothing and keep no CPU busy by polling. A new file runs in ``lab`` unless it is named here."""
 
 STOP_SECONDS = 60
 """How long a group may clean up after Ctrl-C."""
