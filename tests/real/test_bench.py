@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 
-def measured(lab: Lab, name: str, *words: str, seconds: int = 20) -> dict[str, Any]:
+def measured(lab: Lab, name: str, *words: str, seconds: int = 10) -> dict[str, Any]:
     """A run of one repeat, as JSON. Status 1 is a search that did not end: too noisy a machine, or too little time."""
     bounds = ("--repeats", "1", "--most-seconds", str(seconds), "-o", f"{lab.home}/run-{name}", "--json")
     done = lab.ouchi("bench", *words, *bounds, timeout=400, check=False)
@@ -44,7 +44,7 @@ def devices(lab: Lab) -> set[str]:
 def test_a_path_is_measured(lab: Lab, path: str) -> None:
     lab.ouchi("up", "--until", "dataplane", timeout=200)
     pages = lab.path("/proc/sys/vm/nr_hugepages").read_text()
-    run = measured(lab, path, "--path", path, "--goal", "pdr", seconds=40 if path == "v2v" else 20)
+    run = measured(lab, path, "--path", path, "--goal", "pdr", seconds=20 if path == "v2v" else 10)
     assert received(run) > 100_000
     if path == "loop":
         return
@@ -84,7 +84,7 @@ def test_over_wires_with_one_and_with_two(lab: Lab) -> None:
         wires.append(("--wire", f"net_af_packet{number},iface={near}", f"net_af_packet{number + 10},iface={far}"))
     for count in (1, 2):
         words = [word for wire in wires[:count] for word in wire]
-        run = measured(lab, f"wires-{count}", "--path", "p2p", *words, "--goal", "pdr", seconds=15)
+        run = measured(lab, f"wires-{count}", "--path", "p2p", *words, "--goal", "pdr")
         assert received(run) > 10_000
         assert run["run"]["what"]["directions"] == count
         assert len(run["run"]["what"]["wires"]) == count
@@ -96,7 +96,7 @@ def test_the_kernel_is_measured_beside_it(lab: Lab) -> None:
     lab.ouchi("up", "--until", "dataplane", timeout=200)
     before = devices(lab)
     also = ("--also", "maximum:0.2", "--also", "frame-loss:0.2", "--also", "soak:1")
-    run = measured(lab, "kernel", "--beside-kernel", *also, "--goal", "pdr", seconds=30)
+    run = measured(lab, "kernel", "--beside-kernel", *also, "--goal", "pdr", seconds=15)
     said = {row["what"]: row for row in run["beside"]}
     assert said["iperf3 TCP through the kernel's bridge, one way"]["figures"]["received_bps"] > 1e6
     assert said["iperf3 UDP through the kernel's bridge, one way"]["pps"] > 1000
