@@ -59,7 +59,12 @@ def site(folder: Path, pf: str = "enp1s0", card: str = "enp2s0", memory: str = "
 def look(rig: Rig, *, boot: bool = True) -> list[str]:
     """Everything that undo must put back; without ``boot`` what only a restart puts back is left out."""
     lines = rig.run(LOOK, timeout=120).stdout.splitlines()
-    return [line for line in lines if boot or not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    return lines if boot else without_boot(lines)
+
+
+def without_boot(lines: list[str]) -> list[str]:
+    """What was seen, but for what only a restart puts back."""
+    return [line for line in lines if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
 
 
 class Practice:
