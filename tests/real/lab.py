@@ -12,6 +12,7 @@ up; ``unshare``; and the *keeper*, process 1 of the lab, whose end is the end of
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -213,8 +214,9 @@ build_image(machine, f"{instance.cache}/images", say)
 """
 
 
+@functools.cache
 def prepare_cache() -> None:
-    """Make what labs share, with ouchi's own functions and under the path that it will have inside.
+    """Make what labs share, once in a process, with ouchi's own functions and under the path that it will have inside.
 
     Python's environments hold their own path, so it is made in a mount namespace where the store lies there.
     """
