@@ -57,7 +57,7 @@ def polling(lab: Lab) -> dict[int, str]:
     return found
 
 
-def wait_until(holds: Any, seconds: float = 20) -> None:
+def wait_until(holds: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
