@@ -102,7 +102,8 @@ def test_the_kernel_is_measured_beside_it(lab: Lab) -> None:
     assert said["iperf3 UDP through the kernel's bridge, one way"]["pps"] > 1000
     assert "PDR through the kernel's bridge" in said
     assert "most received" in said
-    assert any(what.startswith("frame loss at 100%") for what in said)
+    # At 100% and less; a generator that is held up cannot offer that, and the row says so.
+    assert any(what.startswith("frame loss") for what in said)
     other = json.loads(lab.ouchi("report", f"{lab.home}/run-kernel/kernel", "--json").stdout)
     assert other["run"]["path"] == "kernel"
     assert received(other) > 10_000
