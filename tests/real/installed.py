@@ -9,10 +9,10 @@ import functools
 import sys
 import tempfile
 
-from ouchi.flows.up import PACKAGES as UP
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator import build
 from ouchi.parts import packages
+from ouchi.parts.packages import PACKAGES as UP
 from ouchi.rig.debian import NEEDED as RIG
 from ouchi.steps.journal import Journal
 from ouchi.vnf import testpmd

@@ -201,7 +201,7 @@ def difference(before: Snapshot, after: Snapshot) -> dict[str, Any]:
 # --- the store
 
 PREPARE = """
-from ouchi.parts.openstack import environment
+from ouchi.parts.openstack import binding, environment
 from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.vnf.images.small import build_image
@@ -209,7 +209,7 @@ import sys
 machine, instance = LocalMachine(), Instance()
 say = lambda text: print(text, file=sys.stderr)
 environment.install(machine, instance, say)
-environment.link_libvirt(machine, instance)
+binding.link(machine, instance)
 build_image(machine, f"{instance.cache}/images", say)
 """
 

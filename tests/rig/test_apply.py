@@ -15,9 +15,10 @@ import pytest
 from practice import Practice, finished, look, site, wait, without_boot
 
 from ouchi.cli.applying import run_apply
-from ouchi.cli.hosted import Hosted, hosts_of
+from ouchi.cli.hosted import hosts_of
 from ouchi.cli.together import Wishes
 from ouchi.core.errors import Failed
+from ouchi.flows.site_host import SiteHost
 from ouchi.host import guard, reboot
 from ouchi.host.nics import vf_mac
 from ouchi.rig.rig import Rig
@@ -362,7 +363,7 @@ def test_without_its_network_after_the_restart_everything_is_put_back(
     assert look(rig) == before
 
 
-def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> list[Hosted]:
+def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> list[SiteHost]:
     """The rig for an ouchi that runs here, so that its patience can be shortened."""
     config = str(practice.rig.ssh_config)
     monkeypatch.setenv("OUCHI_SSH_CONFIG", config)

@@ -19,7 +19,7 @@ from ouchi.core.errors import Finding, error, info, warning
 from ouchi.core.instance import Instance
 from ouchi.flows import doctor
 from ouchi.flows.doctor import Checked, Diagnosis, diagnose, kept_here
-from ouchi.flows.hosts import Outcome, summary, worst
+from ouchi.flows.hosts import HostResult, exit_status, summary
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.load import read_target
@@ -172,8 +172,8 @@ def test_this_machine_is_examined_without_changing_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("statuses", "all_together"), [((), 0), ((0, 4), 4), ((4, 1), 1), ((4, 3, 1), 3), ((0, 0), 0)])
 def test_of_several_hosts_a_failure_is_worse_than_warnings(statuses: tuple[int, ...], all_together: int) -> None:
-    outcomes = [Outcome(f"host{number}", "", 1.0, None, status) for number, status in enumerate(statuses)]
-    assert worst(outcomes) == all_together
+    outcomes = [HostResult(f"host{number}", "", 1.0, None, status) for number, status in enumerate(statuses)]
+    assert exit_status(outcomes) == all_together
     assert ("! host" in summary(outcomes)) is (4 in statuses)
 
 

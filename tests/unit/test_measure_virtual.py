@@ -121,7 +121,7 @@ def test_a_guest_that_routes(tmp_path: Path) -> None:
         told = (tmp_path / "guest0.iso").read_text()
         assert '"ouchi_forwards": "true"' in told  # as the image looks for it
         assert "join 02:0c:00:00:00:03 " in told
-        assert guest.said() == f"BIOS\n/ # {ROUTES}\nqemu: here"
+        assert guest.log_tail() == f"BIOS\n/ # {ROUTES}\nqemu: here"
     finally:
         guest.end()
     assert files(tmp_path) == {"guest0.log", "guest0.console"}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from ouchi.cli.hosted import Hosted, Said, host_options, hosts_of, run_hosts, this_machine
+from ouchi.cli.hosted import Output, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.site import DEFAULT_SITE
+
+if TYPE_CHECKING:
+    from ouchi.flows.site_host import SiteHost
 
 
 @click.command()
@@ -47,7 +52,7 @@ def command(
     context.exit(run_hosts(hosts, lambda host: _examined(host, kept, fix=fix), as_json=as_json))
 
 
-def _examined(host: Hosted, kept: str, *, fix: bool) -> Said:
+def _examined(host: SiteHost, kept: str, *, fix: bool) -> Output:
     from dataclasses import replace
 
     from ouchi.checks.fix import fix as mend
@@ -68,4 +73,4 @@ def _examined(host: Hosted, kept: str, *, fix: bool) -> Said:
         mended = mend(host.machine, diagnosis.troubles)
         # Looked at again: what was mended is seen, not believed.
         diagnosis = replace(look(), mended=mended)
-    return Said(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)
+    return Output(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)

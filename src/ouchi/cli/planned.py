@@ -12,7 +12,7 @@ from ouchi.cli.inspect import snapshot_option
 from ouchi.cli.site import read_site_option
 
 if TYPE_CHECKING:
-    from ouchi.cli.hosted import Hosted
+    from ouchi.flows.site_host import SiteHost
     from ouchi.plan import Style
     from ouchi.plan.target import Target
 
@@ -39,7 +39,7 @@ def style_of(choose: str | None) -> Style | None:
     return Style(choose) if choose else None
 
 
-def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[Hosted]:
+def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[SiteHost]:
     """The hosts to plan; says so when there is no such file. Raises BadInput where ``one`` must be meant."""
     from ouchi.cli.hosted import hosts_of
     from ouchi.core.errors import BadInput

@@ -11,7 +11,7 @@ from ouchi.core.errors import Failed, Interrupted, error
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.facts import Facts
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Launcher
 from ouchi.measure.generator.rates import parse_rate
 from ouchi.measure.paths.memory import more_pages
 from ouchi.measure.paths.open import Ready, Setup, open_path
@@ -53,7 +53,7 @@ BESIDE = 0
 class Bench:
     """What a run of ``bench`` works with."""
 
-    machine: LocalMachine
+    machine: Launcher
     instance: Instance
     facts: Facts
     plan: Plan

@@ -12,8 +12,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ouchi.core.errors import Failed, Finding, error
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present, unknown
 from ouchi.parts.settings import CLOUD, REGION, Settings
 from ouchi.steps.journal import Journal
 
@@ -21,8 +24,44 @@ KIND = "clouds"
 FOLDER = "/etc/openstack"
 
 
+class Clouds(Part):
+    name = "clouds.yaml"
+    stage = "cloud"
+
+    def conflicts(self, at: Context) -> list[Finding]:
+        return unreadable(at.machine)
+
+    def look(self, at: Context) -> PartState:
+        try:
+            entries = _entries(at.settings)
+            there = all(_has(at.machine, path, entry) for path, (entry, _) in entries.items())
+        except PermissionError as reason:
+            return unknown(f"only root may read {reason.filename}")
+        except (KeyError, Failed):  # no password yet, or no file that can be read
+            there = False
+        file = f"{FOLDER}/clouds.yaml"
+        return present(f"OS_CLOUD={CLOUD} in {file}") if there else missing(f"add this cloud to {file}")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        return add(at.machine, at.journal, at.settings)
+
+    def remove(self, at: Context) -> Outcome:
+        done = undo(at.machine, at.journal)
+        return changed("; ".join(done)) if done else nothing("no entry of ours")
+
+
 def add(machine: Machine, journal: Journal, settings: Settings) -> Outcome:
     """Add or refresh the entry in both files."""
+    if not machine.exists(FOLDER):
+        journal.note(KIND, FOLDER, {})
+        machine.make_folder(FOLDER)
+    wrote = [_put(machine, journal, path, entry, mode) for path, (entry, mode) in _entries(settings).items()]
+    text = f"OS_CLOUD={CLOUD} in {FOLDER}/clouds.yaml"
+    return changed(text) if any(wrote) else nothing(text)
+
+
+def _entries(settings: Settings) -> dict[str, tuple[dict[str, Any], int]]:
+    """Our entry in each of the two files, and the permission bits of a new one."""
     public = {
         "auth": {
             "auth_url": f"{settings.url('keystone')}/v3",
@@ -36,15 +75,11 @@ def add(machine: Machine, journal: Journal, settings: Settings) -> Outcome:
         "identity_api_version": 3,
     }
     secret = {"auth": {"password": settings.secrets["admin"]}}
-    if not machine.exists(FOLDER):
-        journal.note(KIND, FOLDER, {})
-        machine.make_folder(FOLDER)
-    wrote = [
-        _put(machine, journal, f"{FOLDER}/clouds.yaml", public, 0o644),
-        _put(machine, journal, f"{FOLDER}/secure.yaml", secret, 0o600),
-    ]
-    text = f"OS_CLOUD={CLOUD} in {FOLDER}/clouds.yaml"
-    return changed(text) if any(wrote) else nothing(text)
+    return {f"{FOLDER}/clouds.yaml": (public, 0o644), f"{FOLDER}/secure.yaml": (secret, 0o600)}
+
+
+def _has(machine: Machine, path: str, entry: dict[str, Any]) -> bool:
+    return machine.exists(path) and _parse(path, machine.read(path)).get("clouds", {}).get(CLOUD) == entry
 
 
 def unreadable(machine: Machine) -> list[Finding]:
@@ -113,12 +148,20 @@ def _parse(path: str, text: str) -> Any:
 
 def _unusable(path: str, found: str) -> Failed:
     return Failed(
-        error("this file is not one that OpenStack's clients read", where=path, found=found,
-              expected="a YAML mapping with `clouds`", remedy="mend or move the file, then: ouchi up")
-    )  # fmt: skip
+        error(
+            "this file is not one that OpenStack's clients read",
+            where=path,
+            found=found,
+            expected="a YAML mapping with `clouds`",
+            remedy="fix or move the file, then: ouchi up",
+        )
+    )
 
 
 def _dump(document: Any) -> str:
     stream = io.StringIO()
     YAML().dump(document, stream)
     return stream.getvalue()
+
+
+PARTS = (Clouds(),)

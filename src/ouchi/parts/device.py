@@ -16,7 +16,7 @@ SPACES = "/run/netns"
 
 
 def note(machine: Machine, journal: Journal, name: str, namespace: str = "") -> None:
-    """Say that a device, and perhaps a namespace for it, is about to be made by us."""
+    """Notify that a device, and perhaps a namespace for it, is about to be made by us."""
     journal.note(KIND, name, {"namespace": namespace})
     if namespace and not machine.exists(SPACES):
         journal.note(FOLDER_KIND, SPACES, {})

@@ -5,13 +5,76 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.core.errors import Failed, error
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
+from ouchi.parts.context import Context
+from ouchi.parts.part import PLAN, Part, PartState, missing, present
+from ouchi.plan.values import HugepageNeed
 from ouchi.steps.journal import Journal
 
 KIND = "hugepages"
 RUN_TIME_KIB = 2048
 """Larger pages are to be had at boot only: those that were set aside then are taken as they are."""
+
+
+class Hugepages(Part):
+    name = "hugepages"
+    stage = "host"
+    needs = (PLAN,)
+
+    def look(self, at: Context) -> PartState:
+        needs, pools = at.target.plan.hugepages, []
+        short = [need for need in needs if not reserved(at.machine, at.journal, need, at_boot=set_aside(at))]
+        for need in needs:
+            have, free = (_count(at.machine, path) for path in _paths(need))
+            pools.append(f"node {need.node}: {have} of {need.size_kib // 1024} MiB, {free} free; {need.count} planned")
+        if short:
+            return missing("reserve " + "; ".join(map(_text, short)), "; ".join(pools), "too few")
+        return present("; ".join(pools), "reserved")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [
+            reserve(at.machine, at.journal, need.node, need.size_kib, need.count, at_boot=set_aside(at))
+            for need in at.target.plan.hugepages
+        ]
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+    def remove(self, at: Context) -> Outcome:
+        done = undo(at.machine, at.journal)
+        return changed("; ".join(done)) if done else nothing("none of ours")
+
+
+def set_aside(at: Context) -> bool:
+    """Whether the kernel was started with the plan's hugepages."""
+    parameters = at.target.plan.kernel_args
+    pages = {parameter for parameter in parameters if parameter.startswith(("default_hugepagesz=", "hugepage"))}
+    return pages <= set(at.target.facts.boot.parameters)
+
+
+def reserved(machine: Machine, journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
+    """Whether :func:`reserve` would have nothing to do."""
+    path, key = counter(need.node, need.size_kib), f"{need.node}:{need.size_kib}"
+    record = journal.records(KIND).get(key)
+    if record is None:
+        return (at_boot or need.size_kib > RUN_TIME_KIB) and _count(machine, _free(path)) >= need.count
+    if record.get("set aside"):
+        return True
+    done = record["reserved"] and record["ours"] == need.count and record.get("others") is None
+    return bool(done) and _count(machine, path) >= need.count
+
+
+def _paths(need: HugepageNeed) -> tuple[str, str]:
+    path = counter(need.node, need.size_kib)
+    return path, _free(path)
+
+
+def _count(machine: Machine, path: str) -> int:
+    return int(machine.read(path)) if machine.exists(path) else 0
+
+
+def _text(need: HugepageNeed) -> str:
+    return f"{need.count} pages of {need.size_kib} KiB on node {need.node}"
 
 
 def counter(node: int, size_kib: int) -> str:
@@ -93,3 +156,6 @@ def undo(machine: Machine, journal: Journal) -> list[str]:
         if given := have - int(machine.read(path)):
             done.append(f"node {node}: {given} pages of {size} KiB given back")
     return done
+
+
+PARTS = (Hugepages(),)

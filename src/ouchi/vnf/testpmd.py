@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ouchi.core.errors import Failed, error
-from ouchi.machine import CommandFailed
+from ouchi.machine import CommandFailed, Launcher
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.plan.mempools import MTU
 
 PACKAGE = "dpdk-dev"
@@ -28,7 +27,7 @@ def buffer_bytes(mtu: int) -> int:
 
 
 def start_guest(
-    machine: LocalMachine,
+    machine: Launcher,
     folder: str,
     number: int,
     cpus: tuple[int, int],

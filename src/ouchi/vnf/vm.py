@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from ouchi.core.cpulist import parse_cpus
 from ouchi.core.errors import Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Machine
+from ouchi.machine import CommandFailed, Launcher, Machine
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.measure.paths.path import RING
 from ouchi.plan.mempools import MTU
 from ouchi.vnf.testpmd import TIED
@@ -120,12 +119,12 @@ class Virtual:
         """QEMU's process number."""
         return self._process.pid
 
-    def said(self) -> str:
+    def log_tail(self) -> str:
         """The end of what the guest wrote on its console, and of what QEMU had to say."""
         said = ""
         with suppress(OSError):
             said = _TERMINAL.sub("", self._machine.read(_console(self._place)))[-_END:].strip()
-        return "\n".join(filter(None, (said, self._process.said()[-_END:])))
+        return "\n".join(filter(None, (said, self._process.log_tail()[-_END:])))
 
     def wait_ready(self, seconds: float = PATIENCE) -> None:
         """Bind its vCPU, and return when the guest routes. Somebody must have come to both sockets by then, or soon.
@@ -142,16 +141,16 @@ class Virtual:
                     error(
                         "the virtual machine is gone",
                         where=self._place,
-                        found=f"QEMU ended with status {status}: {self.said()}",
+                        found=f"QEMU ended with status {status}: {self.log_tail()}",
                         expected="that it starts and routes",
                         remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
                     )
                 )
             bound = bound or self._bind()
             if not bound:
-                raise NotYet(f"no vCPU: QEMU waits for both of its ports to be attached; {self.said()}")
+                raise NotYet(f"no vCPU: QEMU waits for both of its ports to be attached; {self.log_tail()}")
             if ROUTES not in self._machine.read(_console(self._place)):
-                raise NotYet(self.said())
+                raise NotYet(self.log_tail())
 
         wait_for(what, probe, seconds=seconds, every=0.05)
 
@@ -190,7 +189,7 @@ class Virtual:
 
 
 def start_virtual(
-    machine: LocalMachine,
+    machine: Launcher,
     folder: str,
     number: int,
     image: str,

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ouchi.core.errors import Failed, OuchiError, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Launcher
 from ouchi.measure.generator.client import Client
 from ouchi.measure.generator.streams import Stream
 
@@ -52,7 +52,7 @@ class Generator:
 
     def __init__(
         self,
-        machine: LocalMachine,
+        machine: Launcher,
         program: str,
         folder: str,
         cpus: Sequence[int],
@@ -182,7 +182,7 @@ class Generator:
 
     def _fate(self) -> str:
         status = self._process.status()
-        return "" if status is None else f"it ended with status {status}: {self._process.said()}"
+        return "" if status is None else f"it ended with status {status}: {self._process.log_tail()}"
 
 
 def _port(told: dict[str, Any]) -> Port:

@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
-from ouchi.machine import processes
+from ouchi.machine import Launcher, processes
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.frames import Headers
 from ouchi.measure.generator.process import Flow, Generator
 from ouchi.measure.generator.streams import Stream, make_stream
@@ -110,7 +109,7 @@ class Opened:
 
 
 @contextmanager
-def open_path(machine: LocalMachine, instance: Instance, ready: Ready, setup: Setup) -> Iterator[Opened]:
+def open_path(machine: Launcher, instance: Instance, ready: Ready, setup: Setup) -> Iterator[Opened]:
     """Open a path; OVS must run when it is in it. Whatever was made for it is taken away at the end."""
     processes.end(instance.name, {SERVICE}, polite_seconds=3)  # of a run that was killed
     environment = {**instance.environment, processes.SERVICE_MARK: SERVICE}
@@ -143,7 +142,7 @@ def open_path(machine: LocalMachine, instance: Instance, ready: Ready, setup: Se
         yield Opened(setup, carrier, generator, _line(generator, setup))
 
 
-def _carrier(machine: LocalMachine, instance: Instance, setup: Setup, folder: str) -> Carrier:
+def _carrier(machine: Launcher, instance: Instance, setup: Setup, folder: str) -> Carrier:
     if setup.path.switched:
         return Switch(machine, instance, setup.path, folder, setup.mtu, setup.wires)
     return Bridge(machine, instance, setup.mtu) if setup.path.carrier == "kernel" else Ring()
@@ -163,7 +162,7 @@ def _line(generator: Generator, setup: Setup) -> float | None:
 
 
 def _start_guest(
-    machine: LocalMachine,
+    machine: Launcher,
     ready: Ready,
     setup: Setup,
     carrier: Carrier,
@@ -194,7 +193,7 @@ def _attach_guest(carrier: Carrier, ports: Sequence[str], guest: Background | Vi
         raise Failed(
             error(
                 "the guest's ports do not come up",
-                found=guest.said()[-600:] or "it says nothing",
+                found=guest.log_tail()[-600:] or "it says nothing",
                 expected="a guest with two vhost-user ports",
                 remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
             )

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
-from ouchi.machine import processes
-from ouchi.machine.local import LocalMachine
+from ouchi.machine import Launcher, processes
 from ouchi.measure.generator.imix import genome
 from ouchi.measure.paths import kernel_bridge as kernel_bench
 from ouchi.measure.paths.kernel_bridge import Host
@@ -72,9 +71,7 @@ def _cpus(setup: Setup, plan: Plan) -> str:
     )
 
 
-def iperf_rows(
-    machine: LocalMachine, instance: Instance, setup: Setup, sizes: Sequence[str], say: Say
-) -> Iterator[Beside]:
+def iperf_rows(machine: Launcher, instance: Instance, setup: Setup, sizes: Sequence[str], say: Say) -> Iterator[Beside]:
     """iperf3 between two hosts on the same bridge: TCP once, UDP at each frame size that is one size."""
     folder = f"{instance.run}/bench"
     env = {**instance.environment, processes.SERVICE_MARK: SERVICE}
@@ -92,7 +89,7 @@ def iperf_rows(
 
 
 @contextmanager
-def _hosts(machine: LocalMachine, instance: Instance, mtu: int) -> Iterator[tuple[Host, Host]]:
+def _hosts(machine: Launcher, instance: Instance, mtu: int) -> Iterator[tuple[Host, Host]]:
     journal = Journal(machine, instance.state)
     try:
         yield kernel_bench.build_hosts(machine, journal, instance, mtu=mtu)

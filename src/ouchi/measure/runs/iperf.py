@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.waiting import NotYet, wait_for
+from ouchi.machine import Launcher
 from ouchi.machine.background import Background
-from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.imix import LEAST_SIZE
 from ouchi.measure.generator.rates import FCS, l2_bits
 from ouchi.measure.paths.kernel_bridge import Host
@@ -67,7 +67,7 @@ class Measured:
 
 
 def measure_tcp(
-    machine: LocalMachine,
+    machine: Launcher,
     hosts: tuple[Host, Host],
     folder: str,
     *,
@@ -84,7 +84,7 @@ def measure_tcp(
 
 
 def measure_udp(
-    machine: LocalMachine,
+    machine: Launcher,
     hosts: tuple[Host, Host],
     folder: str,
     *,
@@ -151,7 +151,7 @@ def read_answer(stdout: str, stderr: str) -> dict[str, Any]:
 
 
 def _run(
-    machine: LocalMachine,
+    machine: Launcher,
     hosts: tuple[Host, Host],
     folder: str,
     seconds: int,
@@ -175,7 +175,7 @@ def _run(
 
 
 def _listening(server: Background) -> None:
-    said = server.said()
+    said = server.log_tail()
     if (status := server.status()) is not None:
         found = f"it ended with status {status}: {said[-300:]}"
         raise Failed(error("iperf3's server does not start", found=found, remedy=f"apt install {PACKAGE}"))

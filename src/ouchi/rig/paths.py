@@ -1,4 +1,4 @@
-"""Where the user's rig lives."""
+"""The folders and files of the user's rig."""
 
 from __future__ import annotations
 
@@ -11,47 +11,52 @@ from ouchi.machine.processes import SERVICE_MARK
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The folder of what is made once, and the folder of the rig itself."""
+class RigPaths:
+    """The folder of the assets, which are made once, and the folder of the rig itself."""
 
     cache: PurePath
     folder: PurePath
 
     @property
     def mark(self) -> str:
-        """What every process of this rig carries."""
+        """The instance mark of the rig's processes."""
         return f"ouchi-rig:{self.folder}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The marks as variables."""
+        """The variables that mark the rig's processes."""
         return {MARK: self.mark, SERVICE_MARK: "rig"}
 
     @property
     def status(self) -> PurePath:
-        """What the keeper says of itself."""
+        """The keeper's status, as JSON."""
         return self.folder / "status.json"
 
     @property
     def log(self) -> PurePath:
-        """What the keeper printed."""
+        """The keeper's output."""
         return self.folder / "keeper.log"
 
     @property
     def ssh_config(self) -> PurePath:
-        """A file for ``ssh -F FILE rig``."""
+        """A configuration for ``ssh -F FILE rig``."""
         return self.folder / "ssh_config"
 
+    @property
+    def lock(self) -> PurePath:
+        """The lock file of commands that change the rig; beside the folders, which ``down --purge`` removes."""
+        return self.cache.with_name("rig.lock")
 
-def places(environment: Mapping[str, str]) -> Places:
-    """By the XDG rules: what can be made again in the cache, the rig's own disk in the state folder."""
+
+def rig_paths(environment: Mapping[str, str]) -> RigPaths:
+    """The paths by the XDG base directory specification: assets in the cache folder, the rig in the state folder."""
     home = PurePath(environment.get("HOME") or "/root")
     cache = _absolute(environment.get("XDG_CACHE_HOME")) or home / ".cache"
     state = _absolute(environment.get("XDG_STATE_HOME")) or home / ".local/state"
-    return Places(cache / "ouchi/rig", state / "ouchi/rig")
+    return RigPaths(cache / "ouchi/rig", state / "ouchi/rig")
 
 
 def _absolute(text: str | None) -> PurePath | None:
-    """A folder from a variable; the rules have relative ones ignored."""
+    """An absolute path from a variable; the specification has relative ones ignored."""
     path = PurePath(text or "")
     return path if path.is_absolute() else None

@@ -1,4 +1,4 @@
-"""Things that are made once: each has its name only when it is complete."""
+"""Folders that are built once: each gets its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CLEAR_SECONDS = 60.0
 
 
 def digest(*parts: str) -> str:
-    """16 hexadecimal digits that stand for everything that something is made from."""
+    """A key of 16 hexadecimal digits for everything that something is built from."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
-def making(machine: Machine, folder: PurePath) -> Iterator[PurePath]:
-    """A new folder beside ``folder``, which gets its name when all went well.
+def building(machine: Machine, folder: PurePath) -> Iterator[PurePath]:
+    """A new folder beside ``folder``, which is renamed to it at the end of the body.
 
-    What somebody left who was killed here is removed first: callers see to it that only one makes things at a time.
+    What a killed run has left is removed first, so callers must hold a lock on the parent folder.
     """
     clear(machine, folder.parent)
     work = folder.parent / f"{UNFINISHED}{folder.name}"
@@ -38,8 +38,8 @@ def making(machine: Machine, folder: PurePath) -> Iterator[PurePath]:
 
 
 def clear(machine: Machine, parent: PurePath) -> None:
-    """Remove what is unfinished; a program that was killed just now may still be writing there."""
+    """Remove unfinished folders. A program that was killed a moment ago may still write there, so it is tried again."""
     for name in machine.entries(parent):
         if name.startswith(UNFINISHED):
-            what = f"{parent / name} to be left alone"
+            what = f"{parent / name} to be removable"
             wait_for(what, partial(machine.remove, parent / name), seconds=CLEAR_SECONDS)
