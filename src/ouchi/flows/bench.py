@@ -11,7 +11,7 @@ from ouchi.core.errors import Failed, Interrupted, error
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.facts import Facts
-from ouchi.machine import Launcher
+from ouchi.machine.background import Launcher
 from ouchi.measure.generator.rates import parse_rate
 from ouchi.measure.paths.memory import more_pages
 from ouchi.measure.paths.open import Ready, Setup, open_path

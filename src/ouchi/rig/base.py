@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
-from ouchi.machine import Launcher
+from ouchi.machine.background import Launcher
 from ouchi.parts.kvm import remembered
 from ouchi.rig.assets import ASSETS, Assets
 from ouchi.rig.building import building, digest

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
-from ouchi.machine import Launcher, processes
-from ouchi.machine.background import Background
+from ouchi.machine import processes
+from ouchi.machine.background import Background, Launcher
 from ouchi.measure.generator.frames import Headers
 from ouchi.measure.generator.process import Flow, Generator
 from ouchi.measure.generator.streams import Stream, make_stream

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
-from ouchi.machine import Launcher, processes
+from ouchi.machine import processes
+from ouchi.machine.background import Launcher
 from ouchi.measure.generator.imix import genome
 from ouchi.measure.paths import kernel_bridge as kernel_bench
 from ouchi.measure.paths.kernel_bridge import Host

@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Launcher
-from ouchi.machine.background import Background
+from ouchi.machine.background import Background, Launcher
 from ouchi.measure.generator.imix import LEAST_SIZE
 from ouchi.measure.generator.rates import FCS, l2_bits
 from ouchi.measure.paths.kernel_bridge import Host
