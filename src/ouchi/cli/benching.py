@@ -9,9 +9,10 @@ from datetime import datetime
 
 import click
 
-from ouchi.cli.running import LOCK, stop, timeline_of
+from ouchi.cli.running import stop
+from ouchi.cli.timeline import timeline_of
 from ouchi.core.errors import BadInput, error
-from ouchi.core.instance import Instance
+from ouchi.core.instance import LOCK, Instance
 from ouchi.flows.bench import Bench
 from ouchi.flows.bench_ready import prepare
 from ouchi.machine.local import LocalMachine
