@@ -8,9 +8,9 @@ from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts, HugepagePool
 from ouchi.live.cmdline import key_of, kib_of, value_of
 from ouchi.live.host import MACHINE, Live
-from ouchi.parts.hugepages import RUN_TIME_KIB, counter
 from ouchi.plan import HugepageNeed
 from ouchi.plan.target import Target
+from ouchi.steps.hugepages import RUN_TIME_KIB, counter
 
 NO_BUFFERS = (
     "OVS-DPDK's packet buffers and the guests' memory are hugepages: with too few, OVS takes half as many buffers "

@@ -15,6 +15,7 @@ from ouchi.core.errors import BadInput, error
 from ouchi.core.instance import LOCK, Instance
 from ouchi.flows.bench import Bench
 from ouchi.flows.bench_ready import prepare
+from ouchi.live import kvm
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.measure.generator.imix import genome
@@ -31,7 +32,6 @@ from ouchi.measure.runs.folder import read_run, require_new
 from ouchi.measure.runs.model import Run
 from ouchi.measure.search.further import SECONDS, Further
 from ouchi.measure.search.mlrsearch import NDR, PDR, RFC2544, TST009, Goal, goal
-from ouchi.parts import kvm
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target
 from ouchi.report.run.terminal import run_text

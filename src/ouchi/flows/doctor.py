@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from ouchi.checks import cpus, interrupts, kernel, memory, nics, ovs, queues, threads, versions
 from ouchi.checks.values import Answer, Check, Checked, Diagnosis, Mend, Mended, State, Trouble, unknown
 from ouchi.core.instance import Instance
-from ouchi.flows.status import kept_site
 from ouchi.live.host import Live, gather
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
@@ -63,7 +62,7 @@ def diagnose(live: Live, target: Target) -> Diagnosis:
 
 def kept_here(machine: Machine, instance: Instance) -> str:
     """The site file as the ``up`` that runs here used it; empty where none does."""
-    kept = kept_site(instance)
+    kept = instance.kept_site
     return kept if machine.exists(instance.ovs) and machine.exists(kept) else ""
 
 
