@@ -36,6 +36,7 @@ NAMES = [
     "inspect",
     "plan",
     "render",
+    "schema",
     "bench",
     "report",
     "logs",

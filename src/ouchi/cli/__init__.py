@@ -36,6 +36,7 @@ _commands = LazyGroup(
             "inspect": "What this machine is: CPUs, memory, NICs, kernel.",
             "plan": "What it should become, and why.",
             "render": "The plan as configuration of other tools.",
+            "schema": "The JSON Schema of the site file and of each --json output.",
         },
         "Its figures": {
             "bench": "Measure with DPDK: rates without loss, latency.",
