@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory  # noqa: TID251  # the measurement's own
 from benchmarks.cycle import Record, Say
 from ouchi.machine.local import LocalMachine
 from ouchi.rig.base import prepare
-from ouchi.rig.places import places
+from ouchi.rig.paths import rig_paths
 from ouchi.rig.rig import Rig
 
 LOADS, BOOTS = 10, 20
@@ -23,7 +23,7 @@ def measure_rig(record: Record, say: Say) -> None:
     A boot that had to be tried again counts as a fault, and with the time of all its attempts.
     """
     machine = LocalMachine()
-    parts = prepare(machine, places(os.environ).cache, say)
+    parts = prepare(machine, rig_paths(os.environ).cache, say)
     with TemporaryDirectory(prefix="ouchi-rig-") as folder, Rig(machine, parts, Path(folder)) as rig:
         for _ in range(LOADS):
             record.add("rig-up", _seconds(rig.up))

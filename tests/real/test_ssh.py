@@ -15,8 +15,10 @@ import pytest
 from onlookers import assert_gone, assert_lockable, environment, outcome, running
 from sshd import SUDOER, Sshd, free_port
 
-from ouchi.cli.hosted import Hosted
+from ouchi.core import log
 from ouchi.core.errors import BadInput, Interrupted
+from ouchi.core.log import Record
+from ouchi.flows.site_host import SiteHost
 from ouchi.machine import CommandFailed, Machine, Status
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.ssh.machine import SshMachine
@@ -223,7 +225,7 @@ class TestPrograms:
         """It comes back over new connections; here it never goes down, or nobody answers."""
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for address in (server.address, f"root@127.0.0.1:{free_port()}"):
-            host = Hosted("h", address, "", None, SshMachine(address, server.config))
+            host = SiteHost("h", address, "", None, SshMachine(address, server.config))
             threading.Timer(1.0, host.interrupt).start()
             begin = time.monotonic()
             with pytest.raises(Interrupted):
@@ -300,7 +302,7 @@ class TestLock:
         self, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
     ) -> None:
         """As with a power cut here: the connection stands for the other side, but nobody says anything any more."""
-        monkeypatch.setattr("ouchi.machine.ssh.connection.BEAT_SECONDS", (0.5, 2.0))
+        monkeypatch.setattr("ouchi.machine.ssh.connection.HEARTBEAT_SECONDS", (0.5, 2.0))
         path = tmp_path / "lock"
         with (
             SshMachine(server.address.replace("root", user), server.config) as machine,
@@ -322,3 +324,37 @@ class TestLock:
     def test_where_there_can_be_none(self, remote: SshMachine) -> None:
         with pytest.raises(OSError, match="No such file"), remote.hold("/proc/none/lock", "x"):
             pass
+
+
+class TestCommandLog:
+    def test_commands_and_changes_are_logged_with_their_host(self, remote: SshMachine, tmp_path: Path) -> None:
+        records: list[Record] = []
+        before = log.log_to(records.append)
+        try:
+            remote.run(("sh", "-c", "exit 7"), check=False, env={"COLOUR": "red"}, input="four")
+            with pytest.raises(CommandFailed):
+                remote.run(("sleep", "60"), timeout=0.3)
+            with pytest.raises(CommandFailed):
+                remote.run(("no-such-program",))
+            remote.run(("true", "--password", "hunter2hunter2"), input="hunter2hunter2")
+            remote.write(tmp_path / "file", "secret")
+            remote.poke(tmp_path / "file", "512")
+            remote.read(tmp_path / "file")
+        finally:
+            log.log_to(before)
+        host = str(remote.address)
+        assert {record.host for record in records} == {host}
+        assert records[0].action == "connect"
+        assert [(record.action, record.argv, record.status) for record in records[1:]] == [
+            ("run", ("sh", "-c", "exit 7"), 7),
+            ("run", ("sleep", "60"), -9),
+            ("run", ("no-such-program",), 127),
+            ("run", ("true", "--password", "***"), 0),
+            ("write", (str(tmp_path / "file"), "6 bytes"), None),
+            ("poke", (str(tmp_path / "file"), "512"), None),
+            ("run", ("cat", "--", str(tmp_path / "file")), 0),
+        ]
+        first, slow = records[1:3]
+        assert (first.env, first.input) == (("COLOUR",), 4)
+        assert slow.note == "killed after 0.3 s"
+        assert 0.3 <= slow.seconds < 30

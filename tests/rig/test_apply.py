@@ -15,13 +15,15 @@ import pytest
 from practice import Practice, finished, look, site, wait
 
 from ouchi.cli.applying import run_apply
-from ouchi.cli.hosted import Hosted, hosts_of
+from ouchi.cli.hosted import hosts_of
 from ouchi.cli.together import Wishes
 from ouchi.core.errors import Failed
+from ouchi.flows.site_host import SiteHost
 from ouchi.host import guard, reboot
 from ouchi.plan.nics import vf_mac
 from ouchi.rig.rig import Rig
-from ouchi.steps import vfs as functions
+from ouchi.steps.vfs import VfsKind
+from ouchi.steps.vfs import vfs as vfs_change
 
 FILE = "/etc/default/grub.d/90-ouchi.cfg"
 Looked = list[str]
@@ -191,12 +193,12 @@ def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver
         }
         """
     rig = fresh.rig
-    change = functions.functions("0000:02:00.0", vfs)
-    rig.run(resetting + functions.script(change.key, change.state), timeout=120)
+    change = vfs_change("0000:02:00.0", vfs)
+    rig.run(resetting + VfsKind().script(change.key, change.state), timeout=120)
     assert rig.run("cat /sys/class/net/enp2s0v?/address").stdout.split() == macs
     assert rig.run("ip link show enp2s0 | grep -c 02:00:00:00:0a:0").stdout == "2\n"
     off = {"count": 0, "up": False, "vfs": []}
-    rig.run(functions.script(change.key, off), timeout=120)
+    rig.run(VfsKind().script(change.key, off), timeout=120)
 
 
 def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
@@ -354,7 +356,7 @@ def test_without_its_network_after_the_restart_everything_is_put_back(
     assert look(rig) == before
 
 
-def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> list[Hosted]:
+def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> list[SiteHost]:
     """The rig for an ouchi that runs here, so that its patience can be shortened."""
     config = str(practice.rig.ssh_config)
     monkeypatch.setenv("OUCHI_SSH_CONFIG", config)

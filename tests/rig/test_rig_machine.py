@@ -180,7 +180,7 @@ def test_put_away_it_goes_on_where_it_was(rig: Rig) -> None:
     rig.run("echo something >/run/only-in-memory")
     rig.down()
     assert rig.ended() == "off"
-    rig.load("left")
+    rig.load("suspended")
     assert lines(rig, "cat /run/only-in-memory") == ["something"]
 
 

@@ -22,7 +22,7 @@ from ouchi.host.survey import Surroundings, parse, script
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.nics import vf_mac
 from ouchi.plan.target import Target
-from ouchi.steps import Change
+from ouchi.steps import Change, Record
 from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
 from tests.plans import target_of
@@ -194,23 +194,18 @@ def test_what_undo_puts_back_into_systemd_boots_line(now: str, before: str, tmp_
     """The words of a former plan stay known, and the user's own are not lost, whatever was written by whom."""
     machine = LocalMachine()
     journal = Journal(machine, str(tmp_path))
-    journal.note(boot.WORDS, "kernel", {"words": ["old=1"]})
-    noted = {
-        "step": "kernel",
-        "before": file_state("root=/dev/x # first\n"),
-        "then": ["kernel entries"],
-        "doing": False,
-    }
-    journal.note("path", boot.ENTRY, noted | {"after": file_state("root=/dev/x old=1\n")})
+    journal.set_note(boot.PARAMETERS, ["old=1"])
+    before_ours, made = file_state("root=/dev/x # first\n"), file_state("root=/dev/x old=1\n")
+    journal.put([Record("kernel", "file", boot.ENTRY, before_ours, made, ("kernel entries",))])
     around = systemd_boot(now, added=boot.added_words(journal))
     [kernel] = [step for step in host_steps(ryzen(), around) if step.name == "kernel"]
     prepared = run.Prepared(
-        machine, str(tmp_path), ryzen(), journal, around, (), {("path", boot.ENTRY): file_state(now)}, (), (), False, (),
+        machine, str(tmp_path), ryzen(), journal, around, (), {("file", boot.ENTRY): file_state(now)}, (), (), False, (),
         (), "",
     )  # fmt: skip
     change = next(change for change in kernel.changes if change.key == boot.ENTRY)
     run._note_kernel(prepared, {"kernel": [change]})
-    assert journal.records("path")[boot.ENTRY]["before"] == file_state(before)
+    assert journal.records("file")[0].before == file_state(before)
     assert boot.added_words(journal) == ("old=1", *PLANNED)
 
 

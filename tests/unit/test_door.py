@@ -165,3 +165,37 @@ def test_the_rule_sees(source: str, name: str) -> None:
 )
 def test_the_rule_lets_pass(source: str) -> None:
     assert list(uses(source)) == []
+
+
+# Files outside ouchi.cli that may decide which machine and which installation are meant -> why.
+DECIDERS = {
+    "rig/keeper.py": "a process of its own, with a command line of its own",
+    "steps/refresh.py": "the text of a script that is installed on the host names the folder",
+}
+
+
+def decisions(source: str) -> set[str]:
+    """``LocalMachine`` (any use) and ``Instance()`` without arguments: the choice of this computer, and of the defaults."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.alias) and node.name == "LocalMachine":
+            found.add("LocalMachine")
+        elif isinstance(node, ast.Call) and not node.args and not node.keywords:
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            found |= {"Instance()"} if name == "Instance" else set()
+    return found
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if not file.startswith("cli/")])
+def test_machine_and_instance_are_parameters(file: str) -> None:
+    """So that all of it can work on another host, or beside another installation."""
+    found = decisions((PACKAGE / file).read_text(encoding="utf-8"))
+    assert bool(found) is (file in DECIDERS), f"{file}: {', '.join(found)} belongs into ouchi.cli"
+
+
+def test_decisions_are_seen() -> None:
+    source = (
+        "from ouchi.machine.local import LocalMachine\nx = Instance()\ny = instance.Instance()\nz = Instance(run='/x')"
+    )
+    assert decisions(source) == {"LocalMachine", "Instance()"}
+    assert decisions("def f(machine: Machine, instance: Instance): Instance(run='/x')") == set()

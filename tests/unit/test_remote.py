@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput, Failed, Unhealthy, error
 from ouchi.facts import collect
-from ouchi.flows.hosts import Job, Outcome, side_by_side, summary, worst
+from ouchi.flows.hosts import HostResult, Job, exit_status, run_jobs, summary
 from ouchi.machine import Result, probes
 from ouchi.machine.gather import new_mark, read_gathered
 from ouchi.machine.local import LocalMachine
@@ -48,20 +48,20 @@ class TestAddress:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("", "not the name"),
-            ("@host", "name of a user"),
-            ("-oProxyCommand=x", "not the name"),
-            ("-l@host", "name of a user"),
-            ("a b@host", "name of a user"),
-            ("host;reboot", "not the name"),
-            ("$(x)", "not the name"),
-            ("host\n", "not the name"),
+            ("", "not a host name"),
+            ("@host", "not a user name"),
+            ("-oProxyCommand=x", "not a host name"),
+            ("-l@host", "not a user name"),
+            ("a b@host", "not a user name"),
+            ("host;reboot", "not a host name"),
+            ("$(x)", "not a host name"),
+            ("host\n", "not a host name"),
             ("host:0", "port"),
             ("host:65536", "port"),
             ("host:", "port"),
             ("host:ssh", "port"),
-            ("2001:db8::1", r"stands in brackets: \[2001:db8::1\]"),
-            ("a:b:c", "too many"),
+            ("2001:db8::1", r"must be in brackets: \[2001:db8::1\]"),
+            ("a:b:c", "more than one :"),
             ("[host]", "not an IPv6"),
             ("[::1", "not an IPv6"),
             ("[::1]x", "not an IPv6"),
@@ -100,10 +100,10 @@ class TestWhatSshSays:
         ("said", "claim", "remedy"),
         [
             ("Host key verification failed.", "host key of .* is not known", "ssh -F c -p 22 me@h"),
-            ("me@h: Permission denied (publickey).", "does not let us in", "ssh-copy-id -F c -p 22 me@h"),
+            ("me@h: Permission denied (publickey).", "refuses the login", "ssh-copy-id -F c -p 22 me@h"),
             ("ssh: connect to host h port 22: Connection refused", "no connection", "ssh -F c -p 22 me@h shows"),
             ("ssh: Could not resolve hostname h: Name or service not known", "no connection", "ssh"),
-            ("@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n", "another host key", r"-R '\[h\]:22'"),
+            ("@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n", "has changed", r"-R '\[h\]:22'"),
             ("", "no connection", "ssh"),
         ],
     )
@@ -216,7 +216,7 @@ class TestGathered:
     def test_what_is_cut_off_is_refused(self) -> None:
         whole = said_of(texts=lines_of(b"/proc/cpuinfo", b"x\n" * 100))
         for end in range(0, len(whole) - 1, 7):
-            with pytest.raises(Failed, match="did not say everything"):
+            with pytest.raises(Failed, match="are not complete"):
                 read_gathered(whole[:end], MARK, "h")
 
     def test_links_in_a_circle_and_out_of_the_tree(self) -> None:
@@ -295,20 +295,20 @@ class TestSideBySide:
         bad = (
             (BadInput(error("refused")), 2, "refused"),
             (Unhealthy(error("sick")), 1, "sick"),
-            (OSError(5, "Input/output error"), 3, "files of the host"),
+            (OSError(5, "Input/output error"), 3, "a file of the host"),
             (ZeroDivisionError("oops"), 3, "this is a bug in ouchi"),
         )
         jobs = [job("first"), *(job(f"bad{n}", failing(reason)) for n, (reason, *_) in enumerate(bad)), job("last")]
-        outcomes = list(side_by_side(jobs))
+        outcomes = list(run_jobs(jobs))
         assert [outcome.name for outcome in outcomes] == ["first", "bad0", "bad1", "bad2", "bad3", "last"]
         assert [outcome.status for outcome in outcomes] == [0, *(status for _, status, _ in bad), 0]
         for outcome, (_, _, claim) in zip(outcomes[1:], bad, strict=False):
             assert claim in outcome.findings[0].claim
         assert (outcomes[0].result, outcomes[-1].result) == ("first", "last")
-        assert worst(outcomes) == 3
+        assert exit_status(outcomes) == 3
         assert json.dumps([outcome.to_json() for outcome in outcomes])
         text = summary(outcomes)
-        assert "6 hosts: 4 of them not as asked" in text
+        assert "2 of 6 hosts succeeded" in text
         assert "✘ bad0" in text
 
     def test_side_by_side_but_no_more_than_so_many(self) -> None:
@@ -323,31 +323,33 @@ class TestSideBySide:
             with lock:
                 running -= 1
 
-        outcomes = list(side_by_side([job(str(number), work) for number in range(20)], most=4))
+        outcomes = list(run_jobs([job(str(number), work) for number in range(20)], most_at_once=4))
         assert len(outcomes) == 20
         assert 1 < most <= 4
 
     def test_each_is_there_as_soon_as_those_before_it(self) -> None:
         gate = threading.Event()
-        found = side_by_side([job("quick"), job("slow", gate.wait)])
+        found = run_jobs([job("quick"), job("slow", gate.wait)])
         assert next(found).name == "quick"
         gate.set()
         assert next(found).name == "slow"
 
     def test_when_we_stop_all_stop(self) -> None:
         gate = threading.Event()
-        found = side_by_side([job("quick"), job("slow", gate.wait, gate.set), *(job(str(n)) for n in range(9))], most=2)
+        found = run_jobs(
+            [job("quick"), job("slow", gate.wait, gate.set), *(job(str(n)) for n in range(9))], most_at_once=2
+        )
         next(found)
         with pytest.raises(KeyboardInterrupt):
             found.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
         assert gate.is_set()
 
     def test_no_host_at_all(self) -> None:
-        assert list(side_by_side([])) == []
-        assert worst([]) == 0
+        assert list(run_jobs([])) == []
+        assert exit_status([]) == 0
 
     def test_a_result_with_a_status(self) -> None:
-        (outcome,) = side_by_side([job("a", lambda: Outcome("x", "", 0.0, None, 1))])
+        (outcome,) = run_jobs([job("a", lambda: HostResult("x", "", 0.0, None, 1))])
         assert outcome.status == 1
 
 

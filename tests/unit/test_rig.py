@@ -17,36 +17,36 @@ import pytest
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.local import LocalMachine
-from ouchi.rig import debian, image, parts, states
-from ouchi.rig.hardware import ABSENT, ACCELERATORS, Files, qemu_words
-from ouchi.rig.keeper import Kept, Phase, read_kept
+from ouchi.rig import assets, debian, image, states
+from ouchi.rig.assets import Assets, read_assets, require_same
+from ouchi.rig.building import building, digest
+from ouchi.rig.hardware import ABSENT, ACCELERATORS, Files, qemu_arguments
+from ouchi.rig.keeper import KeeperStatus, Phase, read_status
 from ouchi.rig.login import known_host, ssh_config
-from ouchi.rig.making import digest, making
 from ouchi.rig.monitor import Monitor
-from ouchi.rig.parts import Parts, read_parts, require_same
-from ouchi.rig.places import Places, places
+from ouchi.rig.paths import RigPaths, rig_paths
 from ouchi.rig.rig import ATTEMPTS, Fault, Rig
 from ouchi.rig.tools import Tools
 
 FILES = Files(PurePath("/rig"))
 TOOLS = Tools(PurePath("/cache/tools-1"), "1")
-PARTS = Parts(TOOLS, image.Image(PurePath("/cache/image-2"), "2"), False, PurePath("/cache/base-3/disk.qcow2"))
+ASSETS = Assets(TOOLS, image.Image(PurePath("/cache/image-2"), "2"), False, PurePath("/cache/base-3/disk.qcow2"))
 
 
 class TestHardware:
     def test_only_loopback_reaches_it(self) -> None:
-        words = qemu_words(FILES, "multi", 2222)
+        words = qemu_arguments(FILES, "multi", 2222)
         assert [word for word in words if "hostfwd" in word] == [
             "user,id=management,hostfwd=tcp:127.0.0.1:2222-:22",
         ]
 
     def test_twelve_cpus_in_two_dies(self) -> None:
-        words = qemu_words(FILES, "multi", 2222)
+        words = qemu_arguments(FILES, "multi", 2222)
         assert words[words.index("-smp") + 1] == "12,sockets=1,dies=2,cores=3,threads=2"
         assert "smp-cache.0.cache=l3,smp-cache.0.topology=die" in words[words.index("-machine") + 1]
 
     def test_each_port_has_a_slot_of_its_own_and_the_old_cards_share_one(self) -> None:
-        words = qemu_words(FILES, "multi", 2222)
+        words = qemu_arguments(FILES, "multi", 2222)
         buses = [word.split("bus=")[1].split(",")[0] for word in words if word.startswith(("igb,", "e1000,"))]
         assert buses == ["slot1", "slot2", "shared", "shared"]
         assert len({word.split("mac=")[1] for word in words if "mac=" in word}) == 5
@@ -61,29 +61,29 @@ class TestHardware:
         ],
     )
     def test_how_cpus_run(self, accelerator: str, runs: str, machine: str) -> None:
-        words = qemu_words(FILES, accelerator, 2222)
+        words = qemu_arguments(FILES, accelerator, 2222)
         assert words[words.index("-accel") + 1] == runs
         assert words[words.index("-machine") + 1].endswith(machine)
 
     def test_a_saved_state_meets_the_same_machine(self) -> None:
         """Whatever runs the CPUs: QEMU loads a state only into the devices it was saved from."""
         devices = {
-            accelerator: [word for word in qemu_words(FILES, accelerator, 2222) if "tcg" not in word]
+            accelerator: [word for word in qemu_arguments(FILES, accelerator, 2222) if "tcg" not in word]
             for accelerator in ACCELERATORS
             if accelerator != "kvm"
         }
         assert devices["single"] == devices["multi"]
-        assert qemu_words(FILES, "multi", 2222, "base")[-2:] == ["-loadvm", "base"]
+        assert qemu_arguments(FILES, "multi", 2222, "base")[-2:] == ["-loadvm", "base"]
 
     def test_a_reset_ends_qemu(self) -> None:
-        assert "-no-reboot" in qemu_words(FILES, "single", 2222)
+        assert "-no-reboot" in qemu_arguments(FILES, "single", 2222)
 
     def test_a_comma_in_a_path_is_no_option(self) -> None:
-        words = qemu_words(Files(PurePath("/a,b")), "single", 2222)
+        words = qemu_arguments(Files(PurePath("/a,b")), "single", 2222)
         assert any(word.startswith("file=/a,,b/disk.qcow2,format=qcow2") for word in words)
 
     def test_the_cpu_is_the_same_everywhere(self) -> None:
-        words = qemu_words(FILES, "single", 2222)
+        words = qemu_arguments(FILES, "single", 2222)
         cpu = words[words.index("-cpu") + 1]
         assert all(f",{name}=off" in cpu for name in ABSENT)
 
@@ -141,14 +141,14 @@ class TestMaking:
     def test_a_thing_has_its_name_only_when_it_is_complete(self, tmp_path: Path) -> None:
         machine = LocalMachine()
         (tmp_path / ".building-thing.tar").write_text("of a killed run")
-        with making(machine, tmp_path / "thing") as work:
+        with building(machine, tmp_path / "thing") as work:
             (work / "file").write_text("whole")
             assert os.listdir(tmp_path) == [".building-thing"]
         assert os.listdir(tmp_path) == ["thing"]
         assert (tmp_path / "thing/file").read_text() == "whole"
 
     def test_a_failure_leaves_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(Failed), making(LocalMachine(), tmp_path / "thing"):
+        with pytest.raises(Failed), building(LocalMachine(), tmp_path / "thing"):
             raise Failed(error("no room"))
         assert os.listdir(tmp_path) == []
 
@@ -208,57 +208,57 @@ class TestStates:
         assert [state.name for state in states.parse_states(told)] == ["a", "b"]
         assert states.parse_states({}) == []
 
-    @pytest.mark.parametrize("name", ["", "1", "base", "booted", "left", "a b", "-x", "x" * 61, "ä"])
+    @pytest.mark.parametrize("name", ["", "1", "base", "booted", "suspended", "a b", "-x", "x" * 61, "ä"])
     def test_names_that_are_none(self, name: str) -> None:
-        with pytest.raises(BadInput, match="no name for a snapshot"):
+        with pytest.raises(BadInput, match="not a valid name for a snapshot"):
             states.require_name(name)
 
     def test_a_state_that_is_not_there(self) -> None:
         states.require_name("vf.2-on_a")
         with pytest.raises(BadInput, match="no such snapshot") as caught:
-            states.require_state([states.State("base", 1, 2)], "other")
+            states.require_state([states.SavedState("base", 1, 2)], "other")
         assert caught.value.findings[0].expected == "base"
 
 
 class TestPlaces:
     def test_by_the_xdg_rules(self) -> None:
-        assert places({"HOME": "/home/a"}) == Places(
+        assert rig_paths({"HOME": "/home/a"}) == RigPaths(
             PurePath("/home/a/.cache/ouchi/rig"), PurePath("/home/a/.local/state/ouchi/rig")
         )
         chosen = {"HOME": "/home/a", "XDG_CACHE_HOME": "/c", "XDG_STATE_HOME": "relative"}
-        assert places(chosen) == Places(PurePath("/c/ouchi/rig"), PurePath("/home/a/.local/state/ouchi/rig"))
+        assert rig_paths(chosen) == RigPaths(PurePath("/c/ouchi/rig"), PurePath("/home/a/.local/state/ouchi/rig"))
 
     def test_two_rigs_have_two_marks(self) -> None:
-        assert Places(PurePath("/c"), PurePath("/a")).mark != Places(PurePath("/c"), PurePath("/b")).mark
+        assert RigPaths(PurePath("/c"), PurePath("/a")).mark != RigPaths(PurePath("/c"), PurePath("/b")).mark
 
 
 class TestParts:
     def test_are_read_as_they_were_written(self, tmp_path: Path) -> None:
-        assert read_parts(LocalMachine(), tmp_path) is None
-        (tmp_path / parts.PARTS).write_text(PARTS.to_json())
-        assert read_parts(LocalMachine(), tmp_path) == PARTS
-        require_same(LocalMachine(), PARTS, tmp_path)
+        assert read_assets(LocalMachine(), tmp_path) is None
+        (tmp_path / assets.ASSETS).write_text(ASSETS.to_json())
+        assert read_assets(LocalMachine(), tmp_path) == ASSETS
+        require_same(LocalMachine(), ASSETS, tmp_path)
 
     def test_states_of_another_ouchi_are_refused(self, tmp_path: Path) -> None:
-        (tmp_path / parts.PARTS).write_text(PARTS.to_json().replace("base-3", "base-4"))
+        (tmp_path / assets.ASSETS).write_text(ASSETS.to_json().replace("base-3", "base-4"))
         with pytest.raises(BadInput, match="another version of ouchi") as caught:
-            require_same(LocalMachine(), PARTS, tmp_path)
+            require_same(LocalMachine(), ASSETS, tmp_path)
         assert "--new" in caught.value.findings[0].remedy
 
 
 def test_what_the_keeper_says_is_read_as_it_was_written(tmp_path: Path) -> None:
-    where = Places(tmp_path, tmp_path)
-    assert read_kept(LocalMachine(), where) is None
-    kept = Kept(Phase.FAILED, "cold boot", ("one", "two"), (error("QEMU ended", found="status 1"),))
+    where = RigPaths(tmp_path, tmp_path)
+    assert read_status(LocalMachine(), where) is None
+    kept = KeeperStatus(Phase.FAILED, "cold boot", ("one", "two"), (error("QEMU ended", found="status 1"),))
     where_status = Path(where.status)
     where_status.write_text(json.dumps(kept.to_json()))
-    assert read_kept(LocalMachine(), where) == kept
+    assert read_status(LocalMachine(), where) == kept
 
 
 class TestAttempts:
     @pytest.fixture
     def rig(self, tmp_path: Path) -> Rig:
-        return Rig(LocalMachine(), PARTS, tmp_path)
+        return Rig(LocalMachine(), ASSETS, tmp_path)
 
     def test_a_fault_is_counted_and_tried_again(self, rig: Rig) -> None:
         left = [Fault(error("QEMU ended", found="status 134"))]
@@ -287,8 +287,8 @@ class TestAttempts:
                 raise CommandFailed(Result(tuple(argv), 1, "", "cp: No space left on device"))
 
         with pytest.raises(Failed, match="No space left"):
-            Rig(Full(), PARTS, tmp_path).up()
-        assert os.listdir(tmp_path) == [parts.PARTS]
+            Rig(Full(), ASSETS, tmp_path).up()
+        assert os.listdir(tmp_path) == [assets.ASSETS]
 
     def test_a_rig_that_is_off_says_so(self, rig: Rig) -> None:
         assert rig.ended() == "off"

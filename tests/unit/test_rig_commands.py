@@ -15,24 +15,24 @@ from ouchi.cli import rigging
 from ouchi.core.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
-from ouchi.rig import practise
+from ouchi.rig import control
+from ouchi.rig.assets import ASSETS, Assets, read_assets
 from ouchi.rig.image import Image
-from ouchi.rig.keeper import COLD, Keeper, Phase, read_kept
-from ouchi.rig.parts import PARTS, Parts, read_parts
-from ouchi.rig.places import Places, places
+from ouchi.rig.keeper import COLD, Keeper, Phase, read_status
+from ouchi.rig.paths import RigPaths, rig_paths
 from ouchi.rig.tools import Tools
 
 
 @pytest.fixture
-def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RigPaths:
     """The rig of a user who has none yet."""
     for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    return places(os.environ)
+    return rig_paths(os.environ)
 
 
-def says(where: Places, phase: Phase, text: str = "") -> None:
+def says(where: RigPaths, phase: Phase, text: str = "") -> None:
     """What the keeper has said last."""
     Path(where.folder).mkdir(parents=True, exist_ok=True)
     told = {"phase": phase, "text": text, "faults": [], "findings": []}
@@ -40,7 +40,7 @@ def says(where: Places, phase: Phase, text: str = "") -> None:
 
 
 @pytest.fixture
-def keeper(where: Places) -> Iterator[subprocess.Popen[bytes]]:
+def keeper(where: RigPaths) -> Iterator[subprocess.Popen[bytes]]:
     """A process with the keeper's marks."""
     with subprocess.Popen(["sleep", "60"], env=os.environ | where.environment) as process:
         yield process
@@ -69,29 +69,29 @@ def test_a_rig_that_was_never_started(act: Callable[[], None]) -> None:
 
 @pytest.mark.usefixtures("keeper")
 @pytest.mark.parametrize("act", [enter, save])
-def test_a_rig_that_boots(where: Places, act: Callable[[], None]) -> None:
+def test_a_rig_that_boots(where: RigPaths, act: Callable[[], None]) -> None:
     says(where, Phase.STARTING, "it reset itself")
     assert refused(act, Unhealthy).found == "starting: it reset itself"
 
 
 @pytest.mark.parametrize("act", [enter, save])
-def test_a_keeper_that_was_killed(where: Places, act: Callable[[], None]) -> None:
+def test_a_keeper_that_was_killed(where: RigPaths, act: Callable[[], None]) -> None:
     says(where, Phase.UP)
     assert refused(act, Unhealthy).found == "its keeper was killed"
 
 
-def test_what_can_not_be_read_says_nothing(where: Places) -> None:
+def test_what_can_not_be_read_says_nothing(where: RigPaths) -> None:
     says(where, Phase.UP)
     for text in ("{", "[]", '{"phase": "elsewhere"}', '{"phase": "up"}'):
         Path(where.status).write_text(text)
-        (Path(where.folder) / PARTS).write_text(text)
-        assert read_kept(LocalMachine(), where) is None
-        assert read_parts(LocalMachine(), where.folder) is None
+        (Path(where.folder) / ASSETS).write_text(text)
+        assert read_status(LocalMachine(), where) is None
+        assert read_assets(LocalMachine(), where.folder) is None
         assert refused(enter, Unhealthy).found == "it was never started"
 
 
 @pytest.mark.usefixtures("keeper")
-def test_a_rig_that_has_just_begun_to_boot(where: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rig_that_has_just_begun_to_boot(where: RigPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     """For half a minute its keeper has nothing to tell but that."""
 
     def boot(_keeper: Keeper, _how: str) -> None:
@@ -99,37 +99,37 @@ def test_a_rig_that_has_just_begun_to_boot(where: Places, monkeypatch: pytest.Mo
         raise Failed(error("enough seen"))
 
     monkeypatch.setattr(Keeper, "_start", boot)
-    parts = Parts(Tools(where.cache, ""), Image(where.cache, ""), kvm=False, base=where.cache / "base/disk")
+    parts = Assets(Tools(where.cache, ""), Image(where.cache, ""), kvm=False, base=where.cache / "base/disk")
     with pytest.raises(Failed, match="enough seen"):
         Keeper(LocalMachine(), parts, where).keep(COLD)
-    kept = read_kept(LocalMachine(), where)
+    kept = read_status(LocalMachine(), where)
     assert kept
     assert kept.phase is Phase.FAILED
 
 
-def test_one_command_at_a_time(where: Places) -> None:
+def test_one_command_at_a_time(where: RigPaths) -> None:
     """QEMU's socket has room for one; the second waited and was a bug."""
     says(where, Phase.UP)
-    with only_one(rigging._lock(where), "rig down"):
+    with only_one(str(where.lock), "rig down"):
         assert refused(save, BadInput).found.startswith("ouchi rig down, process")
 
 
 @pytest.mark.usefixtures("keeper")
-def test_a_rig_that_ends_just_now_is_saved_nowhere(where: Places) -> None:
+def test_a_rig_that_ends_just_now_is_saved_nowhere(where: RigPaths) -> None:
     says(where, Phase.UP)
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(f"{where.folder}/door")
+        door.bind(f"{where.folder}/commands")
         assert refused(save, Unhealthy).found == "[Errno 111] Connection refused"
 
 
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.UP])
 def test_down_ends_a_rig_that_cannot_be_saved(
-    where: Places, phase: Phase, keeper: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
+    where: RigPaths, phase: Phase, keeper: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that boots, and one whose QEMU is just gone."""
     says(where, phase)
     rigging.run_down(purge=False)
-    assert capsys.readouterr().out.startswith("the rig was not up and was cut off")
+    assert capsys.readouterr().out.startswith("the rig was still booting and was powered off")
     assert keeper.wait(5) < 0
     rigging.run_down(purge=False)
     assert capsys.readouterr().out == "nothing to do: the rig is not up\n"
@@ -139,10 +139,10 @@ def test_down_ends_a_rig_that_cannot_be_saved(
 @pytest.mark.parametrize(
     ("phase", "running"), [(Phase.STARTING, True), (Phase.UP, True), (Phase.OFF, False), (Phase.FAILED, False)]
 )
-def test_a_keeper_that_is_about_to_end_keeps_nothing(where: Places, phase: Phase, running: bool) -> None:
+def test_a_keeper_that_is_about_to_end_keeps_nothing(where: RigPaths, phase: Phase, running: bool) -> None:
     """``up`` just after ``poweroff`` inside starts it, and does not wait for its end to call that a failure."""
     says(where, phase)
-    assert practise.is_running(LocalMachine(), where) is running
+    assert control.is_running(LocalMachine(), where) is running
 
 
 @pytest.mark.usefixtures("where")
@@ -150,5 +150,5 @@ def test_folders_that_are_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     for act in (save, lambda: rigging.run_down(purge=False), lambda: rigging.run_up(None, as_json=True)):
         finding = refused(act, Failed)
-        assert (finding.claim, finding.where) == ("the rig's files cannot be worked with", "/proc/nowhere")
+        assert (finding.claim, finding.where) == ("a file of the rig cannot be read or written", "/proc/nowhere")
         assert "XDG_CACHE_HOME" in finding.remedy

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ouchi.cli import main
 from ouchi.cli.applying import Applying, applied_for_up
-from ouchi.cli.hosted import Hosted
-from ouchi.cli.together import Made, Wishes, Work, question, run_all
+from ouchi.cli.together import Made, Wishes, Work, consent, question, run_all
 from ouchi.core.errors import BadInput, Failed, error, warning
 from ouchi.core.events import Timeline
+from ouchi.flows.site_host import SiteHost
 from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
 from tests.plans import target_of
@@ -65,7 +66,7 @@ class Other(LocalMachine):
 
 def works(*ends: str, **wishes: bool) -> list[Told]:
     target = Wishes(**{"dry_run": False, "yes": True, "restart": True} | wishes)
-    return [Told(Hosted(f"h{n}", f"root@h{n}", "", None, Other(str(n))), target, end) for n, end in enumerate(ends)]
+    return [Told(SiteHost(f"h{n}", f"root@h{n}", "", None, Other(str(n))), target, end) for n, end in enumerate(ends)]
 
 
 def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +79,7 @@ def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> No
     assert "error: it broke" in said.err
     assert "✔ h0" in said.out
     assert "✘ h1" in said.out
-    assert "4 hosts: 2 of them not as asked" in said.out
+    assert "2 of 4 hosts succeeded" in said.out
 
 
 def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +96,7 @@ def test_what_was_left_counts_on_several_hosts_as_on_one(capsys: pytest.CaptureF
     assert run_all(works("leaves"), "change it", as_json=False) == 1
     assert run_all(works("done", "leaves", "done"), "change them", as_json=False) == 1
     said = capsys.readouterr().out
-    assert "3 hosts: 1 of them not as asked" in said
+    assert "2 of 3 hosts succeeded" in said
     assert "it was left" in said.splitlines()[-3]
     assert run_all(works("done", "leaves", "disk"), "change them", as_json=True) == 3
     entries = json.loads(capsys.readouterr().out)["hosts"]
@@ -103,7 +104,7 @@ def test_what_was_left_counts_on_several_hosts_as_on_one(capsys: pytest.CaptureF
         (0, "h0"), (1, "h1"), (3, None),
     ]  # fmt: skip
     assert [entry["findings"][0]["claim"] for entry in entries[1:]] == [
-        "it was left", "files of the host could not be worked with",
+        "it was left", "a file of the host cannot be read or written",
     ]  # fmt: skip
 
 
@@ -180,3 +181,14 @@ def test_up_goes_on_after_a_restart_to_the_stage_that_was_asked_for(monkeypatch:
     assert not applied_for_up(LocalMachine(), target, "dataplane", Timeline(), yes=True, restart=True)
     (words,) = asked
     assert words[4:] == ("up", "--yes", "--until", "dataplane", "--site", LocalMachine().absolute(target.site_file))
+
+
+def test_a_no_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever asks: exit 0, and it says that nothing changed."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda _text: False)
+    monkeypatch.setattr("ouchi.cli._run", lambda _words: consent("change it", Wishes(False, yes=False, restart=True)))
+    assert main() == 0
+    assert "nothing changed" in capsys.readouterr().err
+    monkeypatch.setattr("click.confirm", lambda _text: True)
+    consent("change it", Wishes(False, yes=False, restart=True))

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 
 import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
 from ouchi.core.errors import Finding, OuchiError, Severity
+
+DEBUG = "OUCHI_DEBUG"
+"""The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
 
 EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
 ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,
@@ -24,35 +29,36 @@ _commands = LazyGroup(
     name="ouchi",
     package="ouchi.cli",
     sections={
-        "The host": {
+        "Build": {
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and put the machine back as it was.",
-            "apply": "Make the machine itself as planned: boot, CPUs, cards, services.",
-            "undo": "Put back everything that apply changed.",
-            "status": "Each part's live state, and what differs from the plan.",
-            "doctor": "What differs from the plan, why it loses packets, what mends it.",
+            "apply": "Configure the machine itself: boot, CPUs, NICs, services.",
+            "undo": "Revert everything that apply changed.",
         },
-        "Before it": {
-            "inspect": "What this machine is: CPUs, memory, NICs, kernel.",
-            "plan": "What it should become, and why.",
-            "render": "The plan as configuration of other tools.",
-            "schema": "The JSON Schema of the site file and of each --json output.",
+        "Inspect and plan": {
+            "inspect": "Show the hardware: CPUs, memory, NICs, kernel.",
+            "plan": "Show how CPUs, memory and NICs would be divided, and why.",
+            "render": "Write the plan as configuration for other tools.",
         },
-        "Its figures": {
-            "bench": "Measure with DPDK: rates without loss, latency.",
-            "report": "A measured run as tables and as a page.",
+        "Operate": {
+            "status": "Show the state of every service, and what differs from the plan.",
+            "doctor": "Find what causes packet loss, explain it, and fix it with --fix.",
+            "logs": "Show a service's log.",
+            "console": "Open a server's serial console.",
+            "openstack": "Run the OpenStack client against this cloud.",
+            "env": "Print shell variables for OpenStack, OVS and libvirt clients.",
+            "support-bundle": "Collect what a bug report needs in one redacted archive.",
         },
-        "On it": {
-            "logs": "What a part says.",
-            "openstack": "The OpenStack client, against this cloud.",
-            "console": "A server's serial console.",
-            "env": "Shell variables for OpenStack clients of your own.",
+        "Measure": {
+            "bench": "Measure throughput without loss, and latency, with DPDK.",
+            "report": "Show a measured run as tables, or write it as a web page.",
         },
-        "To practise on": {
-            "rig": "A virtual server with SMT, IOMMU and SR-IOV to practise on.",
+        "Practise": {
+            "rig": "Run a virtual server with SMT, IOMMU and SR-IOV to practise on.",
         },
-        "The shell": {
-            "completion": "A script that completes ouchi's commands in bash, zsh or fish.",
+        "Tools": {
+            "schema": "Print the JSON Schema of the site file or of a --json output.",
+            "completion": "Print a completion script for bash, zsh or fish.",
         },
     },
     help="Turn ordinary hardware into an NFV host that can prove itself.",
@@ -60,6 +66,9 @@ _commands = LazyGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 click.version_option(__version__, prog_name="ouchi", message="%(prog)s %(version)s")(_commands)
+click.option("--debug", is_flag=True, help="Log each command that ouchi runs, on stderr; OUCHI_DEBUG=FILE: in FILE.")(
+    _commands
+)
 
 
 def main() -> int:
@@ -102,9 +111,26 @@ def _run(words: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(_commands, {}, "ouchi", "_OUCHI_COMPLETE", instruction)
-    with _commands.make_context("ouchi", words) as context:
+    with _commands.make_context("ouchi", words) as context, _command_log():
         _commands.invoke(context)
     return 0
+
+
+def _debugging() -> bool:
+    """True with ``--debug`` before the command, or with OUCHI_DEBUG."""
+    options = takewhile(lambda word: word.startswith("-"), sys.argv[1:])
+    return os.environ.get(DEBUG, "0") not in ("", "0") or "--debug" in options
+
+
+def _command_log() -> AbstractContextManager[None]:
+    """The command log, on standard error unless OUCHI_DEBUG names a file; nothing when it is off."""
+    if not _debugging():
+        return nullcontext()
+    from ouchi.core.instance import Instance
+    from ouchi.machine.command_log import logging
+
+    setting = os.environ.get(DEBUG, "")
+    return logging("" if setting in ("0", "1") else setting, f"{Instance().state}/secrets.json")
 
 
 def _unheard() -> bool:
@@ -126,15 +152,15 @@ def _report_bug(bug: Exception) -> int:
     from traceback import format_exception
 
     text = "".join(format_exception(bug))
-    if os.environ.get("OUCHI_DEBUG"):
+    if _debugging():
         click.echo(text, err=True, nl=False)
         return 3
-    from ouchi.machine.crash import record
+    from ouchi.machine.crash import save_traceback
 
     summary = f"{type(bug).__name__}: {bug}".splitlines()[0][:200]
     try:
-        where = f"traceback in {record(text)}"
+        where = f"traceback in {save_traceback(text)}"
     except OSError:
-        where = "OUCHI_DEBUG=1 shows the traceback"
+        where = "ouchi --debug shows the traceback"
     click.echo(f"ouchi: this is a bug in ouchi ({summary}); {where}", err=True)
     return 3

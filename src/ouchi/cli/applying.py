@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import click
 
-from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Made, Wishes, Work, consent, question, run_all
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows import apply as run
+from ouchi.flows.site_host import SiteHost
 from ouchi.host import reboot
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.target import Target
@@ -55,7 +55,9 @@ class Applying(Work):
         for _ in range(MOST_ROUNDS):
             if not self.prepared.anything:
                 break
-            why = run.carry_out(self.prepared, timeline, self.hosted.anew, self._ask(timeline), stage)
+            why = run.carry_out(
+                self.prepared, timeline, self.hosted.facts_over_new_connection, self._ask(timeline), stage
+            )
             if not why:
                 break
             timeline.emit(Kind.NOTE, stage, "restart", f"{stage}: a restart is needed: {'; '.join(why)}")
@@ -93,7 +95,7 @@ class Applying(Work):
         return True
 
 
-def run_apply(hosts: Sequence[Hosted], wishes: Wishes, *, as_json: bool) -> int:
+def run_apply(hosts: Sequence[SiteHost], wishes: Wishes, *, as_json: bool) -> int:
     """``apply``. Returns the exit status."""
     return run_all([Applying(host, wishes) for host in hosts], WHAT, as_json=as_json)
 
@@ -107,7 +109,7 @@ def applied_for_up(
     path = machine.absolute(target.site_file)
     go_on = (sys.executable, "-I", "-m", "ouchi", "up", "--yes", "--until", until, "--site", path)
     wishes = Wishes(dry_run=False, yes=yes, restart=restart, go_on=go_on)
-    applying = Applying(Hosted(target.site.name, "", path, target.site, machine), wishes, own_switch=True)
+    applying = Applying(SiteHost(target.site.name, "", path, target.site, machine), wishes, own_switch=True)
     applying.prepare(target)
     anything, restarts = applying.due()
     if not anything:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ouchi.cli.hosted import Hosted, Said, host_at, host_options, hosts_of, run_hosts, this_machine
+from ouchi.cli.hosted import Output, host_at, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.site import read_site_option
 
 if TYPE_CHECKING:
+    from ouchi.flows.site_host import SiteHost
     from ouchi.machine import Reader
 
 snapshot_option = click.option(
@@ -54,7 +55,7 @@ def command(
     """
     import json
 
-    def inspect(host: Hosted) -> Said:
+    def inspect(host: SiteHost) -> Output:
         return _inspected(host.reader(), save, svg_file, as_json=as_json)
 
     _check_one_host(snapshot, address, names)
@@ -71,7 +72,7 @@ def command(
     context.exit(run_hosts(hosts, inspect, as_json=as_json))
 
 
-def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_json: bool) -> Said:
+def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_json: bool) -> Output:
     from ouchi.facts import collect
     from ouchi.machine.snapshot import Tree
     from ouchi.machine.snapshot.recorder import Recorder
@@ -87,10 +88,10 @@ def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_jso
         click.echo(f"saved {members} files and names of {facts.system.hostname or 'this machine'} in {save}", err=True)
     if svg_file:
         write_svg(svg_file, facts, None)
-    return Said("", facts.to_json()) if as_json else Said(facts_text(facts))
+    return Output("", facts.to_json()) if as_json else Output(facts_text(facts))
 
 
-def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_default: bool) -> list[Hosted]:
+def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_default: bool) -> list[SiteHost]:
     """The hosts of the site file; a faulty file in the default location is ignored with a message."""
     from ouchi.core.errors import BadInput
 
@@ -111,7 +112,7 @@ def _check_one_host(snapshot: str | None, address: str | None, names: Sequence[s
         raise BadInput(error("these name different hosts", found=" and ".join(given), expected="one of them"))
 
 
-def _check_one_file(hosts: Sequence[Hosted]) -> None:
+def _check_one_file(hosts: Sequence[SiteHost]) -> None:
     from ouchi.core.errors import BadInput
     from ouchi.site import several
 

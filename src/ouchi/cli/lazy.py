@@ -15,7 +15,7 @@ Sections = Mapping[str, Mapping[str, str]]
 
 
 class LazyGroup(click.Group):
-    """Commands by name: ``ouchi.cli.NAME`` has the command as ``command``.
+    """Commands by name: ``ouchi.cli.NAME`` has the command as ``command``, with ``_`` for ``-`` in its name.
 
     Help, completion and suggestions for a misspelt name come from the table alone.
     """
@@ -34,7 +34,7 @@ class LazyGroup(click.Group):
             return None
         from importlib import import_module
 
-        found = import_module(f"{self._package}.{cmd_name}").command
+        found = import_module(f"{self._package}.{cmd_name.replace('-', '_')}").command
         assert isinstance(found, click.Command)  # noqa: S101  # the table and the module disagree: a bug
         return found
 

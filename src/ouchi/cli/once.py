@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ouchi.cli.hosted import Hosted
 from ouchi.core.errors import Finding, error
+from ouchi.flows.site_host import SiteHost
 from ouchi.machine.identity import identity
 from ouchi.machine.local import LocalMachine
 
 
-def refusal(host: Hosted, own: str, others: Sequence[tuple[Hosted, str]]) -> Finding | None:
+def refusal(host: SiteHost, own: str, others: Sequence[tuple[SiteHost, str]]) -> Finding | None:
     """Why a host is not to be changed by this name; ``own`` and those of ``others`` are their identities."""
     where = host.site.where("address") if host.site else ""
     same = [other.name for other, theirs in others if other is not host and theirs == own]

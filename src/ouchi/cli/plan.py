@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.hosted import Hosted, Said, run_hosts
+from ouchi.cli.hosted import Output, run_hosts
 from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.planned import planned_hosts, planned_options, planned_snapshot, style_of
 
 if TYPE_CHECKING:
+    from ouchi.flows.site_host import SiteHost
     from ouchi.plan.target import Target
 
 
@@ -38,13 +39,13 @@ def command(
 
     style = style_of(choose)
 
-    def plan(host: Hosted) -> Said:
+    def plan(host: SiteHost) -> Output:
         return answer_of(host.target(style))
 
-    def answer_of(target: Target) -> Said:
+    def answer_of(target: Target) -> Output:
         if svg_file:
             write_svg(svg_file, target.facts, target.plan)
-        return Said("", plan_json(target)) if as_json else Said(_text(target, explain=explain))
+        return Output("", plan_json(target)) if as_json else Output(_text(target, explain=explain))
 
     if snapshot:
         answer = answer_of(planned_snapshot(site_file, snapshot, names, style))

@@ -13,7 +13,7 @@ from ouchi.cli.inspect import snapshot_option
 from ouchi.cli.site import read_site_option
 
 if TYPE_CHECKING:
-    from ouchi.cli.hosted import Hosted
+    from ouchi.flows.site_host import SiteHost
     from ouchi.plan import Style
     from ouchi.plan.target import Target
 
@@ -71,7 +71,7 @@ def style_of(choose: str | None) -> Style | None:
     return Style(choose) if choose else None
 
 
-def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[Hosted]:
+def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[SiteHost]:
     """The hosts to plan, with a message when there is no site file. Raises BadInput for several where ``one`` is needed."""
     from ouchi.cli.hosted import hosts_of
     from ouchi.core.errors import BadInput

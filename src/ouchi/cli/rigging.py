@@ -1,4 +1,4 @@
-"""What ``ouchi rig`` does."""
+"""The command line of ``ouchi rig``: what its subcommands print."""
 
 from __future__ import annotations
 
@@ -13,84 +13,55 @@ from typing import Any
 import click
 
 from ouchi.cli.running import stop, timeline_of
-from ouchi.core.errors import Failed, Unhealthy, error
-from ouchi.core.events import Say
-from ouchi.core.outcome import Outcome, changed, nothing
-from ouchi.core.tasks import Task, run_tasks
+from ouchi.core.errors import Unhealthy, error
+from ouchi.flows import rig
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.lock import only_one
 from ouchi.machine.replace import replace_with
-from ouchi.rig import practise, states
-from ouchi.rig.base import prepare
-from ouchi.rig.keeper import COLD, LOAD, NEW, Kept
+from ouchi.rig import control
+from ouchi.rig.keeper import KeeperStatus
 from ouchi.rig.login import ALIAS
-from ouchi.rig.places import Places, places
+from ouchi.rig.paths import RigPaths, rig_paths
 
 SSH = "/usr/bin/ssh"
 
 
-def run_up(how: str | None, *, as_json: bool) -> None:
-    """``up``: what is made once, then the rig itself."""
-    with _rig("up") as (machine, where):
-
-        def parts(say: Say) -> Outcome:
-            made = False
-
-            def heard(text: str) -> None:
-                nonlocal made
-                made = True
-                say(text)
-
-            prepare(machine, where.cache, heard)
-            return changed("made") if made else nothing("all is there")
-
-        def start(say: Say) -> Outcome:
-            if practise.is_running(machine, where) and not how:
-                practise.await_up(machine, where, say)
-                return nothing("it is up")
-            begin = time.monotonic()
-            wanted = {"new": NEW, "cold": COLD}.get(how or "") or practise.go_on(machine, where)
-            practise.start(machine, where, wanted, say)
-            return changed(f"up after {time.monotonic() - begin:.1f} s")
-
-        _run(machine, [Task("rig", "parts", parts), Task("rig", "start", start, ("parts",))], as_json=as_json)
-        _show(practise.require_up(machine, where), where, as_json=as_json)
+def run_up(option: str | None, *, as_json: bool) -> None:
+    """``up``, perhaps with ``--new`` or ``--cold``."""
+    with _rig("up") as (machine, paths):
+        with timeline_of(as_json=as_json) as timeline:
+            status = rig.up(machine, paths, option, timeline, lambda: stop(machine))
+        _print_login(status, paths, as_json=as_json)
 
 
 def run_ssh(user: str, words: tuple[str, ...]) -> None:
-    """``ssh``: become ssh."""
-    with _rig() as (machine, where):
-        practise.require_up(machine, where)
-        if not replace_with((SSH, "-F", str(where.ssh_config), f"{user}@{ALIAS}", *words), {}):
+    """``ssh``: replace this process by ssh."""
+    with _rig() as (machine, paths):
+        control.require_up(machine, paths)
+        if not replace_with((SSH, "-F", str(paths.ssh_config), f"{user}@{ALIAS}", *words), {}):
             raise Unhealthy(error("there is no ssh here", where=SSH, remedy="apt-get install openssh-client"))
 
 
 def save_state(name: str, *, as_json: bool) -> None:
     """``snapshot NAME``."""
-    with _rig("snapshot") as (machine, where):
+    with _rig("snapshot") as (machine, paths):
         begin = time.monotonic()
-        practise.save(machine, where, name)
+        control.save(machine, paths, name)
         seconds = time.monotonic() - begin
         click.echo(json.dumps({"saved": name, "seconds": seconds}) if as_json else f"saved {name} ({seconds:.1f} s)")
 
 
 def load_state(name: str, *, as_json: bool) -> None:
     """``snapshot --load NAME``."""
-    with _rig("snapshot") as (machine, where):
-        states.require_state(practise.saved(machine, where), name)
-
-        def load(say: Say) -> Outcome:
-            practise.start(machine, where, LOAD + name, say)
-            return changed(f"{name} loaded")
-
-        _run(machine, [Task("rig", "start", load)], as_json=as_json)
-        _show(practise.require_up(machine, where), where, as_json=as_json)
+    with _rig("snapshot") as (machine, paths):
+        with timeline_of(as_json=as_json) as timeline:
+            status = rig.load(machine, paths, name, timeline, lambda: stop(machine))
+        _print_login(status, paths, as_json=as_json)
 
 
 def list_states(*, as_json: bool) -> None:
     """``snapshot --list``."""
-    with _rig() as (machine, where):
-        found = practise.saved(machine, where)
+    with _rig() as (machine, paths):
+        found = control.saved(machine, paths)
     if as_json:
         members = [{"name": one.name, "saved": one.saved, "bytes": one.size} for one in found]
         click.echo(json.dumps(members, indent=2))
@@ -103,55 +74,30 @@ def list_states(*, as_json: bool) -> None:
 
 
 def run_down(*, purge: bool) -> None:
-    """``down``."""
-    with _rig("down") as (machine, where):
-        if purge:
-            practise.end(where)
-            known = machine.exists(where.folder) or machine.exists(where.cache)
-            machine.remove(where.folder)
-            machine.remove(where.cache)
-            click.echo("the rig is forgotten" if known else "nothing to do: there is no rig")
+    """``down``, perhaps with ``--purge``."""
+    with _rig("down") as (machine, paths):
+        if not purge:
+            click.echo(control.suspend(machine, paths))
+        elif rig.purge(machine, paths):
+            click.echo("the rig is deleted")
         else:
-            click.echo(practise.put_away(machine, where))
+            click.echo("nothing to do: there is no rig")
 
 
 @contextlib.contextmanager
-def _rig(doing: str = "") -> Iterator[tuple[LocalMachine, Places]]:
-    """This machine, and where its rig is. ``doing``: what only one command does at a time."""
-    machine, where = LocalMachine(), places(os.environ)
-    try:
-        with only_one(_lock(where), f"rig {doing}") if doing else contextlib.nullcontext():
-            yield machine, where
-    except BrokenPipeError:  # nobody reads what we say
-        raise
-    except OSError as reason:
-        raise Failed(
-            error(
-                "the rig's files cannot be worked with",
-                where=str(reason.filename or where.folder),
-                found=reason.strerror or str(reason),
-                expected="folders that are yours, with 2 GB of room",
-                remedy="make room there, or have others by XDG_CACHE_HOME and XDG_STATE_HOME; then the same again",
-            )
-        ) from None
+def _rig(doing: str = "") -> Iterator[tuple[LocalMachine, RigPaths]]:
+    """This machine, and the paths of its rig; with ``doing`` no other command changes the rig meanwhile."""
+    machine, paths = LocalMachine(), rig_paths(os.environ)
+    with rig.file_errors(paths), rig.exclusive(machine, paths, doing) if doing else contextlib.nullcontext():
+        yield machine, paths
 
 
-def _run(machine: LocalMachine, tasks: list[Task], *, as_json: bool) -> None:
-    with timeline_of(as_json=as_json) as timeline:
-        run_tasks(tasks, timeline, lambda: stop(machine))
-
-
-def _lock(where: Places) -> str:
-    """Beside the folders, which ``down --purge`` removes."""
-    return str(where.cache.with_name("rig.lock"))
-
-
-def _show(kept: Kept, where: Places, *, as_json: bool) -> None:
-    """How to get into it."""
+def _print_login(status: KeeperStatus, paths: RigPaths, *, as_json: bool) -> None:
+    """Print how to log in, and the faults of the rig so far."""
     if as_json:
-        shown: dict[str, Any] = {**kept.to_json(), "ssh_config": str(where.ssh_config), "host": ALIAS}
+        shown: dict[str, Any] = {**status.to_json(), "ssh_config": str(paths.ssh_config), "host": ALIAS}
         click.echo(json.dumps(shown, indent=2))
         return
-    for fault in kept.faults:
+    for fault in status.faults:
         click.echo(f"tried again after a fault of the rig: {fault}")
-    click.echo(f"\nouchi rig ssh\nssh -F {where.ssh_config} {ALIAS}")
+    click.echo(f"\nouchi rig ssh\nssh -F {paths.ssh_config} {ALIAS}")

@@ -16,10 +16,10 @@ from ouchi.core.tasks import run_tasks
 from ouchi.core.waiting import stop_waiting
 from ouchi.flows.down import down
 from ouchi.flows.up import Up
+from ouchi.machine.command_log import move_to_file
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.plan.load import read_target
-from ouchi.plan.nics import missing_packages
 from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
 
@@ -34,10 +34,19 @@ def _json_line(event: Event) -> None:
 def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
     """Progress on the terminal, or as JSON lines."""
     if as_json:
-        yield Timeline(_json_line)
+        yield _with_debug_log_aside(Timeline(_json_line))
     else:
-        with Progress(Console(stderr=False, highlight=False)) as progress:
-            yield Timeline(progress, progress.paused)
+        console = Console(stderr=False, highlight=False)
+        with Progress(console) as progress:
+            timeline = Timeline(progress, progress.paused)
+            yield _with_debug_log_aside(timeline) if console.is_terminal else timeline
+
+
+def _with_debug_log_aside(timeline: Timeline) -> Timeline:
+    """Move the log of ``--debug`` out of the way of the progress, into a file that the progress names."""
+    if path := move_to_file():
+        timeline.emit(Kind.NOTE, "debug", "log", path)
+    return timeline
 
 
 def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: bool) -> int:
@@ -52,8 +61,8 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
             if not applied_for_up(machine, target, until, timeline, yes=yes, restart=restart):
                 return 1
             target = read_target(machine, machine.absolute(site_file))
-        drivers = missing_packages(target.site, target.facts)
-        up = Up(machine, instance, machine.absolute(site_file), timeline, drivers)
+        up = Up(machine, instance, target, timeline)
+        up.begin()
         run_tasks(up.tasks(until), timeline, lambda: stop(machine))
     seconds = timeline.now()
     if as_json:
@@ -63,9 +72,9 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
             for event in timeline.events
             if event.kind in (Kind.CHANGED, Kind.NOTHING)
         ]  # fmt: skip
-        click.echo(json.dumps(summary_json(*up.made(), timings, seconds), indent=2))
+        click.echo(json.dumps(summary_json(up.context.target, up.verdict, timings, seconds), indent=2))
     elif up.verdict:
-        click.echo(summary_text(up.site, up.plan, up.verdict, seconds))
+        click.echo(summary_text(up.context.target, up.verdict, seconds))
     else:
         click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
     return 0
@@ -81,7 +90,7 @@ def run_down(*, purge: bool, as_json: bool) -> int:
     """``down``. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
     with only_one(LOCK, "down"), timeline_of(as_json=as_json) as timeline:
-        anything = down(machine, instance, timeline, purge=purge)
+        anything = down(machine, instance, timeline, lambda: stop(machine), purge=purge)
     if not as_json:
         click.echo("the machine is as before" if anything else "nothing to do: ouchi is not up")
     return 0

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 import click
 
-from ouchi.cli.hosted import Hosted
 from ouchi.cli.once import refusal
 from ouchi.cli.running import LOCK, timeline_of
-from ouchi.core.errors import BadInput, Finding, OuchiError, Unhealthy, error
+from ouchi.core.errors import BadInput, Declined, Finding, OuchiError, Unhealthy, error
 from ouchi.core.events import Timeline
-from ouchi.flows.hosts import Job, Outcome, alone, side_by_side, summary, worst
+from ouchi.flows.hosts import HostResult, Job, exit_status, run_jobs, single_host, summary
+from ouchi.flows.site_host import SiteHost
 from ouchi.machine.identity import identity
 
 
@@ -49,7 +49,7 @@ class Made:
 class Work(ABC):
     """Something to be done on a host: looked at, shown, then made. The host is held from the first to the last."""
 
-    hosted: Hosted
+    hosted: SiteHost
     wishes: Wishes
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, kw_only=True)
     doing: ClassVar[str]
@@ -84,7 +84,7 @@ class Work(ABC):
         """Wait for a remote host that restarts, and hold it again; ``boot_id`` is that of before."""
         with contextlib.suppress(OuchiError):
             self.held.close()
-        self.hosted = self.hosted.back(boot_id)
+        self.hosted = self.hosted.after_reboot(boot_id)
         self._hold()
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Looked:
     """What came of looking: an outcome for each host (none for a single one), and the work that can be done."""
 
     works: tuple[Work, ...]
-    outcomes: tuple[Outcome[Any], ...]
+    outcomes: tuple[HostResult[Any], ...]
     good: tuple[Work, ...]
 
 
@@ -133,7 +133,7 @@ def _look_at_all(works: Sequence[Work], *, as_json: bool) -> Looked:
     """Look at every host and show it. A single host's errors are raised as they are."""
     if len(works) == 1:
         [work] = works
-        with alone(work.hosted.name):
+        with single_host(work.hosted.name):
             if work.hosted.address and (finding := refusal(work.hosted, identity(work.hosted.machine), ())):
                 raise BadInput(finding)
             work.look()
@@ -142,7 +142,7 @@ def _look_at_all(works: Sequence[Work], *, as_json: bool) -> Looked:
         return Looked(tuple(works), (), tuple(works))
     # Which machine each is must be known of all before the first is held.
     outcomes = _each_once(works)
-    looking = side_by_side(
+    looking = run_jobs(
         [_job(work, work.look) for work, outcome in zip(works, outcomes, strict=True) if not outcome.status]
     )
     for number, work in enumerate(works):
@@ -154,10 +154,10 @@ def _look_at_all(works: Sequence[Work], *, as_json: bool) -> Looked:
     return Looked(tuple(works), tuple(outcomes), good)
 
 
-def _each_once(works: Sequence[Work]) -> list[Outcome[Any]]:
+def _each_once(works: Sequence[Work]) -> list[HostResult[Any]]:
     """Connect to all; those that cannot be reached, or are a machine that is not to be changed by this name, have failed."""
     jobs = [_job(work, partial(identity, work.hosted.machine)) for work in works]
-    found: list[Outcome[Any]] = list(side_by_side(jobs))
+    found: list[HostResult[Any]] = list(run_jobs(jobs))
     hosts = [(work.hosted, outcome.result) for work, outcome in zip(works, found, strict=True) if outcome.result]
     reasons = {host.name: finding for host, own in hosts if (finding := refusal(host, own, hosts))}
     return [
@@ -178,18 +178,18 @@ def _told(looked: Looked, *, as_json: bool) -> int:
         _print_json(looked.outcomes, [work.json() if work in looked.good else None for work in looked.works])
     else:
         click.echo(summary(looked.outcomes))
-    return worst(looked.outcomes)
+    return exit_status(looked.outcomes)
 
 
 def _work_on_all(looked: Looked, todo: Sequence[Work], *, as_json: bool) -> int:
     """Do the work side by side, with the progress of all; one that fails does not stop the others."""
     with timeline_of(as_json=as_json) as timeline:
         if len(looked.works) == 1:
-            with alone(looked.works[0].hosted.name):
+            with single_host(looked.works[0].hosted.name):
                 done = todo[0].make(timeline, "host") if todo else Made(looked.works[0].json())
         else:
             jobs = [_job(work, partial(work.make, timeline, work.hosted.name)) for work in todo]
-            made = {outcome.name: outcome for outcome in side_by_side(jobs)}
+            made = {outcome.name: outcome for outcome in run_jobs(jobs)}
     if len(looked.works) == 1:
         if as_json:
             click.echo(json.dumps({"schema": 1, **done.json}, indent=2))
@@ -205,11 +205,11 @@ def _work_on_all(looked: Looked, todo: Sequence[Work], *, as_json: bool) -> int:
             if outcome.findings and outcome.name in made and not outcome.result:  # else they were noted
                 _show(outcome, "")
         click.echo(summary(outcomes))
-    return worst(outcomes)
+    return exit_status(outcomes)
 
 
 def consent(what: str, wishes: Wishes) -> None:
-    """Ask the user. Raises :class:`~ouchi.core.errors.BadInput` without a yes."""
+    """Ask the user. Raises :class:`~ouchi.core.errors.Declined` on a no, BadInput where nobody can be asked."""
     if wishes.yes:
         return
     if not sys.stdin.isatty():
@@ -222,7 +222,7 @@ def consent(what: str, wishes: Wishes) -> None:
             )
         )
     if not click.confirm(f"{what[0].upper()}{what[1:]}?"):
-        raise BadInput(error("nothing was changed", found="your answer", remedy="the same command, when you want it"))
+        raise Declined
 
 
 def _job(work: Work, act: Callable[[], Any]) -> Job[Any]:
@@ -232,7 +232,7 @@ def _job(work: Work, act: Callable[[], Any]) -> Job[Any]:
     return Job(work.hosted.name, work.hosted.address, act, stop)
 
 
-def _show(outcome: Outcome[Any], text: str) -> None:
+def _show(outcome: HostResult[Any], text: str) -> None:
     from ouchi.cli import show
 
     click.echo(f"==> {outcome.name} ({outcome.address or 'this machine'}) <==")
@@ -242,6 +242,6 @@ def _show(outcome: Outcome[Any], text: str) -> None:
     click.echo()
 
 
-def _print_json(outcomes: Sequence[Outcome[Any]], results: Sequence[Any]) -> None:
+def _print_json(outcomes: Sequence[HostResult[Any]], results: Sequence[Any]) -> None:
     entries = [outcome.to_json(result) for outcome, result in zip(outcomes, results, strict=True)]
     click.echo(json.dumps({"schema": 1, "hosts": entries}, indent=2))

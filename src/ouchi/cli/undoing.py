@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ouchi.cli.hosted import Hosted
 from ouchi.cli.together import Made, Wishes, Work, run_all
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows import undo
+from ouchi.flows.site_host import SiteHost
 from ouchi.host import reboot
 from ouchi.report.apply import undo_text, undoing_json
 
@@ -52,6 +52,6 @@ class Undo(Work):
         return Made(result | {"restarted": True, "left": []}, tuple(findings))
 
 
-def run_undo(hosts: Sequence[Hosted], wishes: Wishes, *, as_json: bool) -> int:
+def run_undo(hosts: Sequence[SiteHost], wishes: Wishes, *, as_json: bool) -> int:
     """``undo``. Returns the exit status: 1 when something was left as somebody else made it."""
     return run_all([Undo(host, wishes) for host in hosts], "put this back", as_json=as_json)

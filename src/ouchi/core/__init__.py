@@ -1,1 +1,1 @@
-"""What everything stands on: errors, events, tasks, waiting, CPU lists, the instance."""
+"""The base of all other packages: errors, events, tasks, waiting, CPU lists, the instance, the command log."""

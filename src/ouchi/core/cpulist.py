@@ -1,4 +1,4 @@
-"""CPU lists as Linux writes them: ``0,2-5``."""
+"""CPU lists in the kernel's format: ``0,2-5``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ _PART = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
 def parse_cpus(text: str) -> tuple[int, ...]:
-    """The CPU numbers in `text`, ascending; ``""`` (blank) is no CPU.
+    """The CPU numbers in ``text``, ascending; none for a blank text.
 
-    Accepts numbers and inclusive ranges separated by commas, with spaces
-    around them. Raises ValueError, with a sentence that says what is wrong,
-    on anything else: a range that runs backwards, a CPU named twice, a number above 8191.
+    Accepts numbers and inclusive ranges separated by commas, with spaces around them. Raises ValueError with a message
+    for the user on anything else: a range that runs backwards, a CPU named twice, a number above 8191.
     """
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"a CPU list of {len(text)} characters is too long")
@@ -33,7 +32,7 @@ def parse_cpus(text: str) -> tuple[int, ...]:
 
 
 def format_cpus(cpus: Iterable[int]) -> str:
-    """`cpus` in the shortest form that `parse_cpus` reads back: ``0,2-5``."""
+    """``cpus`` in the shortest form that :func:`parse_cpus` reads back: ``0,2-5``."""
     runs: list[tuple[int, int]] = []
     for cpu in sorted(set(cpus)):
         if runs and cpu == runs[-1][1] + 1:

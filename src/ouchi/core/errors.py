@@ -1,7 +1,7 @@
-"""One exception tree and the finding that every part of ouchi speaks.
+"""Findings, and the exceptions that carry them.
 
-A *finding* is a claim about a machine, a file or a run with its evidence and the way on. Errors carry
-findings, so a stage reports everything it knows at once and the terminal and ``--json`` show the same.
+A finding is a statement about a machine, a file or a run, with evidence and the next step. An exception carries one or
+more, so that everything that is wrong is reported at once, and the terminal and ``--json`` show the same.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is so, where it was seen, what was found and expected, and what to do next.
+    """A claim, where it was seen, what was found and expected, the next step, and why it matters.
 
-    ``why`` says why it matters, where that is not plain from the claim.
+    Members other than the severity and the claim may be empty.
     """
 
     severity: Severity
@@ -39,8 +39,8 @@ class Finding:
         return {key: str(value) for key, value in asdict(self).items() if value}
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        lines = [f"{self.severity}: {place}{self.claim}"]
+        where = f"{self.where}: " if self.where else ""
+        lines = [f"{self.severity}: {where}{self.claim}"]
         members = (("found", self.found), ("expected", self.expected), ("why", self.why), ("next", self.remedy))
         for label, text in members:
             if text:
@@ -58,14 +58,14 @@ def error(
 def warning(
     claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
 ) -> Finding:
-    """A finding that the user should read but that stops nothing."""
+    """A finding that the user should read and that stops nothing."""
     return Finding(Severity.WARNING, claim, where, found, expected, remedy, why)
 
 
 def info(
     claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
 ) -> Finding:
-    """A finding worth knowing."""
+    """A finding that needs no action."""
     return Finding(Severity.INFO, claim, where, found, expected, remedy, why)
 
 
@@ -86,18 +86,27 @@ class Unhealthy(OuchiError):
 
 
 class BadInput(OuchiError):
-    """The user's file, option or machine cannot be used as it is (exit 2); nothing was changed."""
+    """A file, an option or the machine cannot be used as it is (exit 2); nothing was changed."""
 
     status = 2
 
 
 class Failed(OuchiError):
-    """Something that should have worked did not (exit 3)."""
+    """Something did not work (exit 3)."""
 
     status = 3
 
 
 class Interrupted(OuchiError):
-    """The user stopped it (exit 130)."""
+    """The user interrupted it (exit 130)."""
 
     status = 130
+
+
+class Declined(OuchiError):
+    """The user answered no to a question (exit 0); nothing was changed."""
+
+    status = 0
+
+    def __init__(self) -> None:
+        super().__init__(info("nothing changed", found="the answer was no"))

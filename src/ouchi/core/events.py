@@ -1,6 +1,6 @@
-"""What is happening, as it happens: progress events and where they go.
+"""Progress events of long commands, and the timeline that collects them.
 
-A long command emits events; sinks draw them on a terminal, write them as JSON lines, or drop them.
+Sinks draw events on a terminal, write them as JSON lines, or drop them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an event says about its task."""
+    """What happened to a task."""
 
     STARTED = "started"
     PROGRESS = "progress"
@@ -26,7 +26,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened: in which stage and task, what, and how long the task took (seconds)."""
+    """One event of a task of a stage.
+
+    ``seconds`` is the duration of the task where it has ended, ``at`` the time of the event since the timeline began.
+    """
 
     kind: Kind
     stage: str
@@ -37,21 +40,24 @@ class Event:
 
 
 Sink = Callable[[Event], None]
-Say = Callable[[str], None]
-"""How a task tells its progress: one short line at a time."""
+
+Notify = Callable[[str], None]
+"""A task's callback for its progress: one short line at a time."""
+
+Say = Notify
 
 
-def silent(_event: Event) -> None:
-    """The sink that keeps nothing."""
+def discard(_event: Event) -> None:
+    """The sink that drops all events."""
 
 
 class Timeline:
-    """Collects events, stamps them (seconds since it was made) and hands them to a sink, one at a time."""
+    """Collects events and passes them to a sink, one at a time and with the time since the timeline began."""
 
-    def __init__(self, sink: Sink = silent, paused: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    def __init__(self, sink: Sink = discard, paused: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self.events: list[Event] = []
         self.paused = paused
-        """While this is entered the sink leaves the terminal alone: somebody is asked something there."""
+        """While this context is entered, the sink leaves the terminal alone, so that the user can be asked something."""
         self._sink = sink
         self._begin = time.monotonic()
         self._lock = threading.Lock()
@@ -67,6 +73,6 @@ class Timeline:
             self.events.append(event)
             self._sink(event)
 
-    def say(self, stage: str, task: str) -> Say:
-        """A progress function for one task."""
+    def notify(self, stage: str, task: str) -> Notify:
+        """The progress callback for one task."""
         return lambda text: self.emit(Kind.PROGRESS, stage, task, text)

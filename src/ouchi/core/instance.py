@@ -1,7 +1,6 @@
-"""Where everything of ouchi lives.
+"""An instance: the folders of one installation of ouchi on a machine, and the mark of its processes.
 
-One instance owns a state folder (kept by ``down``), a run folder (gone after ``down``) and a mark that every
-process and object of it carries.
+``down`` keeps the state folder and removes the run folder.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MARK = "OUCHI_INSTANCE"
-"""The environment variable that marks every process of ours."""
+"""The environment variable that every process of an instance has; its value is the instance's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +20,31 @@ class Instance:
     run: str = "/run/ouchi"
     logs: str = "/var/log/ouchi"
     host: str = "/var/lib/ouchi-host"
-    """What ``apply`` has changed and how to take it back; ``down --purge`` leaves it, only ``undo`` empties it."""
+    """What ``apply`` has changed and how to revert it; ``down --purge`` keeps it, only ``undo`` empties it."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process of this instance carries."""
+        """Variables for every process of this instance."""
         return {MARK: self.name}
 
     @property
     def etc(self) -> str:
-        """The services' configuration files, some of them secret."""
+        """The services' configuration files; some contain passwords."""
         return f"{self.state}/etc"
 
     @property
+    def kept_site(self) -> str:
+        """The text of the site file that ``up`` used, for the commands that judge the host later."""
+        return f"{self.state}/site.yaml"
+
+    @property
     def cache(self) -> str:
-        """What can be built again: the OpenStack environment and the guest image."""
+        """The OpenStack environment and the guest image, which can be built again."""
         return f"{self.state}/cache"
 
     @property
     def openstack(self) -> str:
-        """The root of OpenStack's own Python environment."""
+        """The Python environment that OpenStack is installed in."""
         return f"{self.cache}/openstack"
 
     @property
@@ -49,7 +53,7 @@ class Instance:
 
     @property
     def ovs(self) -> str:
-        """OVS_RUNDIR: sockets, pid files and the configuration database."""
+        """OVS_RUNDIR: sockets, PID files and the configuration database."""
         return f"{self.run}/ovs"
 
     @property
@@ -62,12 +66,12 @@ class Instance:
 
     @property
     def vhost(self) -> str:
-        """Where QEMU makes the vhost-user sockets that OVS connects to."""
+        """The folder in which QEMU creates the vhost-user sockets that OVS connects to."""
         return f"{self.run}/vhost"
 
     @property
     def hugepages(self) -> str:
-        """Our hugetlbfs mount."""
+        """The mount point of the instance's hugetlbfs."""
         return f"{self.run}/hugepages"
 
     @property

@@ -1,9 +1,4 @@
-"""Changes to a host, one kind per file: each can be checked, done and undone.
-
-A step first looks whether there is anything to do, so that running again is resuming. What it changes
-outside ouchi's own folders goes into the journal *before* the change, with what was there, so that
-``down`` puts it back even when ``up`` was killed in between.
-"""
+"""The outcome of one piece of work that makes a host as it should be."""
 
 from __future__ import annotations
 
@@ -12,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step did: a text, and whether it changed anything."""
+    """A text for the user, and whether anything was changed."""
 
     text: str
     changed: bool
 
 
 def nothing(reason: str) -> Outcome:
-    """Nothing to do, and why."""
+    """There was nothing to do; ``reason`` says why."""
     return Outcome(reason, False)
 
 

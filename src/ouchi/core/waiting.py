@@ -1,4 +1,4 @@
-"""Waiting with a bound and a name."""
+"""Waiting for a condition, with a time limit."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _stopping = threading.Event()
 
 
 class NotYet(Exception):
-    """Raised by a probe that has nothing yet; its text is what was last seen."""
+    """Raised by a probe whose condition does not hold yet; the text says what was seen instead."""
 
 
 def stop_waiting() -> None:
-    """End every wait of this process, now and later: the user wants to stop."""
+    """End every wait of this process, now and later: the user interrupted it."""
     _stopping.set()
 
 
 def wait_for(what: str, probe: Callable[[], T], *, seconds: float, every: float = 0.2, remedy: str = "") -> T:
-    """Call ``probe`` until it returns, at most for ``seconds``.
+    """Call ``probe`` every ``every`` seconds until it returns, at most for ``seconds``; return its result.
 
-    ``probe`` raises :class:`NotYet` (or :class:`OSError`) with what it last saw while there is nothing.
-    Raises :class:`~ouchi.core.errors.Failed` that names ``what`` and what was last seen, and
+    While the condition does not hold ``probe`` raises :class:`NotYet` or :class:`OSError`.
+    Raises :class:`~ouchi.core.errors.Failed` with ``what`` and what was last seen, and
     :class:`~ouchi.core.errors.Interrupted` after :func:`stop_waiting`.
     """
     end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""One piece of work for each of several hosts, side by side; what becomes of one is no matter of the others."""
+"""Run one job per host in parallel; a failure on one host does not affect the others."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from traceback import format_exception
 from typing import Any, Generic, TypeVar
 
 from ouchi.core.errors import Failed, Finding, OuchiError, error
-from ouchi.machine.crash import record
+from ouchi.machine.crash import save_traceback
 
-MOST = 32
-"""Hosts at once; each takes a thread, which mostly waits, and two processes of ssh."""
+MOST_AT_ONCE = 32
+"""Hosts that are worked on at the same time; each takes a thread, which mostly waits, and two ssh processes."""
 
-WARNED = 4
-"""The exit status of a host of which there are warnings only."""
+WARNINGS_ONLY = 4
+"""The exit status for a host with warnings and no errors."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
-    """What became of a host: the result, or why there is none, with the exit status that it means.
+class Job(Generic[T]):
+    """The work for one host; ``address`` is empty for this machine. ``stop`` ends what ``work`` waits for."""
 
-    A result that has a ``status`` or ``findings`` of its own gives them.
+    name: str
+    address: str
+    work: Callable[[], T]
+    stop: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HostResult(Generic[T]):
+    """The result of a host's job (None where it failed), its exit status and findings, and how long it took in seconds.
+
+    Where the result itself has a ``status`` or ``findings``, it is those.
     """
 
     name: str
@@ -37,7 +47,7 @@ class Outcome(Generic[T]):
     findings: tuple[Finding, ...] = ()
 
     def to_json(self, result: Any = None) -> dict[str, Any]:
-        """The outcome as plain JSON, with the JSON form of its result."""
+        """As plain JSON; ``result`` is the JSON form of the result."""
         return {
             "name": self.name,
             "address": self.address,
@@ -48,24 +58,14 @@ class Outcome(Generic[T]):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Job(Generic[T]):
-    """The work for one host; ``address`` is empty for this machine itself. ``stop`` ends what it waits for."""
+def run_jobs(jobs: Sequence[Job[T]], most_at_once: int = MOST_AT_ONCE) -> Iterator[HostResult[T]]:
+    """Run all jobs in parallel and yield their results in the order of the jobs, each as soon as possible.
 
-    name: str
-    address: str
-    work: Callable[[], T]
-    stop: Callable[[], None]
-
-
-def side_by_side(jobs: Sequence[Job[T]], most: int = MOST) -> Iterator[Outcome[T]]:
-    """The outcome of each, in their order, as soon as it and those before it are there.
-
-    When the caller stops (Ctrl-C), all are stopped, and this returns when they have ended.
+    When the caller stops iterating (Ctrl-C), all jobs are stopped, and this returns once they have ended.
     """
-    # No more threads than there is work; those that have not begun when all is stopped never do.
-    pool = ThreadPoolExecutor(max(1, min(most, len(jobs))), thread_name_prefix="host")
-    running: list[Future[Outcome[T]]] = [pool.submit(_outcome, job) for job in jobs]
+    # Jobs that have not begun by then never do.
+    pool = ThreadPoolExecutor(max(1, min(most_at_once, len(jobs))), thread_name_prefix="host")
+    running: list[Future[HostResult[T]]] = [pool.submit(_run, job) for job in jobs]
     try:
         for future in running:
             yield future.result()
@@ -77,49 +77,51 @@ def side_by_side(jobs: Sequence[Job[T]], most: int = MOST) -> Iterator[Outcome[T
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def worst(outcomes: Sequence[Outcome[Any]]) -> int:
-    """The exit status for all of them; warnings are less than any failure, whatever their number."""
+def exit_status(results: Sequence[HostResult[Any]]) -> int:
+    """The exit status for all hosts: the highest, but warnings count less than any failure."""
     return max(
-        (outcome.status for outcome in outcomes), default=0, key=lambda status: 0.5 if status == WARNED else status
+        (result.status for result in results),
+        default=0,
+        key=lambda status: 0.5 if status == WARNINGS_ONLY else status,
     )
 
 
-def summary(outcomes: Sequence[Outcome[Any]]) -> str:
-    """A line for each host, and one for all."""
-    width = max((len(outcome.name) for outcome in outcomes), default=0)
+def summary(results: Sequence[HostResult[Any]]) -> str:
+    """One line for each host, and one for all."""
+    width = max((len(result.name) for result in results), default=0)
     lines = [
-        f"{_mark(outcome.status)} {outcome.name:<{width}}  {outcome.seconds:5.1f} s"
-        + (f"  {_why(outcome)}" if outcome.status else "")
-        for outcome in outcomes
+        f"{_mark(result.status)} {result.name:<{width}}  {result.seconds:5.1f} s"
+        + (f"  {_reason(result)}" if result.status else "")
+        for result in results
     ]
-    bad = sum(outcome.status not in (0, WARNED) for outcome in outcomes)
-    return "\n".join([*lines, f"{len(outcomes)} hosts: {f'{bad} of them not as asked' if bad else 'all as asked'}"])
+    succeeded = sum(result.status in (0, WARNINGS_ONLY) for result in results)
+    return "\n".join([*lines, f"{succeeded} of {len(results)} hosts succeeded"])
 
 
-def of_files(reason: OSError, name: str) -> Failed:
-    """A file of the host that could not be worked with (a full disk, a broken one) is no bug of ours."""
+def file_error(reason: OSError, host: str) -> Failed:
+    """The error for files of a host that cannot be read or written, as on a full or broken disk: no bug of ouchi."""
     return Failed(
         error(
-            "files of the host could not be worked with",
-            where=name,
+            "a file of the host cannot be read or written",
+            where=host,
             found=str(reason),
-            remedy="look there (df, mount, ls -l), mend what it says, then the same command again",
+            remedy="look there (df, mount, ls -l), fix the cause, then the same command again",
         )
     )
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Work on a single host, the errors of its files told as those of one of several are."""
+def single_host(name: str) -> Iterator[None]:
+    """For work on one host: raise the errors of its files as :func:`run_jobs` reports them."""
     try:
         yield
-    except BrokenPipeError:  # nobody reads what we print
+    except BrokenPipeError:  # nobody reads what is printed
         raise
     except OSError as reason:
-        raise of_files(reason, name or "this machine") from None
+        raise file_error(reason, name or "this machine") from None
 
 
-def _outcome(job: Job[T]) -> Outcome[T]:
+def _run(job: Job[T]) -> HostResult[T]:
     begin = time.monotonic()
     result: T | None = None
     status, findings = 0, tuple[Finding, ...]()
@@ -129,26 +131,26 @@ def _outcome(job: Job[T]) -> Outcome[T]:
     except OuchiError as reason:
         status, findings = reason.status, reason.findings
     except OSError as reason:
-        status, findings = Failed.status, of_files(reason, job.name).findings
-    except Exception as bug:  # noqa: BLE001  # of one host; the others go on
+        status, findings = Failed.status, file_error(reason, job.name).findings
+    except Exception as bug:  # noqa: BLE001  # the other hosts go on
         status, findings = Failed.status, (_bug(job.name, bug),)
-    return Outcome(job.name, job.address, time.monotonic() - begin, result, status, findings)
+    return HostResult(job.name, job.address, time.monotonic() - begin, result, status, findings)
 
 
-def _bug(name: str, bug: Exception) -> Finding:
+def _bug(host: str, bug: Exception) -> Finding:
     return error(
         "this is a bug in ouchi",
-        where=name,
+        where=host,
         found=f"{type(bug).__name__}: {bug}".splitlines()[0][:200],
-        remedy=f"traceback in {record(''.join(format_exception(bug)))}",
+        remedy=f"traceback in {save_traceback(''.join(format_exception(bug)))}",
     )
 
 
 def _mark(status: int) -> str:
-    return {0: "✔", WARNED: "!"}.get(status, "✘")
+    return {0: "✔", WARNINGS_ONLY: "!"}.get(status, "✘")
 
 
-def _why(outcome: Outcome[Any]) -> str:
-    if outcome.status == WARNED:
+def _reason(result: HostResult[Any]) -> str:
+    if result.status == WARNINGS_ONLY:
         return "warnings"
-    return outcome.findings[0].claim if outcome.findings else f"exit status {outcome.status}"
+    return result.findings[0].claim if result.findings else f"exit status {result.status}"

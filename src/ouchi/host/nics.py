@@ -14,7 +14,8 @@ from ouchi.plan.target import Target
 from ouchi.render.files import text_file
 from ouchi.steps import Change, driver
 from ouchi.steps import file as path
-from ouchi.steps import vfs as functions
+from ouchi.steps.vfs import VfsKind
+from ouchi.steps.vfs import vfs as vfs_change
 
 UNITS = "/etc/systemd/system"
 VFIO = "vfio-pci"
@@ -110,10 +111,10 @@ def _left_alone(target: Target, around: Surroundings, bound: tuple[NicPlan, ...]
 def _functions(target: Target, nic: NicPlan) -> tuple[Change, ...]:
     """The functions now, and a unit that makes them at every boot before the network and guests come up."""
     vfs = [{"mac": vf.mac, "vlan": vf.vlan, "spoofchk": vf.spoof_check, "trust": vf.trust} for vf in nic.vfs]
-    made = functions.functions(nic.address, vfs)
+    made = vfs_change(nic.address, vfs)
     unit = f"ouchi-vfs-{nic.address.replace(':', '-')}.service"
     script = f"etc/ouchi/{unit.removesuffix('.service')}.sh"
-    text = text_file(target, script, ["set -eu", functions.script(nic.address, made.state).rstrip("\n")])
+    text = text_file(target, script, ["set -eu", VfsKind().script(nic.address, made.state).rstrip("\n")])
     lines = (
         "[Unit]",
         f"Description=Virtual functions of {nic.name or nic.address}",

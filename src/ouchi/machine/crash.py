@@ -1,4 +1,4 @@
-"""Where the traceback of a bug goes."""
+"""Saving the traceback of a bug."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import tempfile
 
 
-def record(text: str) -> str:
+def save_traceback(text: str) -> str:
     """Write it to a new file in the temporary folder that only its owner can read; its path. Raises :class:`OSError`."""
     handle, path = tempfile.mkstemp(prefix="ouchi-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

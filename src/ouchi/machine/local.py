@@ -10,20 +10,26 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
 from typing import Literal
 
+from ouchi.core import log as command_log
 from ouchi.core.errors import Interrupted, error
+from ouchi.core.log import LOCAL
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import only_one
+from ouchi.machine.logged import Entry, logged
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
-"""Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
+"""Has the kernel kill a program when the thread that waits for it ends, so that none is left when ouchi is killed."""
 
-_LAST_WORDS = 1.0  # seconds
+NOT_FOUND = 127
+"""The exit status that shells give for a program that cannot be started."""
+
+_OUTPUT_SECONDS = 1.0  # seconds
 
 _KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
     stat.S_IFREG: "file",
@@ -33,20 +39,19 @@ _KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
 
 
 class LocalMachine:
-    """The computer ouchi runs on, as seen from the namespaces this process is in."""
+    """This computer, in the namespaces of this process."""
 
     def __init__(self) -> None:
         self._children: set[subprocess.Popen[bytes]] = set()
         self._interrupted = False
 
     def interrupt(self) -> None:
-        """End every program that runs for us, and let no other start: the user wants to stop."""
         self._interrupted = True
         for child in tuple(self._children):
             _end(child)
 
     def absolute(self, path: Path) -> str:
-        """The path from the root, with the current folder before a relative one."""
+        """The absolute path; a relative one starts at the current folder."""
         return str(RealPath(path).absolute())
 
     def read(self, path: Path) -> str:
@@ -88,14 +93,26 @@ class LocalMachine:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
-        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
+        data = input.encode() if input is not None else None
+        with logged(LOCAL, "run", argv, env=env or (), input=len(data or b"")) as entry:
+            child = self._spawn(argv, data is not None, env, cwd, tied=not outlive)
+            result = self._wait(child, argv, data, timeout, entry)
+            entry.status = result.status
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
+
+    def _spawn(
+        self, argv: tuple[str, ...], has_input: bool, env: Mapping[str, str] | None, cwd: Path | None, *, tied: bool
+    ) -> subprocess.Popen[bytes]:
+        environment = _environment(env)
         if not shutil.which(argv[0], path=environment.get("PATH")):
-            raise CommandFailed(Result(argv, 127, "", ""), "there is no such program")
+            raise CommandFailed(Result(argv, NOT_FOUND, "", ""), "there is no such program")
         try:
-            # A session of its own: Ctrl-C reaches ouchi alone, which then ends the whole group.
-            child = subprocess.Popen(
-                argv if outlive else (*TIED, *argv),
-                stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            # In a session of its own: Ctrl-C reaches ouchi alone, which then kills the whole process group.
+            return subprocess.Popen(
+                (*TIED, *argv) if tied else argv,
+                stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
@@ -103,13 +120,18 @@ class LocalMachine:
                 start_new_session=True,
             )
         except OSError as reason:
-            raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
+            raise CommandFailed(Result(argv, NOT_FOUND, "", str(reason)), str(reason)) from None
+
+    def _wait(
+        self, child: subprocess.Popen[bytes], argv: tuple[str, ...], data: bytes | None, timeout: float, entry: Entry
+    ) -> Result:
         self._children.add(child)
         try:
-            out, err = child.communicate(input.encode() if input is not None else None, timeout=timeout)
+            out, err = child.communicate(data, timeout=timeout)
         except subprocess.TimeoutExpired:
             _end(child)
             out, err = _rest(child)
+            entry.note = f"killed after {timeout:g} s"
             result = Result(argv, -signal.SIGKILL, _text(out), _text(err))
             raise CommandFailed(result, f"did not end within {timeout:g} s: {_text(err)[-300:]}") from None
         except BaseException:
@@ -117,56 +139,50 @@ class LocalMachine:
             raise
         finally:
             self._children.discard(child)
-        result = Result(argv, child.returncode, _text(out), _text(err))
-        if check and not result.ok:
-            raise CommandFailed(result)
-        return result
+        return Result(argv, child.returncode, _text(out), _text(err))
 
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
-        """Start a program that runs beside us, its output in the file ``log``.
+        """Start a program in the background, its output in the file ``log``.
 
-        It outlives us: what is started so ends by itself when nobody asks anything of it any more.
-        Raises :class:`CommandFailed` when it cannot be started.
+        Unless the caller ends it, it outlives ouchi. Raises :class:`CommandFailed` when it cannot be started.
         """
         argv = tuple(str(word) for word in argv)
-        environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
-        try:
-            with open(log, "wb") as output:
-                child = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=environment,
-                    start_new_session=True,
-                )
-        except OSError as reason:
-            raise CommandFailed(Result(argv, 127, "", str(reason)), str(reason)) from None
-        return Background(child, log)
+        with logged(LOCAL, "start", argv, env=env or ()) as entry:
+            try:
+                with open(log, "wb") as output:
+                    child = subprocess.Popen(
+                        argv,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        env=_environment(env),
+                        start_new_session=True,
+                    )
+            except OSError as reason:
+                raise CommandFailed(Result(argv, NOT_FOUND, "", str(reason)), str(reason)) from None
+            entry.note = f"process {child.pid}"
+        return Background(child, log, argv[0])
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content
-        handle, temporary = tempfile.mkstemp(dir=RealPath(path).parent, prefix=".ouchi-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            if owner:
-                shutil.chown(temporary, owner, owner)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        with logged(LOCAL, "write", (path, f"{len(data)} bytes")):
+            handle, temporary = tempfile.mkstemp(dir=RealPath(path).parent, prefix=".ouchi-")
+            with _removed_on_failure(temporary):
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+                if owner:
+                    shutil.chown(temporary, owner, owner)
+                os.replace(temporary, path)
 
     def append(self, path: Path, text: str) -> None:
         with open(path, "ab") as file:
             file.write(text.encode())
 
     def poke(self, path: Path, text: str) -> None:
-        with open(path, "w", encoding="ascii") as file:
+        with logged(LOCAL, "poke", (path, text)), open(path, "w", encoding="ascii") as file:
             file.write(text)
 
     def mode(self, path: Path) -> int:
@@ -187,15 +203,12 @@ class LocalMachine:
         )
 
     def make_link(self, path: Path, target: Path) -> None:
-        # Made under another name first: os.symlink() replaces nothing.
-        temporary = RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}"
-        os.symlink(target, temporary)
-        try:
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        # Made under another name first, since os.symlink() replaces nothing.
+        temporary = str(RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}")
+        with logged(LOCAL, "link", (path, target)):
+            os.symlink(target, temporary)
+            with _removed_on_failure(temporary):
+                os.replace(temporary, path)
 
     def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
         return only_one(str(path), doing)
@@ -204,6 +217,8 @@ class LocalMachine:
         folder = RealPath(path)
         created = not folder.is_dir()
         folder.mkdir(parents=True, exist_ok=True)
+        if created:
+            command_log.write(LOCAL, "folder", (path,))
         if stat.S_IMODE(folder.stat().st_mode) != mode:
             folder.chmod(mode)
         if owner and folder.owner() != owner:
@@ -212,20 +227,36 @@ class LocalMachine:
 
     def remove(self, path: Path) -> None:
         target = RealPath(path)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+        with logged(LOCAL, "remove", (path,)):
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+
+
+def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
 
 
 def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", errors="replace")
 
 
-def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    """What an ended program has said. What left its group, a daemon, may go on and hold the other ends for ever."""
+@contextlib.contextmanager
+def _removed_on_failure(path: str) -> Iterator[None]:
+    """Remove a temporary file when it could not be put in its place."""
     try:
-        return child.communicate(timeout=_LAST_WORDS)
+        yield
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
+
+
+def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """The output of a killed program. A daemon that left its process group may keep the pipes open for ever."""
+    try:
+        return child.communicate(timeout=_OUTPUT_SECONDS)
     except subprocess.TimeoutExpired as late:
         child.wait()
         for stream in (child.stdout, child.stderr):
@@ -235,6 +266,6 @@ def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill a program and everything it started."""
+    """Kill a program's process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

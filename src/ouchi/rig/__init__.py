@@ -1,7 +1,6 @@
-"""A virtual server to practise on and to try changes of a host on, for real.
+"""The rig: a virtual server on which changes of a host can be practised and tested for real.
 
-QEMU gives it what real servers have and most virtual machines have not: SMT siblings, two groups of cores with a last
-cache of their own, an IOMMU, cards with SR-IOV, pages of 1 GiB, GRUB and systemd. From
-:func:`ouchi.rig.base.prepare` comes what is made once; a :class:`ouchi.rig.rig.Rig` is one such server in a folder of
-its own.
+QEMU gives it what servers have and most virtual machines lack: SMT siblings, two groups of cores with an L3 cache each,
+an IOMMU, NICs with SR-IOV, 1 GiB pages, GRUB and systemd. :func:`ouchi.rig.base.prepare` makes the assets that all rigs
+share; a :class:`ouchi.rig.rig.Rig` is one such server in a folder of its own.
 """

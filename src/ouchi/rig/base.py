@@ -1,43 +1,43 @@
-"""What all rigs of a cache share, made once: tools, image, and a disk with the base state."""
+"""The assets that all rigs of a cache share: tools, image, and a disk with the base state."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
-from ouchi.machine.local import LocalMachine
-from ouchi.parts.kvm import remembered
+from ouchi.live.kvm import remembered
+from ouchi.machine import Launcher
+from ouchi.rig.assets import ASSETS, Assets
+from ouchi.rig.building import building, digest
 from ouchi.rig.debian import require_tools
 from ouchi.rig.image import build_image, package_text
-from ouchi.rig.making import digest, making
-from ouchi.rig.parts import PARTS, Parts
 from ouchi.rig.rig import Rig
 from ouchi.rig.tools import Tools, unpack_tools
 
 
-def prepare(machine: LocalMachine, cache: PurePath | str, say: Say) -> Parts:
-    """Everything that rigs need, in ``cache`` (800 MB); made unless it is there: some two minutes.
+def prepare(machine: Launcher, cache: PurePath | str, notify: Notify) -> Assets:
+    """The assets in ``cache`` (800 MB), made where they are missing, which takes some two minutes.
 
-    Callers see to it that only one prepares in a cache. Killed at any point, the next call goes on with what is
-    complete. Raises :class:`~ouchi.core.errors.OuchiError` when packages are missing or something cannot be made.
+    Callers must hold a lock on the cache. When it is killed, the next call continues with what was complete.
+    Raises :class:`~ouchi.core.errors.OuchiError` when packages are missing or something cannot be made.
     """
     cache = PurePath(cache)
     machine.make_folder(cache, mode=0o700)
-    require_tools(machine, cache, say)
-    tools = unpack_tools(machine, cache, say)
-    image = build_image(machine, tools, cache, say)
+    require_tools(machine, cache, notify)
+    tools = unpack_tools(machine, cache, notify)
+    image = build_image(machine, tools, cache, notify)
     kvm = kvm_here(machine, tools, cache)
     key = digest(tools.key, image.key, package_text("hardware.py"), str(kvm))
-    parts = Parts(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2")
-    if not machine.exists(parts.base):
-        make_base(machine, parts, say)
-    machine.write(cache / PARTS, parts.to_json(), mode=0o600)
-    return parts
+    assets = Assets(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2")
+    if not machine.exists(assets.base):
+        make_base(machine, assets, notify)
+    machine.write(cache / ASSETS, assets.to_json(), mode=0o600)
+    return assets
 
 
-def kvm_here(machine: LocalMachine, tools: Tools, cache: PurePath) -> bool:
-    """Does KVM work here? Asked once in the life of the machine's kernel."""
+def kvm_here(machine: Launcher, tools: Tools, cache: PurePath) -> bool:
+    """True when KVM works here; tried once per boot of the machine."""
     boot = f"kvm-{machine.read('/proc/sys/kernel/random/boot_id').strip()}"
     for name in machine.entries(cache):
         if name.startswith("kvm-") and name != boot:
@@ -47,11 +47,11 @@ def kvm_here(machine: LocalMachine, tools: Tools, cache: PurePath) -> bool:
     return works
 
 
-def make_base(machine: LocalMachine, parts: Parts, say: Say) -> None:
-    """Boot once from the image and keep the state in which everything has started."""
-    say("booting it for the first time")
-    with making(machine, parts.base.parent) as work:
-        with Rig(machine, parts, work / "rig", say) as rig:
+def make_base(machine: Launcher, assets: Assets, notify: Notify) -> None:
+    """Boot once from the image and save the state in which every unit has started."""
+    notify("booting it for the first time")
+    with building(machine, assets.base.parent) as work:
+        with Rig(machine, assets, work / "rig", notify) as rig:
             rig.make_base()
         machine.run(("mv", str(work / "rig/disk.qcow2"), str(work)))
         machine.remove(work / "rig")

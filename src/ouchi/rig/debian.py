@@ -1,4 +1,4 @@
-"""Debian 13 by mmdebstrap: from which mirror, with which rights, and what the machine needs for it."""
+"""Unpacking Debian 13 with mmdebstrap: mirror, proxies, privileges, and the packages it needs."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from ouchi.core.errors import BadInput, Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
 from ouchi.steps.journal import Journal
 
 SUITE = "trixie"
 NEEDED = ("debian-archive-keyring", "mmdebstrap", "openssh-client", "tar", "uidmap", "util-linux")
-"""Packages that the machine itself must have."""
+"""Packages that must be installed on the machine itself."""
 
 BUILD_SECONDS = 1200.0
-"""A slow line may take minutes for 200 MB."""
+"""A slow connection may take minutes for 200 MB."""
 
 ALONE = ("unshare", "--fork", "--kill-child", "--pid", "--mount-proc")
-"""For root: processes of its own, which end with the first of them. When ouchi is killed nothing of mmdebstrap's goes on."""
+"""For root: a PID namespace, so that nothing of mmdebstrap runs on when ouchi is killed."""
 
 WITHOUT = tuple(
     word for folder in ("doc", "info", "locale", "man") for word in ("--dpkgopt", f"path-exclude=/usr/share/{folder}/*")
 )
-"""What nobody reads in there."""
+"""Documentation and translations, which the rig does not need."""
 
 
-def require_tools(machine: Machine, folder: PurePath, say: Say) -> None:
-    """See to it that :data:`NEEDED` are installed: by root installed now, otherwise named.
+def require_tools(machine: Machine, folder: PurePath, notify: Notify) -> None:
+    """Install the packages of :data:`NEEDED` that are missing, as root; otherwise raise with their names.
 
-    Raises :class:`~ouchi.core.errors.BadInput` with what is missing, :class:`~ouchi.core.errors.Failed` with apt's own words.
+    Raises :class:`~ouchi.core.errors.BadInput` without root, :class:`~ouchi.core.errors.Failed` with apt's messages.
     """
     missing = packages.missing_packages(machine, NEEDED)
     if missing and is_root(machine):
-        packages.install(machine, Journal(machine, str(folder)), NEEDED, say)
+        packages.install(machine, Journal(machine, str(folder)), NEEDED, notify)
     elif missing:
         raise BadInput(
             error(
@@ -54,18 +54,17 @@ def is_root(machine: Machine) -> bool:
 def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequence[str], options: Sequence[str]) -> None:
     """Write Debian with the packages ``include`` to the tar file ``target``.
 
-    What mmdebstrap works in lies beside it, so that it goes with a folder that a killed run left unfinished; without
-    root it lies in the temporary folder, since other users of its namespace must get there.
-    Raises :class:`~ouchi.core.errors.Failed` with mmdebstrap's own words.
+    As root, mmdebstrap works in the folder of the target, so that what a killed run has left is removed with that
+    folder; otherwise in the temporary folder, which the other users of its namespace can reach.
+    Raises :class:`~ouchi.core.errors.Failed` with mmdebstrap's messages.
     """
     root = is_root(machine)
-    words = [
-        "mmdebstrap", f"--mode={'root' if root else 'unshare'}", f"--variant={variant}", "--format=tar",
-        "--include=" + ",".join(include), *WITHOUT, *options, SUITE, str(target), *mirror(machine),
-    ]  # fmt: skip
+    mode = "root" if root else "unshare"
+    settings = (f"--mode={mode}", f"--variant={variant}", "--format=tar", f"--include={','.join(include)}", *WITHOUT)
+    argv = ("mmdebstrap", *settings, *options, SUITE, str(target), *mirror(machine))
     try:
         scratch = {"TMPDIR": str(target.parent)} if root else {}
-        machine.run((*(ALONE if root else ()), *words), timeout=BUILD_SECONDS, env={**proxies(machine), **scratch})
+        machine.run((*(ALONE if root else ()), *argv), timeout=BUILD_SECONDS, env={**proxies(machine), **scratch})
     except CommandFailed as failure:
         said = [line for line in failure.result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))][-4:]
         remedy = "look at the network and at apt's sources, then run the same command again"
@@ -81,7 +80,7 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
 
 
 def mirror(machine: Machine) -> list[str]:
-    """Where the machine's own apt has Debian from; empty, for mmdebstrap's default, when it is no Debian."""
+    """The Debian mirror of the machine's own apt; empty where it has none, for mmdebstrap's default."""
     answer = machine.run(
         ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)", "Created-By: Packages"), check=False
     )
@@ -99,13 +98,13 @@ def parse_mirror(text: str) -> list[str]:
 
 
 def proxies(machine: Machine) -> dict[str, str]:
-    """The proxies of the machine's own apt, which mmdebstrap does not read, as variables that it does."""
+    """The proxies of the machine's own apt as environment variables, since mmdebstrap does not read apt's settings."""
     answer = machine.run(("apt-config", "dump", "--format", "%f %v%n"), check=False)
     return parse_proxies(answer.stdout)
 
 
 def parse_proxies(text: str) -> dict[str, str]:
-    """``http_proxy`` and ``https_proxy`` from lines ``name value``; a proxy for one host alone is left out."""
+    """``http_proxy`` and ``https_proxy`` from lines ``name value``; proxies for single hosts are left out."""
     values = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
     found = {f"{kind}_proxy": values.get(f"Acquire::{kind}::Proxy", "") for kind in ("http", "https")}
     return {name: address for name, address in found.items() if address and address != "DIRECT"}

@@ -14,10 +14,10 @@ from pathlib import PurePath
 from shlex import quote
 
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.machine import CommandFailed, Machine
+from ouchi.rig.building import building, digest
 from ouchi.rig.debian import SUITE, bootstrap
-from ouchi.rig.making import digest, making
 from ouchi.rig.tools import Tools
 
 SYSTEM = (
@@ -29,18 +29,18 @@ HOST = (
     "librte-mempool-ring25", "librte-net-af-packet25", "librte-net-e1000-25", "librte-net-null25", "librte-net-tap25",
     "librte-net-vhost25", "librte-net-virtio25",
 )  # fmt: skip
-"""What a host of network functions has."""
+"""Packages of an NFV host."""
 
 MANAGERS = ("dosfstools", "fdisk", "ifupdown", "netplan.io", "network-manager", "systemd-boot", "tuned")
-"""What else manages hosts, so that changes of a host meet it: boot entries, the network, CPUs. All of it is off
-(``guest/setup``); the rig starts by GRUB and has its network from systemd-networkd. With the first two a test makes
-the EFI partition that systemd-boot's entries lie in."""
+"""Other software that manages boot entries, the network or CPUs, so that changes of a host can be tested beside it. All
+of it is off (``guest/setup``): the rig boots with GRUB, and systemd-networkd configures its network. With the first two
+a test makes the EFI partition that systemd-boot's entries are on."""
 
 PYTHON = (
     "python3", "python3-click", "python3-jinja2", "python3-keystoneauth1", "python3-pydantic", "python3-requests",
     "python3-rich", "python3-ruamel.yaml",
 )  # fmt: skip
-"""What ouchi itself needs."""
+"""Packages that ouchi itself needs."""
 
 FILES = {
     "finish": ("usr/lib/ouchi-rig/finish", 0o755),
@@ -52,7 +52,7 @@ FILES = {
     "setup": ("usr/lib/ouchi-rig/setup", 0o755),
     "sshd.conf": ("etc/ssh/sshd_config.d/ouchi-rig.conf", 0o644),
 }
-"""The image's own files: where each goes, and its mode."""
+"""The image's own files: the path and mode of each."""
 
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
 UUID = "6f756368-6921-4967-8872-69672d726f6f"
@@ -73,7 +73,7 @@ class Image:
 
     @property
     def disk(self) -> PurePath:
-        """A compressed qcow2 that nobody writes to."""
+        """A compressed qcow2, which is only read."""
         return self.folder / "disk.qcow2"
 
     @property
@@ -87,50 +87,50 @@ class Image:
         return self.folder / "ssh_host_ed25519_key.pub"
 
 
-def build_image(machine: Machine, tools: Tools, cache: PurePath, say: Say) -> Image:
-    """The image in ``cache``, made unless there is one by the same recipe.
+def build_image(machine: Machine, tools: Tools, cache: PurePath, notify: Notify) -> Image:
+    """The image in ``cache``, built unless there is one with the same key.
 
-    Raises :class:`~ouchi.core.errors.Failed` when Debian's packages cannot be had or a tool fails.
+    Raises :class:`~ouchi.core.errors.Failed` when Debian's packages cannot be downloaded or a tool fails.
     """
     key = image_key()
     image = Image(cache / f"image-{key}", key)
     if machine.exists(image.folder):
         return image
-    with making(machine, image.folder) as work:
-        say("making the keys")
+    with building(machine, image.folder) as work:
+        notify("making the keys")
         make_key(machine, work)
-        say("fetching and unpacking Debian's packages")
+        notify("fetching and unpacking Debian's packages")
         make_root(machine, work)
-        say("making the file system")
+        notify("making the file system")
         make_disk(machine, tools, work)
-        say("installing the boot loader")
+        notify("installing the boot loader")
         finish(machine, tools, work)
-        say("compressing the disk")
+        notify("compressing the disk")
         compress(machine, tools, work)
     return image
 
 
 def image_key() -> str:
-    """What stands for the recipe: the packages, the files and this module."""
+    """The key of everything that the image is built from: the packages, the files and this module."""
     return digest(SUITE, package_text("image.py"), *(package_text(f"guest/{name}") for name in FILES))
 
 
 def make_key(machine: Machine, work: PurePath) -> None:
-    """A key without a passphrase that opens nothing but this image."""
+    """A key pair for this image alone, without a passphrase."""
     machine.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ouchi-rig", "-f", str(work / "key")))
 
 
 def make_root(machine: Machine, work: PurePath) -> None:
     """``work``/root.tar, and its kernel, initramfs and host key in ``work``."""
     tree = work / "tree"
-    for name, (place, mode) in FILES.items():
-        machine.make_folder((tree / place).parent)
-        machine.write(tree / place, package_text(f"guest/{name}"), mode=mode)
+    for name, (path, mode) in FILES.items():
+        machine.make_folder((tree / path).parent)
+        machine.write(tree / path, package_text(f"guest/{name}"), mode=mode)
     machine.run(("cp", str(work / "key.pub"), str(tree / "usr/lib/ouchi-rig/key.pub")))
     options = (
-        # Its clean-up would make the next boot a first boot, which switches services on.
+        # This clean-up would make the next boot a first boot, which enables services.
         "--skip=cleanup/reproducible",
-        # Before the other packages: the kernel's has the initramfs made when it is unpacked.
+        # Before the other packages: the kernel's package builds the initramfs.
         f"--essential-hook=sync-in {quote(str(tree))} /",
         f'--customize-hook=chroot "$1" /usr/lib/ouchi-rig/setup {UUID}',
         f"--customize-hook=copy-out /boot /{HOST_KEY} /usr/lib/ouchi-rig/packages {quote(str(work))}",
@@ -154,8 +154,8 @@ def make_disk(machine: Machine, tools: Tools, work: PurePath) -> None:
 def partition_table() -> bytes:
     """The first sector: one Linux partition (type 0x83), to be booted, from :data:`BEGIN` to the end.
 
-    Layout as in every master boot record: 440 bytes of code, a serial number, four entries, the mark 55 AA. Addresses
-    by cylinder, which nobody reads any more, say that they are too large.
+    A master boot record: 440 bytes of code, a serial number, four entries, the signature 55 AA. The obsolete addresses
+    by cylinder are set to their maximum.
     """
     beyond = b"\xfe\xff\xff"
     entry = struct.pack("<B3sB3sII", 0x80, beyond, 0x83, beyond, BEGIN, SIZE // SECTOR - BEGIN)
@@ -163,24 +163,26 @@ def partition_table() -> bytes:
 
 
 def finish(machine: Machine, tools: Tools, work: PurePath) -> None:
-    """Boot the disk once with its kernel from outside; its first process installs GRUB and switches off."""
-    kernel, initramfs = (next(name for name in machine.entries(work / "boot") if name.startswith(start))
-                         for start in ("vmlinuz-", "initrd.img-"))  # fmt: skip
+    """Boot the disk once with a kernel given to QEMU; its init process installs GRUB and powers it off."""
+    names = machine.entries(work / "boot")
+    kernel, initramfs = (
+        next(name for name in names if name.startswith(prefix)) for prefix in ("vmlinuz-", "initrd.img-")
+    )
     argv = tools.qemu(
-        "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1G", "-no-reboot",
-        "-serial", "stdio", "-drive", f"file={work}/disk.raw,format=raw,if=virtio,cache=unsafe",
-        "-kernel", f"{work}/boot/{kernel}", "-initrd", f"{work}/boot/{initramfs}",
-        "-append", "root=/dev/vda1 ro console=ttyS0 quiet init=/usr/lib/ouchi-rig/finish",
-    )  # fmt: skip
+        *("-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1G", "-no-reboot"),
+        *("-serial", "stdio", "-drive", f"file={work}/disk.raw,format=raw,if=virtio,cache=unsafe"),
+        *("-kernel", f"{work}/boot/{kernel}", "-initrd", f"{work}/boot/{initramfs}"),
+        *("-append", "root=/dev/vda1 ro console=ttyS0 quiet init=/usr/lib/ouchi-rig/finish"),
+    )
     try:
-        said = machine.run(argv, timeout=FINISH_SECONDS).stdout
+        output = machine.run(argv, timeout=FINISH_SECONDS).stdout
     except CommandFailed as failure:
-        said = failure.result.stdout + str(failure)
-    if FINISHED not in said:
+        output = failure.result.stdout + str(failure)
+    if FINISHED not in output:
         raise Failed(
             error(
                 "the boot loader could not be installed on the rig's disk",
-                found=" | ".join(said.strip().splitlines()[-6:]),
+                found=" | ".join(output.strip().splitlines()[-6:]),
                 expected=FINISHED,
                 remedy="ouchi rig up, which starts over",
             )
@@ -188,7 +190,7 @@ def finish(machine: Machine, tools: Tools, work: PurePath) -> None:
 
 
 def compress(machine: Machine, tools: Tools, work: PurePath) -> None:
-    """``work``/disk.qcow2, and away with what it was made from."""
+    """``work``/disk.qcow2; what it was made from is deleted."""
     raw, packed = str(work / "disk.raw"), str(work / "disk.qcow2")
     machine.run(
         tools.argv("qemu-img", "convert", "-O", "qcow2", "-c", "-o", "compression_type=zstd", raw, packed), timeout=600

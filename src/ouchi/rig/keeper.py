@@ -1,7 +1,7 @@
 """The process that runs the user's rig in the background: ``python -m ouchi.rig.keeper FOLDER HOW``.
 
-It starts the rig and boots it again whenever its guest resets itself; it ends when the rig is switched off or the
-keeper is told to end, and the rig ends with it. What it is doing stands in a file, for the commands that come and go.
+It starts the rig and boots it again whenever its guest resets itself. It ends when the rig is powered off, and the rig
+ends with it. Its status is in a file, for the commands of ``ouchi rig``.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import click
 
 from ouchi.core.errors import Failed, Finding, OuchiError, Severity, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Machine
+from ouchi.machine import Launcher, Machine
 from ouchi.machine.local import LocalMachine
-from ouchi.rig.parts import Parts, read_parts
-from ouchi.rig.places import Places
+from ouchi.rig.assets import Assets, read_assets
+from ouchi.rig.paths import RigPaths
 from ouchi.rig.rig import RESET, Rig
 
 NEW, COLD, LOAD = "new", "cold", "load:"
-"""How a rig starts: from a new disk, by a cold boot, or from the saved state named after ``load:``."""
+"""The ways to start a rig: from a new disk, by a cold boot, or from the saved state named after ``load:``."""
 
 DAY = 86400.0  # seconds
 
 
 class Phase(StrEnum):
-    """What the rig is doing."""
+    """The phase that the rig is in."""
 
     STARTING = "starting"
     UP = "up"
@@ -40,8 +40,8 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What the keeper says of itself: phase, its last line, the rig's faults so far, and what it failed with."""
+class KeeperStatus:
+    """The keeper's status: phase, last message, the rig's faults so far, and the findings it failed with."""
 
     phase: Phase
     text: str = ""
@@ -49,45 +49,45 @@ class Kept:
     findings: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """For the file, and for ``--json``."""
+        """As plain JSON."""
         return asdict(self)
 
 
-def read_kept(machine: Machine, places: Places) -> Kept | None:
-    """What the keeper said last; None when it has said nothing that can be read."""
-    if not machine.exists(places.status):
+def read_status(machine: Machine, paths: RigPaths) -> KeeperStatus | None:
+    """The keeper's last status; None when there is none, or it cannot be read."""
+    if not machine.exists(paths.status):
         return None
     try:
-        told = json.loads(machine.read(places.status))
-        findings = tuple(Finding(**{**one, "severity": Severity(one["severity"])}) for one in told["findings"])
-        return Kept(Phase(told["phase"]), told["text"], tuple(told["faults"]), findings)
-    except (ValueError, KeyError, TypeError):  # damaged, or of another ouchi
+        status = json.loads(machine.read(paths.status))
+        findings = tuple(Finding(**{**one, "severity": Severity(one["severity"])}) for one in status["findings"])
+        return KeeperStatus(Phase(status["phase"]), status["text"], tuple(status["faults"]), findings)
+    except (ValueError, KeyError, TypeError):  # damaged, or by another version of ouchi
         return None
 
 
 class Keeper:
     """Runs one rig from its start to its end."""
 
-    def __init__(self, machine: LocalMachine, parts: Parts, places: Places) -> None:
+    def __init__(self, machine: Launcher, assets: Assets, paths: RigPaths) -> None:
         self._machine = machine
-        self._places = places
-        self._now = Kept(Phase.STARTING)
-        self._rig = Rig(machine, parts, places.folder, self._say)
+        self._paths = paths
+        self._status = KeeperStatus(Phase.STARTING)
+        self._rig = Rig(machine, assets, paths.folder, self._notify)
 
     def keep(self, how: str) -> None:
-        """Start the rig and keep it until it is switched off. Raises :class:`~ouchi.core.errors.OuchiError`."""
+        """Start the rig and keep it running until it is powered off. Raises :class:`~ouchi.core.errors.OuchiError`."""
         with self._rig as rig:
             try:
-                self._tell(Phase.STARTING)
+                self._set(Phase.STARTING)
                 self._start(how)
-                self._tell(Phase.UP)
-                while (reason := self._end()) == RESET:
-                    self._tell(Phase.STARTING, text="it reset itself")
+                self._set(Phase.UP)
+                while (reason := self._wait_for_end()) == RESET:
+                    self._set(Phase.STARTING, text="it reset itself")
                     rig.boot()
-                    self._tell(Phase.UP)
-                self._tell(Phase.OFF, text=reason)
+                    self._set(Phase.UP)
+                self._set(Phase.OFF, text=reason)
             except OuchiError as failure:
-                self._tell(Phase.FAILED, findings=failure.findings)
+                self._set(Phase.FAILED, findings=failure.findings)
                 raise
 
     def _start(self, how: str) -> None:
@@ -98,8 +98,8 @@ class Keeper:
         else:
             self._rig.up()
 
-    def _end(self) -> str:
-        """Wait for the rig's end, however long that takes."""
+    def _wait_for_end(self) -> str:
+        """Wait for the end of the rig's QEMU without a time limit; return its reason."""
 
         def ended() -> str:
             if (reason := self._rig.ended()) is None:
@@ -112,37 +112,39 @@ class Keeper:
             except Failed:
                 continue
 
-    def _say(self, text: str) -> None:
+    def _notify(self, text: str) -> None:
         click.echo(text)
-        self._tell(self._now.phase, text=text)
+        self._set(self._status.phase, text=text)
 
-    def _tell(self, phase: Phase, text: str = "", findings: tuple[Finding, ...] = ()) -> None:
+    def _set(self, phase: Phase, text: str = "", findings: tuple[Finding, ...] = ()) -> None:
         faults = tuple(self._rig.faults)
-        self._now = replace(self._now, phase=phase, text=text, faults=faults, findings=findings)
-        self._machine.write(self._places.status, json.dumps(self._now.to_json()), mode=0o600)
+        self._status = replace(self._status, phase=phase, text=text, faults=faults, findings=findings)
+        self._machine.write(self._paths.status, json.dumps(self._status.to_json()), mode=0o600)
 
 
 def main() -> int:
-    """Keep the rig of the command line's folder; the exit status."""
+    """Run the keeper for the folder on the command line; the exit status."""
     cache, folder, how = sys.argv[1:]
-    machine, where = LocalMachine(), Places(PurePath(cache), PurePath(folder))
+    machine, paths = LocalMachine(), RigPaths(PurePath(cache), PurePath(folder))
     signal.signal(signal.SIGTERM, _stop)
     try:
-        parts = read_parts(machine, where.cache)
-        if parts is None:
-            raise Failed(error("nothing has been prepared", where=str(where.cache), remedy="ouchi rig up"))
-        Keeper(machine, parts, where).keep(how)
+        assets = read_assets(machine, paths.cache)
+        if assets is None:
+            raise Failed(error("nothing has been prepared", where=str(paths.cache), remedy="ouchi rig up"))
+        Keeper(machine, assets, paths).keep(how)
     except OuchiError as failure:
         click.echo(failure)
         return failure.status
     except OSError as reason:
-        click.echo(error("the rig cannot be kept", where=str(reason.filename or where.folder), found=str(reason)))
+        click.echo(
+            error("the rig cannot be kept running", where=str(reason.filename or paths.folder), found=str(reason))
+        )
         return Failed.status
     return 0
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
-    """Leave the rig's context, which cuts its power."""
+    """Leave the rig's context, which powers it off."""
     raise SystemExit(128 + signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""How one gets into a rig: an ssh configuration that names everything, for ssh itself and for other tools."""
+"""The login to a rig: an ssh configuration with every setting, for ssh itself and for other tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Talking to QEMU through its control socket (QMP: JSON objects, one a line)."""
+"""A client of QEMU's control socket (QMP: JSON objects, one a line)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ ANSWER_SECONDS = 60.0
 
 
 class Monitor:
-    """One connection; what QEMU tells by itself is kept until it is asked for.
-
-    Raises :class:`OSError` when nobody listens.
-    """
+    """One connection; QEMU's events are kept until they are asked for. Raises :class:`OSError` when nobody listens."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -45,11 +42,11 @@ class Monitor:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
     def ask(self, command: str, within: float = ANSWER_SECONDS, **arguments: Any) -> Any:
-        """What QEMU returns. Raises :class:`~ouchi.core.errors.Failed` with its reason, or when it does not answer."""
+        """Run a QMP command and return its result. Raises :class:`~ouchi.core.errors.Failed` with QEMU's reason."""
         question = {"execute": command, "arguments": arguments}
         try:
             self._socket.sendall(json.dumps(question).encode() + b"\n")
@@ -62,14 +59,14 @@ class Monitor:
                     raise self._failed(command, message["error"]["desc"])
                 self._events.append(message)
         except OSError as reason:
-            raise self._failed(command, str(reason) or "it hung up") from None
+            raise self._failed(command, str(reason) or "the connection was closed") from None
 
     def command(self, line: str, within: float = ANSWER_SECONDS) -> str:
-        """The answer to a command for people, of which saving and loading states are."""
+        """Run a command of the human monitor, such as ``savevm``, and return its output."""
         return str(self.ask("human-monitor-command", within, **{"command-line": line})).strip()
 
     def ended_by(self) -> str:
-        """Why QEMU said that it ends, once it has ended: ``guest-reset``, ``guest-shutdown``, …; empty when it did not."""
+        """The reason of the SHUTDOWN event of a QEMU that has ended: ``guest-reset``, ``guest-shutdown``, …; or empty."""
         with contextlib.suppress(OSError, Failed):
             while True:
                 self._events.append(self._next(time.monotonic() + 0.5))
@@ -82,7 +79,7 @@ class Monitor:
             self._socket.settimeout(max(0.01, end - time.monotonic()))
             more = self._socket.recv(65536)
             if not more:
-                raise ConnectionError("QEMU hung up")
+                raise ConnectionError("QEMU closed the connection")
             self._rest += more
         line, _, self._rest = self._rest.partition(b"\n")
         message: dict[str, Any] = json.loads(line)

@@ -1,6 +1,6 @@
-"""One rig: its QEMU, its disk, and the ways it is started, entered, saved, cut off and started again.
+"""One rig: its QEMU and its disk; starting, running commands in it, saving states, rebooting, powering off.
 
-Whoever makes a :class:`Rig` runs it: its QEMU ends with that process, however it ends.
+The process that makes a :class:`Rig` runs it: QEMU ends when that process ends, however it does.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ouchi.core.errors import Failed, Unhealthy, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Result
+from ouchi.machine import CommandFailed, Launcher, Result
 from ouchi.machine.background import Background
-from ouchi.machine.local import TIED, LocalMachine
+from ouchi.machine.local import TIED
 from ouchi.machine.lock import only_one
 from ouchi.rig import states
-from ouchi.rig.hardware import Files, qemu_words
+from ouchi.rig.assets import ASSETS, Assets, require_same
+from ouchi.rig.hardware import Files, qemu_arguments
 from ouchi.rig.login import ALIAS, known_host, ssh_config
 from ouchi.rig.monitor import Monitor
-from ouchi.rig.parts import PARTS, Parts, require_same
 
 ATTEMPTS = 3
-"""How often a start is tried. Emulation fails now and then; that is the rig's fault and counted as such."""
+"""How often a start is tried. Emulation fails now and then, which counts as a fault of the rig."""
 
 BOOT_SECONDS = 180.0
-"""A cold boot takes 33 s on a quiet machine of two cores."""
+"""A cold boot takes 33 s on an idle machine with two cores."""
 LOAD_SECONDS = 90.0
-"""A saved state answers after some 5 s."""
+"""A login to a loaded state takes some 5 s."""
 SETTLE_SECONDS = 120.0
 RESET_SECONDS = 120.0
 RESETS = 3
 """How often a guest may reset itself while it boots."""
 
 RESET = "guest-reset"
-"""What QEMU calls a guest's reset."""
+"""QEMU's reason for an end by a reset of the guest."""
 
 
 class Fault(Failed):
-    """QEMU ended or came to a halt by itself."""
+    """QEMU ended or hung by itself."""
 
 
 class Reset(Exception):
@@ -52,28 +52,28 @@ class Reset(Exception):
 
 
 class Rig:
-    """``with Rig(machine, parts, folder) as rig: rig.up(); rig.run("nproc")``.
+    """``with Rig(machine, assets, folder) as rig: rig.up(); rig.run("nproc")``.
 
-    Methods raise :class:`~ouchi.core.errors.Failed` when the rig does not do what it was asked, also after
-    :data:`ATTEMPTS`; what was tried in vain is in ``faults``.
+    Methods raise :class:`~ouchi.core.errors.Failed` when they fail :data:`ATTEMPTS` times; failed attempts are in
+    ``faults``.
     """
 
     def __init__(
-        self, machine: LocalMachine, parts: Parts, folder: PurePath | str, say: Say = lambda _text: None
+        self, machine: Launcher, assets: Assets, folder: PurePath | str, notify: Notify = lambda _text: None
     ) -> None:
         self._machine = machine
-        self._parts = parts
+        self._assets = assets
         self._files = Files(PurePath(folder))
-        self._say = say
+        self._notify = notify
         self._held = contextlib.ExitStack()
         self._qemu: Background | None = None
         self._monitor: Monitor | None = None
         self.faults: list[str] = []
-        """What went wrong with the rig itself, and was tried again."""
+        """Faults of the rig itself, after which it was tried again."""
         self.port = 0
-        """Where ssh is forwarded from on 127.0.0.1."""
-        self._side_door = 0
-        """Where it is instead while a boot is not over, so that nobody else comes in whom its end would throw out."""
+        """The port of 127.0.0.1 that is forwarded to its sshd."""
+        self._boot_port = 0
+        """The port used instead during a boot, so that no other login is cut off when QEMU is started again after it."""
 
     def __enter__(self) -> Self:
         self._machine.make_folder(self._files.folder, mode=0o700)
@@ -87,12 +87,12 @@ class Rig:
         self._held.close()
 
     def up(self) -> None:
-        """Start from a new disk in the base state, all earlier changes and states forgotten: seconds."""
+        """Start from a new disk in the base state; earlier changes and states are deleted. Takes seconds."""
         self._forget()
-        copy = self._files.folder / "copy.qcow2"  # half a disk, where there is no room for a whole one, is none
+        copy = self._files.folder / "copy.qcow2"  # a disk that was copied in part must not have the disk's name
         try:
             self._machine.run(
-                ("cp", "--reflink=auto", "--sparse=always", str(self._parts.base), str(copy)), timeout=300
+                ("cp", "--reflink=auto", "--sparse=always", str(self._assets.base), str(copy)), timeout=300
             )
             self._machine.run(("mv", "-T", str(copy), str(self._files.disk)))
         finally:
@@ -100,7 +100,7 @@ class Rig:
         self._load(states.BASE)
 
     def make_base(self) -> None:
-        """Boot a new disk from the image, and leave it off with the state :data:`ouchi.rig.states.BASE`."""
+        """Boot a new disk from the image, save the state :data:`ouchi.rig.states.BASE`, and power it off."""
         self._forget()
         self._new_disk()
         self._attempt("cold boot", self._boot_once)
@@ -108,53 +108,53 @@ class Rig:
         self._stop()
 
     def load(self, name: str) -> None:
-        """Go back to a saved state, disk included: seconds."""
-        require_same(self._machine, self._parts, self._files.folder)
+        """Go back to a saved state, disk included. Takes seconds."""
+        require_same(self._machine, self._assets, self._files.folder)
         states.require_state(self.states(), name)
         self.power_cut()
         self._load(name)
 
     def save(self, name: str) -> None:
-        """Save the present state under ``name``, in place of one of that name: about a second."""
+        """Save the current state as ``name``, replacing one of that name. Takes about a second."""
         states.require_name(name)
         self._save(name)
 
-    def states(self) -> list[states.State]:
-        """What has been saved, oldest first."""
-        return states.states(self._machine, self._parts.tools, self._files.disk)
+    def states(self) -> list[states.SavedState]:
+        """The saved states, oldest first."""
+        return states.saved_states(self._machine, self._assets.tools, self._files.disk)
 
     def boot(self) -> None:
-        """Boot from the disk as it is, by BIOS and GRUB: about a minute under emulation.
+        """Boot from the disk as it is, with BIOS and GRUB: about a minute under emulation.
 
-        Emulating the CPUs side by side, one boot in six hung. So they are emulated in turn until the system is up, and
-        side by side from the state that is then saved. Nobody but the rig itself can log in before that.
+        With a thread per emulated CPU one boot in six hung. So one thread emulates all until the system is up; then the
+        state is saved and loaded with a thread per CPU. Only the rig itself can log in before that.
         """
         self.power_cut()
         if self._machine.exists(self._files.disk):
-            require_same(self._machine, self._parts, self._files.folder)
+            require_same(self._machine, self._assets, self._files.folder)
         else:
             self._forget()
             self._new_disk()
         self._attempt("cold boot", self._boot_once)
-        if not self._parts.kvm:
+        if not self._assets.kvm:
             self._save(states.BOOTED)
             self._stop()
             self._load(states.BOOTED)
 
     def await_reboot(self, seconds: float = RESET_SECONDS) -> None:
-        """Wait until the guest resets itself, then boot it."""
+        """Wait until the guest resets itself, then boot it again."""
         reason = wait_for("the rig's reset", self._end, seconds=seconds)
         if reason != RESET:
-            raise Failed(error("the rig did not reset itself", found=self._fate(reason), expected="a reboot"))
+            raise Failed(error("the rig did not reset itself", found=self._end_reason(reason), expected="a reboot"))
         self.boot()
 
     def reboot(self) -> None:
-        """Have the guest reboot, and be there when it is up again."""
+        """Reboot the guest and wait until it is up again."""
         self.run("systemctl reboot", check=False)
         self.await_reboot()
 
     def power_cut(self) -> None:
-        """End it at once: what its kernel had not written to the disk is lost. It may be off already."""
+        """Power it off at once; what its kernel had not written to the disk is lost. It may be off already."""
         if self._monitor:
             self._monitor.close()
         if self._qemu:
@@ -162,14 +162,14 @@ class Rig:
         self._monitor = self._qemu = None
 
     def down(self) -> None:
-        """Put it away: its state is saved, to be loaded as :data:`ouchi.rig.states.LEFT`."""
+        """Save its state as :data:`ouchi.rig.states.SUSPENDED`, then power it off."""
         if self.ended() is None:
-            self._save(states.LEFT)
+            self._save(states.SUSPENDED)
             self._stop()
         self.power_cut()
 
     def ended(self) -> str | None:
-        """Why QEMU ended (``guest-reset``, ``guest-shutdown``, or what became of it); None while it runs."""
+        """Why QEMU ended (``guest-reset``, ``guest-shutdown``, or its exit status); None while it runs."""
         if self._qemu is None:
             return "off"
         if self._qemu.status() is None:
@@ -177,9 +177,9 @@ class Rig:
         return (self._monitor.ended_by() if self._monitor else "") or f"exit status {self._qemu.status()}"
 
     def ssh_argv(self, user: str = "root") -> tuple[str, ...]:
-        """A command line to which the words of a remote command are added."""
-        side_door = ("-p", str(self._side_door)) if self._side_door else ()
-        return ("ssh", "-F", str(self.ssh_config), *side_door, f"{user}@{ALIAS}")
+        """The ssh command line, to which a remote command is appended."""
+        boot_port = ("-p", str(self._boot_port)) if self._boot_port else ()
+        return ("ssh", "-F", str(self.ssh_config), *boot_port, f"{user}@{ALIAS}")
 
     @property
     def ssh_config(self) -> PurePath:
@@ -187,7 +187,7 @@ class Rig:
         return self._files.folder / "ssh_config"
 
     def run(self, script: str, *, check: bool = True, timeout: float = 60.0, user: str = "root") -> Result:
-        """Run a script by bash inside, which ends at the first command that fails.
+        """Run a script with ``bash -e`` in the rig.
 
         ``timeout`` is in seconds. Raises :class:`~ouchi.machine.CommandFailed` as :meth:`ouchi.machine.Machine.run` does.
         """
@@ -195,9 +195,9 @@ class Rig:
         return self._machine.run((*self.ssh_argv(user), remote), timeout=timeout, check=check)
 
     def copy_in(self, source: PurePath | str, target: PurePath | str) -> None:
-        """Copy a file to ``target``, or what is in a folder into the folder ``target``."""
+        """Copy a file to ``target``, or the contents of a folder into the folder ``target``."""
         packed = str(self._files.folder / "copy.tar")
-        inside = "/var/tmp/ouchi-rig-copy.tar"  # noqa: S108  # in the rig, where nobody else is
+        inside = "/var/tmp/ouchi-rig-copy.tar"  # noqa: S108  # in the rig, which has no other users
         copy = ("scp", "-q", "-F", str(self.ssh_config))
         if self._machine.run(("test", "-d", str(source)), check=False).ok:
             self._machine.run(
@@ -211,24 +211,24 @@ class Rig:
             self._machine.run((*copy, str(source), f"{ALIAS}:{target}"), timeout=300)
 
     def console(self) -> str:
-        """What the serial console said since QEMU was started last."""
+        """The output on the serial console since QEMU was last started."""
         return self._machine.read(self._files.console) if self._machine.exists(self._files.console) else ""
 
     def _boot_once(self) -> None:
         for _ in range(RESETS):
-            self._start("kvm" if self._parts.kvm else "single")
+            self._start("kvm" if self._assets.kvm else "single")
             try:
                 self._await_login(BOOT_SECONDS)
                 self._await_settled()
             except Reset:
-                self._say("it reset itself while it booted")
+                self._notify("it reset itself while it booted")
             else:
                 return
         raise Failed(error(f"the rig reset itself {RESETS} times while it booted", where=str(self._files.console)))
 
     def _load(self, name: str) -> None:
         def once() -> None:
-            self._start("kvm" if self._parts.kvm else "multi", name)
+            self._start("kvm" if self._assets.kvm else "multi", name)
             try:
                 self._await_login(LOAD_SECONDS, set_clock=True)
             except Reset:
@@ -237,7 +237,7 @@ class Rig:
         self._attempt(f"loading {name}", once)
 
     def _attempt(self, what: str, once: Callable[[], None]) -> None:
-        """Do it until it works; each time that it does not is a fault of the rig."""
+        """Try until it works, at most :data:`ATTEMPTS` times; each failure is a fault of the rig."""
         for number in range(1, ATTEMPTS + 1):
             begin = time.monotonic()
             try:
@@ -247,57 +247,57 @@ class Rig:
                 self._keep_console()
                 found = failure.findings[0]
                 self.faults.append(f"{what}: {found.claim}: {found.found}")
-                self._say(f"{what} failed, {number} of {ATTEMPTS}: {found.claim}")
+                self._notify(f"{what} failed, {number} of {ATTEMPTS}: {found.claim}")
                 if number == ATTEMPTS:
                     raise
             else:
-                self._say(f"{what}: {time.monotonic() - begin:.1f} s")
+                self._notify(f"{what}: {time.monotonic() - begin:.1f} s")
                 return
 
     def _keep_console(self) -> None:
-        """What was said before a fault, out of the way of the next attempt."""
-        if said := self.console():
-            self._machine.write(self._files.folder / "console.failed.log", said, mode=0o600)
+        """Keep the console output of a failed attempt where the next one does not overwrite it."""
+        if output := self.console():
+            self._machine.write(self._files.folder / "console.failed.log", output, mode=0o600)
 
     def _forget(self) -> None:
-        """Away with the disk, and note what the next one is made of."""
+        """Delete the disk, and note the assets that the next one is made from."""
         self.power_cut()
         self._machine.remove(self._files.disk)
-        self._machine.write(self._files.folder / PARTS, self._parts.to_json(), mode=0o600)
+        self._machine.write(self._files.folder / ASSETS, self._assets.to_json(), mode=0o600)
 
     def _new_disk(self) -> None:
-        """An empty layer over the image."""
-        backing = ("-b", str(self._parts.image.disk), "-F", "qcow2")
+        """Make the disk as an empty layer over the image."""
+        backing = ("-b", str(self._assets.image.disk), "-F", "qcow2")
         self._machine.run(
-            self._parts.tools.argv("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self._files.disk))
+            self._assets.tools.argv("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self._files.disk))
         )
 
     def _start(self, accelerator: str, load: str = "") -> None:
-        """Start QEMU, tied to us, and get its control socket."""
+        """Start QEMU, which ends with this process, and connect to its control socket."""
         self.power_cut()
         self.port = _free_port(self.port)
-        self._side_door = _free_port(0) if accelerator == "single" else 0
+        self._boot_port = _free_port(0) if accelerator == "single" else 0
         self._write_login()
-        for stale in (self._files.console, self._files.monitor, self._files.door):
+        for stale in (self._files.console, self._files.monitor, self._files.commands):
             self._machine.remove(stale)
-        argv = self._parts.tools.qemu(*qemu_words(self._files, accelerator, self._side_door or self.port, load))
+        argv = self._assets.tools.qemu(*qemu_arguments(self._files, accelerator, self._boot_port or self.port, load))
         self._qemu = self._machine.start((*TIED, *argv), log=self._files.log)
         self._monitor = wait_for("QEMU's control socket", self._connect, seconds=30, every=0.05)
 
     def _connect(self) -> Monitor:
-        self._require_life()
+        self._require_running()
         return Monitor(self._files.monitor)
 
     def _write_login(self) -> None:
         known = self._files.folder / "known_hosts"
-        self._machine.write(known, known_host(self._machine.read(self._parts.image.host_key)), mode=0o600)
-        self._machine.write(self.ssh_config, ssh_config(self.port, self._parts.image.identity, known), mode=0o600)
+        self._machine.write(known, known_host(self._machine.read(self._assets.image.host_key)), mode=0o600)
+        self._machine.write(self.ssh_config, ssh_config(self.port, self._assets.image.identity, known), mode=0o600)
 
     def _await_login(self, seconds: float, *, set_clock: bool = False) -> None:
-        """Wait until somebody can log in. A saved state comes back with the time at which it was saved."""
+        """Wait until a login works. ``set_clock``: a loaded state has the time of when it was saved."""
 
         def log_in() -> None:
-            self._require_life()
+            self._require_running()
             clock = f"date -u -s @{time.time():.0f} >/dev/null" if set_clock else "true"
             try:
                 self.run(clock, timeout=20)
@@ -307,30 +307,30 @@ class Rig:
         wait_for("the rig's sshd", log_in, seconds=seconds, every=0.3, remedy=f"read {self._files.console}")
 
     def _await_settled(self) -> None:
-        """Wait until every unit has started or failed; one that takes longer is the guest's matter."""
+        """Wait until every unit has started or failed, at most :data:`SETTLE_SECONDS`."""
         try:
             self.run("systemctl is-system-running --wait || true", timeout=SETTLE_SECONDS)
         except CommandFailed:
-            self._require_life()
-            self._say(f"not every unit has started within {SETTLE_SECONDS:g} s")
+            self._require_running()
+            self._notify(f"not every unit has started within {SETTLE_SECONDS:g} s")
 
-    def _require_life(self) -> None:
-        """Raises :class:`Fault` when QEMU has ended, :class:`Reset` when the guest wanted that."""
+    def _require_running(self) -> None:
+        """Raise :class:`Fault` when QEMU has ended, :class:`Reset` when the guest has reset itself."""
         reason = self.ended()
         if reason == RESET:
             raise Reset
         if reason is not None:
-            raise Fault(error("QEMU ended", where=str(self._files.log), found=self._fate(reason)))
+            raise Fault(error("QEMU ended", where=str(self._files.log), found=self._end_reason(reason)))
 
     def _end(self) -> str:
-        """Why it ended. Raises :class:`~ouchi.core.waiting.NotYet` while it runs."""
+        """Why QEMU ended. Raises :class:`~ouchi.core.waiting.NotYet` while it runs."""
         if (reason := self.ended()) is None:
             raise NotYet("it runs")
         return reason
 
-    def _fate(self, reason: str) -> str:
-        said = self._qemu.said()[-500:] if self._qemu else ""
-        return f"{reason}: {said}" if said else reason
+    def _end_reason(self, reason: str) -> str:
+        output = self._qemu.log_tail()[-500:] if self._qemu else ""
+        return f"{reason}: {output}" if output else reason
 
     def _save(self, name: str) -> None:
         if self._monitor is None or self.ended() is not None:
@@ -338,7 +338,7 @@ class Rig:
         states.save_state(self._monitor, name)
 
     def _stop(self) -> None:
-        """Let QEMU write what it has to its files, and end."""
+        """End QEMU after it has written its files."""
         if self._monitor:
             with contextlib.suppress(Failed):
                 self._monitor.ask("quit")
@@ -349,11 +349,11 @@ class Rig:
         raise Unhealthy(error("the rig is off", where=str(self._files.folder), remedy="ouchi rig up"))
 
 
-def _free_port(wanted: int) -> int:
-    """A port of 127.0.0.1 that nobody listens on: the wanted one when it is free."""
-    for number in (wanted, 0):
+def _free_port(preferred: int) -> int:
+    """A free port of 127.0.0.1: the preferred one if possible."""
+    for number in (preferred, 0):
         with socket.socket() as one, contextlib.suppress(OSError):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(("127.0.0.1", number))
             return int(one.getsockname()[1])
-    raise Failed(error("no port of 127.0.0.1 is free", expected="one for the rig's ssh"))
+    raise Failed(error("no port of 127.0.0.1 is free", expected="one to forward to the rig's sshd"))

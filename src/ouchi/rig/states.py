@@ -1,4 +1,4 @@
-"""Saved states of a rig: its memory, CPUs, devices and disk as they were at one moment, inside its disk's file."""
+"""Saved states of a rig (memory, CPUs, devices, disk), which QEMU keeps inside the file of its disk."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ouchi.rig.monitor import Monitor
 from ouchi.rig.tools import Tools
 
 BASE = "base"
-"""Booted, and nothing changed yet."""
+"""After the first boot, with nothing changed."""
 BOOTED = "booted"
-"""As it was after its last boot."""
-LEFT = "left"
-"""As it was when it was put away."""
-OWN = (BASE, BOOTED, LEFT)
+"""After the last boot."""
+SUSPENDED = "suspended"
+"""When it was suspended."""
+OWN = (BASE, BOOTED, SUSPENDED)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SavedState:
     """A saved state: its name, when it was saved (seconds since 1970) and the bytes of its memory."""
 
     name: str
@@ -33,11 +33,11 @@ class State:
 
 
 def require_name(name: str) -> None:
-    """Raises :class:`~ouchi.core.errors.BadInput` for a name that is none or that the rig uses itself."""
+    """Raise :class:`~ouchi.core.errors.BadInput` for a name that is not valid or that the rig uses itself."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,59}", name) or name in OWN:
         raise BadInput(
             error(
-                "no name for a snapshot",
+                "not a valid name for a snapshot",
                 found=name,
                 expected=f"a letter, then letters, digits, '_', '.' and '-'; not {', '.join(OWN)}",
             )
@@ -45,7 +45,7 @@ def require_name(name: str) -> None:
 
 
 def save_state(monitor: Monitor, name: str) -> None:
-    """Save a state of the running rig under ``name``, in place of one of that name.
+    """Save the state of the running rig as ``name``, replacing one of that name.
 
     Raises :class:`~ouchi.core.errors.Failed` with QEMU's reason.
     """
@@ -60,22 +60,22 @@ def save_state(monitor: Monitor, name: str) -> None:
         )
 
 
-def states(machine: Machine, tools: Tools, disk: PurePath) -> list[State]:
-    """The states in a disk, running or not, oldest first; none when there is no disk."""
+def saved_states(machine: Machine, tools: Tools, disk: PurePath) -> list[SavedState]:
+    """The states in a disk, whether the rig runs or not, oldest first; none when there is no disk."""
     if not machine.exists(disk):
         return []
     answer = machine.run(tools.argv("qemu-img", "info", "--force-share", "--output=json", str(disk)))
     return parse_states(json.loads(answer.stdout))
 
 
-def parse_states(info: Mapping[str, Any]) -> list[State]:
-    """The states in what ``qemu-img info`` says of a disk."""
-    found = [State(one["name"], one["date-sec"], one["vm-state-size"]) for one in info.get("snapshots", ())]
+def parse_states(info: Mapping[str, Any]) -> list[SavedState]:
+    """The states in the JSON of ``qemu-img info``, oldest first."""
+    found = [SavedState(one["name"], one["date-sec"], one["vm-state-size"]) for one in info.get("snapshots", ())]
     return sorted(found, key=lambda state: state.saved)
 
 
-def require_state(known: Sequence[State], name: str) -> None:
-    """Raises :class:`~ouchi.core.errors.BadInput` when there is no such state."""
+def require_state(known: Sequence[SavedState], name: str) -> None:
+    """Raise :class:`~ouchi.core.errors.BadInput` when there is no such state."""
     if name not in (names := [state.name for state in known]):
         raise BadInput(
             error(

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from types import MappingProxyType
 
 from ouchi.machine.snapshot.tree import PROBES
 
@@ -29,27 +30,46 @@ _ROOM = tuple(
 _SHORTEST = 8  # a "subnet" with a shorter prefix is a route for half the world
 _LEAF = re.compile(r"\|--\s+([0-9.]{7,15})\s*$")
 _LOCAL = re.compile(r"/32\s+host\s+LOCAL")
+_IPV4_TEXT = re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.[0-9])")
+_IPV6_TEXT = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _HEX6 = re.compile(r"[0-9a-fA-F]{32}")
 
 
-def replaced(files: dict[str, bytes], session: str = "") -> dict[str, bytes]:
-    """The files of a host, with other global addresses in those that the kernel lists them in.
+class Addresses:
+    """The new addresses of one host. ``files`` are the host's, of which the subnets are read."""
 
-    ``session`` becomes a file of its own.
-    """
-    route, trie = (_text(files, place) for place in (ROUTE, TRIE))
-    moved4, moved6 = Moved4(_subnets(route), _local(trie)), Moved6()
-    found = dict(files)
-    for place, text in (
-        (ROUTE, _route(route, moved4)),
-        (TRIE, _trie(trie, moved4)),
-        (IF_INET6, _if_inet6(_text(files, IF_INET6), moved6)),
-        (ROUTE6, _route6(_text(files, ROUTE6), moved6)),
-        (SESSION, _session(session, moved4, moved6)),
-    ):
-        if place in files or (text and place == SESSION):
-            found[place] = text.encode()
-    return found
+    def __init__(self, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        self._v4 = Moved4(_subnets(_text(files, ROUTE)), _local(_text(files, TRIE)))
+        self._v6 = Moved6()
+
+    def in_files(self, files: Mapping[str, bytes], session: str = "") -> dict[str, bytes]:
+        """The files of the host, with new addresses in those that the kernel lists them in.
+
+        ``session`` becomes a file of its own.
+        """
+        found = dict(files)
+        for place, text in (
+            (ROUTE, _route(_text(files, ROUTE), self._v4)),
+            (TRIE, _trie(_text(files, TRIE), self._v4)),
+            (IF_INET6, _if_inet6(_text(files, IF_INET6), self._v6)),
+            (ROUTE6, _route6(_text(files, ROUTE6), self._v6)),
+            (SESSION, _session(session, self._v4, self._v6)),
+        ):
+            if place in files or (text and place == SESSION):
+                found[place] = text.encode()
+        return found
+
+    def in_text(self, text: str) -> str:
+        """Any text with new addresses."""
+        text = _IPV4_TEXT.sub(lambda match: self._of_text(match[0]), text)
+        return _IPV6_TEXT.sub(lambda match: self._of_text(match[0]), text)
+
+    def _of_text(self, text: str) -> str:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return text
+        return str(self._v4.of(address) if isinstance(address, IPv4Address) else self._v6.of(address))
 
 
 class Moved4:
@@ -205,7 +225,7 @@ def _session(session: str, moved4: Moved4, moved6: Moved6) -> str:
     return f"{moved6.of(address)}\n"
 
 
-def _text(files: dict[str, bytes], place: str) -> str:
+def _text(files: Mapping[str, bytes], place: str) -> str:
     return files.get(place, b"").decode(errors="replace")
 
 

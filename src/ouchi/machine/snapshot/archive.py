@@ -9,11 +9,12 @@ did not come before it are refused, as is everything beyond the bounds.
 from __future__ import annotations
 
 import errno
+import tarfile
 from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput, error
 from ouchi.machine import Path
-from ouchi.machine.snapshot.tar import Member, damaged, members, shown
+from ouchi.machine.snapshot.tar import damaged, members, shown
 from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large
 from ouchi.machine.snapshot.unpack import read_unpacked
 
@@ -21,11 +22,10 @@ MOST_MEMBERS = 100_000
 """Members and folders; a host with 1024 CPUs and 64 NICs has some 40,000."""
 
 LONGEST = 512
-"""Bytes of a name or a link target; the longest path in /sys has about 200."""
+"""Characters of a name or a link target; the longest path in /sys has about 200."""
 
-_FILES = b"0\x007"  # 7: contiguous, which nobody minds
-_EMPTY = b"346"  # a character device, a block device, a pipe
-_FOLDERS = b"5D"  # D: GNU's incremental folder
+_FILES = frozenset(tarfile.REGULAR_TYPES)
+_FOLDERS = frozenset({tarfile.DIRTYPE, b"D"})  # D: GNU's incremental folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +84,27 @@ def index(data: bytes | bytearray, where: str) -> Index:
     links: dict[str, str] = {}
     bare: set[str] = set()  # folders that are members themselves
     for count, member in enumerate(members(data, where)):
-        kind, name, _, start, size = member
         if count >= MOST_MEMBERS:
             raise _too_much(where, f"more than {MOST_MEMBERS} members")
-        place = _place(name, where)
+        place = _place(member.name, where)
         if not place.isprintable():
             continue
         if place in files or place in links:
             files.pop(place, None)
             links.pop(place, None)
-        if kind in _FOLDERS or (kind in _FILES and name.endswith(b"/")):  # so tar wrote folders once
-            bare.add(place)
-        elif kind in _FILES:
-            if size > LARGEST:
-                raise too_large(f"{where}: {place}", f"{size} bytes")
-            files[place] = (start, size)
-        elif kind == b"2":
+        kind = member.type
+        if kind in _FILES:
+            if member.size > LARGEST:
+                raise too_large(f"{where}: {place}", f"{member.size} bytes")
+            files[place] = (member.offset_data, member.size)
+        elif kind == tarfile.SYMTYPE:
             links[place] = _target(member, f"{where}: {place}")
-        elif kind == b"1":
+        elif kind == tarfile.LNKTYPE:
             files[place] = _hard_link(member, files, f"{where}: {place}")
-        elif kind in _EMPTY:
+        elif kind in _FOLDERS:
+            bare.add(place)
+        else:  # devices and pipes
             files[place] = (0, 0)
-        else:
-            raise damaged(f"{where}: {place}", f"a member of type {shown(kind)!r}", "files, folders and links")
     return Index(data, files, links, folders_of(files, links, bare, where))
 
 
@@ -141,14 +139,13 @@ def folders_of(
     return names
 
 
-def _place(name: bytes, where: str) -> str:
+def _place(name: str, where: str) -> str:
     """The absolute path that a member's name means: ``sys/a``, ``./sys/a`` and ``/sys//a/`` are ``/sys/a``."""
     if len(name) > LONGEST:
-        raise damaged(f"{where}: {shown(name)}", f"a name of {len(name)} bytes", f"at most {LONGEST} bytes")
-    text = name.decode("utf-8", errors="surrogateescape")
-    if "/." not in text and "//" not in text and text[:1] not in "./" and text[-1] != "/":  # as ouchi writes them
-        return f"/{text}"
-    parts = text.split("/")
+        raise damaged(f"{where}: {shown(name)}", f"a name of {len(name)} characters", f"at most {LONGEST}")
+    if "/." not in name and "//" not in name and name[:1] not in "./" and name[-1] != "/":  # as ouchi writes them
+        return f"/{name}"
+    parts = name.split("/")
     if ".." in parts:
         raise BadInput(
             error(
@@ -163,16 +160,16 @@ def _place(name: bytes, where: str) -> str:
     return "/" + "/".join(parts) if parts else ""
 
 
-def _target(member: Member, where: str) -> str:
-    if len(member.target) > LONGEST:
-        raise damaged(where, f"a link of {len(member.target)} bytes", f"at most {LONGEST} bytes")
-    return member.target.decode("utf-8", errors="surrogateescape")
+def _target(member: tarfile.TarInfo, where: str) -> str:
+    if len(member.linkname) > LONGEST:
+        raise damaged(where, f"a link of {len(member.linkname)} characters", f"at most {LONGEST}")
+    return member.linkname
 
 
-def _hard_link(member: Member, files: dict[str, tuple[int, int]], where: str) -> tuple[int, int]:
-    span = files.get(_place(member.target, where))
+def _hard_link(member: tarfile.TarInfo, files: dict[str, tuple[int, int]], where: str) -> tuple[int, int]:
+    span = files.get(_place(member.linkname, where))
     if span is None:
-        raise damaged(where, f"a hard link to {shown(member.target)}", "a link to a file that came before it")
+        raise damaged(where, f"a hard link to {shown(member.linkname)}", "a link to a file that came before it")
     return span
 
 

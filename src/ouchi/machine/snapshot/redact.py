@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
-from ouchi.machine.snapshot import addresses
+from ouchi.core.redact import HIDDEN, hide_secrets, is_secret_name
+from ouchi.machine.snapshot.addresses import Addresses
 from ouchi.machine.snapshot.recorder import Noted
 
 WORDS = frozenset(
@@ -36,6 +38,10 @@ _MAC = re.compile(r"\b[0-9a-f]{2}(?::[0-9a-f]{2}){5,19}\b", re.IGNORECASE)
 _NAMED_BY_MAC = re.compile(r"\b(enx|wlx|wwx)([0-9a-f]{12})\b")
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
 _SERIAL = re.compile(r"^[ \t]*(?:serial|system serial|uuid)[ \t\w]*:.*\n?", re.IGNORECASE | re.MULTILINE)
+_SERIAL_IN_TEXT = re.compile(
+    r"""(\bserial(?:[ _-]?(?:number|no))?["']?[ \t]*[:=#][ \t]*["']?)[\w./-]+""", re.IGNORECASE
+)
+_NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 _LEFT_OUT = re.compile(
     r".*/(?:[\w-]*serial[\w-]*|[\w-]*uuid|vpd|machine-id|phys_port_id|phys_switch_id|perm_hwaddr|\w*asset_tag)"
@@ -70,23 +76,64 @@ class Macs:
         return self._given[mac]
 
 
+class Redactor:
+    """Replaces what identifies the owner of one host, the same in its files and in its logs."""
+
+    def __init__(self) -> None:
+        self._macs = Macs()
+        self._addresses = Addresses()
+        self._uuids: dict[str, str] = {}
+
+    def host(self, noted: Noted, session: str = "") -> Noted:
+        """What of a host is kept in a snapshot. ``session``: the local address of the user's own session, or empty."""
+        macs = self._macs
+        interfaces = {match[1]: place for place in noted.files if (match := _ADDRESS.fullmatch(place))}
+        for _, place in sorted(interfaces.items()):  # numbered by their names, wherever a NIC is
+            macs.replace(noted.files[place].decode(errors="replace"))
+        files = {place: content for place, content in noted.files.items() if kept(place)}
+        self._addresses = Addresses(files)
+        files = self._addresses.in_files(files, session)
+
+        def anonymous(text: str) -> str:
+            return _UUID.sub(_NO_UUID, macs.replace(text))
+
+        return Noted(
+            files={macs.replace(place): _content(place, files[place], anonymous) for place in sorted(files)},
+            links={macs.replace(place): macs.replace(target) for place, target in sorted(noted.links.items())},
+            folders={macs.replace(place) for place in noted.folders},
+            names={macs.replace(place) for place in noted.names},
+        )
+
+    def text(self, text: str) -> str:
+        """A log or another text without credentials and serial numbers, and with other addresses.
+
+        UUIDs are numbered, so that it can still be seen which lines are about the same thing.
+        """
+        text = _SERIAL_IN_TEXT.sub(rf"\1{HIDDEN}", hide_secrets(text))
+        return self._addresses.in_text(_UUID.sub(self._uuid, self._macs.replace(text)))
+
+    def json(self, value: Any) -> Any:
+        """A JSON value with every text in it redacted, and without the values of names such as ``password``."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.json(member) for member in value]
+        if isinstance(value, dict):
+            return {
+                self.text(name): HIDDEN if is_secret_name(name) and isinstance(member, str) else self.json(member)
+                for name, member in value.items()
+            }
+        return value
+
+    def _uuid(self, match: re.Match[str]) -> str:
+        uuid = match[0].lower()
+        number = self._uuids.setdefault(uuid, f"{_NO_UUID[:-12]}{len(self._uuids) + 1:012x}")
+        return number if uuid != _NO_UUID else _NO_UUID
+
+
 def redact(noted: Noted, session: str = "") -> Noted:
     """What of a host is kept. ``session``: the local address of the user's own session, if there is one."""
-    macs = Macs()
-    interfaces = {match[1]: place for place in noted.files if (match := _ADDRESS.fullmatch(place))}
-    for _, place in sorted(interfaces.items()):  # numbered by their names, wherever a card is
-        macs.replace(noted.files[place].decode(errors="replace"))
-
-    def anonymous(text: str) -> str:
-        return _UUID.sub("00000000-0000-0000-0000-000000000000", macs.replace(text))
-
-    files = addresses.replaced({place: content for place, content in noted.files.items() if kept(place)}, session)
-    return Noted(
-        files={macs.replace(place): _content(place, files[place], anonymous) for place in sorted(files)},
-        links={macs.replace(place): macs.replace(target) for place, target in sorted(noted.links.items())},
-        folders={macs.replace(place) for place in noted.folders},
-        names={macs.replace(place) for place in noted.names},
-    )
+    return Redactor().host(noted, session)
 
 
 def kept(place: str) -> bool:

@@ -38,7 +38,7 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
                 remedy="give another name",
             )
         )
-    members = tuple(_members(redact(noted, session)))
+    members = snapshot_members(redact(noted, session))
     try:
         LocalMachine().write(os.path.abspath(where), pack(members), mode=0o600)
     except OSError as reason:
@@ -46,6 +46,11 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
             error("the snapshot cannot be saved", where=where, found=str(reason.strerror), remedy="give another name")
         ) from None
     return len(members)
+
+
+def snapshot_members(noted: Noted) -> tuple[tuple[tarfile.TarInfo, bytes], ...]:
+    """The members of the snapshot of a host, of which everything is kept."""
+    return tuple(_members(noted))
 
 
 def pack(members: tuple[tuple[tarfile.TarInfo, bytes], ...]) -> bytes:

@@ -1,7 +1,7 @@
-"""A computer elsewhere, by ssh: with the system's own client, and nothing of ours on the other side.
+"""A host that is reached by ssh, with the OpenSSH client; nothing is installed there.
 
-There it takes a POSIX shell, coreutils, findutils, GNU grep and flock. Each call is one round trip, about as many
-milliseconds as the way there and back takes; what reads a lot goes through :mod:`ouchi.machine.gather`.
+The host needs a POSIX shell, coreutils, findutils, GNU grep and flock. Each call is one round trip; what reads many
+files goes through :mod:`ouchi.machine.gather`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Literal, Self
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Literal, Self
 
 from ouchi.core.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.lock import held
+from ouchi.machine.logged import Entry, logged
 from ouchi.machine.ssh.address import Address, parse_address
 from ouchi.machine.ssh.connection import Connection
 from ouchi.machine.ssh.sessions import Ended, Session
@@ -46,7 +47,7 @@ mkdir -p -- "$1" || exit
 [ "$(stat -L -c %a -- "$1")" = "$2" ] || chmod -- "$2" "$1" || exit
 [ -z "$3" ] || [ "$(stat -L -c %U -- "$1")" = "$3" ] || chown -- "$3:$3" "$1"
 """
-# The lock is flock's, and so is the number of the process that the kernel names for it; its end is that of all of us.
+# flock holds the lock, so its process ID is written to the file; when it ends, so does this session.
 _HOLD = """
 umask 077
 mkdir -p -- "${1%/*}" || exit
@@ -64,9 +65,9 @@ exit "$status"
 class SshMachine:
     """A host by its address (see :mod:`ouchi.machine.ssh.address`) and, optionally, ssh's configuration file.
 
-    Whoever is not root there works through ``sudo -n``. It connects at the first call; :meth:`close` ends it. Every
-    method raises :class:`~ouchi.machine.ssh.unreachable.Unreachable` or
-    :class:`~ouchi.machine.ssh.unreachable.ConnectionLost` beside what the protocol says.
+    A user who is not root there works through ``sudo -n``. It connects at the first call; :meth:`close` disconnects.
+    Every method may also raise :class:`~ouchi.machine.ssh.unreachable.Unreachable` or
+    :class:`~ouchi.machine.ssh.unreachable.ConnectionLost`.
     """
 
     def __init__(self, address: str | Address, config_file: str = "") -> None:
@@ -85,28 +86,28 @@ class SshMachine:
 
     @property
     def round_trips(self) -> int:
-        """How often the other side was asked, the login included."""
+        """The number of round trips so far, the login included."""
         return self.connection.sessions
 
     def another(self) -> SshMachine:
-        """The same host over a connection of its own, which an interruption of this one ends too."""
+        """The same host over a second connection; interrupting this one interrupts the second too."""
         self._another = SshMachine(self.address, self._config_file)
         if self._interrupted:
             self._another.interrupt()
         return self._another
 
     def close(self) -> None:
-        """End the connection and everything that runs over it."""
+        """Close the connection and end everything that runs over it."""
         self.connection.close()
 
     def interrupt(self) -> None:
-        """As the protocol says; a program that may outlive us goes on to its end."""
+        """As :meth:`ouchi.machine.Machine.interrupt`; a program that may outlive ouchi runs on to its end."""
         self._interrupted = True
         if self._another:
             self._another.interrupt()
         self.connection.give_up()
         for session in tuple(self._running):
-            session.abandon()
+            session.terminate_async()
 
     def run(
         self,
@@ -122,40 +123,48 @@ class SshMachine:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
-        session = self.connection.start(
-            argv,
-            root=True,
-            seconds=timeout,
-            input=(input or "").encode(),
-            env=env,
-            folder=str(cwd) if cwd else "",
-            keep=outlive,
-        )
-        ended = self._wait(session, timeout)
-        result = self._result(argv, ended, timeout)
+        data = (input or "").encode()
+        with self._logged("run", argv, env=env or (), input=len(data)) as entry:
+            session = self.connection.start(
+                argv,
+                root=True,
+                seconds=timeout,
+                input=data,
+                env=env,
+                folder=str(cwd) if cwd else "",
+                keep=outlive,
+            )
+            result = self._result(argv, self._wait(session, timeout), timeout, entry)
         if check and not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return result
 
+    def _logged(
+        self, action: str, argv: Sequence[object], *, env: Collection[str] = (), input: int = 0
+    ) -> AbstractContextManager[Entry]:
+        return logged(str(self.address), action, argv, env=env, input=input)
+
     def _wait(self, session: Session, seconds: float) -> Ended:
-        """Wait for the end of something that an interruption may end."""
+        """Wait for the end of a session that an interruption may terminate."""
         self._running.add(session)
         try:
-            if self._interrupted:  # since it was started
-                session.let_go()
+            if self._interrupted:  # after it was started
+                session.terminate()
             return session.wait(seconds)
         finally:
             self._running.discard(session)
 
-    def _result(self, argv: tuple[str, ...], ended: Ended, seconds: float) -> Result:
-        """What the program left. Raises when it did not start, did not end in time, or we cannot know."""
+    def _result(self, argv: tuple[str, ...], ended: Ended, seconds: float, entry: Entry) -> Result:
+        """The result of a program. Raises when it did not start, did not end in time, or its end is not known."""
         out, err = _text(ended.stdout), _text(ended.stderr)
         host = str(self.address)
+        entry.status = ended.status
         if ended.status is not None:
             return Result(argv, ended.status, out, err)
         if self._interrupted:
             raise Interrupted(error("interrupted"))
         if ended.timed_out:
+            entry.note = f"killed after {seconds:g} s"
             result = Result(argv, -signal.SIGKILL, out, err)
             raise CommandFailed(result, f"did not end within {seconds:g} s: {err[-300:]}", host)
         if ended.reason:
@@ -163,14 +172,18 @@ class SshMachine:
         if "Session open refused by peer" in err:
             raise too_few_sessions(self.address, " ".join(argv))
         self.connection.check(" ".join(argv), err)
-        raise CommandFailed(Result(argv, -signal.SIGKILL, out, err), f"it was ended on that side: {err[-300:]}", host)
+        raise CommandFailed(
+            Result(argv, -signal.SIGKILL, out, err), f"it was ended on the remote side: {err[-300:]}", host
+        )
 
-    def say(self, argv: Sequence[str], *, seconds: float = FILE_SECONDS) -> bytes:
-        """What a program says that only reads: as root, or as the user where that cannot be. Raises
-        :class:`~ouchi.machine.CommandFailed`.
+    def read_output(self, argv: Sequence[str], *, seconds: float = FILE_SECONDS) -> bytes:
+        """The output of a program that only reads, as root or else as the user.
+
+        Raises :class:`~ouchi.machine.CommandFailed`.
         """
-        ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
-        result = self._result((argv[0],), ended, seconds)
+        with self._logged("run", argv) as entry:
+            ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
+            result = self._result((argv[0],), ended, seconds, entry)
         if not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return ended.stdout
@@ -178,7 +191,7 @@ class SshMachine:
     # reading
 
     def read(self, path: Path) -> str:
-        # Ends of lines as a local text file has them.
+        # Line ends as Python's text files have them.
         return _text(self.read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
     def read_bytes(self, path: Path, most: int = -1) -> bytes:
@@ -188,7 +201,7 @@ class SshMachine:
     def probe(self, name: str) -> str:
         if name == "session":
             return self.connection.login().session
-        return probes.ask_programs(self._says, name)
+        return probes.ask_programs(self._output_of, name)
 
     def exists(self, path: Path) -> bool:
         return self._ask(("test", "-e", str(path))).status == 0
@@ -218,22 +231,27 @@ class SshMachine:
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content
-        self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
+        with self._logged("write", (path, f"{len(data)} bytes")):
+            self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
 
     def append(self, path: Path, text: str) -> None:
         self._change('tee -a -- "$1" >/dev/null', path, input=text.encode())
 
     def poke(self, path: Path, text: str) -> None:
-        self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
+        with self._logged("poke", (path, text)):
+            self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
-        return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
+        with self._logged("folder", (path,)):
+            return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
 
     def make_link(self, path: Path, target: Path) -> None:
-        self._change(_LINK, path, str(target))
+        with self._logged("link", (path, target)):
+            self._change(_LINK, path, str(target))
 
     def remove(self, path: Path) -> None:
-        self._change('rm -rf -- "$1"', path)
+        with self._logged("remove", (path,)):
+            self._change('rm -rf -- "$1"', path)
 
     @contextmanager
     def hold(self, path: Path, doing: str) -> Iterator[None]:
@@ -243,42 +261,51 @@ class SshMachine:
         session = self.connection.start(argv, root=True, seconds=0)
         try:
             self._running.add(session)
-            said = session.first_line(FILE_SECONDS)
-            # Held, it is no more to be ended from elsewhere: what is written down after an interruption needs it.
+            answer = session.first_line(FILE_SECONDS)
+            # Once held, an interruption must not terminate it: what is written to the journal afterwards needs the lock.
             self._running.discard(session)
-            if said != b"held":
-                self._not_held(path, said, session.wait(FILE_SECONDS))
+            if answer != b"held":
+                self._not_held(path, answer, session.wait(FILE_SECONDS))
             yield
         finally:
             session.close()
 
-    def _not_held(self, path: Path, said: bytes, ended: Ended) -> None:
-        if said == b"busy":
+    def _not_held(self, path: Path, answer: bytes, ended: Ended) -> None:
+        if answer == b"busy":
             raise held(f"{self.address}: {path}", _text(ended.stdout).strip())
-        self._result(("flock", str(path)), ended, FILE_SECONDS)
+        self._result(("flock", str(path)), ended, FILE_SECONDS, Entry())
         raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
 
     def _change(self, script: str, path: Path, *more: str, input: bytes = b"") -> Ended:
         argv = ("sh", "-c", script, "sh", str(path), *more)
-        return self._done(argv, path, input=input, root=True)
+        return self._checked(self._call(argv, input=input, root=True), path)
 
-    def _done(self, argv: Sequence[str], path: Path, **more: Any) -> Ended:
-        ended = self._ask(argv, **more)
+    def _done(self, argv: Sequence[str], path: Path) -> Ended:
+        return self._checked(self._ask(argv), path)
+
+    def _checked(self, ended: Ended, path: Path) -> Ended:
         if ended.status:
             raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
         return ended
 
-    def _ask(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
-        """Run one of our own few programs to its end, also after an interruption: what was begun is written down."""
-        ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
-        if ended.status is None:
-            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS)
+    def _ask(self, argv: Sequence[str]) -> Ended:
+        """Run a command that only reads."""
+        with self._logged("run", argv) as entry:
+            ended = self._call(argv)
+            entry.status = ended.status
         return ended
 
-    def _says(self, *argv: str) -> str:
-        """What a program says; nothing when it is not there or fails."""
+    def _call(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
+        """Run one of this class's own commands to its end, also after an interruption, when the journal is still written."""
+        ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
+        if ended.status is None:
+            self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS, Entry())
+        return ended
+
+    def _output_of(self, *argv: str) -> str:
+        """The output of a program; empty when it is not there or fails."""
         try:
-            return _text(self.say(argv))
+            return _text(self.read_output(argv))
         except CommandFailed:
             return ""
 
@@ -287,9 +314,9 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _os_error(said: str, path: str) -> OSError | LookupError:
-    """The error that a program of coreutils tells of in its last words."""
-    lines = said.strip().splitlines()
+def _os_error(messages: str, path: str) -> OSError | LookupError:
+    """The error in the last lines of a coreutils program's messages."""
+    lines = messages.strip().splitlines()
     for line in reversed(lines):
         if number := _ERRNO.get(line.rpartition(": ")[2]):
             return OSError(number, os.strerror(number), path)

@@ -1,0 +1,280 @@
+"""``ouchi support-bundle``: everything that a bug report needs, in one archive, redacted as snapshots are.
+
+Each part is collected in a thread of its own within a time limit, so that a host on which something hangs gives the
+rest. What could not be collected is listed with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Final
+
+from ouchi import __version__
+from ouchi.core.errors import BadInput, OuchiError, error
+from ouchi.core.instance import Instance
+from ouchi.core.redact import add_secrets
+from ouchi.facts import Facts, collect
+from ouchi.flows.doctor import examine
+from ouchi.flows.status import read_status
+from ouchi.machine import Machine, Reader
+from ouchi.machine.snapshot.recorder import Noted, Recorder
+from ouchi.machine.snapshot.redact import Redactor
+from ouchi.machine.snapshot.save import pack, snapshot_members
+from ouchi.parts.context import Context
+from ouchi.parts.settings import RELEASE
+from ouchi.plan.load import read_target
+from ouchi.report.doctor import doctor_text
+from ouchi.report.status import status_text
+
+SECONDS: Final = 45.0
+"""How long collecting may take altogether; status and doctor take some ten seconds each at most."""
+
+TAIL: Final = 128 * 1024
+"""Bytes of the end of each log."""
+
+WIDTH: Final = 120
+"""Columns of the texts."""
+
+MANIFEST: Final = "manifest.json"
+SNAPSHOT: Final = "host.tar.gz"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The files of a bundle by name, and why others are missing."""
+
+    files: Mapping[str, bytes]
+    missing: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The list of contents as plain JSON; the sizes are in bytes."""
+        return {
+            "schema": 1,
+            "ouchi": __version__,
+            "files": {name: len(content) for name, content in sorted(self.files.items())},
+            "missing": dict(sorted(self.missing.items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a bundle is about: a machine, an installation of ouchi on it, and the site file (which may not be there)."""
+
+    machine: Machine
+    instance: Instance
+    site_file: str
+    root: bool
+    """Whether ouchi runs as root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One part of a bundle. ``read`` returns texts by file name; ``name`` is shown when it fails."""
+
+    name: str
+    read: Callable[[], Mapping[str, str]]
+    needs_root: bool = False
+
+
+@dataclass(slots=True)
+class Collected:
+    """What has come so far; shared by the threads, of which each writes its own keys."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def collect_bundle(where: Where, seconds: float = SECONDS) -> Bundle:
+    """Collect and redact. Changes nothing and never raises for what a host lacks.
+
+    Programs that still run after ``seconds`` are ended with :meth:`~ouchi.machine.Machine.interrupt`, so the machine can
+    run no further ones.
+    """
+    _register_secrets(where)
+    noted: list[tuple[Facts, Noted, str]] = []
+    host = Source("the facts of the host", lambda: _host(where.machine, noted))
+    collected = _collect((host, *_sources(where)), root=where.root, seconds=seconds)
+    where.machine.interrupt()
+    return _redacted(collected, noted[0] if noted else None)
+
+
+def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
+    """Write it as a gzip-compressed tar archive that only its owner can read.
+
+    Raises :class:`~ouchi.core.errors.BadInput` where something has that name already, and when it cannot be written.
+    """
+    require_free(machine, path)
+    folder = PurePath(path).name.removesuffix(".gz").removesuffix(".tar")
+    members = []
+    for name, content in sorted(bundle.files.items()):
+        info = tarfile.TarInfo(f"{folder}/{name}")
+        info.size, info.mode, info.mtime = len(content), 0o600, time.time()
+        members.append((info, content))
+    try:
+        machine.write(path, pack(tuple(members)), mode=0o600)
+    except OSError as reason:
+        raise BadInput(
+            error(
+                "the bundle cannot be written",
+                where=path,
+                found=reason.strerror or str(reason),
+                remedy="ouchi support-bundle --output FILE, in a folder that you may write to",
+            )
+        ) from None
+
+
+def require_free(machine: Machine, path: str) -> None:
+    """Raises :class:`~ouchi.core.errors.BadInput` where something has that name already."""
+    if machine.status(path) is not None:
+        raise BadInput(
+            error("the file exists already", where=path, expected="a new file", remedy="--output with another name")
+        )
+
+
+def _sources(where: Where) -> tuple[Source, ...]:
+    machine, instance = where.machine, where.instance
+    site = instance.kept_site if _is_there(machine, instance.kept_site) else where.site_file
+    logs = [name for name in _entries(machine, instance.logs) if name.endswith(".log")]
+    return (
+        Source("status", partial(_status, machine, instance), needs_root=True),
+        Source("doctor", partial(_doctor, machine, instance, site)),
+        Source("plan.json", lambda: {"plan.json": _json(read_target(machine, site).plan.to_json())}),
+        Source("site.yaml", lambda: {"site.yaml": machine.read(site)}),
+        Source("journal of up", lambda: {"journal-up.json": machine.read(f"{instance.state}/journal.json")}),
+        Source("journal of apply", lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")}),
+        *([] if logs else [Source("logs", lambda: {"logs": machine.read(instance.logs)})]),
+        *(Source(f"logs/{name}", partial(_tail, machine, f"{instance.logs}/{name}", f"logs/{name}")) for name in logs),
+    )
+
+
+def _host(machine: Machine, noted: list[tuple[Facts, Noted, str]]) -> dict[str, str]:
+    """Read the host's facts; the snapshot is made of what was read."""
+    reader: Reader = machine
+    session = reader.probe("session").strip()
+    recorder = Recorder(reader)
+    facts = collect(recorder, session)
+    noted.append((facts, recorder.noted, session))
+    return {"versions.json": _json(_versions(facts))}
+
+
+def _versions(facts: Facts) -> dict[str, str]:
+    """What a bug report names first; empty where it is not installed."""
+    return {
+        "ouchi": __version__,
+        "python": platform.python_version(),
+        "kernel": facts.system.kernel,
+        "architecture": facts.system.architecture,
+        "distribution": f"{facts.system.distribution.id} {facts.system.distribution.version}".strip(),
+        "processor": facts.processor.model,
+        "virtual": facts.system.virtual,
+        "dpdk": facts.dpdk.release,
+        "open_vswitch": facts.ovs_version,
+        "openstack": RELEASE,
+    }
+
+
+def _status(machine: Machine, instance: Instance) -> dict[str, str]:
+    status = read_status(Context(machine, instance, seconds=5.0))
+    return {"status.json": _json(status.to_json()), "status.txt": status_text(status, WIDTH, colour=False)}
+
+
+def _doctor(machine: Machine, instance: Instance, site: str) -> dict[str, str]:
+    diagnosis = examine(machine, instance, lambda: read_target(machine, site))
+    return {"doctor.json": _json(diagnosis.to_json()), "doctor.txt": doctor_text(diagnosis, WIDTH, colour=False)}
+
+
+def _tail(machine: Machine, path: str, name: str) -> dict[str, str]:
+    text = machine.run(("tail", "-c", str(TAIL), "--", path), timeout=10).stdout
+    # The first line may be cut, and what is before a cut may be what shows that something is a secret.
+    return {name: text if len(text.encode()) < TAIL else text.partition("\n")[2]}
+
+
+def _collect(sources: Sequence[Source], *, root: bool, seconds: float) -> Collected:
+    """Read all sources in parallel; those that have not come after ``seconds`` are missing."""
+    collected = Collected()
+    threads = []
+    for source in sources:
+        if source.needs_root and not root:
+            collected.missing[source.name] = "needs root"
+            continue
+        # Daemons: a thread that hangs must not keep ouchi from ending.
+        thread = threading.Thread(target=_read, args=(source, collected), daemon=True)
+        threads.append((source, thread))
+        thread.start()
+    end = time.monotonic() + seconds
+    for source, thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+        if thread.is_alive():
+            collected.missing[source.name] = f"no answer within {seconds:g} s"
+    return replace(collected, texts=dict(collected.texts), missing=dict(collected.missing))
+
+
+def _read(source: Source, collected: Collected) -> None:
+    try:
+        texts = source.read()
+    except FileNotFoundError as reason:
+        collected.missing[source.name] = f"there is none ({reason.filename})"
+    except PermissionError as reason:
+        collected.missing[source.name] = f"needs root ({reason.strerror}: {reason.filename})"
+    except OSError as reason:
+        collected.missing[source.name] = f"{reason.strerror or reason}: {reason.filename}"
+    except OuchiError as reason:
+        collected.missing[source.name] = f"{reason.findings[0].claim}: {reason.findings[0].found}"
+    except Exception as bug:  # noqa: BLE001  # a bug in one part must not take the others from its report
+        collected.missing[source.name] = f"a bug in ouchi: {type(bug).__name__}: {bug}"
+    else:
+        collected.texts.update(texts)
+
+
+def _redacted(collected: Collected, host: tuple[Facts, Noted, str] | None) -> Bundle:
+    """Replace what identifies the owner: in the snapshot first, so that its addresses are those of the texts."""
+    redactor, files = Redactor(), dict[str, bytes]()
+    if host:
+        _, noted, session = host
+        files[SNAPSHOT] = pack(snapshot_members(redactor.host(noted, session)))
+    for name, text in sorted(collected.texts.items()):
+        files[name] = _without_identity(redactor, name, text).encode(errors="replace")
+    missing = {name: redactor.text(reason) for name, reason in collected.missing.items()}
+    manifest = _json(Bundle(files, missing).to_json()).encode()
+    return Bundle({MANIFEST: manifest, **files}, missing)
+
+
+def _without_identity(redactor: Redactor, name: str, text: str) -> str:
+    if name.endswith(".json"):
+        with contextlib.suppress(ValueError):
+            return _json(redactor.json(json.loads(text)))
+    return redactor.text(text)
+
+
+def _register_secrets(where: Where) -> None:
+    """Passwords that ``up`` generated are replaced wherever they are; without root they cannot be read, nor can logs."""
+    with contextlib.suppress(OSError, ValueError):
+        secrets = json.loads(where.machine.read(f"{where.instance.state}/secrets.json"))
+        add_secrets(value for value in secrets.values() if isinstance(value, str))
+
+
+def _is_there(machine: Machine, path: str) -> bool:
+    try:
+        return machine.exists(path)
+    except OSError:  # in a folder that only root may look into
+        return False
+
+
+def _entries(machine: Machine, folder: str) -> list[str]:
+    try:
+        return machine.entries(folder)
+    except OSError:
+        return []
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

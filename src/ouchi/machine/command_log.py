@@ -1,0 +1,95 @@
+"""Where the command log goes: standard error, or a file of JSON lines that only its owner can read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from ouchi.core import log
+from ouchi.core.errors import BadInput, error
+from ouchi.core.log import Record, Sink
+from ouchi.core.redact import add_secrets
+
+
+def to_stderr(record: Record) -> None:
+    """Print a record for a person."""
+    sys.stderr.write(f"debug: {record}\n")
+    sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def logging(path: str, secrets: str) -> Iterator[None]:
+    """Keep the command log: in the file ``path``, appended to and made with mode 0600, or on standard error when it is empty.
+
+    ``secrets`` is a JSON file with passwords by name, which are left out of the log; it need not be there.
+    Raises :class:`~ouchi.core.errors.BadInput` when the file cannot be written to.
+    """
+    _register(secrets)
+    with contextlib.ExitStack() as opened:
+        before = log.log_to(opened.enter_context(_file(path)) if path else to_stderr)
+        try:
+            log.write(log.LOCAL, "ouchi", sys.argv, note=f"process {os.getpid()}")
+            yield
+        finally:
+            log.log_to(before)
+
+
+def move_to_file() -> str:
+    """Send a log that goes to standard error to a new file in the temporary folder; its path, empty if it does not.
+
+    For the time in which progress is shown there.
+    """
+    if not log.sink_is(to_stderr):
+        return ""
+    handle, path = tempfile.mkstemp(prefix="ouchi-debug-", suffix=".jsonl")
+    log.log_to(_sink(handle))
+    return path
+
+
+@contextlib.contextmanager
+def _file(path: str) -> Iterator[Sink]:
+    try:
+        handle = _open(path)
+    except OSError as reason:
+        raise BadInput(
+            error(
+                "the command log cannot be written",
+                where=path,
+                found=reason.strerror or str(reason),
+                expected="a file that this user may append to, or none and a folder to create it in",
+                remedy="OUCHI_DEBUG=FILE with another file",
+            )
+        ) from None
+    try:
+        yield _sink(handle)
+    finally:
+        os.close(handle)
+
+
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    try:
+        # Without O_CREAT first: with it the kernel refuses root a file of the user's in /tmp (fs.protected_regular).
+        return os.open(path, flags)
+    except FileNotFoundError:
+        return os.open(path, flags | os.O_CREAT, 0o600)
+
+
+def _sink(handle: int) -> Sink:
+    """One write for each line, so that several processes can append to one file."""
+    return lambda record: _append(handle, record)
+
+
+def _append(handle: int, record: Record) -> None:
+    with contextlib.suppress(OSError):  # a full disk must not stop what is being logged
+        os.write(handle, json.dumps(record.to_json(), ensure_ascii=False).encode(errors="replace") + b"\n")
+
+
+def _register(path: str) -> None:
+    """Register passwords that an earlier run has generated; only root can read them, and others never see them."""
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+        add_secrets(value for value in json.load(file).values() if isinstance(value, str))
