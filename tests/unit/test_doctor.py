@@ -53,6 +53,15 @@ def test_a_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
+def test_every_fix_is_planned_once(name: str) -> None:
+    given = case(name)
+    diagnosis = diagnose(given.live, given.target)
+    fixes = [fix for _, fix in diagnosis.planned_fixes]
+    assert all(problem.fix in fixes for problem in diagnosis.problems if problem.fix)
+    assert [fix.name for fix in fixes] == list(dict.fromkeys(fix.name for fix in fixes))
+
+
+@pytest.mark.parametrize("name", names())
 def test_every_finding_is_complete(name: str) -> None:
     given = case(name)
     for problem in diagnose(given.live, given.target).problems:
