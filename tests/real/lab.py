@@ -200,14 +200,14 @@ def difference(before: Snapshot, after: Snapshot) -> dict[str, Any]:
 # --- the store
 
 PREPARE = """
-from ouchi.parts.openstack import environment
+from ouchi.parts.openstack import binding, environment
 from ouchi.core.instance import Instance
 from ouchi.steps.journal import Journal
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator import build
 from ouchi.vnf import testpmd as guest
 from ouchi.parts import packages
-from ouchi.flows.up import PACKAGES
+from ouchi.parts.packages import PACKAGES
 from ouchi.vnf.images.small import BUILD_PACKAGES, build_image
 import sys
 machine, instance = LocalMachine(), Instance()
@@ -217,7 +217,7 @@ packages.install(machine, Journal(machine, sys.argv[1]), (*PACKAGES, *BUILD_PACK
 if new and machine.exists("/run/systemd/system"):
     machine.run(("systemctl", "disable", "ssh.service"), check=False)
 environment.install(machine, instance, say)
-environment.link_libvirt(machine, instance)
+binding.link(machine, instance)
 build_image(machine, f"{instance.cache}/images", say)
 """
 

@@ -302,7 +302,7 @@ class TestLock:
         self, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
     ) -> None:
         """As with a power cut here: the connection stands for the other side, but nobody says anything any more."""
-        monkeypatch.setattr("ouchi.machine.ssh.connection.BEAT_SECONDS", (0.5, 2.0))
+        monkeypatch.setattr("ouchi.machine.ssh.connection.HEARTBEAT_SECONDS", (0.5, 2.0))
         path = tmp_path / "lock"
         with (
             SshMachine(server.address.replace("root", user), server.config) as machine,

@@ -113,7 +113,7 @@ def test_exit_status_and_headline(
 def fixable(diagnoses: list[Diagnosis], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A file that two runs of ``examine`` find with a wrong value and then with the right one."""
     monkeypatch.setattr("ouchi.machine.privilege.need_root", lambda: None)
-    monkeypatch.setattr("ouchi.cli.running.LOCK", f"{tmp_path}/lock")
+    monkeypatch.setattr(doctor, "LOCK", f"{tmp_path}/lock")
     journal = open_journal(LocalMachine(), Instance(host=f"{tmp_path}/host"), Scope.MACHINE)
     monkeypatch.setattr(doctor, "open_journal", lambda *_: journal)
     file = tmp_path / "governor"

@@ -48,20 +48,20 @@ class TestAddress:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("", "not the name"),
-            ("@host", "name of a user"),
-            ("-oProxyCommand=x", "not the name"),
-            ("-l@host", "name of a user"),
-            ("a b@host", "name of a user"),
-            ("host;reboot", "not the name"),
-            ("$(x)", "not the name"),
-            ("host\n", "not the name"),
+            ("", "not a host name"),
+            ("@host", "not a user name"),
+            ("-oProxyCommand=x", "not a host name"),
+            ("-l@host", "not a user name"),
+            ("a b@host", "not a user name"),
+            ("host;reboot", "not a host name"),
+            ("$(x)", "not a host name"),
+            ("host\n", "not a host name"),
             ("host:0", "port"),
             ("host:65536", "port"),
             ("host:", "port"),
             ("host:ssh", "port"),
-            ("2001:db8::1", r"stands in brackets: \[2001:db8::1\]"),
-            ("a:b:c", "too many"),
+            ("2001:db8::1", r"must be in brackets: \[2001:db8::1\]"),
+            ("a:b:c", "more than one :"),
             ("[host]", "not an IPv6"),
             ("[::1", "not an IPv6"),
             ("[::1]x", "not an IPv6"),
@@ -100,10 +100,10 @@ class TestWhatSshSays:
         ("said", "claim", "remedy"),
         [
             ("Host key verification failed.", "host key of .* is not known", "ssh -F c -p 22 me@h"),
-            ("me@h: Permission denied (publickey).", "does not let us in", "ssh-copy-id -F c -p 22 me@h"),
+            ("me@h: Permission denied (publickey).", "refuses the login", "ssh-copy-id -F c -p 22 me@h"),
             ("ssh: connect to host h port 22: Connection refused", "no connection", "ssh -F c -p 22 me@h shows"),
             ("ssh: Could not resolve hostname h: Name or service not known", "no connection", "ssh"),
-            ("@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n", "another host key", r"-R '\[h\]:22'"),
+            ("@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n", "has changed", r"-R '\[h\]:22'"),
             ("", "no connection", "ssh"),
         ],
     )
@@ -216,7 +216,7 @@ class TestGathered:
     def test_what_is_cut_off_is_refused(self) -> None:
         whole = said_of(texts=lines_of(b"/proc/cpuinfo", b"x\n" * 100))
         for end in range(0, len(whole) - 1, 7):
-            with pytest.raises(Failed, match="did not say everything"):
+            with pytest.raises(Failed, match="are not complete"):
                 read_gathered(whole[:end], MARK, "h")
 
     def test_links_in_a_circle_and_out_of_the_tree(self) -> None:

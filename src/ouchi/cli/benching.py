@@ -9,11 +9,13 @@ from datetime import datetime
 
 import click
 
-from ouchi.cli.running import LOCK, stop, timeline_of
+from ouchi.cli.running import stop
+from ouchi.cli.timeline import timeline_of
 from ouchi.core.errors import BadInput, error
-from ouchi.core.instance import Instance
+from ouchi.core.instance import LOCK, Instance
 from ouchi.flows.bench import Bench
 from ouchi.flows.bench_ready import prepare
+from ouchi.live import kvm
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.measure.generator.imix import genome
@@ -30,7 +32,6 @@ from ouchi.measure.runs.folder import read_run, require_new
 from ouchi.measure.runs.model import Run
 from ouchi.measure.search.further import SECONDS, Further
 from ouchi.measure.search.mlrsearch import NDR, PDR, RFC2544, TST009, Goal, goal
-from ouchi.parts import kvm
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target
 from ouchi.report.run.terminal import run_text

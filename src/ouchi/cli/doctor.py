@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.hosted import Output, host_at, host_options, hosts_of, run_hosts, this_machine
+from ouchi.cli.hosted import Output, host_options, hosts_of, planned_host, run_hosts, this_machine
 from ouchi.cli.planned import check_plan_alone, plan_option
 from ouchi.cli.site import DEFAULT_SITE
 
@@ -69,8 +69,7 @@ def _planned(plan_file: str, ssh_config: str | None) -> tuple[list[SiteHost], Ta
     from ouchi.plan.same_host import on_host
 
     saved = read_plan(LocalMachine(), plan_file)
-    host = host_at(saved.site.address, ssh_config) if saved.site.address else this_machine("")
-    return [host], lambda host: on_host(saved, facts_of(host.reader()))
+    return [planned_host(saved, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
 
 
 def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:
@@ -86,19 +85,13 @@ def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | No
 
 
 def _examined(host: SiteHost, target_of: TargetOf, *, fix: bool, dry_run: bool) -> Output:
-    from contextlib import nullcontext
-
-    from ouchi.cli.running import LOCK
     from ouchi.core.instance import Instance
-    from ouchi.flows.doctor import examine, fix_and_examine
+    from ouchi.flows.doctor import examine, examine_and_fix, examine_and_preview
     from ouchi.report.doctor import doctor_text
 
     def target() -> Target:
         return target_of(host)
 
-    if fix:
-        with nullcontext() if dry_run else host.machine.hold(LOCK, "doctor --fix"):
-            diagnosis = fix_and_examine(host.machine, Instance(), target, dry_run=dry_run)
-    else:
-        diagnosis = examine(host.machine, Instance(), target)
+    flow = examine if not fix else examine_and_preview if dry_run else examine_and_fix
+    diagnosis = flow(host.machine, Instance(), target)
     return Output(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)

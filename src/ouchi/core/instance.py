@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LOCK = "/run/lock/ouchi.lock"
+"""The lock file: one ouchi changes a host at a time."""
+
 MARK = "OUCHI_INSTANCE"
 """The environment variable that every process of an instance has; its value is the instance's name."""
 
@@ -31,6 +34,11 @@ class Instance:
     def etc(self) -> str:
         """The services' configuration files; some contain passwords."""
         return f"{self.state}/etc"
+
+    @property
+    def kept_site(self) -> str:
+        """The text of the site file that ``up`` used, for the commands that judge the host later."""
+        return f"{self.state}/site.yaml"
 
     @property
     def cache(self) -> str:

@@ -9,12 +9,13 @@ from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, leading_to, run_tasks
 from ouchi.flows.up import Up
+from ouchi.live import kvm
 from ouchi.machine import Machine
 from ouchi.measure.generator.build import PACKAGES, build, built
 from ouchi.measure.paths.open import Ready
 from ouchi.measure.request import Wish
-from ouchi.parts import kvm, packages
-from ouchi.plan.nics import missing_packages
+from ouchi.parts import packages
+from ouchi.parts.guest_image import built as built_image
 from ouchi.plan.target import Target
 from ouchi.vnf.testpmd import PACKAGE as GUEST_PACKAGE
 
@@ -28,13 +29,14 @@ def prepare(
     interrupt: Callable[[], None],
 ) -> Ready:
     """See to all that the path has in it, as ``up`` does; ``interrupt`` as for :func:`~ouchi.core.tasks.run_tasks`."""
-    up = Up(machine, instance, target.site_file, timeline, missing_packages(target.site, target.facts))
+    up = Up(machine, instance, target, timeline)
+    up.begin()
     virtual = wish.guest == "vm" and bool(wish.path.guests)
     programs = []
 
     def tools(say: Say) -> Outcome:
         guest = (GUEST_PACKAGE,) if wish.path.guests and not virtual else ()
-        return packages.install(machine, up.journal, (*PACKAGES, *guest), say)
+        return packages.install(machine, up.context.journal, (*PACKAGES, *guest), say)
 
     def generator(say: Say) -> Outcome:
         before = machine.exists(built(machine, instance))
@@ -49,4 +51,4 @@ def prepare(
     run_tasks([*(task for task in table if task.name in needed), *more], timeline, interrupt)
     if not virtual:
         return Ready(programs[0])
-    return Ready(programs[0], str(up.image.path), kvm=kvm.remembered(machine, instance)[0])
+    return Ready(programs[0], str(built_image(up.context).path), kvm=kvm.remembered(machine, instance)[0])

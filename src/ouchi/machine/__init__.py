@@ -1,7 +1,7 @@
-"""The only code that touches a computer.
+"""The only package that starts processes and opens files of a host.
 
-Everything else asks a :class:`Machine`: to run a program, to read, write and remove files. A snapshot of
-another computer answers the reading half, so whatever only reads works offline too. A lint rule keeps
+All other code does so through a :class:`Machine`: this computer, or one that is reached by ssh. A snapshot of a host is
+a :class:`Reader`, so whatever only reads works offline too. ``tests/unit/test_door.py`` and a lint rule keep
 ``subprocess`` and file access out of the rest of the package.
 """
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ouchi.machine.background import Background
 
 Path = str | PurePath
-"""Paths at the door are absolute and may be text or pure paths."""
+"""Paths of a machine are absolute, and text or pure paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a program left: its argument vector, exit status (negative: the signal) and output."""
+    """The result of a program: its argument vector, exit status (negative: the signal) and output."""
 
     argv: tuple[str, ...]
     status: int
@@ -39,7 +39,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a path names, a link not followed: its kind, permission bits, owner, group, and a link's whole target."""
+    """The lstat(2) of a path: kind, permission bits, owner and group, and the target of a link."""
 
     kind: Literal["file", "folder", "link", "other"]
     mode: int
@@ -53,19 +53,19 @@ class CommandFailed(Failed):
 
     def __init__(self, result: Result, reason: str = "", host: str = "") -> None:
         self.result = result
-        said = (result.stderr.strip() or result.stdout.strip()).splitlines()[-6:]
+        output = (result.stderr.strip() or result.stdout.strip()).splitlines()[-6:]
         super().__init__(
             error(
                 f"{result.argv[0]} failed",
                 where=(f"{host}: " if host else "") + " ".join(result.argv)[:300],
-                found=reason or f"exit status {result.status}" + (": " + " | ".join(said) if said else ""),
+                found=reason or f"exit status {result.status}" + (": " + " | ".join(output) if output else ""),
                 expected="exit status 0",
             )
         )
 
 
 class Reader(Protocol):
-    """The reading half of a machine: what facts are collected through."""
+    """The reading methods of a machine, through which facts are collected."""
 
     def read(self, path: Path) -> str:
         """The text of a file (undecodable bytes replaced). Raises :class:`OSError`."""
@@ -74,10 +74,10 @@ class Reader(Protocol):
         """The bytes of a file: the first ``most`` of them, all when negative. Raises :class:`OSError`."""
 
     def probe(self, name: str) -> str:
-        """What no file tells, as text; empty when it cannot be told. It never raises.
+        """Information that is in no file, as text; empty when it is not available. Never raises.
 
         ``ethtool/<interface>``: lines ``key: value`` from the interface's driver: driver, version, firmware, bus,
-        and where it counts them ``rx queues`` and ``tx queues`` in use.
+        and the ``rx queues`` and ``tx queues`` in use where the driver reports them.
         ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``session``: the address of the host
         that the user's remote session came in on (the third word of sshd's ``SSH_CONNECTION``).
         """
@@ -89,7 +89,7 @@ class Reader(Protocol):
         """The sorted names in a folder; empty when there is no such folder."""
 
     def link(self, path: Path) -> str:
-        """The last component of what a symbolic link points to; empty when it is none."""
+        """The last component of the target of a symbolic link; empty when it is no link."""
 
 
 class Machine(Reader, Protocol):
@@ -106,53 +106,53 @@ class Machine(Reader, Protocol):
         cwd: Path | None = None,
         outlive: bool = False,
     ) -> Result:
-        """Run a program to its end and return what it said.
+        """Run a program to its end and return its result.
 
-        ``timeout`` is in seconds. ``env`` is added to the environment. When ouchi is killed the program is killed
-        too, unless it may ``outlive`` us (a package manager, which must not be stopped half-way).
+        ``timeout`` is in seconds. ``env`` is added to the environment. When ouchi is killed, the program is killed too,
+        unless it may ``outlive`` ouchi (a package manager, which must not be stopped half-way).
         Raises :class:`CommandFailed` on another status than 0 unless ``check`` is false, and always when the
         program is missing or did not end in time.
         """
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
-        """Replace a file at once (never half-written); its folder must exist."""
+        """Write a file, replacing it atomically; its folder must exist."""
 
     def append(self, path: Path, text: str) -> None:
-        """Add to the end of a file; it is with the kernel, out of reach of our own death, when this returns.
+        """Append to a file; when this returns, the kernel has the text, so it is not lost when ouchi is killed.
 
         Raises :class:`OSError`.
         """
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
-        """Make a folder and those above it; True when it was not there."""
+        """Make a folder and its parents; True when it did not exist."""
 
     def remove(self, path: Path) -> None:
-        """Remove a file, link or whole folder; nothing there is fine."""
+        """Remove a file, a link or a folder with its contents; it need not exist."""
 
     def poke(self, path: Path, text: str) -> None:
-        """Write into a file of the kernel (``/proc``, ``/sys``), which cannot be replaced. Raises :class:`OSError`."""
+        """Write to a file of the kernel (``/proc``, ``/sys``), which cannot be replaced. Raises :class:`OSError`."""
 
     def mode(self, path: Path) -> int:
         """The permission bits of a file. Raises :class:`OSError`."""
 
     def status(self, path: Path) -> Status | None:
-        """What the path itself names; None when there is nothing. Raises :class:`OSError`."""
+        """The status of the path, a link not followed; None when it does not exist. Raises :class:`OSError`."""
 
     def make_link(self, path: Path, target: Path) -> None:
-        """Make a symbolic link with this very target, at once in the place of a file or link that is there.
+        """Make a symbolic link with exactly this target, atomically replacing a file or link of that name.
 
-        Raises :class:`OSError`, also where a folder is in the way.
+        Raises :class:`OSError`, also where a folder has that name.
         """
 
     def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
-        """Hold a lock file (flock(2)) while doing something; it is let go of when we die, however.
+        """Hold a lock file (flock(2)) inside the context; the kernel releases it when ouchi ends, however it does.
 
-        Programs on the machine itself and on others exclude each other by it. Raises
-        :class:`~ouchi.core.errors.BadInput` at once when another holds it, with what that one does.
+        ``doing`` names the command for others that want the lock. Raises :class:`~ouchi.core.errors.BadInput` at once
+        when another process holds it, here or by ssh, with what that one is doing.
         """
 
     def interrupt(self) -> None:
-        """End every program that runs for us, and let no other start: the user wants to stop."""
+        """End all programs that ouchi runs there, and start no others: the user interrupted it."""
 
 
 class Launcher(Machine, Protocol):

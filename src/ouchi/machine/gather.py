@@ -1,7 +1,7 @@
-"""All that facts read of a host, in one round trip: a script there writes it down, here it becomes a tree of files.
+"""Fetching all files that facts are read from in one round trip: a script collects them, and they become a tree here.
 
-Reading a host file by file would take as many round trips as it has files of interest, some thousands. What the
-script writes is in ``sh/gather.sh``; like a snapshot it is a copy in memory, which answers as the host would.
+File by file it would take some thousands of round trips. The format of the script's output is in ``sh/gather.sh``. Like
+a snapshot the tree is a :class:`~ouchi.machine.Reader` in memory.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from ouchi.machine.snapshot.tree import LARGEST, PROBES
 from ouchi.machine.ssh.machine import SshMachine
 
 SECONDS = 120.0
-"""How long a host may take to tell all; a large one takes a few."""
+"""How long the script may take; on a large host it takes a few seconds."""
 
 _SECTIONS = ("names", "texts", "drivers", "ethtool", "ovs", "end")
 
 
 def gather(machine: SshMachine) -> ArchiveReader:
-    """What facts are made of, as the host is now. Raises :class:`~ouchi.core.errors.Failed` when not all of it came."""
+    """The files that facts are read from. Raises :class:`~ouchi.core.errors.Failed` when some are missing."""
     mark = new_mark()
-    said = machine.say(("sh", "-c", script("gather"), "sh", mark), seconds=SECONDS)
-    return read_gathered(said, mark, str(machine.address), machine.probe("session"))
+    output = machine.read_output(("sh", "-c", script("gather"), "sh", mark), seconds=SECONDS)
+    return read_gathered(output, mark, str(machine.address), machine.probe("session"))
 
 
 def reader_of(machine: Machine) -> Reader:
-    """What facts of a machine are best read from."""
+    """The reader for the facts of a machine; a remote one is gathered now."""
     return gather(machine) if isinstance(machine, SshMachine) else machine
 
 
 def new_mark() -> str:
-    """A word that no file of a host has in it."""
+    """A random word that is in no file of a host."""
     return f"ouchi-{secrets.token_hex(16)}"
 
 
-def read_gathered(said: bytes, mark: str, where: str, session: str = "") -> ArchiveReader:
-    """What the script wrote, as a tree. ``where`` names the host, ``session`` is the answer to the probe of that name.
+def read_gathered(output: bytes, mark: str, where: str, session: str = "") -> ArchiveReader:
+    """The script's output as a tree. ``where`` names the host, ``session`` is the text of the probe of that name.
 
-    Raises :class:`~ouchi.core.errors.Failed` when its end is missing.
+    Raises :class:`~ouchi.core.errors.Failed` when it is not complete.
     """
-    parts = _sections(said, mark)
+    parts = _sections(output, mark)
     if tuple(parts) != _SECTIONS:
         raise Failed(
             error(
-                "the host did not say everything that was asked",
+                "the facts of the host are not complete",
                 where=where,
-                found=f"{len(said)} bytes, {', '.join(parts) or 'no section'}",
+                found=f"{len(output)} bytes, {', '.join(parts) or 'no section'}",
                 expected=", ".join(_SECTIONS),
                 remedy="it needs a POSIX shell, coreutils, findutils and GNU grep",
             )
@@ -62,15 +62,15 @@ def read_gathered(said: bytes, mark: str, where: str, session: str = "") -> Arch
         made.name(kind, path, target)
     for path, text in [*_lines(parts["texts"]), *_drivers(parts["drivers"])]:
         made.add(path, text)
-    for interface, said_of_it in _ethtool(parts["ethtool"]):
-        made.add(f"{PROBES}/ethtool/{interface}", said_of_it.encode())
+    for interface, text_of_it in _ethtool(parts["ethtool"]):
+        made.add(f"{PROBES}/ethtool/{interface}", text_of_it.encode())
     made.add(f"{PROBES}/ovs-version", probes.ovs_version(_text(parts["ovs"])).encode())
     made.add(f"{PROBES}/session", session.encode())
     return ArchiveReader(where, made.index(where))
 
 
 class _Gathered:
-    """Files, links and folders where they really are, however they were asked for."""
+    """Files, links and folders by their real paths, whatever path they were read by."""
 
     def __init__(self) -> None:
         self._texts: dict[str, bytes] = {}
@@ -79,53 +79,53 @@ class _Gathered:
         self._known: dict[str, str] = {}
 
     def name(self, kind: str, path: str, target: str) -> None:
-        """Something that is there."""
-        place = self._beside(path)
-        if not place.isprintable() or place in self._links:
+        """Add something that exists."""
+        real = self._beside(path)
+        if not real.isprintable() or real in self._links:
             return
         if kind == "l":
-            self._links[place] = target
+            self._links[real] = target
         elif kind == "d":
-            self._folders.add(place)
+            self._folders.add(real)
         else:
-            self._texts.setdefault(place, b"")
+            self._texts.setdefault(real, b"")
 
     def add(self, path: str, text: bytes) -> None:
-        """A file's content."""
-        place = self._beside(path)
-        if place in self._links or place.endswith(("/.", "/..")):
-            place = self._place(place)
-        if place and place.isprintable():
-            self._texts[place] = text[: LARGEST + 1]
+        """Add the content of a file."""
+        real = self._beside(path)
+        if real in self._links or real.endswith(("/.", "/..")):
+            real = self._real(real)
+        if real and real.isprintable():
+            self._texts[real] = text[: LARGEST + 1]
 
     def index(self, where: str) -> Index:
-        """All of it, as an archive's."""
+        """The index of all of it, as of an archive."""
         data = bytearray()
         files = {}
-        for place, text in self._texts.items():
-            if place not in self._links and place not in self._folders:
-                files[place] = (len(data), len(text))
+        for real, text in self._texts.items():
+            if real not in self._links and real not in self._folders:
+                files[real] = (len(data), len(text))
                 data += text
         return Index(data, files, self._links, folders_of(files, self._links, self._folders, where))
 
     def _beside(self, path: str) -> str:
-        """Where a path is, its last part not followed; many have their folder in common."""
+        """The real path, its last part not followed; many paths have their folder in common."""
         folder, _, name = path.rpartition("/")
         if folder not in self._known:
-            self._known[folder] = self._place(folder)
+            self._known[folder] = self._real(folder)
         return f"{self._known[folder]}/{name}"
 
-    def _place(self, path: str) -> str:
+    def _real(self, path: str) -> str:
         try:
             return follow(path, self._links.get, lambda _: True)
         except (OSError, LeadsOutsideError):
-            return "\n"  # nowhere: nobody asks for it
+            return "\n"  # a path that nothing reads
 
 
-def _sections(said: bytes, mark: str) -> dict[str, bytes]:
-    """What stands between the marks, by name."""
+def _sections(output: bytes, mark: str) -> dict[str, bytes]:
+    """The sections between the marks, by name."""
     found = {}
-    for part in said.split(f"\n{mark} ".encode())[1:]:
+    for part in output.split(f"\n{mark} ".encode())[1:]:
         name, _, content = part.partition(b"\n")
         found[_text(name)] = content
     return found

@@ -1,4 +1,4 @@
-"""QEMU processes of ours, found and ended without libvirt's help."""
+"""An instance's QEMU processes, found and ended without libvirt."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Guest:
     pid: int
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         log.write(LOCAL, "signal", ("SIGKILL", self.pid, "qemu"))
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
 
 def guests_of(instance: Instance) -> list[Guest]:
-    """Every QEMU that uses a guest disk of this instance; libvirt gives it no environment to carry our mark in."""
+    """All QEMU processes that use a guest disk of this instance; libvirt starts them without the instance's mark."""
     disks = f"{instance.state}/nova/instances/".encode()
     found = []
     for name in os.listdir("/proc"):

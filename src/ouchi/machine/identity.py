@@ -1,4 +1,4 @@
-"""Which machine one is, by whatever name and way it is reached."""
+"""A machine's identity, which does not depend on the name or address that it is reached by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MACHINE, _BOOT = "/etc/machine-id", "/proc/sys/kernel/random/boot_id"
 
 
 def identity(machine: Reader) -> str:
-    """Words that two machines do not share. Clones have the same id; containers have their host's boot id.
+    """A text that is different for each machine. Clones share the machine ID, containers their host's boot ID.
 
     Raises :class:`OSError`.
     """

@@ -24,12 +24,12 @@ from ouchi.machine.lock import only_one
 from ouchi.machine.logged import Entry, logged
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
-"""Ties a program to the thread that waits for it: when ouchi is killed, nothing of its last run meets the next one."""
+"""Has the kernel kill a program when the thread that waits for it ends, so that none is left when ouchi is killed."""
 
 NOT_FOUND = 127
 """The exit status that shells give for a program that cannot be started."""
 
-_LAST_WORDS = 1.0  # seconds
+_OUTPUT_SECONDS = 1.0  # seconds
 
 _KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
     stat.S_IFREG: "file",
@@ -39,20 +39,19 @@ _KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
 
 
 class LocalMachine:
-    """The computer ouchi runs on, as seen from the namespaces this process is in."""
+    """This computer, in the namespaces of this process."""
 
     def __init__(self) -> None:
         self._children: set[subprocess.Popen[bytes]] = set()
         self._interrupted = False
 
     def interrupt(self) -> None:
-        """End every program that runs for us, and let no other start: the user wants to stop."""
         self._interrupted = True
         for child in tuple(self._children):
             _end(child)
 
     def absolute(self, path: Path) -> str:
-        """The path from the root, with the current folder before a relative one."""
+        """The absolute path; a relative one starts at the current folder."""
         return str(RealPath(path).absolute())
 
     def read(self, path: Path) -> str:
@@ -110,7 +109,7 @@ class LocalMachine:
         if not shutil.which(argv[0], path=environment.get("PATH")):
             raise CommandFailed(Result(argv, NOT_FOUND, "", ""), "there is no such program")
         try:
-            # A session of its own: Ctrl-C reaches ouchi alone, which then ends the whole group.
+            # In a session of its own: Ctrl-C reaches ouchi alone, which then kills the whole process group.
             return subprocess.Popen(
                 (*TIED, *argv) if tied else argv,
                 stdin=subprocess.PIPE if has_input else subprocess.DEVNULL,
@@ -143,10 +142,9 @@ class LocalMachine:
         return Result(argv, child.returncode, _text(out), _text(err))
 
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
-        """Start a program that runs beside us, its output in the file ``log``.
+        """Start a program in the background, its output in the file ``log``.
 
-        It outlives us: what is started so ends by itself when nobody asks anything of it any more.
-        Raises :class:`CommandFailed` when it cannot be started.
+        Unless the caller ends it, it outlives ouchi. Raises :class:`CommandFailed` when it cannot be started.
         """
         argv = tuple(str(word) for word in argv)
         with logged(LOCAL, "start", argv, env=env or ()) as entry:
@@ -205,7 +203,7 @@ class LocalMachine:
         )
 
     def make_link(self, path: Path, target: Path) -> None:
-        # Made under another name first: os.symlink() replaces nothing.
+        # Made under another name first, since os.symlink() replaces nothing.
         temporary = str(RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}")
         with logged(LOCAL, "link", (path, target)):
             os.symlink(target, temporary)
@@ -256,9 +254,9 @@ def _removed_on_failure(path: str) -> Iterator[None]:
 
 
 def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-    """What an ended program has said. What left its group, a daemon, may go on and hold the other ends for ever."""
+    """The output of a killed program. A daemon that left its process group may keep the pipes open for ever."""
     try:
-        return child.communicate(timeout=_LAST_WORDS)
+        return child.communicate(timeout=_OUTPUT_SECONDS)
     except subprocess.TimeoutExpired as late:
         child.wait()
         for stream in (child.stdout, child.stderr):
@@ -268,6 +266,6 @@ def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill a program and everything it started."""
+    """Kill a program's process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One change of an instance at a time."""
+"""Lock files: one change of an instance at a time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ouchi.core.errors import BadInput, error
 
 @contextmanager
 def only_one(path: str, doing: str) -> Iterator[None]:
-    """Hold the lock file ``path`` while doing something; the kernel lets go of it when we die, however.
+    """Hold the lock file ``path`` inside the context; the kernel releases it when the process ends, however it does.
 
-    Raises :class:`~ouchi.core.errors.BadInput` at once when another process holds it, saying which and what it does.
+    Raises :class:`~ouchi.core.errors.BadInput` at once when another process holds it, with its process ID and command.
     """
     try:
         RealPath(path).parent.mkdir(parents=True, exist_ok=True)
-        # The folder may be everybody's: a link that somebody put there leads to a file that must not be emptied.
+        # The folder may be writable for all: a link that another user put there must not be followed.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as reason:
-        if not os.path.lexists(path):  # the folder's fault, which whoever chose it tells of
+        if not os.path.lexists(path):  # an error of the folder, which the caller reports
             raise
         raise _not_ours(path, reason) from None
     try:
@@ -41,22 +41,22 @@ def only_one(path: str, doing: str) -> Iterator[None]:
 def _not_ours(path: str, reason: OSError) -> BadInput:
     return BadInput(
         error(
-            "the lock that keeps two ouchis apart cannot be taken",
+            "the lock against a second ouchi cannot be taken",
             where=path,
             found=reason.strerror or str(reason),
-            expected="a file of the user's who runs ouchi, or none",
-            remedy=f"see whose it is (ls -l {path}) and take it away",
+            expected="a file that belongs to the user who runs ouchi, or none",
+            remedy=f"see whose it is (ls -l {path}) and remove it",
         )
     )
 
 
 def held(where: str, holder: str) -> BadInput:
-    """Somebody else has the lock and says that he is ``holder``."""
+    """The error for a lock that another process has; ``holder`` is the text in the lock file."""
     return BadInput(
         error(
             "another ouchi is changing this machine",
             where=where,
-            found=holder or "a process that has not said who it is",
+            found=holder or "an unknown process",
             expected="one at a time",
             remedy="wait until it has ended, or interrupt it with Ctrl-C where it runs",
         )

@@ -1,4 +1,4 @@
-"""Root's rights, asked for through sudo where there is one."""
+"""Becoming root, through sudo where it is installed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KEPT_WHOLE: Final = frozenset(
 
 
 def need_root() -> None:
-    """Return as root; otherwise start the same command line again through sudo, which does not return.
+    """Return when running as root; otherwise replace this process by the same command line under sudo.
 
-    The user's settings for ouchi, colours, proxies and package indexes come along.
+    Variables for ouchi, colours, proxies and package indexes are kept.
     Raises :class:`~ouchi.core.errors.BadInput` where there is no sudo.
     """
     if os.geteuid() == 0:
@@ -39,9 +39,9 @@ def need_root() -> None:
 
 
 def sudo_command(sudo: str) -> list[str]:
-    """The running command line, to be run by root.
+    """The running command line under sudo.
 
-    Without bytecode: root's files in folders of the user's checkout would be in the user's way.
+    With ``-B``: bytecode that root writes into the user's checkout could not be removed by the user.
     """
     kept = sorted(name for name in os.environ if name in KEPT_WHOLE or name.startswith(KEPT))
     keep = [f"--preserve-env={','.join(kept)}"] if kept else []

@@ -1,4 +1,4 @@
-"""What no file tells about a computer, asked of its kernel and programs."""
+"""Probes: information about a host that is in no file, from ioctls and programs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DRIVER_INFO = struct.Struct("=I32s32s32s32s32s12s5I")
 # struct ethtool_channels: cmd; the most of receive, transmit, other and combined ones; and how many there are.
 _CHANNELS = struct.Struct("=9I")
 _REQUEST = struct.Struct("@16sP16x")  # struct ifreq: a name, and a pointer in a union of 24 bytes
-_PATIENCE = 5.0  # seconds
+_SECONDS = 5.0
 _LINE = re.compile(r"^([a-z-]+):[ \t]*(.*)$", re.MULTILINE)
 _DRIVER_LINES = {"driver": "driver", "version": "version", "firmware": "firmware-version", "bus": "bus-info"}
 
 
 def ask(run: Callable[..., Result], name: str) -> str:
-    """The text of a probe (see :meth:`ouchi.machine.Reader.probe`); empty for one that cannot be told."""
+    """The text of a probe (see :meth:`ouchi.machine.Reader.probe`); empty where it is not available."""
     if name == "session":
         return session_of(os.environ.get("SSH_CONNECTION", ""))
     if interface := _interface(name):
@@ -37,25 +37,25 @@ def ask(run: Callable[..., Result], name: str) -> str:
     return ""
 
 
-def ask_programs(say: Callable[..., str], name: str) -> str:
-    """As :func:`ask`, of another computer: by its own ethtool, where it has one. ``say`` runs a program there."""
+def ask_programs(output_of: Callable[..., str], name: str) -> str:
+    """As :func:`ask`, for a remote host, with its ethtool where it has one. ``output_of`` runs a program there."""
     if interface := _interface(name):
-        return ethtool_text(say("ethtool", "-i", interface), say("ethtool", "-l", interface))
-    return ovs_version(say("ovs-vsctl", "--version")) if name == "ovs-version" else ""
+        return ethtool_text(output_of("ethtool", "-i", interface), output_of("ethtool", "-l", interface))
+    return ovs_version(output_of("ovs-vsctl", "--version")) if name == "ovs-version" else ""
 
 
 def session_of(connection: str) -> str:
-    """The address of this host that a session came in on: sshd's ``SSH_CONNECTION``, third word; empty without one."""
+    """The local address of an ssh session: the third field of sshd's ``SSH_CONNECTION``; empty without one."""
     words = connection.split()
     return words[2] if len(words) == 4 else ""
 
 
 def ethtool_text(driver: str, channels: str) -> str:
-    """The text of the probe from what ``ethtool -i`` and ``ethtool -l`` say; empty when the first says nothing."""
-    said = dict(_LINE.findall(driver))
-    if not said:
+    """The text of the probe from the output of ``ethtool -i`` and ``ethtool -l``; empty when the first is."""
+    fields = dict(_LINE.findall(driver))
+    if not fields:
         return ""
-    lines = [f"{key}: {said.get(name, '').strip()}\n" for key, name in _DRIVER_LINES.items()]
+    lines = [f"{key}: {fields.get(name, '').strip()}\n" for key, name in _DRIVER_LINES.items()]
     now = channels.partition("Current hardware settings")[2]
     counts = {key: int(value) for key, value in re.findall(r"^(RX|TX|Combined):\s+([0-9]{1,9})$", now, re.MULTILINE)}
     if counts:
@@ -64,9 +64,9 @@ def ethtool_text(driver: str, channels: str) -> str:
     return "".join(lines)
 
 
-def ovs_version(said: str) -> str:
-    """The version that ``ovs-vsctl --version`` says; empty when it says none."""
-    match = re.search(r"\(Open vSwitch\) ([0-9][0-9.]*)", said)
+def ovs_version(output: str) -> str:
+    """The version in the output of ``ovs-vsctl --version``; empty when there is none."""
+    match = re.search(r"\(Open vSwitch\) ([0-9][0-9.]*)", output)
     return match[1] if match else ""
 
 
@@ -76,28 +76,28 @@ def _interface(name: str) -> str:
 
 
 def _ethtool(interface: str) -> str:
-    told = _asked(interface, _DRIVER_INFO.pack(_GET_DRIVER, b"", b"", b"", b"", b"", b"", 0, 0, 0, 0, 0))
-    if not told:
+    info = _ioctl(interface, _DRIVER_INFO.pack(_GET_DRIVER, b"", b"", b"", b"", b"", b"", 0, 0, 0, 0, 0))
+    if not info:
         return ""
-    _, driver, version, firmware, bus, *_ = _DRIVER_INFO.unpack(told)
-    said = {"driver": driver, "version": version, "firmware": firmware, "bus": bus}
-    lines = [f"{key}: {_text(value)}\n" for key, value in said.items()]
-    if counts := _asked(interface, _CHANNELS.pack(_GET_CHANNELS, 0, 0, 0, 0, 0, 0, 0, 0)):
+    _, driver, version, firmware, bus, *_ = _DRIVER_INFO.unpack(info)
+    fields = {"driver": driver, "version": version, "firmware": firmware, "bus": bus}
+    lines = [f"{key}: {_text(value)}\n" for key, value in fields.items()]
+    if counts := _ioctl(interface, _CHANNELS.pack(_GET_CHANNELS, 0, 0, 0, 0, 0, 0, 0, 0)):
         receive, transmit, _, both = _CHANNELS.unpack(counts)[5:]
         lines += [f"rx queues: {receive + both}\n", f"tx queues: {transmit + both}\n"]
     return "".join(lines)
 
 
-def _asked(interface: str, question: bytes) -> bytes:
-    """The answer to an ethtool call, as long as the question; empty when there is none."""
-    told = array.array("B", question)
+def _ioctl(interface: str, command: bytes) -> bytes:
+    """The result of an ethtool ioctl, as long as the command; empty when it fails."""
+    buffer = array.array("B", command)
     try:
-        request = _REQUEST.pack(os.fsencode(interface), told.buffer_info()[0])
+        request = _REQUEST.pack(os.fsencode(interface), buffer.buffer_info()[0])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
-    except (OSError, struct.error):  # no such interface, or a driver that has nothing to say
+    except (OSError, struct.error):  # no such interface, or its driver does not support it
         return b""
-    return told.tobytes()
+    return buffer.tobytes()
 
 
 def _text(padded: bytes) -> str:
@@ -106,7 +106,6 @@ def _text(padded: bytes) -> str:
 
 def _ovs_version(run: Callable[..., Result]) -> str:
     try:
-        said = run(("ovs-vsctl", "--version"), timeout=_PATIENCE).stdout
+        return ovs_version(run(("ovs-vsctl", "--version"), timeout=_SECONDS).stdout)
     except CommandFailed:
         return ""
-    return ovs_version(said)

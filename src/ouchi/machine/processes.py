@@ -1,9 +1,8 @@
-"""Processes that carry ouchi's marks: finding them and ending them.
+"""Finding and ending the processes of an instance by the marks in their environment.
 
-A supervised process carries two marks in its environment: the instance and the service it belongs to. Its
-children inherit both; a guest started by libvirtd does not, because libvirt gives QEMU an environment of its own.
-Only a process that carries both marks is ever signalled, and through a handle on that very process, so a
-process number that the kernel has given to somebody else meanwhile is safe.
+A supervised process has two marks: the instance and the service that it belongs to. Its children inherit both; a guest
+started by libvirtd does not, because libvirt gives QEMU an environment of its own. Only processes with both marks are
+signalled, and through a pidfd, so that a process ID that was reused meanwhile is safe.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ KILL_SECONDS = 5.0
 """How long a process may take to disappear after SIGKILL, in seconds."""
 
 ROUNDS = 5
-"""How often processes are looked for again that were started while others were being ended."""
+"""How often to look again for processes that were started while others were being ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of ours: its number, the service whose mark it carries and its first argument."""
+    """A marked process: its process ID, its service, and its first argument."""
 
     pid: int
     service: str
@@ -51,15 +50,15 @@ def parse_environ(data: bytes) -> dict[str, str]:
 
 
 def marked(instance: str) -> list[Process]:
-    """Every process that carries this instance's mark and a service's, by number; never the caller itself."""
+    """All processes with this instance's mark and a service's, by process ID, without the caller."""
     found = (_process(int(name), instance) for name in os.listdir("/proc") if name.isdigit())
     return sorted((process for process in found if process), key=lambda process: process.pid)
 
 
 def end(instance: str, services: Collection[str] | None = None, *, polite_seconds: float) -> list[Process]:
-    """End all processes of these services (of every service when None): SIGTERM, ``polite_seconds``, SIGKILL.
+    """End all processes of these services (of all when None): SIGTERM, ``polite_seconds``, SIGKILL.
 
-    They end side by side; what they started meanwhile is looked for again. Returns those that are still there.
+    They are ended in parallel; what they started meanwhile is ended too. Returns those that are left.
     """
     found: list[Process] = []
     for _ in range(ROUNDS):
@@ -77,7 +76,7 @@ def _end(instance: str, processes: Sequence[Process], polite_seconds: float) -> 
             with contextlib.suppress(OSError):
                 handle = os.pidfd_open(process.pid)
                 opened.callback(os.close, handle)
-                # Looked at again with the handle open: from here on it cannot mean another process.
+                # Checked again with the pidfd open: from here on it cannot mean another process.
                 now = _process(process.pid, instance)
                 if now and now.service == process.service:
                     handles.add(handle)
@@ -90,7 +89,7 @@ def _end(instance: str, processes: Sequence[Process], polite_seconds: float) -> 
 
 
 def _signal(handles: set[int], number: signal.Signals, seconds: float) -> set[int]:
-    """Send a signal; the handles whose processes have not ended within ``seconds``."""
+    """Send a signal; return the pidfds whose processes have not ended within ``seconds``."""
     poller = select.poll()
     for handle in handles:
         with contextlib.suppress(ProcessLookupError):
@@ -106,7 +105,7 @@ def _signal(handles: set[int], number: signal.Signals, seconds: float) -> set[in
 
 
 def _process(pid: int, instance: str) -> Process | None:
-    """The process when it carries both marks; a zombie has no environment and so none."""
+    """The process if it has both marks; a zombie has no environment."""
     if pid == os.getpid():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Becoming another program."""
+"""Replacing this process by another program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ouchi.core.log import LOCAL
 
 
 def replace_with(argv: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Turn this process into that program, with ``environment`` added; returns False when it is not there."""
+    """execve(2) with ``environment`` added; returns False when there is no such program."""
     log.write(LOCAL, "exec", argv, env=environment)
     sys.stdout.flush()
     sys.stderr.flush()

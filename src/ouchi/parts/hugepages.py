@@ -2,17 +2,74 @@
 
 from __future__ import annotations
 
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
+from ouchi.parts.context import Context
+from ouchi.parts.part import PLAN, Part, PartState, missing, present
+from ouchi.plan.values import HugepageNeed
 from ouchi.steps import engine
-from ouchi.steps.hugepages import counter, hugepages, reserved_at_boot
+from ouchi.steps.hugepages import RUN_TIME_KIB, counter, free_counter, hugepages, ours, reserved_at_boot
 from ouchi.steps.journal import Journal
 
-__all__ = ["RUN_TIME_KIB", "counter", "reserve", "undo"]
-
 STEP = "hugepages"
-RUN_TIME_KIB = 2048
-"""Larger pages can be reserved at boot only: those that were reserved then are taken as they are."""
+
+
+class Hugepages(Part):
+    name = "hugepages"
+    stage = "host"
+    needs = (PLAN,)
+
+    def look(self, at: Context) -> PartState:
+        needs, pools = at.target.plan.hugepages, []
+        short = [need for need in needs if not reserved(at.machine, at.journal, need, at_boot=set_aside(at))]
+        for need in needs:
+            have, free = (_count(at.machine, path) for path in _paths(need))
+            pools.append(f"node {need.node}: {have} of {need.size_kib // 1024} MiB, {free} free; {need.count} planned")
+        if short:
+            return missing("reserve " + "; ".join(map(_text, short)), "; ".join(pools), "too few")
+        return present("; ".join(pools), "reserved")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [
+            reserve(at.machine, at.journal, need.node, need.size_kib, need.count, at_boot=set_aside(at))
+            for need in at.target.plan.hugepages
+        ]
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+    def remove(self, at: Context) -> Outcome:
+        done = undo(at.machine, at.journal)
+        return changed("; ".join(done)) if done else nothing("none of ours")
+
+
+def set_aside(at: Context) -> bool:
+    """Whether the kernel was started with the plan's hugepages."""
+    parameters = at.target.plan.kernel_args
+    pages = {parameter for parameter in parameters if parameter.startswith(("default_hugepagesz=", "hugepage"))}
+    return pages <= set(at.target.facts.boot.parameters)
+
+
+def reserved(machine: Machine, journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
+    """Whether :func:`reserve` would have nothing to do."""
+    have, free = (_count(machine, path) for path in _paths(need))
+    record = journal.record(*hugepages(need.node, need.size_kib, need.count).location)
+    if record is None:
+        return (at_boot or need.size_kib > RUN_TIME_KIB) and free >= need.count
+    if record.after.get("at_boot"):
+        return True
+    return not record.in_progress and ours(record, have) == need.count <= have
+
+
+def _paths(need: HugepageNeed) -> tuple[str, str]:
+    return counter(need.node, need.size_kib), free_counter(need.node, need.size_kib)
+
+
+def _count(machine: Machine, path: str) -> int:
+    return int(machine.read(path)) if machine.exists(path) else 0
+
+
+def _text(need: HugepageNeed) -> str:
+    return f"{need.count} pages of {need.size_kib} KiB on node {need.node}"
 
 
 def reserve(
@@ -48,3 +105,6 @@ def undo(_machine: Machine, journal: Journal) -> list[str]:
         for (kind, key), state in before.items()
         if (given := state["pages"] - after[kind, key]["pages"])
     ]
+
+
+PARTS = (Hugepages(),)

@@ -1,4 +1,4 @@
-"""What runs on a remote host: POSIX sh with coreutils, findutils and grep, and nothing that stays there."""
+"""Scripts that run on a remote host: POSIX sh with coreutils, findutils and grep. Nothing is installed there."""
 
 from __future__ import annotations
 

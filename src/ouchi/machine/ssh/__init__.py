@@ -1,1 +1,1 @@
-"""A computer elsewhere, by ssh: with the system's own client, and nothing of ours on the other side."""
+"""Hosts that are reached by ssh, with the OpenSSH client; nothing is installed there."""

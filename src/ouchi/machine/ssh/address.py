@@ -6,9 +6,9 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-FORM = "[user@]host[:port], an IPv6 address in brackets; a host of ssh's own configuration will do"
+FORM = "[user@]host[:port], an IPv6 address in brackets; or a Host of the ssh configuration"
 
-# What reaches a ProxyCommand of the user's ssh configuration by %r and %h must mean nothing to a shell.
+# A ProxyCommand of the user's ssh configuration gets these as %r and %h: nothing in them may be special to a shell.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
@@ -17,7 +17,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host, and where ssh's own configuration is not to decide, the user and the port (0: it decides)."""
+    """A host, a user and a port; without a user or port (0) the ssh configuration decides."""
 
     host: str
     user: str = ""
@@ -29,22 +29,22 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """The parts of an address. Raises :class:`ValueError` with a sentence for the user."""
-    user, at, place = text.rpartition("@")
+    """Parse an address. Raises :class:`ValueError` with a message for the user."""
+    user, at, rest = text.rpartition("@")
     if at and not _USER.fullmatch(user):
-        raise ValueError("what stands before @ is not the name of a user")
-    if place.startswith("["):
-        host, bracket, port = place[1:].partition("]")
+        raise ValueError("the text before @ is not a user name")
+    if rest.startswith("["):
+        host, bracket, port = rest[1:].partition("]")
         if not bracket or not _is_ipv6(host) or (port and not port.startswith(":")):
-            raise ValueError("what stands in brackets is not an IPv6 address")
+            raise ValueError("the text in brackets is not an IPv6 address")
         return Address(host, user, _port(port[1:]) if port else 0)
-    if place.count(":") > 1:
+    if rest.count(":") > 1:
         raise ValueError(
-            f"an IPv6 address stands in brackets: [{place}]" if _is_ipv6(place) else "there is a : too many"
+            f"an IPv6 address must be in brackets: [{rest}]" if _is_ipv6(rest) else "there is more than one :"
         )
-    host, colon, port = place.partition(":")
+    host, colon, port = rest.partition(":")
     if not _HOST.fullmatch(host):
-        raise ValueError("it is not the name or the address of a host")
+        raise ValueError("it is not a host name or address")
     return Address(host, user, _port(port) if colon else 0)
 
 

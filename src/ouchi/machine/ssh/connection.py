@@ -1,11 +1,11 @@
-"""One ssh connection to a host, over which any number of programs run side by side.
+"""One ssh connection to a host, over which any number of programs run in parallel.
 
-The system's ssh multiplexes them: its master logs in once and holds the connection, each program is a session of it.
-The master lives at the end of a pipe of ours, so it ends when we do, however we end, and every session with it: the
-other side sees the end of its standard input (see ``sh/watched.sh``).
+OpenSSH multiplexes them (ControlMaster): a master process logs in once, and each program is a session over its
+connection. The master reads from a pipe of ouchi's, so it ends when ouchi does, however that ends, and every session
+with it: the remote side sees the end of its standard input (see ``sh/watched.sh``).
 
-When this computer loses its power or its network nothing ends, so the other side would hold what it holds for hours.
-Every so often a beat is sent; when none comes any more, the login there ends the connection.
+When this computer loses its power or network, nothing ends here, and the remote side would keep locks for hours. So a
+heartbeat is sent at intervals; when it stops, the remote side closes the connection.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from ouchi.machine.ssh.unreachable import lost, no_root, unreachable
 
 CONNECT_SECONDS = 10
 LOGIN_SECONDS = 30.0
-"""How long connecting and logging in may take together; a server that looks names up in vain takes long."""
+"""How long connecting and logging in may take together; an sshd that waits for a DNS timeout takes long."""
 
-SILENT_SECONDS = 5, 3
-"""A question after so many seconds of silence; so many of them without an answer are the end of the connection."""
+SERVER_ALIVE = 5, 3
+"""ServerAliveInterval in seconds, and ServerAliveCountMax."""
 
-BEAT_SECONDS = 20.0, 60.0
-"""How often the other side is told that we are there, and after how long without a word it ends the connection."""
+HEARTBEAT_SECONDS = 20.0, 60.0
+"""The interval of the heartbeat, and after how long without one the remote side closes the connection."""
 
 GRACE = 5.0
-"""Seconds that the other side has longer than we do: only when the connection is gone it must end things itself."""
+"""Seconds by which time limits are longer on the remote side, which applies them only when the connection is gone."""
 
 _OPTIONS = (
     "BatchMode=yes",
     f"ConnectTimeout={CONNECT_SECONDS}",
-    f"ServerAliveInterval={SILENT_SECONDS[0]}",
-    f"ServerAliveCountMax={SILENT_SECONDS[1]}",
+    f"ServerAliveInterval={SERVER_ALIVE[0]}",
+    f"ServerAliveCountMax={SERVER_ALIVE[1]}",
     "LogLevel=ERROR",
-    # What a user's configuration may ask of a login shell is no help here, or in the way of a second session.
+    # Settings of the user's configuration for interactive logins that would get in the way.
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
     "ForwardX11=no",
@@ -64,9 +64,9 @@ _OPTIONS = (
     "ForkAfterAuthentication=no",
     "ControlPersist=no",
 )
-# The beats are not ours to send: we may be stopped for a while (Ctrl-Z), with all that we hold. They end with us, as
-# our standard input to them does. The folder of the control socket goes when the master does, however that comes.
-_TIDILY = (
+# A process of its own sends the heartbeat, since ouchi may be stopped for a while (Ctrl-Z) with its locks held. It ends
+# when ouchi does, as its standard input does. The folder of the control socket is removed when the master ends.
+_MASTER = (
     "folder=$1 every=$2; shift 2; "
     '{ while timeout --foreground "$every" cat <&3 >/dev/null; [ $? = 124 ]; do printf .; done & } 3<&0 | "$@"; '
     'status=$?; rm -rf -- "$folder"; exit $status'
@@ -79,16 +79,15 @@ _HELLO = (
 _LOADER = 'eval "$(head -c "$1")"'
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LONGEST_PLACE = 64  # bytes; a socket's path has 107, of which ssh takes 17 for a name while it makes it
-_TURN = 0.2  # seconds between two looks at whether to go on waiting
-_MOST_SAID = 64 * 1024  # bytes of what a login says
+_LONGEST_FOLDER = 64  # bytes; a socket's path may have 107, of which ssh needs 17 for a temporary name
+_POLL_SECONDS = 0.2  # how often to check whether the login was given up
+_MOST_OUTPUT = 64 * 1024  # bytes of the output of a login
 _SSH_FAILED = 255  # ssh's exit status for its own failures
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are on the other side: the user id, sudo's words when it does not let us be root, and the address of the
-    host that our session came in on, as its sshd says."""
+    """A login: the user ID, sudo's message where it refuses root, and the host's address that the session came in on."""
 
     user_id: int
     refusal: str
@@ -96,12 +95,12 @@ class Login:
 
 
 class Connection:
-    """A host by ssh. It is made when it is first needed, once; when it is lost it stays so."""
+    """The connection to a host. It is made once, when it is first needed, and not made again when it is lost."""
 
     def __init__(self, address: Address, config_file: str = "") -> None:
         self.address = address
         self.sessions = 0
-        """How many programs were run: each is a round trip, and so is logging in."""
+        """The number of sessions so far, each a round trip; the login is one."""
         self._config = ("-F", config_file) if config_file else ()
         self._lock = threading.Lock()
         self._folder = ""
@@ -112,8 +111,10 @@ class Connection:
         self._given_up = threading.Event()
 
     def login(self) -> Login:
-        """Connect, unless we are. Raises :class:`~ouchi.machine.ssh.unreachable.Unreachable`, or
-        :class:`~ouchi.core.errors.Interrupted` when it was given up.
+        """Connect unless connected.
+
+        Raises :class:`~ouchi.machine.ssh.unreachable.Unreachable`, or :class:`~ouchi.core.errors.Interrupted` when it was
+        given up.
         """
         with self._lock:
             if self._login is None:
@@ -132,9 +133,9 @@ class Connection:
         folder: str = "",
         keep: bool = False,
     ) -> Session:
-        """Start a program there, as root, or as the user himself where he cannot be root and need not be (``root``).
+        """Start a program there as root, or as the user where root is not available and not required (``root``).
 
-        It ends when its session does, unless it is to be kept, and by itself after ``seconds`` (0: never).
+        It ends with its session, unless ``keep``, and at the latest after ``seconds`` (0: no limit).
         """
         login = self.login()
         if self._master is None or self._master.poll() is not None:
@@ -147,10 +148,10 @@ class Connection:
         text = os.fsencode(f"{_exports(env or {})}\nset -- {shlex.join(words)}\n{script('watched')}")
         if b"\0" in text:
             raise ValueError("embedded null byte")
-        # Only the length of what follows is on the command line: what is run may hold secrets, and be long.
+        # The command line has only the length of what follows: arguments may be secret, or long.
         most = f"{seconds + GRACE if seconds else 0:g}"
         loader = ("exec", *sudo, "timeout", "--signal=KILL", most, "sh", "-c", _LOADER, "sh", str(len(text)))
-        # A session is never a connection of its own: what a lost one held, it would not hold.
+        # A session must never make a connection of its own: locks of a lost connection would not be held.
         command = self._ssh("ControlMaster=no", "ProxyCommand=false", remote=shlex.join(loader))
         self.sessions += 1
         return Session(command, text + input, mark)
@@ -160,16 +161,16 @@ class Connection:
         master = self._master
         if master is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                master.wait(1.0)  # its sessions end a moment before it
+                master.wait(1.0)  # sessions end a moment before the master
         if master is None or master.poll() is not None:
             raise lost(self.address, doing, f"{said}\n{self._words()}")
 
     def give_up(self) -> None:
-        """Do not wait for a login any longer; a connection that stands is not touched."""
+        """Stop waiting for a login; an existing connection is not touched."""
         self._given_up.set()
 
     def close(self) -> None:
-        """End the connection and all that runs over it. Closed already, or never made, is fine."""
+        """Close the connection and end all that runs over it. It may be closed already, or never have been made."""
         with self._lock:
             self._end()
 
@@ -181,21 +182,23 @@ class Connection:
         if not shutil.which("ssh"):
             raise BadInput(
                 error(
-                    "there is no ssh on this machine", expected="OpenSSH's client", remedy="apt install openssh-client"
+                    "ssh is not installed on this machine",
+                    expected="the OpenSSH client",
+                    remedy="apt install openssh-client",
                 )
             )
         self._folder = _private_folder()
         mark = f"ouchi-{secrets.token_hex(16)}"
-        every, silent = BEAT_SECONDS
+        every, silent = HEARTBEAT_SECONDS
         hello = shlex.join(("exec", "sh", "-c", _HELLO, "sh", mark, f"{silent:g}"))
         with open(f"{self._folder}/said", "ab+", buffering=0) as errors:
             self._errors = os.dup(errors.fileno())
             self._master = subprocess.Popen(
-                ("sh", "-c", _TIDILY, "sh", self._folder, f"{every:g}", *self._ssh("ControlMaster=yes", remote=hello)),
+                ("sh", "-c", _MASTER, "sh", self._folder, f"{every:g}", *self._ssh("ControlMaster=yes", remote=hello)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                start_new_session=True,  # Ctrl-C is ours: what runs there is ended in order
+                start_new_session=True,  # Ctrl-C reaches ouchi alone, which ends the sessions in order
             )
         self.sessions += 1
         heard = _read_hello(self._master, mark, self._given_up)
@@ -211,13 +214,13 @@ class Connection:
         said = [word for option in (*options, *_OPTIONS) for word in ("-o", option)]
         user = ("-l", self.address.user) if self.address.user else ()
         port = ("-p", str(self.address.port)) if self.address.port else ()
-        socket = f"{self._folder}/s".replace("%", "%%")  # ssh has meanings for %h and its like
-        place = ("-S", socket, *user, *port, "--", self.address.host)
-        return ("ssh", "-T", *self._config, *said, *place, remote)
+        socket = f"{self._folder}/s".replace("%", "%%")  # ssh expands %h and others
+        folder = ("-S", socket, *user, *port, "--", self.address.host)
+        return ("ssh", "-T", *self._config, *said, *folder, remote)
 
     def _words(self) -> str:
-        """What the master said on its standard error."""
-        return os.pread(self._errors, _MOST_SAID, 0).decode(errors="replace") if self._errors >= 0 else ""
+        """The master's output on its standard error."""
+        return os.pread(self._errors, _MOST_OUTPUT, 0).decode(errors="replace") if self._errors >= 0 else ""
 
     def _end(self) -> None:
         master, self._master = self._master, None
@@ -241,16 +244,16 @@ def _exports(env: Mapping[str, str]) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not the name of a variable: {name!r}")
     said = (f"{name}={shlex.quote(value)}" for name, value in env.items())
-    # Not every login has the folders of the administrator's programs.
+    # Not every login has the sbin folders in its PATH.
     return "; ".join(f"export {each}" for each in ("LC_ALL=C.UTF-8", f"PATH=$PATH:{_SBIN}", *said))
 
 
 def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.Event) -> str:
-    """What the other side says up to the line that it is to begin with, or until that cannot come any more."""
+    """The output of the login up to the line with the mark, or until that cannot come any more."""
     said, deadline = b"", time.monotonic() + LOGIN_SECONDS
     stream = master.stdout
-    while stream and time.monotonic() < deadline and not given_up.is_set() and len(said) < _MOST_SAID:
-        if not select.select([stream], [], [], _TURN)[0]:
+    while stream and time.monotonic() < deadline and not given_up.is_set() and len(said) < _MOST_OUTPUT:
+        if not select.select([stream], [], [], _POLL_SECONDS)[0]:
             continue
         piece = os.read(stream.fileno(), 4096)
         said += piece
@@ -260,7 +263,7 @@ def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.
 
 
 def _login_of(heard: str, mark: str) -> Login | None:
-    """The line with the mark; None when it did not come. What a login shell says before is skipped."""
+    """The login by the line with the mark, None without one; the output of the login shell before it is skipped."""
     found = re.search(rf"{mark} ([0-9]+) (\S+) \S+ (\S+) \S+ (.*)\n", heard)
     if not found:
         return None
@@ -271,24 +274,24 @@ def _login_of(heard: str, mark: str) -> Login | None:
 
 
 def _how_it_ended(master: subprocess.Popen[bytes]) -> str:
-    """Of a login that came to nothing, what ssh itself does not say."""
+    """The reason of a failed login that ssh itself does not name."""
     try:
         status = master.wait(1.0)
     except subprocess.TimeoutExpired:
         return f"no answer within {LOGIN_SECONDS:g} s"
-    return "" if status == _SSH_FAILED else f"the login there ended at once, with exit status {status}"
+    return "" if status == _SSH_FAILED else f"the login shell ended at once with exit status {status}"
 
 
 def _private_folder() -> str:
-    """A new folder of ours alone with a path short enough for a socket in it."""
+    """A new folder for this user alone, with a path that is short enough for a socket."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    for place in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108  # mkdtemp makes a folder of our own there
-        if place and len(os.fsencode(place)) < _LONGEST_PLACE and os.access(place, os.W_OK | os.X_OK):
-            return tempfile.mkdtemp(prefix="ouchi-", dir=place)
+    for folder in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108  # mkdtemp makes a private folder there
+        if folder and len(os.fsencode(folder)) < _LONGEST_FOLDER and os.access(folder, os.W_OK | os.X_OK):
+            return tempfile.mkdtemp(prefix="ouchi-", dir=folder)
     raise BadInput(
         error(
-            "there is no place for the socket of an ssh connection",
-            expected="a folder for temporary files that we may write to, with a short name",
+            "there is no folder for the control socket of ssh",
+            expected="a writable folder for temporary files with a short path",
             remedy="name one: TMPDIR=FOLDER ouchi …",
         )
     )

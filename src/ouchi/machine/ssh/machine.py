@@ -1,7 +1,7 @@
-"""A computer elsewhere, by ssh: with the system's own client, and nothing of ours on the other side.
+"""A host that is reached by ssh, with the OpenSSH client; nothing is installed there.
 
-There it takes a POSIX shell, coreutils, findutils, GNU grep and flock. Each call is one round trip, about as many
-milliseconds as the way there and back takes; what reads a lot goes through :mod:`ouchi.machine.gather`.
+The host needs a POSIX shell, coreutils, findutils, GNU grep and flock. Each call is one round trip; what reads many
+files goes through :mod:`ouchi.machine.gather`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ mkdir -p -- "$1" || exit
 [ "$(stat -L -c %a -- "$1")" = "$2" ] || chmod -- "$2" "$1" || exit
 [ -z "$3" ] || [ "$(stat -L -c %U -- "$1")" = "$3" ] || chown -- "$3:$3" "$1"
 """
-# The lock is flock's, and so is the number of the process that the kernel names for it; its end is that of all of us.
+# flock holds the lock, so its process ID is written to the file; when it ends, so does this session.
 _HOLD = """
 umask 077
 mkdir -p -- "${1%/*}" || exit
@@ -65,9 +65,9 @@ exit "$status"
 class SshMachine:
     """A host by its address (see :mod:`ouchi.machine.ssh.address`) and, optionally, ssh's configuration file.
 
-    Whoever is not root there works through ``sudo -n``. It connects at the first call; :meth:`close` ends it. Every
-    method raises :class:`~ouchi.machine.ssh.unreachable.Unreachable` or
-    :class:`~ouchi.machine.ssh.unreachable.ConnectionLost` beside what the protocol says.
+    A user who is not root there works through ``sudo -n``. It connects at the first call; :meth:`close` disconnects.
+    Every method may also raise :class:`~ouchi.machine.ssh.unreachable.Unreachable` or
+    :class:`~ouchi.machine.ssh.unreachable.ConnectionLost`.
     """
 
     def __init__(self, address: str | Address, config_file: str = "") -> None:
@@ -86,28 +86,28 @@ class SshMachine:
 
     @property
     def round_trips(self) -> int:
-        """How often the other side was asked, the login included."""
+        """The number of round trips so far, the login included."""
         return self.connection.sessions
 
     def another(self) -> SshMachine:
-        """The same host over a connection of its own, which an interruption of this one ends too."""
+        """The same host over a second connection; interrupting this one interrupts the second too."""
         self._another = SshMachine(self.address, self._config_file)
         if self._interrupted:
             self._another.interrupt()
         return self._another
 
     def close(self) -> None:
-        """End the connection and everything that runs over it."""
+        """Close the connection and end everything that runs over it."""
         self.connection.close()
 
     def interrupt(self) -> None:
-        """As the protocol says; a program that may outlive us goes on to its end."""
+        """As :meth:`ouchi.machine.Machine.interrupt`; a program that may outlive ouchi runs on to its end."""
         self._interrupted = True
         if self._another:
             self._another.interrupt()
         self.connection.give_up()
         for session in tuple(self._running):
-            session.abandon()
+            session.terminate_async()
 
     def run(
         self,
@@ -145,11 +145,11 @@ class SshMachine:
         return logged(str(self.address), action, argv, env=env, input=input)
 
     def _wait(self, session: Session, seconds: float) -> Ended:
-        """Wait for the end of something that an interruption may end."""
+        """Wait for the end of a session that an interruption may terminate."""
         self._running.add(session)
         try:
-            if self._interrupted:  # since it was started
-                session.let_go()
+            if self._interrupted:  # after it was started
+                session.terminate()
             return session.wait(seconds)
         finally:
             self._running.discard(session)
@@ -172,11 +172,14 @@ class SshMachine:
         if "Session open refused by peer" in err:
             raise too_few_sessions(self.address, " ".join(argv))
         self.connection.check(" ".join(argv), err)
-        raise CommandFailed(Result(argv, -signal.SIGKILL, out, err), f"it was ended on that side: {err[-300:]}", host)
+        raise CommandFailed(
+            Result(argv, -signal.SIGKILL, out, err), f"it was ended on the remote side: {err[-300:]}", host
+        )
 
-    def say(self, argv: Sequence[str], *, seconds: float = FILE_SECONDS) -> bytes:
-        """What a program says that only reads: as root, or as the user where that cannot be. Raises
-        :class:`~ouchi.machine.CommandFailed`.
+    def read_output(self, argv: Sequence[str], *, seconds: float = FILE_SECONDS) -> bytes:
+        """The output of a program that only reads, as root or else as the user.
+
+        Raises :class:`~ouchi.machine.CommandFailed`.
         """
         with self._logged("run", argv) as entry:
             ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
@@ -188,7 +191,7 @@ class SshMachine:
     # reading
 
     def read(self, path: Path) -> str:
-        # Ends of lines as a local text file has them.
+        # Line ends as Python's text files have them.
         return _text(self.read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
     def read_bytes(self, path: Path, most: int = -1) -> bytes:
@@ -198,7 +201,7 @@ class SshMachine:
     def probe(self, name: str) -> str:
         if name == "session":
             return self.connection.login().session
-        return probes.ask_programs(self._says, name)
+        return probes.ask_programs(self._output_of, name)
 
     def exists(self, path: Path) -> bool:
         return self._ask(("test", "-e", str(path))).status == 0
@@ -258,17 +261,17 @@ class SshMachine:
         session = self.connection.start(argv, root=True, seconds=0)
         try:
             self._running.add(session)
-            said = session.first_line(FILE_SECONDS)
-            # Held, it is no more to be ended from elsewhere: what is written down after an interruption needs it.
+            answer = session.first_line(FILE_SECONDS)
+            # Once held, an interruption must not terminate it: what is written to the journal afterwards needs the lock.
             self._running.discard(session)
-            if said != b"held":
-                self._not_held(path, said, session.wait(FILE_SECONDS))
+            if answer != b"held":
+                self._not_held(path, answer, session.wait(FILE_SECONDS))
             yield
         finally:
             session.close()
 
-    def _not_held(self, path: Path, said: bytes, ended: Ended) -> None:
-        if said == b"busy":
+    def _not_held(self, path: Path, answer: bytes, ended: Ended) -> None:
+        if answer == b"busy":
             raise held(f"{self.address}: {path}", _text(ended.stdout).strip())
         self._result(("flock", str(path)), ended, FILE_SECONDS, Entry())
         raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
@@ -293,16 +296,16 @@ class SshMachine:
         return ended
 
     def _call(self, argv: Sequence[str], *, input: bytes = b"", root: bool = False) -> Ended:
-        """Run one of our own few programs to its end, also after an interruption: what was begun is written down."""
+        """Run one of this class's own commands to its end, also after an interruption, when the journal is still written."""
         ended = self.connection.start(argv, root=root, seconds=FILE_SECONDS, input=input).wait(FILE_SECONDS)
         if ended.status is None:
             self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS, Entry())
         return ended
 
-    def _says(self, *argv: str) -> str:
-        """What a program says; nothing when it is not there or fails."""
+    def _output_of(self, *argv: str) -> str:
+        """The output of a program; empty when it is not there or fails."""
         try:
-            return _text(self.say(argv))
+            return _text(self.read_output(argv))
         except CommandFailed:
             return ""
 
@@ -311,9 +314,9 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _os_error(said: str, path: str) -> OSError | LookupError:
-    """The error that a program of coreutils tells of in its last words."""
-    lines = said.strip().splitlines()
+def _os_error(messages: str, path: str) -> OSError | LookupError:
+    """The error in the last lines of a coreutils program's messages."""
+    lines = messages.strip().splitlines()
     for line in reversed(lines):
         if number := _ERRNO.get(line.rpartition(": ")[2]):
             return OSError(number, os.strerror(number), path)

@@ -1,4 +1,4 @@
-"""Why a remote host cannot be worked on: ssh's own words as a finding."""
+"""The errors of ssh connections, from the messages of ssh."""
 
 from __future__ import annotations
 
@@ -11,66 +11,66 @@ from ouchi.machine.ssh.address import Address
 
 
 class Unreachable(BadInput):
-    """There is no connection to the host, or no root behind it; nothing was changed."""
+    """The host cannot be reached, or only without root; nothing was changed."""
 
 
 class ConnectionLost(Failed):
-    """The connection to the host ended in the middle; what ran there was ended too, as far as that side noticed."""
+    """The connection was lost while something ran; the remote side ends it once it notices."""
 
 
 def unreachable(address: Address, said: str, options: Sequence[str] = ()) -> Unreachable:
-    """What the end of a ssh that never got in means; ``options`` are those that it got from the user."""
+    """The error for a failed login; ``said`` is ssh's output, ``options`` are the user's options of ssh."""
     words = _shown(said)
     login = shlex.join(("ssh", *options, *_words(address)))
     copy = shlex.join(("ssh-copy-id", *options, *_words(address)))
     if "IDENTIFICATION HAS CHANGED" in said:
-        claim, expected = f"{address} shows another host key than before", "the key in known_hosts"
+        claim, expected = f"the host key of {address} has changed", "the key in known_hosts"
         remedy = f"find out why; if the host was installed anew: ssh-keygen -R {_known_as(address)}, then: {login}"
     elif re.search(r"Host key verification failed|host key is known", said):
-        claim, expected = f"the host key of {address} is not known", "a key in known_hosts, compared by you"
+        claim, expected = f"the host key of {address} is not known", "a key in known_hosts that you have verified"
         remedy = f"{login}, compare the fingerprint, answer yes; then the same command again"
     elif re.search(r"Permission denied|Too many authentication failures|No supported authentication", said):
         claim, expected = (
-            f"{address} does not let us in",
-            "a key that it knows, without a passphrase or in an ssh-agent",
+            f"{address} refuses the login",
+            "an accepted key, without a passphrase or in an ssh-agent",
         )
         remedy = f"{copy}, then the same command again"
     else:
-        claim, expected = f"there is no connection to {address}", "a host that answers by ssh"
+        claim, expected = f"there is no connection to {address}", "a host that accepts ssh connections"
         remedy = f"{login} shows more (-v even more)"
     return Unreachable(
-        error(claim, where=str(address), found=words or "ssh said nothing", expected=expected, remedy=remedy)
+        error(claim, where=str(address), found=words or "no message from ssh", expected=expected, remedy=remedy)
     )
 
 
 def no_root(address: Address, user_id: int, said: str) -> Unreachable:
-    """We are in, but as a user that sudo does not let be root without asking."""
+    """The error for a login as a user who is not root and for whom sudo needs a password."""
     return Unreachable(
         error(
             f"root is needed on {address}",
             where=str(address),
             found=f"user id {user_id}, and sudo -n: {_shown(said) or 'it failed'}",
-            expected="root, or a user whom sudo asks for no password",
-            remedy="give root@… as the address, or add a rule with NOPASSWD to sudoers there",
+            expected="root, or a user with sudo without a password",
+            remedy="use root@… as the address, or add a NOPASSWD rule to sudoers there",
         )
     )
 
 
 def too_few_sessions(address: Address, doing: str) -> Failed:
-    """The host's sshd does not allow what one connection is for: several programs side by side."""
+    """The error for an sshd that allows too few sessions over one connection to run programs in parallel."""
     return Failed(
         error(
             f"{address} allows too few sessions over one connection",
             where=f"{address}: {doing}"[:300],
             found="its sshd refuses a further one",
             expected="MaxSessions 4 or more (sshd's own default is 10)",
-            remedy="mend MaxSessions in sshd's configuration there and reload it, then the same command again",
+            remedy="raise MaxSessions in its sshd_config and reload sshd, then the same command again",
         )
     )
 
 
 def lost(address: Address, doing: str, said: str) -> ConnectionLost:
-    """The connection ended while something ran, or before."""
+    """The error for a lost connection."""
     return ConnectionLost(_lost(address, doing, said))
 
 
@@ -78,14 +78,14 @@ def _lost(address: Address, doing: str, said: str) -> Finding:
     return error(
         f"the connection to {address} was lost",
         where=f"{address}: {doing}"[:300],
-        found=_shown(said) or "ssh ended and said nothing",
+        found=_shown(said) or "ssh ended without a message",
         expected="a connection that lasts to the end",
-        remedy="the same command again goes on where this one stopped",
+        remedy="run the same command again: it continues where this one stopped",
     )
 
 
 def _shown(said: str) -> str:
-    """The last lines that say something, without what would act on a terminal."""
+    """The last lines that are not empty, without control characters."""
     lines = (re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in said.splitlines())
     return " | ".join([line for line in lines if line.strip("@ ")][-4:])[:600]
 

@@ -12,12 +12,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ouchi.clients.ovs import vsctl
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts import device
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
 from ouchi.site import Site
 from ouchi.steps.journal import Journal
+
+
+class Endpoints(Part):
+    name = "endpoints"
+    stage = "dataplane"
+    needs = ("bridges",)
+
+    def look(self, at: Context) -> PartState:
+        points = _of(at)
+        if not points:
+            return present("the site asks for none", "none planned")
+        lost = [
+            f"{point.address} on VLAN {point.vlan}"
+            for number, point in enumerate(points)
+            if not all(at.machine.exists(path) for path in _paths(at.instance, point, number))
+        ]
+        if lost:
+            return missing(f"attach {', '.join(lost)}", f"missing: {', '.join(lost)}")
+        return present(", ".join(f"{p.address} on VLAN {p.vlan} in {p.namespace(at.instance)}" for p in points))
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [attach(at.machine, at.journal, at.instance, point, number) for number, point in enumerate(_of(at))]
+        if not done:
+            return nothing("the site asks for none")
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+
+def _of(at: Context) -> list[Endpoint]:
+    return endpoints(at.target.site, at.target.bridges)
+
+
+def _paths(instance: Instance, endpoint: Endpoint, number: int) -> tuple[str, ...]:
+    """What is there when an endpoint is whole."""
+    devices = (f"/sys/class/net/ouchi-near{number}", f"/sys/class/net/ouchi-end{number}")
+    return (f"/run/netns/{endpoint.namespace(instance)}", *devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +137,6 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
     vsctl(machine, instance, *bridge, *words, wait=15)
     text = f"{endpoint.address} on VLAN {endpoint.vlan} in namespace {space}"
     return changed(text) if made else nothing(text)
+
+
+PARTS = (Endpoints(),)
