@@ -37,4 +37,4 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             one.up()
             yield one
             print(f"rig: {len(one.faults)} faults", *one.faults, sep="\n")
-        (folder / "disk.qcow2").unlink()  # gigabytes, where pytest keeps the folders of three runs
+        (folder / "disk.qcow2").unlink(missing_ok=True)  # gigabytes, where pytest keeps the folders of three runs
