@@ -107,7 +107,7 @@ def test_a_part_that_hangs_is_left_behind(instance: Instance) -> None:
 
     begin = time.monotonic()
     seen = look_at(at(instance), [a_part("a"), a_part("hangs", see=hang), a_part("b")], 0.4)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 8  # the one that hangs takes 10
     release.set()
     assert {name: (state.state, state.ok) for name, state in seen.items()} == {
         "a": ("present", True),
