@@ -25,7 +25,7 @@ LENT = STORE / "hugepages.json"
 """The counts before the lab, for the next guardian when this one is killed."""
 
 LOCK = "/run/lock/ouchi-lab.lock"
-LOCK_SECONDS = 900
+LOCK_SECONDS = 3600
 KEEPER = Path(__file__).with_name("keeper.py")
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 NAMESPACES = ("--mount", "--net", "--uts", "--ipc", "--pid")

@@ -49,6 +49,8 @@ SWITCH = ("ovsdb", "ovs-vswitchd")
 TARGET = "10.101.0.10"
 """The server behind the forwarder, seen from the endpoint on the right VLAN."""
 
+pytestmark = pytest.mark.exhaustive
+
 SEED = int(os.environ.get("OUCHI_TEST_SEED") or random.SystemRandom().randrange(10**6))
 UP_KILLS, DOWN_KILLS = 6, 3
 

@@ -19,29 +19,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import installed
 import pytest
 from guardian import STORE
 from keeper import CACHE
 from lab import prepare_cache
 from ruamel.yaml import YAML
 
-from ouchi.machine.local import LocalMachine
-from ouchi.parts import packages
 from ouchi.plan.target import Target
 from ouchi.render.ovs import SWITCH
 from ouchi.render.targets import TARGETS, render
-from ouchi.steps.journal import Journal
 from tests.rack import rack, small
 
-PACKAGES = (
-    "openvswitch-switch-dpdk",
-    "libvirt-clients",
-    "libxml2-utils",  # virt-xml-validate asks xmllint
-    "tuned",
-    "netplan.io",
-    "irqbalance",
-    "driverctl",
-)
 KOLLA_ANSIBLE, ANSIBLE_CORE = "kolla-ansible==22.2.0", "ansible-core==2.19.4"
 """kolla-ansible of OpenStack 2026.1."""
 
@@ -52,12 +41,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="packages, mounts and 
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything rendered for the rack, a folder for each target; the programs that read it are there too."""
     top = tmp_path_factory.mktemp("rendered")
-    machine = LocalMachine()
-    new = packages.missing_packages(machine, PACKAGES)
-    packages.install(machine, Journal(machine, str(top)), PACKAGES, lambda _text: None)
-    services = [f"{name}.service" for name in ("tuned", "irqbalance") if name in new]
-    if services:  # nothing that a test installed starts at the next boot
-        machine.run(("systemctl", "disable", *services), check=False)
+    installed.require(installed.CONSUMERS)
     write(rack(), top / "rack")
     return top / "rack"
 

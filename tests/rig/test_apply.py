@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from practice import Practice, finished, look, site, wait
+from practice import Practice, finished, look, site, wait, without_boot
 
 from ouchi.cli.changes import APPLY, run_changes
 from ouchi.cli.hosted import hosts_of
@@ -49,9 +49,7 @@ def fresh(practice: Practice, before: Looked) -> Iterator[Practice]:
     """The machine before any change; afterwards it must be reached and as it was, but for what a restart would do."""
     practice.rig.load("fresh")
     yield practice
-    assert look(practice.rig, boot=False) == [
-        line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)
-    ]
+    assert look(practice.rig, boot=False) == without_boot(before)
 
 
 def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
@@ -126,9 +124,11 @@ def test_testpmd_passes_packets_between_card_and_function(practice: Practice) ->
     mac = rig.run("cat /sys/class/net/enp2s0v0/address").stdout.strip()
     rig.run(f"driverctl --nosave set-override {vf} vfio-pci")
     said = rig.run(
-        f"timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
+        f": >/run/testpmd; timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
         f"--total-num-mbufs=4096 --forward-mode=mac --eth-peer=0,{mac} --eth-peer=1,52:54:00:00:01:00 --tx-first "
-        "--stats-period 2 & sleep 25; kill -INT %1; wait %1 || :",
+        "--stats-period 2 >/run/testpmd & "
+        "for _ in $(seq 100); do [ $(grep -c 'RX-packets: *[1-9]' /run/testpmd) -lt 4 ] || break; sleep 0.5; done; "
+        "kill -INT %1; wait %1 || :; cat /run/testpmd",
         timeout=150,
     ).stdout
     ports = said.split("Accumulated forward statistics")[0]
@@ -147,15 +147,14 @@ def test_undo_puts_all_back(practice: Practice, before: Looked) -> None:
     assert told["undone"] == []
 
 
+@pytest.mark.exhaustive
 def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) -> None:
     rig = practice.rig
     rig.load("applied")
     applied = look(rig)
     back = practice.killed_in_every_step("undo", "--yes", "--no-reboot")
     assert back == ["open vswitch", "VFs", "NICs", "networks", "irqbalance", "services", "modules", "kernel"]
-    assert look(rig, boot=False) == [
-        line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)
-    ]
+    assert look(rig, boot=False) == without_boot(before)
     forth = practice.killed_in_every_step("apply", "--yes", "--no-reboot")
     assert forth == [*reversed(back), "connectivity"]
     assert look(rig) == applied
@@ -179,6 +178,7 @@ def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
 
 
+@pytest.mark.exhaustive
 def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver(fresh: Practice) -> None:
     """A driver that comes while the card is being reset makes up an address, which a trusted function may keep."""
     macs = ["02:00:00:00:0a:00", "02:00:00:00:0a:01"]
@@ -225,6 +225,7 @@ def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_
     assert look(fresh.rig) == before
 
 
+@pytest.mark.exhaustive
 def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
     """A line edited by hand: kept beside ours, put back as it was, and refused where it contradicts the plan."""
     rig = fresh.rig
@@ -247,6 +248,7 @@ def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
     rig.run("cmp /etc/default/grub /root/mine; mv /root/grub /etc/default/grub; update-grub", timeout=120)
 
 
+@pytest.mark.exhaustive
 def test_a_read_only_etc_is_refused(fresh: Practice, before: Looked) -> None:
     fresh.rig.run("mount --bind /etc /etc; mount -o remount,bind,ro /etc")
     _, said = fresh.run("apply", "--yes", status=2)
@@ -255,6 +257,7 @@ def test_a_read_only_etc_is_refused(fresh: Practice, before: Looked) -> None:
     assert look(fresh.rig) == before
 
 
+@pytest.mark.exhaustive
 def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
     """driverctl is missing and cannot be had: said, before anything is changed."""
     rig = fresh.rig
@@ -267,6 +270,7 @@ def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
     rig.load("fresh")
 
 
+@pytest.mark.exhaustive
 def test_two_runs_at_once(fresh: Practice) -> None:
     with fresh.until("kernel", "apply", "--yes", "--no-reboot") as first:
         _, said = fresh.run("apply", "--yes", status=2)
@@ -275,6 +279,7 @@ def test_two_runs_at_once(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
     """The connection is lost in the middle; the next run finishes."""
     rig = fresh.rig
@@ -288,6 +293,7 @@ def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
     """The old line or the new one; the machine starts, and the next run finishes."""
     rig = fresh.rig
@@ -301,6 +307,7 @@ def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
     """In the middle of undo: what is left is put back by the next."""
     rig = practice.rig
@@ -309,7 +316,7 @@ def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
         rig.power_cut()
     rig.boot()
     practice.run("undo", "--yes", "--no-reboot")
-    kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    kept = without_boot(before)
     assert look(rig, boot=False) == kept
 
 
@@ -330,12 +337,13 @@ def test_unconfirmed_everything_is_put_back_by_itself(
         run_changes(in_process(practice, monkeypatch, reboot=False), APPLY, as_json=True)
     assert "ouchi-guard.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
     wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 120)
-    kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    kept = without_boot(before)
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
     practice.run("undo", "--yes", "--no-reboot")
     assert look(rig, boot=False) == kept
 
 
+@pytest.mark.exhaustive
 def test_without_its_network_after_the_restart_everything_is_put_back(
     fresh: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,8 +28,6 @@ from ouchi.parts.supervise import Service, State, Status
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target, bridges_of
 from ouchi.report.preview import States, preview_json
-from ouchi.steps import Record
-from ouchi.steps.journal import Journal
 from tests.hosts import folder
 
 HOST = folder("ryzen-5-3600")
@@ -198,8 +196,8 @@ def test_hugepages(instance: Instance, target: Target) -> None:
             return f"{self.have}\n" if str(path).endswith("_hugepages") else super().read(path)  # type: ignore[arg-type]
 
     Path(instance.state).mkdir()
-    pages = Record("hugepages", "hugepages", f"0:{need.size_kib}", {"pages": 5}, {"pages": 5 + need.count})
-    Journal(LocalMachine(), instance.state).put([pages])
+    record = ["hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}]
+    Path(instance.state, "journal.json").write_text(json.dumps([record]))
     part = Hugepages()
     Counted.have = need.count + 5
     assert part.look(at(instance, target, machine=Counted())).ok

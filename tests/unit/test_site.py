@@ -79,10 +79,10 @@ class TestBadFiles:
     def test_ten_megabytes_are_answered_at_once(self, tmp_path: Path) -> None:
         file = tmp_path / "ouchi.yaml"
         file.write_bytes(b"a: [1, 2]\n" * 1_000_000)
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(BadInput, match=r"10000000 bytes"):
             read_site(LocalMachine(), file)
-        assert time.monotonic() - start < 0.5
+        assert time.process_time() - start < 0.5
 
     def test_many_errors_are_cut(self) -> None:
         said = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))

@@ -81,7 +81,7 @@ def test_nothing_else_is_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("thesis", "other.tar", "pipe", "dangling", "."):
-        with pytest.raises(BadInput, match="something else in the place"):
+        with pytest.raises(BadInput, match="the file exists and is no snapshot"):
             save(noted, tmp_path / name)
     assert (tmp_path / "thesis").read_text() == "years of work"
     with pytest.raises(BadInput, match="cannot be saved"):

@@ -14,11 +14,10 @@ from ouchi.parts.part import Part, PartState, missing, present, unknown
 from ouchi.parts.settings import CLOUD, REGION, Settings
 from ouchi.steps import Change, engine
 from ouchi.steps.file import folder
-from ouchi.steps.journal import Journal
 from ouchi.steps.yaml_entry import parse, yaml_entry
 
-STEP = "clouds.yaml"
 FOLDER = "/etc/openstack"
+PUBLIC, SECRET = f"{FOLDER}/clouds.yaml", f"{FOLDER}/secure.yaml"
 
 
 class Clouds(Part):
@@ -30,30 +29,27 @@ class Clouds(Part):
 
     def look(self, at: Context) -> PartState:
         try:
-            there = not engine.preview(at.journal, _changes(at.settings))
+            there = not engine.preview(at.journal, changes(at.settings))
         except PermissionError as reason:
             return unknown(f"only root may read {reason.filename}")
         except (KeyError, Failed):  # no password yet, or no file that can be read
             there = False
-        file = f"{FOLDER}/clouds.yaml"
-        return present(f"OS_CLOUD={CLOUD} in {file}") if there else missing(f"add this cloud to {file}")
+        return present(f"OS_CLOUD={CLOUD} in {PUBLIC}") if there else missing(f"add this cloud to {PUBLIC}")
 
     def make(self, at: Context, notify: Notify) -> Outcome:
-        return add(at.machine, at.journal, at.settings)
+        text = f"OS_CLOUD={CLOUD} in {PUBLIC}"
+        return changed(text) if engine.make(at.journal, self.name, changes(at.settings)) else nothing(text)
 
     def remove(self, at: Context) -> Outcome:
-        done = undo(at.machine, at.journal)
-        return changed("; ".join(done)) if done else nothing("no entry of ours")
+        """Restore the files byte for byte; a file that was changed since only loses our entry."""
+        records = tuple(reversed(at.journal.records(step=self.name)))
+        engine.undo(at.journal, records)
+        files = [record.key.rpartition(":")[0] for record in records if record.kind == "yaml"]
+        return changed("; ".join(f"{path} as before" for path in files)) if files else nothing("no entry of ours")
 
 
-def add(_machine: Machine, journal: Journal, settings: Settings) -> Outcome:
-    """Add or refresh the entry in both files."""
-    text = f"OS_CLOUD={CLOUD} in {FOLDER}/clouds.yaml"
-    return changed(text) if engine.make(journal, STEP, _changes(settings)) else nothing(text)
-
-
-def _changes(settings: Settings) -> tuple[Change, ...]:
-    """The folder, and the entry in each of the two files."""
+def changes(settings: Settings) -> tuple[Change, ...]:
+    """The entry in each of the two files."""
     public = {
         "auth": {
             "auth_url": f"{settings.url('keystone')}/v3",
@@ -69,28 +65,21 @@ def _changes(settings: Settings) -> tuple[Change, ...]:
     secret = {"auth": {"password": settings.secrets["admin"]}}
     return (
         folder(FOLDER),
-        yaml_entry(f"{FOLDER}/clouds.yaml", f"clouds.{CLOUD}", public),
-        yaml_entry(f"{FOLDER}/secure.yaml", f"clouds.{CLOUD}", secret, mode=0o600),
+        yaml_entry(PUBLIC, f"clouds.{CLOUD}", public),
+        yaml_entry(SECRET, f"clouds.{CLOUD}", secret, mode=0o600),
     )
 
 
 def unreadable(machine: Machine) -> list[Finding]:
     """A finding for each of the two files that exists and that clients cannot read; nothing is changed."""
     findings: list[Finding] = []
-    for path in (f"{FOLDER}/clouds.yaml", f"{FOLDER}/secure.yaml"):
+    for path in (PUBLIC, SECRET):
         if machine.exists(path):
             try:
                 parse(path, machine.read(path), "clouds")
             except Failed as reason:
                 findings += reason.findings
     return findings
-
-
-def undo(_machine: Machine, journal: Journal) -> list[str]:
-    """Restore the files byte for byte; a file that was changed since only loses our entry."""
-    records = tuple(reversed(journal.records(step=STEP)))
-    engine.undo(journal, records)
-    return [f"{record.key.rpartition(':')[0]} as before" for record in records if record.kind == "yaml"]
 
 
 PARTS = (Clouds(),)

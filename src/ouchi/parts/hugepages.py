@@ -6,10 +6,10 @@ from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
-from ouchi.parts.part import PLAN, Part, PartState, missing, present
+from ouchi.parts.part import Part, PartState, missing, present
 from ouchi.plan.values import HugepageNeed
 from ouchi.steps import engine
-from ouchi.steps.hugepages import RUN_TIME_KIB, counter, free_counter, hugepages, ours, reserved_at_boot
+from ouchi.steps.hugepages import RUN_TIME_KIB, hugepages, reserved_at_boot
 from ouchi.steps.journal import Journal
 
 STEP = "hugepages"
@@ -18,17 +18,14 @@ STEP = "hugepages"
 class Hugepages(Part):
     name = "hugepages"
     stage = "host"
-    needs = (PLAN,)
 
     def look(self, at: Context) -> PartState:
-        needs, pools = at.target.plan.hugepages, []
-        short = [need for need in needs if not reserved(at.machine, at.journal, need, at_boot=set_aside(at))]
-        for need in needs:
-            have, free = (_count(at.machine, path) for path in _paths(need))
-            pools.append(f"node {need.node}: {have} of {need.size_kib // 1024} MiB, {free} free; {need.count} planned")
-        if short:
-            return missing("reserve " + "; ".join(map(_text, short)), "; ".join(pools), "too few")
-        return present("; ".join(pools), "reserved")
+        needs = at.target.plan.hugepages
+        found = "; ".join(_found(at.machine, need) for need in needs)
+        if short := [need for need in needs if not reserved(at.machine, at.journal, need, at_boot=set_aside(at))]:
+            texts = [f"{need.count} pages of {need.size_kib} KiB on node {need.node}" for need in short]
+            return missing(f"reserve {'; '.join(texts)}", found, "too few")
+        return present(found, "reserved")
 
     def make(self, at: Context, notify: Notify) -> Outcome:
         done = [
@@ -51,25 +48,21 @@ def set_aside(at: Context) -> bool:
 
 def reserved(machine: Machine, journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
     """Whether :func:`reserve` would have nothing to do."""
-    have, free = (_count(machine, path) for path in _paths(need))
-    record = journal.record(*hugepages(need.node, need.size_kib, need.count).location)
-    if record is None:
-        return (at_boot or need.size_kib > RUN_TIME_KIB) and free >= need.count
-    if record.after.get("at_boot"):
+    change = hugepages(need.node, need.size_kib, need.count)
+    record = journal.record(*change.location)
+    if record is None and (at_boot or need.size_kib > RUN_TIME_KIB):
+        state = engine.look(machine, [change.location])[change.location]
+        return bool(state and state["free"] >= need.count)
+    if record and record.after.get("at_boot"):
         return True
-    return not record.in_progress and ours(record, have) == need.count <= have
+    return not engine.preview(journal, [change])
 
 
-def _paths(need: HugepageNeed) -> tuple[str, str]:
-    return counter(need.node, need.size_kib), free_counter(need.node, need.size_kib)
-
-
-def _count(machine: Machine, path: str) -> int:
-    return int(machine.read(path)) if machine.exists(path) else 0
-
-
-def _text(need: HugepageNeed) -> str:
-    return f"{need.count} pages of {need.size_kib} KiB on node {need.node}"
+def _found(machine: Machine, need: HugepageNeed) -> str:
+    location = hugepages(need.node, need.size_kib, need.count).location
+    state = engine.look(machine, [location])[location] or {"pages": 0, "free": 0}
+    size = need.size_kib // 1024
+    return f"node {need.node}: {state['pages']} of {size} MiB, {state['free']} free; {need.count} planned"
 
 
 def reserve(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from ouchi.core.cpulist import HIGHEST_CPU, format_cpus
 from ouchi.core.errors import error
 from ouchi.site.leaves import field_at, model_at, part_of
+from ouchi.site.models import SiteFile
 from ouchi.site.source import Path, Placed, Source
 from ouchi.site.text import did_you_mean, dotted, one_of, quoted, shown
 
@@ -25,18 +27,18 @@ _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-def schema_error(details: ErrorDetails, source: Source) -> Placed:
-    """One of pydantic's errors about ``source.data``, as a finding with its position."""
+def schema_error(details: ErrorDetails, source: Source, model: type[BaseModel] = SiteFile) -> Placed:
+    """One of pydantic's errors about ``source.data`` as a `model`, as a finding with its position."""
     path = details["loc"]
     if details["type"] == "extra_forbidden":
-        return _unknown_key(path, source)
+        return _unknown_key(path, source, model)
     if details["type"] == "missing":
-        return _missing_key(path, source)
-    return _wrong_value(path, details, source)
+        return _missing_key(path, source, model)
+    return _wrong_value(path, details, source, model)
 
 
-def _unknown_key(path: Path, source: Source) -> Placed:
-    key, known = str(path[-1]), model_at(path[:-1]).model_fields
+def _unknown_key(path: Path, source: Source, model: type[BaseModel]) -> Placed:
+    key, known = str(path[-1]), model_at(path[:-1], model).model_fields
     unused = [name for name in known if (*path[:-1], name) not in source.keys]
     finding = error(
         f"there is no key {quoted(key)} in {dotted(path[:-1])}",
@@ -48,9 +50,9 @@ def _unknown_key(path: Path, source: Source) -> Placed:
     return source.keys[path], finding
 
 
-def _missing_key(path: Path, source: Source) -> Placed:
-    field, parent = field_at(path), path[:-1]
-    present = [name for name in model_at(parent).model_fields if (*parent, name) in source.keys]
+def _missing_key(path: Path, source: Source, model: type[BaseModel]) -> Placed:
+    field, parent = field_at(path, model), path[:-1]
+    present = [name for name in model_at(parent, model).model_fields if (*parent, name) in source.keys]
     finding = error(
         f"the key {path[-1]} is missing in {dotted(parent)}",
         where=source.where(parent),
@@ -60,8 +62,8 @@ def _missing_key(path: Path, source: Source) -> Placed:
     return source.position(parent), finding
 
 
-def _wrong_value(path: Path, details: ErrorDetails, source: Source) -> Placed:
-    field, kind, value = field_at(path), details["type"], details["input"]
+def _wrong_value(path: Path, details: ErrorDetails, source: Source, model: type[BaseModel]) -> Placed:
+    field, kind, value = field_at(path, model), details["type"], details["input"]
     found = shown(value)
     if kind == "value_error":
         claim = f"{dotted(path)} is wrong: {details['ctx']['error']}"
@@ -70,14 +72,16 @@ def _wrong_value(path: Path, details: ErrorDetails, source: Source) -> Placed:
     else:
         claim = f"{dotted(path)} has the wrong type"
         found += " (text)" if isinstance(value, str) else ""
-    expected = field.description if field else f"a mapping with the keys {', '.join(model_at(path).model_fields)}"
-    remedy = _remedy(path, kind, value)
+    expected = (
+        field.description if field else f"a mapping with the keys {', '.join(model_at(path, model).model_fields)}"
+    )
+    remedy = _remedy(path, kind, value, model)
     finding = error(claim, where=source.where(path), found=found, expected=expected or "", remedy=remedy)
     return source.position(path), finding
 
 
-def _remedy(path: Path, kind: str, value: object) -> str:
-    field = field_at(path)
+def _remedy(path: Path, kind: str, value: object, model: type[BaseModel]) -> str:
+    field = field_at(path, model)
     if value is None and field is not None:
         return f"give {path[-1]} a value" + (
             "" if field.is_required() or path == ("servers",) else ", or take the key away"

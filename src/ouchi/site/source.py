@@ -224,7 +224,7 @@ class _Builder:
         if self._nodes > MOST_NODES:
             self._refuse(
                 event,
-                "the file is too long for a site",
+                "the file has too many keys and values",
                 found="still more keys and values",
                 expected=f"at most {MOST_NODES} of them",
             )
@@ -257,7 +257,7 @@ def _decode(text: bytes, file: str) -> str:
     if len(text) > LARGEST:
         raise BadInput(
             error(
-                "the file is too large for a site",
+                "the file is too large",
                 where=_at(file, (1, 1)),
                 found=f"{len(text)} bytes",
                 expected=f"at most {LARGEST} bytes (1 MiB)",
@@ -282,7 +282,7 @@ def _decode(text: bytes, file: str) -> str:
 def _check_lines(text: str, file: str) -> None:
     for number, line in enumerate(_BREAK.split(text), 1):
         if len(line) > LONGEST_LINE:
-            claim, column = "the line is too long for a site", LONGEST_LINE + 1
+            claim, column = "the line is too long", LONGEST_LINE + 1
             found, expected = f"{len(line)} characters", f"at most {LONGEST_LINE} characters"
         elif line.startswith("%"):
             claim, column = "directives are not read", 1
