@@ -22,7 +22,7 @@ name: rig
 address: root@rig
 nics:
   - {{nic: {pf}, physnet: physnet1}}
-  - {{nic: {card}, physnet: physnet2, role: sriov, vfs: 2, trust: true, spoof_check: true}}
+  - {{nic: {sriov}, physnet: physnet2, role: sriov, vfs: 2, trust: true, spoof_check: true}}
 networks:
   - {{name: left, physnet: physnet1, vlan: 101, subnet: 10.101.0.0/24}}
 servers:
@@ -46,15 +46,15 @@ ls -A /var/lib
 """What undo must leave as it was: all of /etc, how it boots, drivers, functions, pages, services, settings."""
 
 
-def site(folder: Path, pf: str = "enp1s0", card: str = "enp2s0", memory: str = "1 GiB") -> Path:
+def site(folder: Path, pf: str = "enp1s0", sriov: str = "enp2s0", memory: str = "1 GiB") -> Path:
     """A site file for the rig."""
     path = folder / "ouchi.yaml"
-    path.write_text(SITE.format(pf=pf, card=card, memory=memory))
+    path.write_text(SITE.format(pf=pf, sriov=sriov, memory=memory))
     return path
 
 
 def look(rig: Rig, *, boot: bool = True) -> list[str]:
-    """Everything that undo must put back; without ``boot`` what only a restart puts back is left out."""
+    """Everything that undo must put back; without ``boot`` what only a reboot restores is left out."""
     lines = rig.run(LOOK, timeout=120).stdout.splitlines()
     return [line for line in lines if boot or not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
 
@@ -85,11 +85,11 @@ class Practice:
     def run(
         self, *words: str, status: int | None = 0, site: Path | None = None, timeout: float = 300
     ) -> tuple[Any, str]:
-        """Run ouchi to its end; its result and what it said besides."""
+        """Run ouchi to its end; its result and its other output."""
         return finished(self.start(*words, site=site), status, timeout)
 
-    def run_restarting(self, *words: str) -> tuple[Any, str]:
-        """The same where ouchi restarts the rig: what a real machine does by itself, the rig's owner does here."""
+    def run_rebooting(self, *words: str) -> tuple[Any, str]:
+        """The same where ouchi reboots the rig: what a real machine does by itself, the rig's owner does here."""
         process = self.start(*words)
         try:
             self.rig.await_reboot(240)
@@ -153,7 +153,7 @@ def finished(process: subprocess.Popen[str], status: int | None, timeout: float)
 
 
 def wait(probe: Callable[[], bool], seconds: float) -> None:
-    """Wait until it is so."""
+    """Wait until the probe is true."""
     end = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < end, "it did not come about"
