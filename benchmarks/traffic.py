@@ -116,9 +116,9 @@ def rounds(machine: LocalMachine, program: str, folder: str, record: Record, say
                 sent = generator.run([pps], seconds=SECONDS)["streams"][0]["tx"]
                 record.add("traffic-rate-error", abs(sent["accepted"] / sent["intended"] - 1) * 100)
         say("the truth of its rates: measured; now a billion frames")
-        told = generator.run([0.0], count=BILLION)["streams"][0]
-        wrong = told["tx"]["accepted"] - told["rx"]["received"]
-        wrong += told["rx"]["duplicated"] + told["rx"]["reordered"] + told["rx"]["corrupt"]
+        response = generator.run([0.0], count=BILLION)["streams"][0]
+        wrong = response["tx"]["accepted"] - response["rx"]["received"]
+        wrong += response["rx"]["duplicated"] + response["rx"]["reordered"] + response["rx"]["corrupt"]
         record.add("traffic-billion", abs(wrong))
 
 
