@@ -1,4 +1,4 @@
-"""Where the time of ``up`` goes: a chart of its tasks, and the path through them that decides how long it takes."""
+"""Where the time of ``up`` goes: a chart of its tasks, and their critical path."""
 
 from __future__ import annotations
 

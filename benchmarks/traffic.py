@@ -1,6 +1,6 @@
-"""What the generator does at most, how true its rates are, and what a path through OVS carries."""
+"""Measure the generator's maximum and accuracy, and a path through OVS."""
 
-# ruff: noqa: TID251  # testpmd is measured beside ours, from outside the package
+# ruff: noqa: TID251  # testpmd is measured as well, from outside the package
 from __future__ import annotations
 
 import json
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.command import Ouchi, Ran
-from benchmarks.cycle import Record, Say, forget_data
+from benchmarks.cycle import Record, Say, delete_data
 from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.build import PACKAGES, build
@@ -34,7 +34,7 @@ HEADERS = Headers(
 
 
 def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
-    """The generator by itself, testpmd in turn with it, then ``ouchi bench`` through OVS."""
+    """Measure the generator alone, alternately with testpmd, then ``ouchi bench`` through OVS."""
     machine = LocalMachine()
     with more_pages(machine), tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
         packages.install(machine, Journal(machine, folder), (*PACKAGES, PACKAGE), say)
@@ -47,12 +47,12 @@ def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
         rounds(machine, program, folder, record, say)
     through(ouchi, record, say)
     beside_kernel(ouchi, record)
-    forget_data(ouchi, machine, Instance())
+    delete_data(ouchi, machine, Instance())
 
 
 @contextmanager
 def more_pages(machine: LocalMachine) -> Iterator[None]:
-    """Hugepages for the generator, given back at the end."""
+    """Reserve hugepages for the generator, and release them at the end."""
     before = int(machine.read(PAGES))
     machine.poke(PAGES, str(before + MORE_PAGES))
     try:
@@ -116,9 +116,9 @@ def rounds(machine: LocalMachine, program: str, folder: str, record: Record, say
                 sent = generator.run([pps], seconds=SECONDS)["streams"][0]["tx"]
                 record.add("traffic-rate-error", abs(sent["accepted"] / sent["intended"] - 1) * 100)
         say("the truth of its rates: measured; now a billion frames")
-        response = generator.run([0.0], count=BILLION)["streams"][0]
-        wrong = response["tx"]["accepted"] - response["rx"]["received"]
-        wrong += response["rx"]["duplicated"] + response["rx"]["reordered"] + response["rx"]["corrupt"]
+        output = generator.run([0.0], count=BILLION)["streams"][0]
+        wrong = output["tx"]["accepted"] - output["rx"]["received"]
+        wrong += output["rx"]["duplicated"] + output["rx"]["reordered"] + output["rx"]["corrupt"]
         record.add("traffic-billion", abs(wrong))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lab import Lab
 
 
-def measured(lab: Lab, name: str, *words: str, seconds: int = 20) -> dict[str, Any]:
+def measured(lab: Lab, name: str, *words: str, seconds: int = 10) -> dict[str, Any]:
     """A run of one repeat, as JSON. Status 1 is a search that did not end: too noisy a machine, or too little time."""
     bounds = ("--repeats", "1", "--max-seconds", str(seconds), "-o", f"{lab.home}/run-{name}", "--json")
     done = lab.ouchi("bench", *words, *bounds, timeout=400, check=False)
@@ -52,7 +52,7 @@ def devices(lab: Lab) -> set[str]:
 def test_a_path_is_measured(lab: Lab, path: str) -> None:
     lab.ouchi("up", "--until", "dataplane", timeout=200)
     pages = lab.path("/proc/sys/vm/nr_hugepages").read_text()
-    run = measured(lab, path, "--path", path, "--goal", "pdr", seconds=40 if path == "v2v" else 20)
+    run = measured(lab, path, "--path", path, "--goal", "pdr", seconds=20 if path == "v2v" else 10)
     assert received(run) > 100_000
     if path == "loop":
         return
@@ -92,7 +92,7 @@ def test_over_wires_with_one_and_with_two(lab: Lab) -> None:
         wires.append(("--wire", f"net_af_packet{number},iface={near}", f"net_af_packet{number + 10},iface={far}"))
     for count in (1, 2):
         words = [word for wire in wires[:count] for word in wire]
-        run = measured(lab, f"wires-{count}", "--path", "p2p", *words, "--goal", "pdr", seconds=15)
+        run = measured(lab, f"wires-{count}", "--path", "p2p", *words, "--goal", "pdr")
         assert received(run) > 10_000
         assert run["info"]["request"]["directions"] == count
         assert len(run["info"]["request"]["wires"]) == count
@@ -198,13 +198,14 @@ def test_the_kernel_is_measured_beside_it(lab: Lab) -> None:
     lab.ouchi("up", "--until", "dataplane", timeout=200)
     before = devices(lab)
     also = ("--also", "maximum:0.2", "--also", "frame-loss:0.2", "--also", "soak:1")
-    run = measured(lab, "kernel", "--beside-kernel", *also, "--goal", "pdr", seconds=30)
+    run = measured(lab, "kernel", "--beside-kernel", *also, "--goal", "pdr", seconds=15)
     extras = {row["name"]: row for row in run["extras"]}
     assert extras["iperf3 TCP through the kernel's bridge, one way"]["figures"]["received_bps"] > 1e6
     assert extras["iperf3 UDP through the kernel's bridge, one way"]["pps"] > 1000
     assert "PDR through the kernel's bridge" in extras
     assert "maximum receive rate" in extras
-    assert any(name.startswith("frame loss at 100%") for name in extras)
+    # At 100% and less; a generator that is held up cannot offer that, and the row says so.
+    assert any(name.startswith("frame loss") for name in extras)
     other = json.loads(lab.ouchi("report", f"{lab.home}/run-kernel/kernel", "--json").stdout)
     assert other["info"]["path"] == "kernel"
     assert received(other) > 10_000
@@ -234,6 +235,7 @@ def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
     assert "trials" in lab.ouchi("report", f"{lab.home}/run-stopped").stdout
 
 
+@pytest.mark.exhaustive
 def test_after_a_killed_run_the_next_one_measures(lab: Lab) -> None:
     words = ("bench", "--path", "pvp", "--goal", "pdr", "--max-seconds", "20", "-o")
     gate = lab.start(*words, f"{lab.home}/run-killed", "--repeats", "50")
@@ -277,6 +279,7 @@ def all_is_gone_after_down(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("path", ["pvp", "kernel"])
+@pytest.mark.exhaustive
 def test_after_a_killed_run_down_takes_all_away(lab: Lab, path: str) -> None:
     gate = lab.start("bench", "--path", path, "--goal", "pdr", "--repeats", "50", "-o", f"{lab.home}/run-{path}-down")
     wait_for_trials(lab, gate, f"{lab.home}/run-{path}-down", 2)

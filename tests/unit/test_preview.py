@@ -28,7 +28,6 @@ from ouchi.parts.supervise import Service, State, Status
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target, bridges_of
 from ouchi.report.preview import States, preview_json
-from ouchi.steps.journal import Journal
 from tests.hosts import folder
 
 HOST = folder("ryzen-5-3600")
@@ -197,9 +196,8 @@ def test_hugepages(instance: Instance, target: Target) -> None:
             return f"{self.have}\n" if str(path).endswith("_hugepages") else super().read(path)  # type: ignore[arg-type]
 
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note(
-        "hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}
-    )
+    record = ["hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}]
+    Path(instance.state, "journal.json").write_text(json.dumps([record]))
     part = Hugepages()
     Counted.have = need.count + 5
     assert part.look(at(instance, target, machine=Counted())).ok
@@ -258,7 +256,7 @@ def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: 
     assert run("plan", "--json", "--snapshot", str(HOST)) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["pools"]["pmd"] == [1, 7]
-    assert said.err == "there is no ouchi.yaml: this is for the one that ouchi up would write\n"
+    assert said.err == "ouchi.yaml does not exist: planning with the one that ouchi up would write\n"
     assert list(tmp_path.iterdir()) == []
 
 

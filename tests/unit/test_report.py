@@ -126,7 +126,7 @@ def test_facts_show_caches_sockets_and_what_cards_carry() -> None:
 def test_an_empty_host(tmp_path: Path) -> None:
     text = facts_text(collect(SnapshotReader(tmp_path)), 80)
     assert "1 CPU, 1 core" in text
-    assert "no card" in text
+    assert "NICs  none" in text
 
 
 def test_the_preview_counts_what_would_change() -> None:

@@ -138,7 +138,7 @@ def test_what_is_harmless_is_passed_over(tmp_path: Path) -> None:
         (gzip.compress(tar())[:-8] + bytes(8), "incorrect data check"),
         (b"PK\3\4" + bytes(2000), "no header of a member at byte 0"),
         (b"", "empty file at byte 0"),
-        (bytes(10240), "nothing in it"),
+        (bytes(10240), "an empty archive"),
         (gzip.compress(b""), "empty file"),
     ],
 )  # fmt: skip

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from ouchi.checks.dataplane import parse_polled
 from ouchi.core.errors import Failed, Severity, error
 from ouchi.core.instance import Instance
 from ouchi.flows.status import read_status, under_way
+from ouchi.live.ovs import parse_queues
 from ouchi.machine.local import LocalMachine
 from ouchi.parts import registry
 from ouchi.parts.context import Context
@@ -31,7 +31,6 @@ from ouchi.parts.part import Part, PartState, present
 from ouchi.parts.supervise import Service, State, Status
 from ouchi.parts.walk import look_at
 from ouchi.plan.load import read_target
-from ouchi.steps.journal import Journal
 from tests.hosts import reader
 
 SITE = b"""\
@@ -109,7 +108,7 @@ def test_a_part_that_hangs_is_left_behind(instance: Instance) -> None:
 
     begin = time.monotonic()
     seen = look_at(at(instance), [a_part("a"), a_part("hangs", see=hang), a_part("b")], 0.4)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 8  # the one that hangs takes 10
     release.set()
     assert {name: (state.state, state.ok) for name, state in seen.items()} == {
         "a": ("present", True),
@@ -187,7 +186,8 @@ pmd thread numa_id 0 core_id 0:
   port: vhu6aa77734-2b    queue-id:  0 (disabled)  pmd usage:  0 %
   overhead:  0 %
 """
-    assert parse_polled(text) == {"vhu25e29abc-36"}
+    _, queues = parse_queues(text)
+    assert {queue.port for queue in queues if queue.enabled} == {"vhu25e29abc-36"}
 
 
 # --- cloud
@@ -307,13 +307,14 @@ def test_healthy_is_up_and_every_part_as_it_should_be() -> None:
 
 def test_a_host_that_is_not_up(instance: Instance) -> None:
     status = read_status(at(instance))
-    expected = {"schema": 2, "up": False, "healthy": False, "labels": [], "parts": [], "findings": []}
+    expected = {"schema": 2, "up": False, "healthy": False, "labels": [], "parts": [], "checks": [], "findings": []}
     assert status.to_json() == expected
 
 
 def test_what_a_crash_left_although_nothing_runs(instance: Instance) -> None:
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note("hugepages", "0:2048", {"before": 0, "ours": 1})
+    record = ["hugepages", "0:2048", {"before": 0, "ours": 1, "reserved": True}]
+    Path(instance.state, "journal.json").write_text(json.dumps([record]))
     status = read_status(at(instance))
     assert not status.up
     (left,) = status.findings

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -219,19 +220,22 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_without_root(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
+def test_without_root() -> None:
     program = (
         "import os, sys; import ouchi.cli; import ouchi.flows.support_bundle, ouchi.cli.support_bundle; "
         "os.setgid(65534); os.setuid(65534); os.chdir(sys.argv[2]); "
         "sys.argv = ['ouchi', 'support-bundle', '--json']; sys.exit(ouchi.cli.main())"
     )
-    argv = [sys.executable, "-c", program, "", str(tmp_path)]
-    env = {"PYTHONPATH": str(SRC), "PATH": "/usr/bin:/bin", "HOME": "/"}
-    ended = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
-    assert ended.returncode == 0, ended.stderr
-    said = json.loads(ended.stdout)
-    assert said["missing"]["status"] == "needs root"
-    assert {"host.tar.gz", "versions.json", "plan.json"} <= said["files"].keys()
+    with TemporaryDirectory() as folder:  # pytest's own is root's alone
+        os.chmod(folder, 0o777)
+        for status in (0, 2):
+            argv = [sys.executable, "-c", program, "", folder if status == 0 else "/"]
+            env = {"PYTHONPATH": str(SRC), "PATH": "/usr/bin:/bin", "HOME": "/"}
+            ended = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
+            assert ended.returncode == status, ended.stderr
+            if status == 0:
+                said = json.loads(ended.stdout)
+                assert said["missing"]["status"] == "needs root"
+                assert {"host.tar.gz", "versions.json", "plan.json"} <= said["files"].keys()
+            else:
+                assert "the bundle cannot be written" in ended.stderr

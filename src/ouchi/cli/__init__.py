@@ -1,8 +1,8 @@
-"""The command line: which commands there are, and how every one of them ends.
+"""The command line: the table of commands, error messages and exit statuses.
 
-Each command is a file of its own, ``ouchi.cli.NAME`` with a click command called ``command``. Commands raise
-:class:`~ouchi.core.errors.OuchiError` for what the user should read and call ``ctx.exit(status)`` for another
-status than 0; what is printed then and which status the shell sees is decided here.
+Each command has a file of its own, ``ouchi.cli.NAME``, with a click command called ``command``. Commands raise
+:class:`~ouchi.core.errors.OuchiError`, or call ``ctx.exit(status)`` for another exit status than 0; errors are printed
+here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ouchi.core.errors import Finding, OuchiError, Severity
 DEBUG = "OUCHI_DEBUG"
 """The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
 
-EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Each command explains itself:
-ouchi COMMAND --help. Exit status: 0 done, 1 not as planned, 2 bad input, nothing changed, 3 failed,
+EPILOG = """Without a site file, up writes ouchi.yaml for this machine first. Run ouchi COMMAND --help for the options
+of a command. Exit status: 0 success, 1 unhealthy or not as planned, 2 bad input, nothing changed, 3 failed,
 4 warnings only (doctor), 130 interrupted."""
 
 _commands = LazyGroup(
@@ -57,6 +57,7 @@ _commands = LazyGroup(
             "rig": "Run a virtual server with SMT, IOMMU and SR-IOV to practise on.",
         },
         "Tools": {
+            "schema": "Print the JSON Schema of the site file or of a --json output.",
             "completion": "Print a completion script for bash, zsh or fish.",
         },
     },
@@ -65,13 +66,13 @@ _commands = LazyGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 click.version_option(__version__, prog_name="ouchi", message="%(prog)s %(version)s")(_commands)
-click.option("--debug", is_flag=True, help="Log each command that ouchi runs, on stderr; OUCHI_DEBUG=FILE: in FILE.")(
-    _commands
-)
+click.option(
+    "--debug", is_flag=True, help="Log every command that ouchi runs to stderr, or with OUCHI_DEBUG=FILE to FILE."
+)(_commands)
 
 
 def main() -> int:
-    """Run the command line in ``sys.argv`` and return its exit status, having said why it is not 0."""
+    """Run the command line in ``sys.argv`` and return its exit status; errors are printed."""
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -87,14 +88,14 @@ def main() -> int:
         click.echo("\ninterrupted; run the same command again to go on", err=True)
         return 130
     except BrokenPipeError as reason:
-        return _stop_writing() if _unheard() else _report_bug(reason)
-    except Exception as bug:  # noqa: BLE001  # the last resort: no traceback for the user
+        return _stop_writing() if _output_closed() else _report_bug(reason)
+    except Exception as bug:  # noqa: BLE001  # the last resort: users see no traceback
         return _report_bug(bug)
     return status
 
 
 def show(*findings: Finding) -> None:
-    """Print findings for a person on the standard error, in colour where that is a terminal that likes it."""
+    """Print findings on standard error, in colour on a terminal unless NO_COLOR is set."""
     colours = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
     plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
     for finding in findings:
@@ -105,7 +106,7 @@ def show(*findings: Finding) -> None:
 
 
 def _run(words: list[str]) -> int:
-    # Not click's own main(): it would turn a broken pipe into status 1, which means "not as planned" here.
+    # Not click's own main(), which turns a broken pipe into exit status 1: here that means "not as planned".
     if instruction := os.environ.get("_OUCHI_COMPLETE"):
         from click.shell_completion import shell_complete
 
@@ -132,15 +133,15 @@ def _command_log() -> AbstractContextManager[None]:
     return logging("" if setting in ("0", "1") else setting, f"{Instance().state}/secrets.json")
 
 
-def _unheard() -> bool:
-    """True when nobody reads our output any more; a pipe that broke elsewhere is no such matter."""
+def _output_closed() -> bool:
+    """True when the reader of the output has closed it; otherwise a broken pipe is a bug."""
     from ouchi.machine.streams import reader_gone
 
     return reader_gone(sys.stdout) or reader_gone(sys.stderr)
 
 
 def _stop_writing() -> int:
-    """Let the interpreter's last flush meet nothing; the status of a program that SIGPIPE ended."""
+    """Make the interpreter's final flush harmless; return the exit status of a program that SIGPIPE ended."""
     from ouchi.machine.streams import discard
 
     discard(sys.stdout)

@@ -10,8 +10,8 @@ from typing import Any
 
 from ouchi.core.errors import Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Launcher, Machine
-from ouchi.machine.background import Background
+from ouchi.machine import Machine
+from ouchi.machine.background import Background, Launcher
 
 PACKAGE = "iperf3"
 IDLE_TIMEOUT = 10

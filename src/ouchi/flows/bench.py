@@ -12,7 +12,7 @@ from ouchi.flows.bench_prepare import prepare
 from ouchi.flows.bench_record import BenchHost, Recorder
 from ouchi.flows.bench_size import LADDER, OFFER_ALONE, PROBE_SECONDS, PROBES, SizeBench
 from ouchi.live import kvm
-from ouchi.machine import Launcher
+from ouchi.machine.background import Launcher
 from ouchi.measure.paths.memory import extra_hugepages
 from ouchi.measure.paths.open import open_path
 from ouchi.measure.paths.warm_up import warm_up

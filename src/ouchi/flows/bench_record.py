@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
-from ouchi.machine import Launcher
+from ouchi.machine.background import Launcher
 from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.memory import extra_hugepages
 from ouchi.measure.paths.open import Artifacts

@@ -10,7 +10,7 @@ from ouchi.core.errors import Failed, error
 from ouchi.core.events import Notify, Timeline
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, run_tasks
-from ouchi.machine import Launcher
+from ouchi.machine.background import Launcher
 from ouchi.rig import control, states
 from ouchi.rig.base import prepare
 from ouchi.rig.keeper import COLD, LOAD, NEW, KeeperStatus

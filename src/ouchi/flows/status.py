@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
-from ouchi.checks.dataplane import check_switch
-from ouchi.checks.guests import check_guests, read_domains
-from ouchi.checks.verify import labels_of
-from ouchi.core.errors import BadInput, Finding, OuchiError, error, info, warning
+from ouchi.checks.model import CheckResult, Level, Result
+from ouchi.checks.registry import evaluate, needed
+from ouchi.checks.verdict import LEVELS, labels_of, unknown_findings
+from ouchi.core.errors import BadInput, Finding, error, info, warning
+from ouchi.live.host import Live, read
 from ouchi.machine import Machine
 from ouchi.machine.guests import guests_of
 from ouchi.parts.context import Context
@@ -33,15 +36,19 @@ def read_status(at: Context, busy: str = "") -> HostStatus:
     if not at.running and not guests_of(at.instance):
         return HostStatus(False, (), (), (*notes, *_left_over(at)))
     no_plan = _plan(at)
-    states = look_at(at, all_parts(), SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        live = pool.submit(read, at.machine, at.instance, needed(LEVELS), SECONDS)
+        states = look_at(at, all_parts(), SECONDS)
     supervisor = _supervisor(at)
     lines = [supervisor, *(PartLine(part.stage, part.name, states[part.name]) for part in all_parts())]
     lines.sort(key=lambda line: STAGES.index(line.stage))
     findings = [*_supervisor_down(supervisor), *no_plan, *findings_of(all_parts(), states)]
     if no_plan:
         return HostStatus(True, (), tuple(lines), (*findings, *notes))
+    checks = _check(at, live.result(), states)
+    findings += [*(finding for check in checks for finding in check.findings), *unknown_findings(checks)]
     labels = labels_of(at.target.plan, emulated=at.settings.emulated)
-    return HostStatus(True, labels, tuple(lines), (*findings, *_placement(at), *notes))
+    return HostStatus(True, labels, tuple(lines), (*findings, *notes), checks)
 
 
 def under_way(machine: Machine, lock: str) -> str:
@@ -82,19 +89,19 @@ def _plan(at: Context) -> tuple[Finding, ...]:
     return ()
 
 
-def _placement(at: Context) -> list[Finding]:
-    """What of the planned placement does not hold."""
-    try:
-        checks = check_switch(at.machine, at.instance, at.target.plan)
-        checks += check_guests(at.machine, at.target.plan, read_domains(at.machine, at.instance))
-    except OuchiError as reason:
-        return list(reason.findings)
-    return [check.finding() for check in checks if not check.ok]
+def _check(at: Context, live: Live, states: Mapping[str, PartState]) -> tuple[CheckResult, ...]:
+    """Evaluate the checks of a host that is up.
+
+    While a part is wrong, its own finding says what does not run, and only placement is checked.
+    """
+    wrong = any(state.ok is False for state in states.values())
+    results = evaluate(live, at.target, (Level.PLACED,) if wrong else LEVELS)
+    return tuple(result for result in results if result.result is not Result.UNKNOWN) if wrong else results
 
 
 def _left_over(at: Context) -> list[Finding]:
     """What a run that did not get far, or a crash, has left changed on a host that is not up."""
-    kept = [kind for kind in ("hugepages", "device", "clouds") if at.journal.records(kind)]
+    kept = dict.fromkeys(record.step for record in at.journal.records())
     if not kept:
         return []
     return [warning("changes of ouchi are still in place", found=", ".join(kept), remedy="ouchi up, or: ouchi down")]

@@ -12,7 +12,7 @@ import platform
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
@@ -119,8 +119,24 @@ def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
         info = tarfile.TarInfo(f"{folder}/{name}")
         info.size, info.mode, info.mtime = len(content), 0o600, time.time()
         members.append((info, content))
-    try:
+    with _write_errors(path):
         machine.write(path, pack(tuple(members)), mode=0o600)
+
+
+def require_free(machine: Machine, path: str) -> None:
+    """Raise :class:`~ouchi.core.errors.BadInput` where something has that name already, or cannot be looked at."""
+    with _write_errors(path):
+        exists = machine.status(path) is not None
+    if exists:
+        raise BadInput(
+            error("the file exists already", where=path, expected="a new file", remedy="--output with another name")
+        )
+
+
+@contextlib.contextmanager
+def _write_errors(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as reason:
         raise BadInput(
             error(
@@ -130,14 +146,6 @@ def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
                 remedy="ouchi support-bundle --output FILE, in a folder that you may write to",
             )
         ) from None
-
-
-def require_free(machine: Machine, path: str) -> None:
-    """Raises :class:`~ouchi.core.errors.BadInput` where something has that name already."""
-    if machine.status(path) is not None:
-        raise BadInput(
-            error("the file exists already", where=path, expected="a new file", remedy="--output with another name")
-        )
 
 
 def _sources(where: Where) -> tuple[Source, ...]:

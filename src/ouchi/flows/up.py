@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from ouchi.checks.verify import Verdict, verify
+from ouchi.checks.verdict import Verdict
 from ouchi.core.errors import BadInput
 from ouchi.core.events import Kind, Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task
+from ouchi.flows.verify import verify
 from ouchi.machine import Machine
 from ouchi.parts.conflicts import conflicts
 from ouchi.parts.context import Context
@@ -23,7 +24,7 @@ from ouchi.parts.walk import look_at
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target
 from ouchi.report.plan import plan_text
-from ouchi.site import default_site
+from ouchi.site import default_site, write_schema
 
 LOOK_SECONDS = 20.0
 """How long all parts may take together to be looked at for a dry run."""
@@ -64,8 +65,10 @@ class Up:
     def make_plan(self, _notify: Notify) -> Outcome:
         """Plan anew with what the packages brought; refuse what is in the way; keep the site file for later commands."""
         at, site_file = self.context, self.context.target.site_file
+        schema = f"{self.instance.state}/site.schema.json"
+        write_schema(self.machine, schema)
         if new := not self.machine.exists(site_file):
-            self.machine.write(site_file, default_site_text(at.target))
+            self.machine.write(site_file, default_site_text(at.target, schema))
             self.timeline.emit(Kind.NOTE, "plan", "site", f"{site_file} written for this machine: yours to change")
         at.planned = read_target(self.machine, site_file)
         self.machine.write(self.instance.kept_site, self.machine.read(site_file))
@@ -77,15 +80,7 @@ class Up:
     def verify(self, notify: Notify) -> Outcome:
         """Check the host from live state and measure through it; raises what does not hold."""
         at = self.context
-        self.verdict = verify(
-            at.machine,
-            at.instance,
-            at.target.site,
-            at.target.plan,
-            at.cloud,
-            notify,
-            emulated=at.settings.emulated,
-        )
+        self.verdict = verify(at.machine, at.instance, at.target, at.cloud, notify, emulated=at.settings.emulated)
         return self.verdict.outcome()
 
 
@@ -102,7 +97,7 @@ def dry_run(at: Context, until: str) -> Mapping[tuple[str, str], PartState]:
     return {key: states[key] for key in sorted(chosen, key=lambda key: STAGES.index(key[0]))}
 
 
-def default_site_text(target: Target) -> str:
-    """The site file that ``up`` writes for a machine that has none."""
+def default_site_text(target: Target, schema: str) -> str:
+    """The site file that ``up`` writes for a machine that has none; editors find its JSON Schema at ``schema``."""
     memory = sum(node.total_kib for node in target.facts.memory) // 1024
-    return default_site(target.facts.system.hostname, len(target.facts.cpus), memory)
+    return default_site(target.facts.system.hostname, len(target.facts.cpus), memory, schema)

@@ -11,12 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from ouchi.core.errors import Failed, error
-
-if TYPE_CHECKING:
-    from ouchi.machine.background import Background
 
 Path = str | PurePath
 """Paths of a machine are absolute, and text or pure paths."""
@@ -153,13 +150,3 @@ class Machine(Reader, Protocol):
 
     def interrupt(self) -> None:
         """End all programs that ouchi runs there, and start no others: the user interrupted it."""
-
-
-class Launcher(Machine, Protocol):
-    """A machine on which programs can also run in the background: this computer."""
-
-    def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
-        """Start a program in the background, its output in the file ``log``.
-
-        Unless the caller ends it, it outlives ouchi. Raises :class:`CommandFailed` when it cannot be started.
-        """

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path as RealPath
+from typing import Protocol
 
 from ouchi.core import log
 from ouchi.core.log import LOCAL
-from ouchi.machine import Path
+from ouchi.machine import Machine, Path
 
 LAST = 2000  # characters of a log's end
 
@@ -66,3 +68,14 @@ class Background:
         if self._child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, number)
+
+
+class Launcher(Machine, Protocol):
+    """A machine on which programs can also run in the background: this computer."""
+
+    def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
+        """Start a program in the background, its output in the file ``log``.
+
+        Unless the caller ends it, it outlives ouchi. Raises :class:`~ouchi.machine.CommandFailed` when it cannot be
+        started.
+        """

@@ -17,7 +17,7 @@ from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import State, Status, Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan.target import Target
-from ouchi.steps.journal import Journal
+from ouchi.steps.journal import Journal, Scope, open_journal
 from ouchi.vnf.images.small import Image
 
 CLOUD_SECONDS = 60.0
@@ -50,7 +50,7 @@ class Context:
     @cached_property
     def journal(self) -> Journal:
         """What was changed in this instance's name, with what was there before."""
-        return Journal(self.machine, self.instance.state)
+        return open_journal(self.machine, self.instance, Scope.SESSION)
 
     @property
     def target(self) -> Target:

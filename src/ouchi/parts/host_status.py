@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ouchi.checks.model import CheckResult
 from ouchi.core.errors import Finding, Severity, error
 from ouchi.parts.part import Part, PartState
 
@@ -30,12 +31,13 @@ class PartLine:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """A host at one moment: whether ouchi is up, its parts in the order in which they are made, and what is wrong."""
+    """A host at one moment: whether ouchi is up, its parts by stage, what is wrong, and the checks made."""
 
     up: bool
     labels: tuple[str, ...]
     parts: tuple[PartLine, ...]
     findings: tuple[Finding, ...]
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -55,6 +57,7 @@ class HostStatus:
             "healthy": self.healthy,
             "labels": list(self.labels),
             "parts": [line.to_json() for line in self.parts],
+            "checks": [check.to_json() for check in self.checks],
             "findings": [finding.to_json() for finding in self.findings],
         }
 

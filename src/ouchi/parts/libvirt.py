@@ -21,12 +21,13 @@ from ouchi.machine.guests import guests_of
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon, File
 from ouchi.parts.supervise import Service
+from ouchi.steps import engine, file
 from ouchi.steps.journal import Journal
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 QEMU_32 = "/usr/bin/qemu-system-i386"
 WRAPPER = "libvirt/bin/qemu-system-x86_64"
-KIND = "libvirt"
+STEP = "libvirt"
 BOUND = {
     "etc": "/etc/libvirt",
     "lib": "/var/lib/libvirt",
@@ -53,11 +54,9 @@ class Libvirt(Daemon):
         return [service(at.instance)]
 
     def prepare(self, at: Context, notify: Notify) -> str:
-        for folder, place in BOUND.items():
+        for folder in BOUND:
             at.machine.make_folder(f"{at.instance.state}/libvirt/{folder}")
-            if not at.machine.exists(place):
-                at.journal.note(KIND, place, {})
-                at.machine.make_folder(place)
+        engine.make(at.journal, STEP, [file.folder(path) for path in BOUND.values()])
         at.machine.make_folder(f"{at.instance.run}/libvirt")
         at.machine.make_folder(f"{at.instance.etc}/libvirt/bin")
         if at.path(WRAPPER) not in map(at.path, self.files(at)):
@@ -70,7 +69,7 @@ class Libvirt(Daemon):
     def remove(self, at: Context) -> Outcome:
         """Stop the guests, then libvirtd; nova is gone by now, else it would note that its servers shall be off."""
         outcomes = (stop_guests(at.machine, at.instance), super().remove(at))
-        texts = [outcome.text for outcome in outcomes if outcome.changed] + undo(at.machine, at.journal)
+        texts = [outcome.text for outcome in outcomes if outcome.changed] + undo(at.journal)
         return changed("; ".join(texts)) if texts else nothing("not running")
 
 
@@ -114,15 +113,9 @@ def stop_guests(machine: Machine, instance: Instance) -> Outcome:
     return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
 
 
-def undo(machine: Machine, journal: Journal) -> list[str]:
+def undo(journal: Journal) -> list[str]:
     """Remove the empty folders that were only there to be bound over."""
-    done = []
-    for place in journal.records(KIND):
-        if machine.exists(place) and not machine.entries(place):
-            machine.remove(place)
-            done.append(f"{place} removed")
-        journal.forget(KIND, place)
-    return done
+    return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=STEP))]
 
 
 def needs_wrapper(*, emulated: bool, version: tuple[int, ...]) -> bool:

@@ -11,6 +11,8 @@ from ouchi.machine import CommandFailed, Machine
 from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, present
 from ouchi.plan.nics import missing_packages as driver_packages
+from ouchi.steps import engine
+from ouchi.steps.file import file
 from ouchi.steps.journal import Journal
 from ouchi.vnf.images.small import BUILD_PACKAGES
 
@@ -39,7 +41,7 @@ PACKAGES = (
 DISK_MIB = 2500
 """What packages, OpenStack's environment, the image and the databases take on a fresh machine."""
 
-KIND = "policy-rc.d"
+STEP = "packages"
 POLICY = "/usr/sbin/policy-rc.d"
 """What Debian's maintainer scripts ask before they start a service; status 101 means no (Debian Policy, invoke-rc.d)."""
 
@@ -139,7 +141,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], notify: No
 
     Raises :class:`~ouchi.core.errors.Failed` with apt's own words.
     """
-    _allow_services(machine, journal)
+    undo(machine, journal)
     missing = missing_packages(machine, names)
     if not missing:
         return nothing(f"all {len(names)} packages are installed")
@@ -147,10 +149,8 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], notify: No
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     try:
         if not machine.exists(POLICY):
-            journal.note(KIND, POLICY, {})
-            machine.write(
-                POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755
-            )
+            text = "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n"
+            engine.make(journal, STEP, [file(POLICY, text, mode=0o755)])
         notify("reading package lists")
         machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
         machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
@@ -173,7 +173,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], notify: No
             )
         ) from None
     finally:
-        _allow_services(machine, journal)
+        undo(machine, journal)
     _disable(machine, _unit_files(machine) - units_before)
     return changed(f"{len(missing)} packages installed")
 
@@ -197,18 +197,9 @@ def _disable(machine: Machine, units: set[str]) -> None:
         machine.run(("systemctl", "disable", *sorted(units)), check=False)
 
 
-def _allow_services(machine: Machine, journal: Journal) -> None:
-    """Take our policy away again, also one that a killed run left."""
-    for path in journal.records(KIND):
-        machine.remove(path)
-        journal.forget(KIND, path)
-
-
-def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Take away what a killed run left; the packages themselves stay."""
-    left = list(journal.records(KIND))
-    _allow_services(machine, journal)
-    return [f"{path} removed" for path in left]
+def undo(_machine: Machine, journal: Journal) -> list[str]:
+    """Remove the policy, also one that a killed run left; the packages themselves stay."""
+    return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=STEP))]
 
 
 PARTS = (Packages(),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.checks.traffic import Measurement
-from ouchi.checks.verify import Verdict
+from ouchi.checks.verdict import Verdict
 from ouchi.plan.target import Target
 from ouchi.report.plan import pools_line
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from ouchi.core.errors import Failed, Finding, Unhealthy, error
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Launcher, processes
-from ouchi.machine.background import Background
+from ouchi.machine import processes
+from ouchi.machine.background import Background, Launcher
 from ouchi.rig import states
 from ouchi.rig.assets import read_assets, require_same
 from ouchi.rig.hardware import Files

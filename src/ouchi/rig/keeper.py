@@ -18,7 +18,8 @@ import click
 
 from ouchi.core.errors import Failed, Finding, OuchiError, Severity, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Launcher, Machine
+from ouchi.machine import Machine
+from ouchi.machine.background import Launcher
 from ouchi.machine.local import LocalMachine
 from ouchi.rig.assets import Assets, read_assets
 from ouchi.rig.paths import RigPaths

@@ -17,8 +17,8 @@ from typing import NoReturn, Self
 from ouchi.core.errors import Failed, Unhealthy, error
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Launcher, Result
-from ouchi.machine.background import Background
+from ouchi.machine import CommandFailed, Result
+from ouchi.machine.background import Background, Launcher
 from ouchi.machine.local import TIED
 from ouchi.machine.lock import only_one
 from ouchi.rig import states

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ouchi.core.errors import Failed, error
-from ouchi.machine import CommandFailed, Launcher
-from ouchi.machine.background import Background
+from ouchi.machine import CommandFailed
+from ouchi.machine.background import Background, Launcher
 from ouchi.plan.mempools import MTU
 
 PACKAGE = "dpdk-dev"

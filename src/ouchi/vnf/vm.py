@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from ouchi.core.cpulist import parse_cpus
 from ouchi.core.errors import Failed, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import CommandFailed, Launcher, Machine
-from ouchi.machine.background import Background
+from ouchi.machine import CommandFailed, Machine
+from ouchi.machine.background import Background, Launcher
 from ouchi.plan.mempools import MTU
 from ouchi.vnf.testpmd import DIE_WITH_PARENT
 

@@ -1,4 +1,4 @@
-"""Another computer, as the files that were read from it: a folder, or an archive of any usual compression."""
+"""Snapshots: the files of a host, in a folder or in an archive of any usual compression."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["SnapshotReader", "Tree", "open_snapshot"]
 
 
 def open_snapshot(path: Path) -> Tree:
-    """The host in a folder or an archive, with its files at their absolute paths.
+    """Open a folder or an archive with a host's files at their absolute paths.
 
-    Raises :class:`BadInput` when there is no such thing, when it is damaged or too large, and when neither
-    ``/proc`` nor ``/sys`` is in it. Nothing is written anywhere.
+    Raises :class:`BadInput` when it does not exist, is damaged or too large, and when neither ``/proc`` nor ``/sys`` is in
+    it. Nothing is extracted.
     """
     tree: Tree
     if os.path.isdir(path):
@@ -29,9 +29,9 @@ def open_snapshot(path: Path) -> Tree:
     if "proc" not in top and "sys" not in top:
         raise BadInput(
             error(
-                "this is no snapshot of a host",
+                "not a snapshot of a host",
                 where=str(path),
-                found=f"at the top: {', '.join(top[:6])[:200]}" if top else "nothing in it",
+                found=f"at the top: {', '.join(top[:6])[:200]}" if top else "an empty archive",
                 expected="the folders proc and sys at the top, as `ouchi inspect --save FILE` writes them",
             )
         )

@@ -1,10 +1,9 @@
-"""A host's own IP addresses and routes with other addresses, so that they still fit together.
+"""Replacing a host's global IP addresses, in files and texts, so that addresses and subnets still fit together.
 
-What is only of use at home stays as it is: private, link-local, loopback and shared addresses. Global ones move to the
-ranges that are set aside for documentation and benchmarks (RFC 5737, RFC 3849, RFC 2544): a whole subnet moves to a
-free one of the same size and its addresses keep their place in it, so an address is in a subnet after it exactly when
-it was before. Routes to other networks are left out: they tell of the owner's other places, and plans ask only for
-the default route and for what is connected directly.
+Private, link-local, loopback and shared addresses stay. Global ones move to the ranges for documentation and benchmarks
+(RFC 5737, RFC 3849, RFC 2544): a whole subnet moves to a free one of the same size, with the same host parts, so an
+address is in a subnet afterwards exactly when it was before. Routes to other networks are left out: they identify the
+owner's other sites, and plans need only the default route and the connected subnets.
 """
 
 from __future__ import annotations
@@ -48,15 +47,15 @@ class Addresses:
         ``session`` becomes a file of its own.
         """
         found = dict(files)
-        for place, text in (
+        for path, text in (
             (ROUTE, _route(_text(files, ROUTE), self._v4)),
             (TRIE, _trie(_text(files, TRIE), self._v4)),
             (IF_INET6, _if_inet6(_text(files, IF_INET6), self._v6)),
             (ROUTE6, _route6(_text(files, ROUTE6), self._v6)),
             (SESSION, _session(session, self._v4, self._v6)),
         ):
-            if place in files or (text and place == SESSION):
-                found[place] = text.encode()
+            if path in files or (text and path == SESSION):
+                found[path] = text.encode()
         return found
 
     def in_text(self, text: str) -> str:
@@ -73,7 +72,7 @@ class Addresses:
 
 
 class Moved4:
-    """IPv4 addresses by where they moved: outermost subnets as a whole, others one by one."""
+    """The new IPv4 addresses: outermost subnets move as a whole, other addresses one by one."""
 
     def __init__(self, subnets: Iterable[IPv4Network], local: Iterable[IPv4Address]) -> None:
         outer_first = sorted({subnet for subnet in subnets if subnet.prefixlen >= _SHORTEST}, key=_size)
@@ -85,7 +84,7 @@ class Moved4:
                 self._blocks[subnet] = self._room(subnet) if _moves(subnet) else subnet
 
     def of(self, address: IPv4Address) -> IPv4Address:
-        """Where an address is now."""
+        """The new address."""
         alone = IPv4Network(address)
         block = self._block(alone)
         if not block:
@@ -99,23 +98,23 @@ class Moved4:
 
     def _room(self, subnet: IPv4Network) -> IPv4Network:
         room = (
-            place
+            subnet_there
             for whole in _ROOM
             if whole.prefixlen <= subnet.prefixlen
-            for place in whole.subnets(new_prefix=subnet.prefixlen)
+            for subnet_there in whole.subnets(new_prefix=subnet.prefixlen)
             # Not a network's or broadcast address of a /24 for what stands alone.
-            if subnet.prefixlen < 31 or 0 < int(place.network_address) & 0xFF < 254
-            if not any(place.overlaps(other) for other in self._taken)
+            if subnet.prefixlen < 31 or 0 < int(subnet_there.network_address) & 0xFF < 254
+            if not any(subnet_there.overlaps(other) for other in self._taken)
         )
-        place = next(room)  # 240.0.0.0/4 alone has room for more than one computer can be connected to
-        self._taken.append(place)
-        return place
+        free = next(room)  # 240.0.0.0/4 alone has room for more subnets than a host can have
+        self._taken.append(free)
+        return free
 
 
 class Moved6:
-    """IPv6 addresses by where they moved: global networks of 64 bits by number, and interface identifiers by number.
+    """The new IPv6 addresses: global /64 networks are numbered, and so are interface identifiers.
 
-    An identifier that a machine made up may have a MAC address in it; one that a person gave (``::10``) stays.
+    A generated identifier may contain a MAC address; a short one that a person chose (``::10``) stays.
     """
 
     def __init__(self) -> None:
@@ -123,7 +122,7 @@ class Moved6:
         self._identifiers: dict[int, int] = {}
 
     def of(self, address: IPv6Address) -> IPv6Address:
-        """Where an address is now."""
+        """The new address."""
         network, identifier = divmod(int(address), 1 << 64)
         if address.is_multicast or address.is_loopback or not int(address):
             return address
@@ -145,7 +144,7 @@ def _size(subnet: IPv4Network) -> tuple[int, IPv4Network]:
 
 
 def _subnets(route: str) -> Iterator[IPv4Network]:
-    """What is connected directly."""
+    """The connected subnets."""
     for words in _rows(route):
         if words[2] == "00000000" and words[7] != "00000000":
             try:
@@ -158,7 +157,7 @@ def _rows(route: str) -> Iterator[list[str]]:
     """The routes of /proc/net/route whose addresses can be read (they are in host byte order)."""
     for line in route.splitlines()[1:]:
         words = line.split()
-        if len(words) >= 8 and all(re.fullmatch(r"[0-9A-Fa-f]{8}", words[place]) for place in (1, 2, 7)):
+        if len(words) >= 8 and all(re.fullmatch(r"[0-9A-Fa-f]{8}", words[field]) for field in (1, 2, 7)):
             yield words
 
 
@@ -167,8 +166,8 @@ def _route(route: str, moved: Moved4) -> str:
     for words in _rows(route):
         default = words[1] == words[7] == "00000000"
         if words[2] == "00000000" or default:
-            for place in (1, 2):
-                words[place] = _hex(moved.of(_ipv4(words[place])))
+            for field in (1, 2):
+                words[field] = _hex(moved.of(_ipv4(words[field])))
             lines.append("\t".join(words))
     return "".join(f"{line}\n" for line in lines)
 
@@ -186,7 +185,7 @@ def _local(trie: str) -> Iterator[IPv4Address]:
 
 
 def _trie(trie: str, moved: Moved4) -> str:
-    """Of the routing trie only the host's own addresses, each once."""
+    """Only the host's own addresses of the routing trie, each once."""
     own = dict.fromkeys(moved.of(address) for address in _local(trie))
     return "Local:\n" + "".join(f"  |-- {address}\n     /32 host LOCAL\n" for address in own)
 
@@ -196,7 +195,7 @@ def _if_inet6(text: str, moved: Moved6) -> str:
 
 
 def _route6(text: str, moved: Moved6) -> str:
-    """The default routes and what is connected directly."""
+    """Only the default routes and the connected subnets."""
     lines = []
     for line in text.splitlines():
         words = line.split()
@@ -205,11 +204,11 @@ def _route6(text: str, moved: Moved6) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _words6(line: str, places: tuple[int, ...], moved: Moved6) -> str:
+def _words6(line: str, fields: tuple[int, ...], moved: Moved6) -> str:
     words = line.split()
-    for place in places:
-        if place < len(words) and _HEX6.fullmatch(words[place]):
-            words[place] = f"{int(moved.of(IPv6Address(int(words[place], 16)))):032x}"
+    for field in fields:
+        if field < len(words) and _HEX6.fullmatch(words[field]):
+            words[field] = f"{int(moved.of(IPv6Address(int(words[field], 16)))):032x}"
     return " ".join(words)
 
 
@@ -225,8 +224,8 @@ def _session(session: str, moved4: Moved4, moved6: Moved6) -> str:
     return f"{moved6.of(address)}\n"
 
 
-def _text(files: Mapping[str, bytes], place: str) -> str:
-    return files.get(place, b"").decode(errors="replace")
+def _text(files: Mapping[str, bytes], path: str) -> str:
+    return files.get(path, b"").decode(errors="replace")
 
 
 def _ipv4(word: str) -> IPv4Address:

@@ -1,9 +1,8 @@
 """A snapshot that is an archive: read into memory once, within bounds, and never extracted.
 
-What an archive may hold that a host does not need is passed over: devices and pipes are there but empty, names with
-control characters or that are not UTF-8 are left out, of a name that comes twice the last one counts (as when tar
-updates an archive). A file where another member needs a folder, a name with ``..``, and a hard link to something that
-did not come before it are refused, as is everything beyond the bounds.
+Devices and pipes are read as empty files. Names with control characters or that are not UTF-8 are skipped. Of a name
+that occurs twice, the last one counts, as when tar updates an archive. Refused are a file where another member needs a
+folder, a name with ``..``, a hard link to something that did not come before it, and everything beyond the bounds.
 """
 
 from __future__ import annotations
@@ -39,36 +38,36 @@ class Index:
 
 
 class ArchiveReader(Tree):
-    """A host's files inside a tar archive; looking something up is looking into a dictionary."""
+    """A host's files inside a tar archive, found by a dictionary."""
 
     def __init__(self, name: str, index: Index) -> None:
         super().__init__(name)
         self._index = index
 
     def read(self, path: Path) -> str:
-        # What stands in the archive as it is asked for is below folders, not links: there is nothing to follow.
+        # A path that is in the archive as given has only folders above it, so there are no links to follow.
         span = self._index.files.get(str(path))
         if span is None:
             return super().read(path)
         start, size = span
         return self._index.data[start : start + size].decode("utf-8", errors="replace").rstrip("\0")
 
-    def _target(self, place: str) -> str | None:
-        return self._index.links.get(place)
+    def _target(self, path: str) -> str | None:
+        return self._index.links.get(path)
 
-    def _is_folder(self, place: str) -> bool:
-        return place in self._index.folders
+    def _is_folder(self, path: str) -> bool:
+        return path in self._index.folders
 
-    def _exists(self, place: str) -> bool:
-        return place in self._index.files or place in self._index.folders
+    def _exists(self, path: str) -> bool:
+        return path in self._index.files or path in self._index.folders
 
-    def _names(self, place: str) -> list[str]:
-        return self._index.folders.get(place, [])
+    def _names(self, path: str) -> list[str]:
+        return self._index.folders.get(path, [])
 
-    def _content(self, place: str, most: int) -> bytes:
-        span = self._index.files.get(place)
+    def _content(self, path: str, most: int) -> bytes:
+        span = self._index.files.get(path)
         if span is None:
-            raise FileNotFoundError(errno.ENOENT, "not a file in the snapshot", place)
+            raise FileNotFoundError(errno.ENOENT, "not a file in the snapshot", path)
         start, size = span
         return bytes(self._index.data[start : start + min(size, most)])
 
@@ -79,46 +78,46 @@ def load(path: str) -> Index:
 
 
 def index(data: bytes | bytearray, where: str) -> Index:
-    """Note where everything is in a tar archive. Raises :class:`BadInput` as :func:`load` does."""
+    """Index the members of a tar archive. Raises :class:`BadInput` as :func:`load` does."""
     files: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     bare: set[str] = set()  # folders that are members themselves
     for count, member in enumerate(members(data, where)):
         if count >= MOST_MEMBERS:
             raise _too_much(where, f"more than {MOST_MEMBERS} members")
-        place = _place(member.name, where)
-        if not place.isprintable():
+        path = _path_of(member.name, where)
+        if not path.isprintable():
             continue
-        if place in files or place in links:
-            files.pop(place, None)
-            links.pop(place, None)
+        if path in files or path in links:
+            files.pop(path, None)
+            links.pop(path, None)
         kind = member.type
         if kind in _FILES:
             if member.size > LARGEST:
-                raise too_large(f"{where}: {place}", f"{member.size} bytes")
-            files[place] = (member.offset_data, member.size)
+                raise too_large(f"{where}: {path}", f"{member.size} bytes")
+            files[path] = (member.offset_data, member.size)
         elif kind == tarfile.SYMTYPE:
-            links[place] = _target(member, f"{where}: {place}")
+            links[path] = _target(member, f"{where}: {path}")
         elif kind == tarfile.LNKTYPE:
-            files[place] = _hard_link(member, files, f"{where}: {place}")
+            files[path] = _hard_link(member, files, f"{where}: {path}")
         elif kind in _FOLDERS:
-            bare.add(place)
+            bare.add(path)
         else:  # devices and pipes
-            files[place] = (0, 0)
+            files[path] = (0, 0)
     return Index(data, files, links, folders_of(files, links, bare, where))
 
 
 def folders_of(
     files: dict[str, tuple[int, int]], links: dict[str, str], bare: set[str], where: str
 ) -> dict[str, list[str]]:
-    """The names in every folder. Raises :class:`BadInput` where a file or a link is in the place of a folder."""
+    """The names in every folder. Raises :class:`BadInput` where a member is below a file or a link."""
     names: dict[str, list[str]] = {"": []}
-    for place in (*files, *links, *bare):
-        if place in names:  # a folder that something was found in before
+    for path in (*files, *links, *bare):
+        if path in names:  # a folder that is known from its contents
             continue
-        if place in bare:
-            names[place] = []
-        parent, _, name = place.rpartition("/")
+        if path in bare:
+            names[path] = []
+        parent, _, name = path.rpartition("/")
         while parent not in names:  # upwards, until a folder is known
             if len(names) >= MOST_MEMBERS:
                 raise _too_much(where, f"more than {MOST_MEMBERS} folders")
@@ -126,11 +125,11 @@ def folders_of(
             parent, _, name = parent.rpartition("/")
         names[parent].append(name)
     for kind, others in (("a file", files), ("a link", links)):
-        for place in names.keys() & others.keys():
+        for path in names.keys() & others.keys():
             raise BadInput(
                 error(
                     "a snapshot cannot hold a file below a file",
-                    where=f"{where}: {place}",
+                    where=f"{where}: {path}",
                     found=f"{kind}, and members below it",
                     expected="a folder",
                     remedy="take the snapshot again",
@@ -139,7 +138,7 @@ def folders_of(
     return names
 
 
-def _place(name: str, where: str) -> str:
+def _path_of(name: str, where: str) -> str:
     """The absolute path that a member's name means: ``sys/a``, ``./sys/a`` and ``/sys//a/`` are ``/sys/a``."""
     if len(name) > LONGEST:
         raise damaged(f"{where}: {shown(name)}", f"a name of {len(name)} characters", f"at most {LONGEST}")
@@ -167,7 +166,7 @@ def _target(member: tarfile.TarInfo, where: str) -> str:
 
 
 def _hard_link(member: tarfile.TarInfo, files: dict[str, tuple[int, int]], where: str) -> tuple[int, int]:
-    span = files.get(_place(member.linkname, where))
+    span = files.get(_path_of(member.linkname, where))
     if span is None:
         raise damaged(where, f"a hard link to {shown(member.linkname)}", "a link to a file that came before it")
     return span

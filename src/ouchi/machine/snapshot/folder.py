@@ -11,7 +11,7 @@ from ouchi.machine.snapshot.tree import Tree
 
 
 class SnapshotReader(Tree):
-    """A folder that holds a host's files at their absolute paths; each is opened only when it is asked for."""
+    """A folder with a host's files at their absolute paths; each is opened only when it is read."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
@@ -21,25 +21,25 @@ class SnapshotReader(Tree):
                 error("there is no such snapshot", where=self._root, expected="a folder with the files of a host")
             )
 
-    def _target(self, place: str) -> str | None:
+    def _target(self, real: str) -> str | None:
         try:
-            return os.readlink(self._root + place)
+            return os.readlink(self._root + real)
         except (OSError, ValueError):  # ValueError: a name with a zero byte
             return None
 
-    def _is_folder(self, place: str) -> bool:
-        return os.path.isdir(self._root + place)
+    def _is_folder(self, real: str) -> bool:
+        return os.path.isdir(self._root + real)
 
-    def _exists(self, place: str) -> bool:
-        return place.isprintable() and os.path.exists(self._root + place)
+    def _exists(self, real: str) -> bool:
+        return real.isprintable() and os.path.exists(self._root + real)
 
-    def _names(self, place: str) -> list[str]:
-        return [name for name in os.listdir(self._root + place) if name.isprintable()]
+    def _names(self, real: str) -> list[str]:
+        return [name for name in os.listdir(self._root + real) if name.isprintable()]
 
-    def _content(self, place: str, most: int) -> bytes:
-        real = self._root + place
-        # Looked at before it is opened: opening a pipe would wait for its other end.
-        if not place.isprintable() or not os.path.isfile(real):
-            raise FileNotFoundError(errno.ENOENT, "not a file in the snapshot", place)
-        with open(real, "rb") as file:
+    def _content(self, real: str, most: int) -> bytes:
+        path = self._root + real
+        # Checked before it is opened: opening a pipe would wait for its other end.
+        if not real.isprintable() or not os.path.isfile(path):
+            raise FileNotFoundError(errno.ENOENT, "not a file in the snapshot", real)
+        with open(path, "rb") as file:
             return file.read(most)

@@ -1,4 +1,4 @@
-"""Following symbolic links through names alone, the same for a host that is recorded and a snapshot that is read."""
+"""Resolving symbolic links by their targets alone, for hosts that are recorded and snapshots that are read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class LeadsOutsideError(Exception):
 
 
 def follow(path: str, target_of: Callable[[str], str | None], through: Callable[[str], bool]) -> str:
-    """Where a path leads: ``/a/b`` without links, ``.`` and ``..``; empty for the root.
+    """The real path: ``/a/b`` without links, ``.`` and ``..``; empty for the root.
 
-    ``target_of`` gives what a symbolic link says, None for anything else; an absolute target starts at the root.
-    ``through`` tells whether there is a folder that ``..`` leaves again. Raises OSError on a loop of links or a
+    ``target_of`` returns the target of a symbolic link, None for anything else; an absolute target starts at the root.
+    ``through`` returns whether a path is a folder, which ``..`` may leave. Raises OSError on a loop of links or a
     missing folder, :class:`LeadsOutsideError` when the path leaves the root.
     """
     pending = path.split("/")[::-1]

@@ -1,4 +1,4 @@
-"""Noting what is read from a host, so that it can be asked again elsewhere."""
+"""Recording everything that is read from a host, for a snapshot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PMD_INFO = re.compile(rb"PMD_INFO_STRING=[^\0]{1,262144}\0")
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A host's files by absolute path: contents, link targets, folders, and names that were seen but not read."""
+    """A host's files by real path: contents, link targets, folders, and names that were listed but not read."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
@@ -25,11 +25,11 @@ class Noted:
 
 
 class Recorder:
-    """A :class:`~ouchi.machine.Reader` that answers as another one does, and notes question and answer.
+    """A :class:`~ouchi.machine.Reader` that passes on what another one reads, and records it.
 
-    Files are noted where they really are, and every link that led there as a link, so that another path to the same
-    place leads there in the snapshot too. ``readlink`` gives the whole target of a link of the same host. A text is
-    read once, and the same the second time: facts that rest on one file agree with each other, here and there.
+    Files are recorded by their real path, and every link on the way as a link, so that other paths to the same file work
+    in the snapshot too. ``readlink`` returns the whole target of a link. A text is read once, so that facts from the same
+    file agree with each other, here and in the snapshot.
     """
 
     def __init__(self, reader: Reader, readlink: Callable[[str], str] = os.readlink) -> None:
@@ -43,12 +43,12 @@ class Recorder:
         text = self._texts.get(str(path))
         if text is None:
             text = self._texts[str(path)] = self._reader.read(path)
-            self.noted.files[self._place(path)] = text.encode("utf-8", errors="replace")
+            self.noted.files[self._real(path)] = text.encode("utf-8", errors="replace")
         return text
 
     def read_bytes(self, path: Path, most: int = -1) -> bytes:
         content = self._reader.read_bytes(path, most)
-        self.noted.files[self._place(path)] = essence(content)
+        self.noted.files[self._real(path)] = essence(content)
         return content
 
     def probe(self, name: str) -> str:
@@ -60,43 +60,43 @@ class Recorder:
     def exists(self, path: Path) -> bool:
         found = self._reader.exists(path)
         if found:
-            self.noted.names.add(self._place(path))
+            self.noted.names.add(self._real(path))
         return found
 
     def entries(self, path: Path) -> list[str]:
         names = self._reader.entries(path)
         if names:
-            place = self._place(path)
-            self.noted.folders.add(place)
-            self.noted.names.update(f"{place}/{name}" for name in names)
+            real = self._real(path)
+            self.noted.folders.add(real)
+            self.noted.names.update(f"{real}/{name}" for name in names)
         return names
 
     def link(self, path: Path) -> str:
         name = self._reader.link(path)
         if name:
             folder, _, last = str(path).rpartition("/")
-            self._target(f"{self._place(folder)}/{last}")
+            self._target(f"{self._real(folder)}/{last}")
         return name
 
-    def _place(self, path: Path) -> str:
+    def _real(self, path: Path) -> str:
         return follow(str(path), self._target, self._passed)
 
-    def _target(self, place: str) -> str | None:
-        # /proc/net leads by way of the number of this very process: as far as a host is concerned it is a folder.
-        if place.startswith("/proc/"):
+    def _target(self, real: str) -> str | None:
+        # /proc/net is a link to the folder of this process: for a snapshot it is a folder itself.
+        if real.startswith("/proc/"):
             return None
-        if place not in self._targets:
+        if real not in self._targets:
             try:
-                self._targets[place] = self.noted.links[place] = self._readlink(place)
+                self._targets[real] = self.noted.links[real] = self._readlink(real)
             except OSError:
-                self._targets[place] = None
-        return self._targets[place]
+                self._targets[real] = None
+        return self._targets[real]
 
-    def _passed(self, place: str) -> bool:
-        self.noted.folders.add(place)
+    def _passed(self, real: str) -> bool:
+        self.noted.folders.add(real)
         return True
 
 
 def essence(content: bytes) -> bytes:
-    """What a snapshot keeps of a file's bytes: of a program or library only what DPDK's drivers say of themselves."""
+    """The bytes that a snapshot keeps of a file: of a program or library only the PMD information of DPDK's drivers."""
     return b"".join(_PMD_INFO.findall(content)) if content.startswith(b"\x7fELF") else content

@@ -1,8 +1,8 @@
-"""What of a host's files is kept: enough to plan it, nothing that names its owner, opens a door or is a serial number.
+"""Redaction of a host's files and logs: enough is kept to plan the host, and nothing that identifies its owner.
 
-Three rules: some files are cut down to what plans need (:data:`KEPT`), some are left out, and in all texts, names and
-link targets MAC addresses and UUIDs are replaced. The same address is replaced by the same one everywhere, so that
-what belonged together still does.
+Of files, some are reduced to what plans need (:data:`KEPT`) and some are left out, and in all contents, names and link
+targets MAC addresses and UUIDs are replaced. The same address is replaced by the same one everywhere. Texts such as logs
+are also searched for credentials, serial numbers and global IP addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ouchi.core.redact import HIDDEN, hide_secrets, is_secret_name
 from ouchi.machine.snapshot.addresses import Addresses
 from ouchi.machine.snapshot.recorder import Noted
 
-WORDS = frozenset(
+PARAMETERS = frozenset(
     """
     amd_iommu amd_iommu_dump amd_pstate arm64.nosve audit clocksource cpu0_hotplug cpuidle.governor cpuidle.off
     cpufreq.default_governor cpufreq.off default_hugepagesz efi hugepages hugepagesz hugetlb_cma idle init_on_alloc
@@ -31,7 +31,7 @@ WORDS = frozenset(
 )
 """The kernel parameters that are kept: those about CPUs, memory, the IOMMU, isolation and lockdown."""
 
-_SAME = frozenset(word.replace("-", "_") for word in WORDS)  # to the kernel - and _ in a name are one
+_SAME = frozenset(word.replace("-", "_") for word in PARAMETERS)  # to the kernel - and _ in a name are one
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _VALUE = re.compile(r"[A-Za-z0-9_.,:+/*-]*")  # none of the words that are kept needs more
 _MAC = re.compile(r"\b[0-9a-f]{2}(?::[0-9a-f]{2}){5,19}\b", re.IGNORECASE)
@@ -52,20 +52,20 @@ _PUBLIC_CONFIG_SPACE = 64  # bytes; what follows has a card's serial number amon
 
 
 class Macs:
-    """MAC addresses with their vendor half and a number in place of the rest: ``3c:fd:fe:00:00:01``."""
+    """MAC addresses with their vendor half and a number for the rest: ``3c:fd:fe:00:00:01``."""
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
 
     def replace(self, text: str) -> str:
-        """A text with other MAC addresses, also those inside interface names (``enx3cfdfe000001``)."""
+        """Replace all MAC addresses in a text, also those inside interface names (``enx3cfdfe000001``)."""
         text = _MAC.sub(lambda match: self.of(match[0]), text)
         return _NAMED_BY_MAC.sub(
             lambda match: match[1] + self.of(":".join(re.findall("..", match[2]))).replace(":", ""), text
         )
 
     def of(self, mac: str) -> str:
-        """What is written for an address; all zeros and all ones, which are nobody's, stay."""
+        """The replacement of an address; all zeros and all ones stay."""
         mac = mac.lower()
         if set(mac) <= {"0", ":"} or set(mac) <= {"f", ":"}:
             return mac
@@ -77,7 +77,7 @@ class Macs:
 
 
 class Redactor:
-    """Replaces what identifies the owner of one host, the same in its files and in its logs."""
+    """Redacts the files and the logs of one host, with the same replacements in both."""
 
     def __init__(self) -> None:
         self._macs = Macs()
@@ -85,12 +85,12 @@ class Redactor:
         self._uuids: dict[str, str] = {}
 
     def host(self, noted: Noted, session: str = "") -> Noted:
-        """What of a host is kept in a snapshot. ``session``: the local address of the user's own session, or empty."""
+        """The files for a snapshot. ``session``: the local address of the user's remote session, or empty."""
         macs = self._macs
-        interfaces = {match[1]: place for place in noted.files if (match := _ADDRESS.fullmatch(place))}
-        for _, place in sorted(interfaces.items()):  # numbered by their names, wherever a NIC is
-            macs.replace(noted.files[place].decode(errors="replace"))
-        files = {place: content for place, content in noted.files.items() if kept(place)}
+        interfaces = {match[1]: path for path in noted.files if (match := _ADDRESS.fullmatch(path))}
+        for _, path in sorted(interfaces.items()):  # numbered by their names, wherever a NIC is
+            macs.replace(noted.files[path].decode(errors="replace"))
+        files = {path: content for path, content in noted.files.items() if kept(path)}
         self._addresses = Addresses(files)
         files = self._addresses.in_files(files, session)
 
@@ -98,10 +98,10 @@ class Redactor:
             return _UUID.sub(_NO_UUID, macs.replace(text))
 
         return Noted(
-            files={macs.replace(place): _content(place, files[place], anonymous) for place in sorted(files)},
-            links={macs.replace(place): macs.replace(target) for place, target in sorted(noted.links.items())},
-            folders={macs.replace(place) for place in noted.folders},
-            names={macs.replace(place) for place in noted.names},
+            files={macs.replace(path): _content(path, files[path], anonymous) for path in sorted(files)},
+            links={macs.replace(path): macs.replace(target) for path, target in sorted(noted.links.items())},
+            folders={macs.replace(path) for path in noted.folders},
+            names={macs.replace(path) for path in noted.names},
         )
 
     def text(self, text: str) -> str:
@@ -132,18 +132,18 @@ class Redactor:
 
 
 def redact(noted: Noted, session: str = "") -> Noted:
-    """What of a host is kept. ``session``: the local address of the user's own session, if there is one."""
+    """The files for a snapshot. ``session``: the local address of the user's remote session, or empty."""
     return Redactor().host(noted, session)
 
 
-def kept(place: str) -> bool:
+def kept(path: str) -> bool:
     """False for files that hold serial numbers, or addresses that no plan needs."""
-    return not _LEFT_OUT.fullmatch(place)
+    return not _LEFT_OUT.fullmatch(path)
 
 
 def cmdline(text: str) -> str:
-    """The words of a kernel command line that plans need (:data:`WORDS`), in their order."""
-    words = _WORD.findall(text.partition(" -- ")[0])  # after it come init's own
+    """The kernel parameters that plans need (:data:`PARAMETERS`), in their order."""
+    words = _WORD.findall(text.partition(" -- ")[0])  # what follows is for init
     return " ".join(word for word in words if _harmless(word)) + "\n"
 
 
@@ -160,16 +160,16 @@ KEPT: dict[str, Callable[[str], str]] = {
     "/proc/cmdline": cmdline,
     "/proc/cpuinfo": _without_serials,
 }
-"""Files that are cut down, and how."""
+"""Files of which only a part is kept, with the function that selects it."""
 
 
-def _content(place: str, content: bytes, anonymous: Callable[[str], str]) -> bytes:
-    if _CONFIG_SPACE.fullmatch(place):
+def _content(path: str, content: bytes, anonymous: Callable[[str], str]) -> bytes:
+    if _CONFIG_SPACE.fullmatch(path):
         return content[:_PUBLIC_CONFIG_SPACE]
     try:
         text = content.decode()
     except UnicodeDecodeError:
         return content
-    if cut := KEPT.get(place):
+    if cut := KEPT.get(path):
         text = cut(text)
     return anonymous(text).encode()

@@ -1,4 +1,4 @@
-"""Writing what was read from a host into one file."""
+"""Writing a snapshot: the recorded files of a host in one archive."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ouchi.machine.snapshot.redact import redact
 from ouchi.machine.snapshot.tree import PROBES
 
 MARK = f"{PROBES}/snapshot"
-"""The file that tells a snapshot of ours; it says by which ouchi it was saved."""
+"""The file that marks a snapshot of ouchi's; it has the version that saved it."""
 
 
 def save(noted: Noted, path: Path, session: str = "") -> int:
-    """Write a gzip-compressed tar archive of what was noted, without secrets; returns the number of its members.
+    """Write a gzip-compressed tar archive of the redacted files; return the number of its members.
 
-    ``session`` is the local address of the user's remote session, which the snapshot tells by the probe ``session``.
-    The same facts give the same bytes. The file is there at once or not at all, for its owner only. A snapshot that
-    ouchi saved there before is replaced; anything else is not. Raises :class:`BadInput`.
+    ``session`` is the local address of the user's remote session, kept as the probe ``session``. The same facts give the
+    same bytes. The file is written atomically, for its owner only. It replaces a snapshot that ouchi saved there before,
+    and no other file. Raises :class:`BadInput`.
     """
     where = str(path)
     if os.path.lexists(where) and not _ours(where):
         raise BadInput(
             error(
-                "there is something else in the place of the snapshot",
+                "the file exists and is no snapshot of ouchi's",
                 where=where,
                 expected="a new file, or a snapshot that ouchi saved before",
                 remedy="give another name",
@@ -49,7 +49,7 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
 
 
 def snapshot_members(noted: Noted) -> tuple[tuple[tarfile.TarInfo, bytes], ...]:
-    """The members of the snapshot of a host, of which everything is kept."""
+    """The members of the archive of a host, from files that are redacted already."""
     return tuple(_members(noted))
 
 
@@ -63,27 +63,27 @@ def pack(members: tuple[tuple[tarfile.TarInfo, bytes], ...]) -> bytes:
 
 
 def _members(noted: Noted) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Every member with its content, by name. Folders are members only when nothing is in them."""
+    """All members with their contents, by name. Folders are members only when they are empty."""
     files = {**noted.files, MARK: f"ouchi {__version__}\n".encode()}
-    places = noted.names | noted.folders | files.keys() | noted.links.keys()
-    parents = {place.rpartition("/")[0] for place in places}
-    parents |= {parent for place in tuple(parents) for parent in _above(place)}
-    for place in sorted(places - parents - {""}):
-        info = tarfile.TarInfo(place.removeprefix("/"))
+    paths = noted.names | noted.folders | files.keys() | noted.links.keys()
+    parents = {path.rpartition("/")[0] for path in paths}
+    parents |= {parent for path in tuple(parents) for parent in _above(path)}
+    for path in sorted(paths - parents - {""}):
+        info = tarfile.TarInfo(path.removeprefix("/"))
         content = b""
-        if place in noted.links:
-            info.type, info.linkname = tarfile.SYMTYPE, noted.links[place]
-        elif place in files:
-            content = files[place]
+        if path in noted.links:
+            info.type, info.linkname = tarfile.SYMTYPE, noted.links[path]
+        elif path in files:
+            content = files[path]
             info.size = len(content)
-        elif place in noted.folders:
+        elif path in noted.folders:
             info.type = tarfile.DIRTYPE
         yield info, content
 
 
-def _above(place: str) -> Iterator[str]:
-    while place := place.rpartition("/")[0]:
-        yield place
+def _above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _ours(path: str) -> bool:

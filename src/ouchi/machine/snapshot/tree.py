@@ -1,4 +1,4 @@
-"""What every snapshot answers, wherever its files are kept."""
+"""The base of all snapshots: a reader of a tree of files, with links followed inside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LARGEST = 4 * 1024 * 1024
 """Bytes; the largest file that facts read is the cpuinfo of a big host, about 2 MB."""
 
 PROBES = "/.ouchi"
-"""The folder of what no file of the host told (see :meth:`ouchi.machine.Reader.probe`)."""
+"""The folder of the probes (see :meth:`ouchi.machine.Reader.probe`)."""
 
 
 class Tree(ABC):
@@ -21,24 +21,24 @@ class Tree(ABC):
 
     Links are followed as on that host: an absolute one starts at the snapshot's own root. A path or link that
     leads above the root raises :class:`BadInput`, so nothing outside can be reached; a loop of links is an
-    OSError, as it is on a host. Names with control characters or that are not UTF-8 are as if not there.
+    OSError, as it is on a host. Names with control characters or that are not UTF-8 are treated as missing.
 
-    The files do not change while they are read: where a folder leads is found out once.
+    The files do not change while they are read, so folders are resolved once.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._folders = {"": ""}  # a folder as it was asked for -> where it is
+        self._folders = {"": ""}  # a folder's path -> its real path
 
     def read(self, path: Path) -> str:
-        # tar pads with zeros what /sys says is longer than it is.
+        # tar pads files of /sys with zeros to the size that stat(2) gives.
         return self.read_bytes(path).decode("utf-8", errors="replace").rstrip("\0")
 
     def read_bytes(self, path: Path, most: int = -1) -> bytes:
-        place = self._real(str(path))
+        real = self._real(str(path))
         if most >= 0:
-            return self._content(place, most)
-        content = self._content(place, LARGEST + 1)
+            return self._content(real, most)
+        content = self._content(real, LARGEST + 1)
         if len(content) > LARGEST:
             raise too_large(f"{self.name}: {path}")
         return content
@@ -69,7 +69,7 @@ class Tree(ABC):
         return name if name.isprintable() else ""
 
     def readlink(self, path: str) -> str:
-        """The whole of what a symbolic link says. Raises OSError for what is no link."""
+        """The whole target of a symbolic link. Raises OSError for what is no link."""
         folder, _, name = path.rpartition("/")
         target = self._target(f"{self._folder(folder)}/{name}")
         if target is None:
@@ -77,7 +77,7 @@ class Tree(ABC):
         return target
 
     def _real(self, path: str) -> str:
-        """Where a path leads, links followed. Raises OSError on a loop of links."""
+        """The real path, links followed. Raises OSError on a loop of links."""
         folder, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
             return self._follow(path)
@@ -87,7 +87,7 @@ class Tree(ABC):
     def _folder(self, folder: str) -> str:
         known = self._folders.get(folder)
         if known is None:
-            # By way of the folder above, which its neighbours have asked for already.
+            # Through its parent, which is known from the folder's neighbours.
             known = self._folders[folder] = self._real(folder)
         return known
 
@@ -104,31 +104,31 @@ class Tree(ABC):
                 )
             ) from None
 
-    # A place is an absolute path without links; the root is the empty one.
+    # ``real`` is an absolute path without links; the root is the empty one.
 
     @abstractmethod
-    def _target(self, place: str) -> str | None:
-        """What the symbolic link at a place says; None when there is none."""
+    def _target(self, real: str) -> str | None:
+        """The target of a symbolic link; None when there is none."""
 
     @abstractmethod
-    def _is_folder(self, place: str) -> bool:
-        """True when there is a folder at a place."""
+    def _is_folder(self, real: str) -> bool:
+        """True when it is a folder."""
 
     @abstractmethod
-    def _exists(self, place: str) -> bool:
-        """True when there is anything at a place."""
+    def _exists(self, real: str) -> bool:
+        """True when it exists."""
 
     @abstractmethod
-    def _names(self, place: str) -> list[str]:
-        """The names in the folder at a place; none when there is no folder. May raise OSError."""
+    def _names(self, real: str) -> list[str]:
+        """The names in a folder; none when there is no folder. May raise OSError."""
 
     @abstractmethod
-    def _content(self, place: str, most: int) -> bytes:
-        """The first ``most`` bytes of the file at a place. Raises OSError when there is none."""
+    def _content(self, real: str, most: int) -> bytes:
+        """The first ``most`` bytes of a file. Raises OSError when there is none."""
 
 
 def too_large(where: str, found: str = f"more than {LARGEST} bytes") -> BadInput:
-    """A file beyond :data:`LARGEST`."""
+    """The error for a file that is larger than :data:`LARGEST`."""
     return BadInput(
         error("a file of the snapshot is too large", where=where, found=found, expected=f"at most {LARGEST} bytes")
     )

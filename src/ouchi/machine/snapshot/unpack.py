@@ -1,4 +1,4 @@
-"""The bytes inside a compressed file, with bounds on what is read and on what it may grow to."""
+"""Reading a compressed file within bounds on its size before and after decompression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ouchi.core.errors import BadInput, error
 from ouchi.machine.snapshot.tar import damaged
 
 MOST_PACKED = 32 * 1024 * 1024
-"""Bytes of an archive as it lies on the disk; that of a host with 1024 CPUs has less than one million."""
+"""Bytes of a compressed archive; that of a host with 1024 CPUs has less than one million."""
 
 MOST_UNPACKED = 128 * 1024 * 1024
 """Bytes of an archive once decompressed."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ouchi.core.errors import Failed, OuchiError, error
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Launcher
+from ouchi.machine.background import Launcher
 from ouchi.measure.generator.client import Client
 from ouchi.measure.generator.streams import Stream
 

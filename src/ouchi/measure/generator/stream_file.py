@@ -24,7 +24,7 @@ from ouchi.measure.generator.template import (
     Template,
     mirrored,
 )
-from ouchi.site.misshapen import misshapen
+from ouchi.site.schema_errors import schema_error
 from ouchi.site.source import LARGEST, Path, Source, parse
 
 _REGULAR, _TYPE = 0o100000, 0o170000
@@ -73,7 +73,7 @@ def _validated(source: Source) -> StreamFile:
     try:
         file = StreamFile.model_validate(data)
     except ValidationError as reason:
-        wrong += [misshapen(details, source, StreamFile) for details in reason.errors()]
+        wrong += [schema_error(details, source, StreamFile) for details in reason.errors()]
     if wrong:
         raise BadInput([finding for _, finding in sorted(wrong, key=lambda placed: placed[0])])
     return file

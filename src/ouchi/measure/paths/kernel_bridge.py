@@ -139,8 +139,7 @@ def remove(machine: Machine, instance: Instance) -> None:
         if machine.exists(f"{device.SPACES}/{namespace(instance, part)}"):
             machine.run(("ip", "netns", "delete", namespace(instance, part)))
     for name in (*map(outer, ENDS), BRIDGE):
-        if device.is_ours(journal, name):
-            journal.forget(device.KIND, name)
+        device.forget(journal, name)
 
 
 def af_packet(number: int, name: str, *, mtu: int = 1500) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
-from ouchi.machine import Launcher, processes
-from ouchi.machine.background import Background
+from ouchi.machine import processes
+from ouchi.machine.background import Background, Launcher
 from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.datapath import Datapath

@@ -127,7 +127,7 @@ class OvsDatapath:
 
     def remove(self) -> None:
         self._vsctl("--", "--if-exists", "del-br", BRIDGE, wait=30)
-        Journal(self.machine, self.instance.state).forget(device.KIND, BRIDGE)
+        device.forget(Journal(self.machine, self.instance.state), BRIDGE)
 
     def socket(self, end: str) -> str:
         """The vhost-user socket of a port: the generator or the guest listens, OVS connects."""

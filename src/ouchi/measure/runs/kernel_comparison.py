@@ -10,7 +10,8 @@ from ouchi.clients import iperf
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
-from ouchi.machine import Launcher, processes
+from ouchi.machine import processes
+from ouchi.machine.background import Launcher
 from ouchi.measure.generator.imix import MIN_SIZE
 from ouchi.measure.generator.rates import FCS, l2_bits
 from ouchi.measure.paths import kernel_bridge
