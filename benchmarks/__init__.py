@@ -1,7 +1,7 @@
-"""Figures of ouchi itself: how long it takes, how much memory and CPU it uses, and where.
+"""Benchmarks of ouchi itself: how long it takes, and how much memory and CPU it uses.
 
-They are measured from outside, on the command that a user types, and reported as they are: nothing here
-passes or fails. ``docs/figures.md`` says how each is measured.
+Commands are measured from outside, as a user types them, and the figures are only reported: nothing here passes
+or fails. ``docs/figures.md`` describes how each figure is measured.
 """
 
 WORK = "/var/lib/ouchi-benchmark"

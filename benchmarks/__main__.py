@@ -1,4 +1,4 @@
-"""``benchmarks/run``: one command that makes the table of figures."""
+"""``benchmarks/run``: measure ouchi and print the table of figures."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ COMMAND_RUNS = 20
 
 @click.command()
 @click.option(
-    "--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="How often to go up and down."
+    "--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="How often to run up and down."
 )
-@click.option("--only", "names", type=click.Choice(NAMES), multiple=True, help="Only this; may be given again.")
-@click.option("--fresh", is_flag=True, help="The first up on a fresh machine as well (needs mmdebstrap; minutes).")
+@click.option("--only", "names", type=click.Choice(NAMES), multiple=True, help="Only this figure; repeatable.")
+@click.option("--fresh", is_flag=True, help="Also the first up on a fresh machine (needs mmdebstrap; takes minutes).")
 @click.option("--release", default="", metavar="CODENAME", help="The fresh machine's release, if not this machine's.")
-@click.option("--destroy", is_flag=True, help="Purge the instance that is on this machine, data and all.")
+@click.option("--destroy", is_flag=True, help="Purge an existing instance on this machine, including its data.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, writable=True), help="Write every sample to a file."
 )
 def command(
     repeats: int, names: tuple[str, ...], fresh: bool, release: str, destroy: bool, json_file: str | None
 ) -> None:
-    """Measure ouchi on this machine: a table in Markdown on stdout, progress on stderr.
+    """Measure ouchi on this machine: a Markdown table on stdout, progress on stderr.
 
-    The packages and the cache in /var/lib/ouchi stay; all else is as before when it ends. Exit status: 0 measured,
+    Packages and the cache in /var/lib/ouchi stay; everything else is restored at the end. Exit status: 0 measured,
     2 refused, nothing changed, 3 something failed (what was measured before is printed).
     """
-    wanted = set(names or (*ALONE, *CYCLE)) | ({"fresh"} if fresh else set())
+    selected = set(names or (*ALONE, *CYCLE)) | ({"fresh"} if fresh else set())
     host, record = read_host(LocalMachine()), Record()
     status = 0
     try:
-        measure(wanted, repeats, release, destroy, record)
+        measure(selected, repeats, release, destroy, record)
     except OuchiError as reason:
         show(*reason.findings)
         status = reason.status
@@ -73,60 +73,60 @@ def command(
     sys.exit(status)
 
 
-def measure(wanted: set[str], repeats: int, release: str, destroy: bool, record: Record) -> None:
-    """Everything asked for, the quiet figures first. Refuses before anything is changed."""
+def measure(selected: set[str], repeats: int, release: str, destroy: bool, record: Record) -> None:
+    """Measure the selected figures, those that need an idle machine first. Refuses before anything is changed."""
     machine, instance, say = LocalMachine(), Instance(), _progress()
-    ouchi = Ouchi((f"{HOME}/ouchi",), _tell(say))
+    ouchi = Ouchi((f"{HOME}/ouchi",), _task_ends(say))
     there = bool(marked(instance.name))
-    # Memory alone is read from the instance that runs, whoever started it.
-    cycles = bool(wanted & {*CYCLE}) and not (there and wanted & {*CYCLE} == {"memory"})
-    check(wanted, cycles, destroy, machine, instance)
-    if "commands" in wanted:
+    # Memory alone is read from the running instance.
+    cycles = bool(selected & {*CYCLE}) and not (there and selected & {*CYCLE} == {"memory"})
+    check(selected, cycles, destroy, machine, instance)
+    if "commands" in selected:
         measure_commands(record, say)
-    if "planning" in wanted:
+    if "planning" in selected:
         measure_planning(record, say)
-    if "remote" in wanted:
+    if "remote" in selected:
         measure_remote(ouchi, record, say)
-    if "rig" in wanted:
+    if "rig" in selected:
         measure_rig(record, say)
-    if not cycles and "memory" in wanted:
+    if not cycles and "memory" in selected:
         take_memory(machine, instance, record, say)
-    if not cycles and not wanted & {"fresh", "traffic"}:
+    if not cycles and not selected & {"fresh", "traffic"}:
         return
     machine.make_folder(WORK, mode=0o700)
     try:
         if not there:
             tidy(machine)  # what a killed run may have left
-        if "traffic" in wanted:
+        if "traffic" in selected:
             measure_traffic(ouchi, record, say)
         if cycles:
-            measure_cycles(ouchi, machine, instance, wanted, repeats, record, say)
-        if "fresh" in wanted:
-            measure_fresh(machine, HOME, release, _tell(say), record, say)
+            measure_cycles(ouchi, machine, instance, selected, repeats, record, say)
+        if "fresh" in selected:
+            measure_fresh(machine, HOME, release, _task_ends(say), record, say)
     finally:
         with contextlib.suppress(OSError):  # not empty: a cache waits there for the next run
             os.rmdir(WORK)
 
 
-def check(wanted: set[str], cycles: bool, destroy: bool, machine: LocalMachine, instance: Instance) -> None:
-    """Refuse what cannot be measured here, before anything is changed."""
-    if wanted - {"commands", "planning"} and os.geteuid() != 0:
+def check(selected: set[str], cycles: bool, destroy: bool, machine: LocalMachine, instance: Instance) -> None:
+    """Raise BadInput for what cannot be measured here, before anything is changed."""
+    if selected - {"commands", "planning"} and os.geteuid() != 0:
         raise BadInput(error("root is needed", found=f"user id {os.geteuid()}", remedy="sudo benchmarks/run"))
-    if (cycles or "traffic" in wanted) and not destroy:
+    if (cycles or "traffic" in selected) and not destroy:
         check_nothing_to_lose(machine, instance)
-    if "fresh" in wanted:
+    if "fresh" in selected:
         check_tools(machine)
-    if "fresh" in wanted and not cycles:
+    if "fresh" in selected and not cycles:
         check_alone(machine, instance)
 
 
 def measure_commands(record: Record, say: Say) -> None:
-    """CPU time of the commands that must answer at once; one run before, so that files are in memory."""
+    """Measure CPU time of the commands that must respond at once, after one run that fills the page cache."""
     for name in ("help", "version"):
         for number in range(COMMAND_RUNS + 1):
             ran = run((f"{HOME}/ouchi", f"--{name}"), seconds=120)
             if ran.status:
-                raise Failed(error(f"ouchi --{name} failed", found=ran.said.strip()))
+                raise Failed(error(f"ouchi --{name} failed", found=ran.stderr.strip()))
             if number:
                 record.add(name, ran.cpu)
         say(f"ouchi --{name}: {COMMAND_RUNS} runs")
@@ -137,8 +137,8 @@ def _progress() -> Say:
     return lambda text: click.echo(f"{time.monotonic() - begin:7.1f} s  {text}", err=True)
 
 
-def _tell(say: Say) -> Callable[[Event], None]:
-    """Says each task's end."""
+def _task_ends(say: Say) -> Callable[[Event], None]:
+    """Return a listener that reports the end of each task."""
 
     def hear(event: Event) -> None:
         if event.kind in ENDED:

@@ -1,6 +1,6 @@
-"""A command measured from outside: wall time, CPU of its whole process tree, and its events with their arrival."""
+"""Measure a command from outside: wall time, CPU time of its process tree, and its events with their arrival times."""
 
-# ruff: noqa: TID251  # measured from outside the package, so not through its door
+# ruff: noqa: TID251  # measured from outside the package, so not through ouchi.machine
 from __future__ import annotations
 
 import contextlib
@@ -30,13 +30,13 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A command that has ended: wall seconds, CPU seconds (user and system), events, other words on stderr, stdout."""
+    """A command that has ended: wall seconds, CPU seconds (user and system), events, other text on stderr, stdout."""
 
     status: int
     seconds: float
     cpu: float
     arrivals: tuple[Arrival, ...]
-    said: str
+    stderr: str
     stdout: str
 
     @property
@@ -46,7 +46,7 @@ class Ran:
 
 
 def parse_event(line: str) -> Event | None:
-    """The event in one line of ``ouchi ... --json`` on stderr; None for other words."""
+    """The event in one line of ``ouchi ... --json`` on stderr; None for other text."""
     try:
         found = json.loads(line)
         return Event(**{**found, "kind": Kind(found["kind"])})
@@ -55,13 +55,13 @@ def parse_event(line: str) -> Event | None:
 
 
 def run(argv: Sequence[str], *, seconds: float, hear: Callable[[Event], None] = lambda _event: None) -> Ran:
-    """Run a command to its end, at most for ``seconds``, and tell ``hear`` of each event.
+    """Run a command to its end, at most for ``seconds``, and pass each event to ``hear``.
 
-    CPU time is the kernel's sum for the process and all its descendants that were waited for (``wait4``), so
-    daemons that it leaves behind are not in it. Raises :class:`~ouchi.core.errors.Failed` when it does not end in time.
+    CPU time is the kernel's sum for the process and all descendants that were waited for (``wait4``), without daemons
+    that it leaves running. Raises :class:`~ouchi.core.errors.Failed` if it does not end in time.
     """
     arrivals: list[Arrival] = []
-    words: list[str] = []
+    other: list[str] = []
     with tempfile.TemporaryFile() as out:
         begin = time.monotonic()
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True)
@@ -73,7 +73,7 @@ def run(argv: Sequence[str], *, seconds: float, hear: Callable[[Event], None] = 
                     arrivals.append(Arrival(time.monotonic() - begin, event))
                     hear(event)
                 else:
-                    words.append(line)
+                    other.append(line)
             _, wait_status, usage = os.wait4(child.pid, 0)
             ended = time.monotonic() - begin
             child.returncode = os.waitstatus_to_exitcode(wait_status)
@@ -85,11 +85,11 @@ def run(argv: Sequence[str], *, seconds: float, hear: Callable[[Event], None] = 
     if ended >= seconds and child.returncode < 0:
         raise Failed(error("a command did not end in time", where=" ".join(argv)[-200:], expected=f"{seconds:g} s"))
     cpu = usage.ru_utime + usage.ru_stime
-    return Ran(child.returncode, ended, cpu, tuple(arrivals), "".join(words), stdout)
+    return Ran(child.returncode, ended, cpu, tuple(arrivals), "".join(other), stdout)
 
 
 def _leave(child: subprocess.Popen[str]) -> None:
-    """Close our end; a child that Ctrl-C has reached as well may stop by itself first."""
+    """Close the pipe; a child that received Ctrl-C as well may still exit by itself."""
     if child.stderr:
         child.stderr.close()
     if child.returncode is None:
@@ -102,30 +102,30 @@ def _leave(child: subprocess.Popen[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ouchi:
-    """The command line under measurement: how it is started, and who hears of its progress."""
+    """The command line under measurement: how it is started, and the listener for its progress."""
 
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     hear: Callable[[Event], None]
 
     def run(self, *words: str, seconds: float = 900, fine: Sequence[int] = (0,)) -> Ran:
-        """Run one of its commands. Raises :class:`~ouchi.core.errors.Failed` with its own findings when it fails."""
-        ran = run((*self.words, *words), seconds=seconds, hear=self.hear)
+        """Run one of its commands. Raises :class:`~ouchi.core.errors.Failed` with its own findings if it fails."""
+        ran = run((*self.argv, *words), seconds=seconds, hear=self.hear)
         if ran.status not in fine:
             raise Failed(
                 error(
                     f"ouchi {words[0]} failed with status {ran.status} after {ran.seconds:.1f} s",
-                    where=" ".join((*self.words[-1:], *words)),
-                    found="\n" + (ran.said or ran.stdout).strip(),
+                    where=" ".join((*self.argv[-1:], *words)),
+                    found="\n" + (ran.stderr or ran.stdout).strip(),
                 )
             )
         return ran
 
 
 def pinging(ran: Ran) -> float:
-    """Seconds from typing ``up`` until the servers were ACTIVE and answered every ping.
+    """Return the seconds from the start of ``up`` until the servers were ACTIVE and answered every ping.
 
-    ``verify`` pings once the servers are ACTIVE and goes on to iperf3 when they answer, so its first word of
-    iperf3 is the moment; without one (nothing was measured) its end is.
+    ``verify`` pings once the servers are ACTIVE and starts iperf3 when they answer, so its first event about iperf3
+    marks the moment; without one (nothing was measured) its end does.
     """
     verifying = [arrival for arrival in ran.arrivals if arrival.event.stage == "verify"]
     for arrival in verifying:

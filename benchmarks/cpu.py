@@ -1,4 +1,4 @@
-"""The CPU time that goes by during ``up``, and who uses it."""
+"""CPU time during ``up``, by process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Use:
 
     @property
     def share(self) -> float:
-        """How much of what the CPUs could have given was used, 0 to 1."""
+        """The share of the available CPU time that was used, 0 to 1."""
         return self.clock.busy / (self.wall * self.cpus)
 
 
@@ -56,7 +56,7 @@ def parse_process(stat: str, ticks: int = TICKS) -> float:
 
 
 def read_clock(machine: LocalMachine) -> Clock:
-    """The machine's clock now."""
+    """Read the machine's CPU time."""
     return parse_clock(machine.read("/proc/stat"))
 
 
@@ -70,11 +70,11 @@ def cpu_by_service(machine: LocalMachine, instance: Instance) -> dict[str, float
 
 
 def use_text(use: Use) -> str:
-    """Whose seconds they were, and how near the CPUs were to being the limit."""
+    """Format the CPU seconds by service, and how close the CPUs were to being the limit."""
     known = use.command + sum(use.services.values())
-    parts = [f"ouchi and the programs it waits for {use.command:.1f}"]
+    parts = [f"ouchi and its children {use.command:.1f}"]
     parts += [f"{service} {seconds:.1f}" for service, seconds in use.services.items() if seconds >= 0.05]
-    parts.append(f"everybody else, and what has ended, {max(0.0, use.clock.busy - known):.1f}")
+    parts.append(f"other processes, and those that have ended, {max(0.0, use.clock.busy - known):.1f}")
     return (
         f"CPU: {use.clock.busy:.1f} s used of {use.cpus} × {use.wall:.1f} s = {use.cpus * use.wall:.1f} s "
         f"({use.share:.0%}); {use.clock.steal:.1f} s taken by other virtual machines\n" + "; ".join(parts)

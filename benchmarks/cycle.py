@@ -1,4 +1,4 @@
-"""One life of an instance, measured: up from prepared packages, nothing to do, memory, down, up again, down."""
+"""Measure one cycle of an instance: up from prepared packages, nothing to do, memory, down, up again, down."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import marked
 
-ASIDE = f"{WORK}/cache"
+CACHE_ASIDE = f"{WORK}/cache"
 SITE = f"{WORK}/ouchi.yaml"
 NOTHING_RUNS = 5
 LOOK_RUNS = 5
 LOOKS = {"doctor": (0, 1, 4)}
-"""Commands that look at a host that is up, and the exit statuses by which they say what they saw."""
+"""Commands that read a host that is up, and their exit statuses that are no failure."""
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class Record:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the figures must know."""
+        """Remarks that belong to the figures."""
         runs = len(self.samples.get("nothing", ()))
         still = [
             f"`up` with nothing to do still changed: {task} ({count} of {runs} runs)"
@@ -52,11 +52,11 @@ class Record:
         return [*self.remarks, *still]
 
     def add(self, name: str, value: float) -> None:
-        """One more sample of a figure."""
+        """Add a sample of a figure."""
         self.samples.setdefault(name, []).append(value)
 
     def keep(self, name: str, ran: Ran) -> None:
-        """The tasks of an ``up``, and what its own summary says must stand beside figures."""
+        """Keep the tasks of an ``up``, and the labels from its summary."""
         self.timelines[name] = spans(arrival.event for arrival in ran.arrivals)
         for label in (json.loads(ran.stdout).get("verified") or {}).get("labels", []):
             if label not in self.labels:
@@ -64,13 +64,13 @@ class Record:
 
 
 def check_nothing_to_lose(machine: LocalMachine, instance: Instance) -> None:
-    """Raise :class:`~ouchi.core.errors.BadInput` when there is an instance whose data a cycle would forget."""
+    """Raise :class:`~ouchi.core.errors.BadInput` if there is an instance whose data a cycle would delete."""
     there = [name for name in machine.entries(instance.state) if name != "cache"]
     running = marked(instance.name)
     if there or running:
         raise BadInput(
             error(
-                "there is an ouchi instance on this machine, and these benchmarks would purge it",
+                "an ouchi instance exists on this machine, and these benchmarks would purge it",
                 where=instance.state,
                 found=f"{', '.join(there[:8]) or 'no data'}; {len(running)} processes",
                 expected="nothing but the cache",
@@ -81,31 +81,33 @@ def check_nothing_to_lose(machine: LocalMachine, instance: Instance) -> None:
 
 
 def measure_cycles(
-    ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[str], repeats: int, record: Record, say: Say
+    ouchi: Ouchi, machine: LocalMachine, instance: Instance, selected: set[str], repeats: int, record: Record, say: Say
 ) -> None:
-    """Repeat the cycle and leave the machine down, without the instance's data but with its cache."""
-    put_cache_back(machine, instance)
+    """Repeat the cycle, and leave the instance down, with its cache but without its data."""
+    restore_cache(machine, instance)
     try:
         say("preparing: packages, OpenStack's environment, guest image (minutes when they are missing)")
         ouchi.run("up", "--until", "prepare", "--site", SITE)
         for number in range(1, repeats + 1):
-            say(f"cycle {number} of {repeats}: forgetting the data, keeping the cache")
-            forget_data(ouchi, machine, instance)
-            _cycle(ouchi, machine, instance, wanted, record, say)
-        forget_data(ouchi, machine, instance)
+            say(f"cycle {number} of {repeats}: deleting the data, keeping the cache")
+            delete_data(ouchi, machine, instance)
+            _cycle(ouchi, machine, instance, selected, record, say)
+        delete_data(ouchi, machine, instance)
     except BaseException:
-        say("it failed: going down; data and logs stay, to be looked at")
-        with contextlib.suppress(OuchiError):  # the first failure is the one to tell
+        say("failed: taking the instance down; data and logs are kept for inspection")
+        with contextlib.suppress(OuchiError):  # the first failure is the one to report
             ouchi.run("down", seconds=120)
         raise
     finally:
         machine.remove(SITE)
 
 
-def _cycle(ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[str], record: Record, say: Say) -> None:
+def _cycle(
+    ouchi: Ouchi, machine: LocalMachine, instance: Instance, selected: set[str], record: Record, say: Say
+) -> None:
     say("up, from prepared packages")
     _up(ouchi, machine, instance, "prepared", record, say)
-    if "nothing" in wanted:
+    if "nothing" in selected:
         for number in range(1, NOTHING_RUNS + 1):
             ran = ouchi.run("up", "--json", "--site", SITE)
             record.add("nothing", ran.seconds)
@@ -113,13 +115,13 @@ def _cycle(ouchi: Ouchi, machine: LocalMachine, instance: Instance, wanted: set[
             say(f"up with nothing to do, {number} of {NOTHING_RUNS}: {ran.seconds:.2f} s")
             record.still_changed.update(ran.changed)
     for name in LOOKS:
-        if name in wanted:
+        if name in selected:
             _look(ouchi, name, record, say)
-    if "memory" in wanted:
+    if "memory" in selected:
         take_memory(machine, instance, record, say)
     _down(ouchi, record, say)
-    if "resume" in wanted:
-        say("up, from the data that down has kept")
+    if "resume" in selected:
+        say("up, from the data that down kept")
         _up(ouchi, machine, instance, "resume", record, say)
         _down(ouchi, record, say)
 
@@ -157,23 +159,23 @@ def take_memory(machine: LocalMachine, instance: Instance, record: Record, say: 
     say(f"memory: {record.samples['memory'][-1]:.3f} GB")
 
 
-def forget_data(ouchi: Ouchi, machine: LocalMachine, instance: Instance) -> None:
-    """``down --purge``, but for the cache: it waits beside the instance meanwhile, on the same file system."""
+def delete_data(ouchi: Ouchi, machine: LocalMachine, instance: Instance) -> None:
+    """``down --purge`` without the cache, which is moved aside meanwhile, on the same file system."""
     ouchi.run("down", seconds=120)
     if machine.exists(instance.cache):
         try:
-            os.rename(instance.cache, ASIDE)
+            os.rename(instance.cache, CACHE_ASIDE)
         except OSError as reason:
             raise Failed(error("the cache cannot be moved aside", where=instance.cache, found=str(reason))) from None
     ouchi.run("down", "--purge", seconds=120)
-    put_cache_back(machine, instance)
+    restore_cache(machine, instance)
 
 
-def put_cache_back(machine: LocalMachine, instance: Instance) -> None:
-    """Undo :func:`forget_data`'s move, also one that a killed run left; a cache made since is the newer one."""
-    if machine.exists(ASIDE):
+def restore_cache(machine: LocalMachine, instance: Instance) -> None:
+    """Undo the move of :func:`delete_data`, also of a killed run; a cache made since is newer and stays."""
+    if machine.exists(CACHE_ASIDE):
         if machine.exists(instance.cache):
-            machine.remove(ASIDE)
+            machine.remove(CACHE_ASIDE)
         else:
             machine.make_folder(instance.state)
-            os.rename(ASIDE, instance.cache)
+            os.rename(CACHE_ASIDE, instance.cache)

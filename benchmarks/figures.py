@@ -1,4 +1,4 @@
-"""The figures, their targets, and the table that is made of them."""
+"""The figures, their targets, and the table of both."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ GB = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: a short name, what it is, its unit, how many decimals mean something, and the most it should be.
+    """One figure: a short name, a title, its unit, significant decimals, and its target.
 
-    ``at_least``: the target is the least it should be.
+    The target is an upper bound, or with ``at_least`` a lower bound.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Figure:
     at_least: bool = False
 
     def text(self, value: float) -> str:
-        """A value with the decimals of this figure."""
+        """Format a value with the decimals of this figure."""
         return f"{value:.{self.decimals}f}"
 
 
@@ -46,34 +46,34 @@ FIGURES = (
     Figure("plan-many", "10,000 hosts planned from their snapshots, two processes", "s", 1, 60),
     Figure("plan-memory", "The larger of those processes at its end", "MB", 0),
     Figure("inspect", "`inspect` of this machine", "s", 2),
-    Figure("remote-inspect", "`inspect` of a host by ssh (loopback), connection and login included", "s", 2),
-    Figure("remote-round-trips", "round trips of it, the login included", "", 0),
-    Figure("remote-many", "`inspect` of 50 hosts by ssh side by side", "s", 1),
+    Figure("remote-inspect", "`inspect` of a host over ssh (loopback), connection and login included", "s", 2),
+    Figure("remote-round-trips", "its round trips, login included", "", 0),
+    Figure("remote-many", "`inspect` of 50 hosts over ssh in parallel", "s", 1),
     Figure("remote-many-cpu", "the same, CPU of the command and its ssh", "s", 1),
     Figure("rig-up", "The rig from its saved state to ssh", "s", 1, 20),
     Figure("rig-boot", "A cold boot of the rig, by BIOS and GRUB, until all its services run", "s", 1),
     Figure("rig-fault", "Attempts of a cold boot that failed", "", 0),
     Figure("traffic-sends", "Generator: 64 B frames sent by one core into net_null", "Mpps", 1, 14.88, at_least=True),
-    Figure("testpmd-sends", "testpmd txonly there (no sequence, no time), in turn with it", "Mpps", 1),
+    Figure("testpmd-sends", "testpmd txonly (no sequence numbers, no timestamps), alternately", "Mpps", 1),
     Figure("traffic-receives", "Generator: received and checked by one core", "Mpps", 1, 12, at_least=True),
-    Figure("traffic-rounds", "Generator: sent, received and checked by one and the same core", "Mpps", 1),
-    Figure("traffic-rate-error", "Generator: error of rates from 1 kpps to 90 % of the most", "%", 3, 0.1),
+    Figure("traffic-rounds", "Generator: sent, received and checked by a single core", "Mpps", 1),
+    Figure("traffic-rate-error", "Generator: error of rates from 1 kpps to 90 % of the maximum", "%", 3, 0.1),
     Figure(
         "traffic-billion",
-        "Generator: a billion frames through a ring, falsely lost, twice or out of order",
+        "Generator: a billion frames through a ring, wrongly lost, duplicated or reordered",
         "frames",
         0,
     ),
     Figure("traffic-start", "Generator: from its start to the first frame", "s", 2, 1.5),
-    Figure("v2v-most", "`bench` v2v: the most that OVS took, both ways together", "Mpps", 2),
-    Figure("v2v-busy", "OVS's PMD was busy meanwhile", "%", 1, 95, at_least=True),
-    Figure("v2v-cycles", "cycles of the PMD for a frame", "", 0),
-    Figure("v2v-ndr", "`bench` v2v: no loss up to, both ways together", "Mpps", 2),
-    Figure("v2v-ndr-off", "each search's distance from their median", "%", 1, 2),
-    Figure("v2v-ndr-seconds", "one search for it", "s", 0, 60),
+    Figure("v2v-most", "`bench` v2v: maximum rate accepted by OVS, sum of both directions", "Mpps", 2),
+    Figure("v2v-busy", "PMD thread busy meanwhile", "%", 1, 95, at_least=True),
+    Figure("v2v-cycles", "PMD thread cycles per frame", "", 0),
+    Figure("v2v-ndr", "`bench` v2v: zero-loss rate, sum of both directions", "Mpps", 2),
+    Figure("v2v-ndr-off", "distance of each search from the median", "%", 1, 2),
+    Figure("v2v-ndr-seconds", "duration of one search", "s", 0, 60),
     Figure("kernel-64", "the same, 64 B, through the kernel's bridge", "Mpps", 2),
     Figure("kernel-1518", "the same, 1518 B, through the kernel's bridge", "Mpps", 2),
-    Figure("kernel-ratio-64", "64 B: OVS-DPDK carries so many times as much, with a CPU more", "", 1),
+    Figure("kernel-ratio-64", "64 B: ratio of OVS-DPDK to the kernel's bridge, with one CPU more", "", 1),
     Figure("kernel-ratio-1518", "1518 B: the same", "", 1),
     Figure("memory", "Memory (PSS) without guests and hugepages", "GB", 3, 2.0),
 )
@@ -93,7 +93,7 @@ def ratio(figure: Figure, samples: Sequence[float]) -> str:
 
 
 def table(samples: Mapping[str, Sequence[float]]) -> str:
-    """A Markdown table of every figure that has samples; raises :class:`KeyError` for a figure nobody knows."""
+    """A Markdown table of every figure that has samples; raises :class:`KeyError` for an unknown figure."""
     known = {figure.name for figure in FIGURES}
     if strange := set(samples) - known:
         raise KeyError(", ".join(sorted(strange)))

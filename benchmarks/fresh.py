@@ -1,10 +1,9 @@
-"""The first ``up`` on a fresh machine: a minimal root of a release, in namespaces, deleted afterwards.
+"""Measure the first ``up`` on a fresh machine: a minimal root of a release, in namespaces, deleted afterwards.
 
-Its network is the host's, for the downloads; so the switch, ports and endpoints of its instance are in the host's
-network namespace while it runs, and no other instance may be up.
+It shares the host's network namespace, for the downloads, so no other instance may be up while it runs.
 """
 
-# ruff: noqa: TID251  # one long-lived process is the fresh machine; it is held here
+# ruff: noqa: TID251  # the fresh machine is a long-lived process that is started here
 from __future__ import annotations
 
 import os
@@ -31,11 +30,11 @@ from ouchi.steps.journal import Journal
 ROOT = f"{WORK}/root"
 CHECKOUT = "/root/ouchi"
 SECONDS = 900
-"""How long the first ``up`` may take before it is given up."""
+"""Timeout of the first ``up``."""
 
 COPIED = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/pip.conf", "/etc/uv/uv.toml", "/etc/apt/auth.conf")
 COPIED_FOLDERS = ("/usr/local/share/ca-certificates", "/etc/apt/auth.conf.d")
-"""What a host is told about its network: names, indexes, proxies, authorities."""
+"""The network configuration of the host: names, indexes, proxies, certificate authorities."""
 
 FIRST_PROCESS = """
 set -e
@@ -59,14 +58,14 @@ mkdir -m 1777 run/lock
 pivot_root . mnt
 umount -l /mnt
 echo ready
-# The leash: it ends when whoever holds the other end of the pipe does. With the first process, all others end.
+# cat ends when the benchmark closes the pipe or dies; all other processes end with this first one.
 cat >/dev/null
 :
 """
 
 
 def check_tools(machine: LocalMachine) -> None:
-    """Raise :class:`~ouchi.core.errors.BadInput` when a program that makes the fresh machine is missing."""
+    """Raise :class:`~ouchi.core.errors.BadInput` if a program that makes the fresh machine is missing."""
     if missing := [name for name in ("mmdebstrap", "git") if not machine.exists(f"/usr/bin/{name}")]:
         raise BadInput(
             error(
@@ -78,7 +77,7 @@ def check_tools(machine: LocalMachine) -> None:
 
 
 def check_alone(machine: LocalMachine, instance: Instance) -> None:
-    """Raise :class:`~ouchi.core.errors.BadInput` when an instance is up: both would be in one network namespace."""
+    """Raise :class:`~ouchi.core.errors.BadInput` if an instance is up: both would share one network namespace."""
     running = marked(instance.name)
     if running or machine.exists(instance.run):
         raise BadInput(
@@ -95,7 +94,7 @@ def check_alone(machine: LocalMachine, instance: Instance) -> None:
 def measure_fresh(
     machine: LocalMachine, home: str, release: str, hear: Callable[[Event], None], record: Record, say: Say
 ) -> None:
-    """Time ``./ouchi up`` from the first character to the summary, downloads included.
+    """Time ``./ouchi up`` from its start to the summary, downloads included.
 
     ``release`` is a codename, the host's own when it is empty.
     """
@@ -127,7 +126,7 @@ def measure_fresh(
 
 
 def tidy(machine: LocalMachine) -> None:
-    """Remove the root, having given back what an instance in it has taken of the host and noted in its journal."""
+    """Release devices and hugepages by the journal of the instance in the root, then delete the root."""
     if machine.exists(ROOT):
         journal = Journal(machine, f"{ROOT}{Instance().state}")
         device.undo(machine, journal)
@@ -136,7 +135,7 @@ def tidy(machine: LocalMachine) -> None:
 
 
 def make_root(machine: LocalMachine, home: str, release: str) -> None:
-    """A minimal system from the host's own mirror, without Python, and a clone of the checkout in it."""
+    """Make a minimal system from the host's own mirror, without Python, with a clone of the checkout."""
     folder = "/etc/apt/sources.list.d"
     names = ["/etc/apt/sources.list", *(f"{folder}/{name}" for name in machine.entries(folder))]
     files = {
@@ -170,33 +169,33 @@ def make_root(machine: LocalMachine, home: str, release: str) -> None:
 
 
 def git(home: str) -> tuple[str, ...]:
-    """git for root in a checkout that may be a user's."""
+    """Return the git command for root in a checkout that may belong to a user."""
     return ("git", "-c", f"safe.directory={home}", "-c", f"safe.directory={home}/.git")
 
 
 @contextmanager
 def first_process() -> Iterator[tuple[str, ...]]:
-    """Hold the fresh machine's first process; yields the words before a command that is to run in its checkout.
+    """Run the first process of the fresh machine; yield the argv prefix of commands to run in its checkout.
 
-    Mount, process and host name namespaces are its own. However this ends, all of its processes have ended with it.
+    It has its own mount, PID and UTS namespaces. All of its processes end with the context.
     """
     argv = ("unshare", "--mount", "--uts", "--pid", "--fork", "sh", "-c", FIRST_PROCESS, ROOT)
     holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         if not holder.stdout or not holder.stderr or holder.stdout.readline() != "ready\n":
-            said = holder.communicate()[1].strip()
+            stderr = holder.communicate()[1].strip()
             raise Failed(
-                error("the fresh machine's namespaces could not be made", where=" ".join(argv[:5]), found=said)
+                error("the fresh machine's namespaces could not be made", where=" ".join(argv[:5]), found=stderr)
             )
         spaces = f"/proc/{holder.pid}/ns"
         enter = ("nsenter", f"--mount={spaces}/mnt", f"--uts={spaces}/uts", f"--pid={spaces}/pid_for_children", "--")
         yield (*enter, "env", "-i", f"--chdir={CHECKOUT}", *variables())
     finally:
-        holder.communicate()  # lets go of the leash, and waits
+        holder.communicate()  # closes the pipe, and waits
 
 
 def variables() -> list[str]:
-    """A root shell's environment, and the host's settings for proxies and package indexes."""
+    """Return a root shell's environment with the host's settings for proxies and package indexes."""
     kept = {name: text for name, text in os.environ.items() if name in KEPT_WHOLE or name.startswith(KEPT)}
     own = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
     return [f"{name}={text}" for name, text in {**kept, **own}.items()]

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on, in words that stand beside them."""
+"""The machine that figures were measured on, as text for the report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Host:
 
     @property
     def labels(self) -> list[str]:
-        """What must stand beside every figure."""
+        """Labels that belong to every figure."""
         reasons = ["virtual CPUs"] if self.virtual else []
         reasons += [f"load {self.load:.2f} before it began"] if self.load >= 0.25 else []
         return [f"shared machine ({', '.join(reasons)})"] if reasons else []

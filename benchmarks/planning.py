@@ -1,4 +1,4 @@
-"""How quick the planner is: one host, ten thousand, and one of 1024 CPUs and 64 NICs, from snapshots.
+"""Measure the planner: one host, ten thousand, and one of 1024 CPUs and 64 NICs, from snapshots.
 
 The hosts are the test cases, as archives that ``inspect --save`` writes.
 """
@@ -76,14 +76,14 @@ def record_host(tree: Tree, site: bytes, folder: Path, name: str) -> None:
 
 
 def big_host() -> Host:
-    """Eight nodes of 64 cores with two threads in L3 groups of eight, and 64 cards."""
+    """Eight nodes of 64 cores with two threads in L3 groups of eight, and 64 NICs."""
     cores = tuple(
         Cores(
             count=8, threads=2, package=group // 8, node=group // 8, l3=group, first_id=8 * (group % 8), max_khz=3000000
         )
         for group in range(64)
     )
-    cards = tuple(
+    nics = tuple(
         Pci(
             address=f"0000:{bus:02x}:00.0", id="8086:1572", driver="i40e", node=bus % 8, group=bus,
             net=Net(name=f"enp{bus}s0", mac=f"02:00:00:00:00:{bus:02x}", speed=10000),
@@ -93,7 +93,7 @@ def big_host() -> Host:
     memory = tuple(Node(node=node, total_kib=256 << 20, free_kib=250 << 20) for node in range(8))
     base = load(CASES / "epyc-7713-nps1" / "host.yaml")
     return Host(
-        cores=cores, l3_kib=(32768,) * 64, memory=memory, available_kib=2000 << 20, processor=base.processor, pci=cards,
+        cores=cores, l3_kib=(32768,) * 64, memory=memory, available_kib=2000 << 20, processor=base.processor, pci=nics,
         dpdk="22.11", ovs="3.1.0",
     )  # fmt: skip
 

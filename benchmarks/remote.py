@@ -1,4 +1,4 @@
-"""Looking at hosts by ssh: one, and fifty side by side, each a port of a real sshd on loopback."""
+"""Measure ``inspect`` of remote hosts: one, and fifty in parallel, each a port of a real sshd on loopback."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ RUNS = 10
 SERVERS, PORTS = 5, 10  # one sshd listens on 16 ports at most
 MANY_RUNS = 3
 SESSION = "Starting session"
-"""What sshd writes for each session: a round trip."""
+"""What sshd logs for each session: one round trip."""
 
 
 def measure_remote(ouchi: Ouchi, record: Record, say: Say) -> None:
-    """``inspect`` here and by ssh in turn, then of many hosts at once. Raises :class:`~ouchi.core.errors.Failed`."""
+    """Measure ``inspect`` locally and over ssh alternately, then of many hosts at once. Raises :class:`~ouchi.core.errors.Failed`."""
     with ExitStack() as stack:
         servers = [stack.enter_context(Sshd(ports=free_ports(PORTS - 1))) for _ in range(SERVERS)]
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ouchi-remote-")))
         measure_one(ouchi, servers[0], record)
-        say(f"ouchi inspect, here and by ssh in turn: {RUNS} runs")
+        say(f"ouchi inspect, locally and over ssh: {RUNS} runs")
         site, config = write_site(folder, servers), write_config(folder, servers)
         for _ in range(MANY_RUNS):
             ran = ouchi.run("inspect", "--json", "--site", site, "--ssh-config", config, seconds=300)
@@ -36,12 +36,12 @@ def measure_remote(ouchi: Ouchi, record: Record, say: Say) -> None:
             record.add("remote-many-cpu", ran.cpu)
         say(f"ouchi inspect of {SERVERS * PORTS} hosts: {MANY_RUNS} runs")
     record.remarks.append(
-        f"The {SERVERS * PORTS} hosts are ports of {SERVERS} sshd on this machine: it does their work as well, logins and all"
+        f"The {SERVERS * PORTS} hosts are ports of {SERVERS} sshd on this machine: it does their work as well, logins included"
     )
 
 
 def measure_one(ouchi: Ouchi, server: Sshd, record: Record) -> None:
-    """This machine by itself and by ssh; the first run of each has files to bring into memory and does not count."""
+    """Measure this machine locally and over ssh; the first run of each fills the page cache and does not count."""
     for number in range(RUNS + 1):
         here = ouchi.run("inspect", "--json", seconds=60)
         before = count_sessions(server)
@@ -53,12 +53,12 @@ def measure_one(ouchi: Ouchi, server: Sshd, record: Record) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
+    """Return unused TCP ports on loopback."""
     return [free_port() for _ in range(count)]
 
 
 def write_config(folder: Path, servers: Sequence[Sshd]) -> str:
-    """A client's configuration that every server's key and ports are known in; its path."""
+    """Write an ssh client configuration with every server's key and ports; return its path."""
     known = " ".join(str(server.folder / "known_hosts") for server in servers)
     keys = "".join(f"IdentityFile {server.folder / 'user'}\n" for server in servers)
     path = folder / "config"
@@ -70,7 +70,7 @@ def write_config(folder: Path, servers: Sequence[Sshd]) -> str:
 
 
 def write_site(folder: Path, servers: Sequence[Sshd]) -> str:
-    """A site file with a host at each port; its path."""
+    """Write a site file with a host at each port; return its path."""
     ports = [port for server in servers for port in (server.port, *server.ports)]
     hosts = "".join(f"  - {{name: host-{n}, address: 'root@127.0.0.1:{port}'}}\n" for n, port in enumerate(ports))
     path = folder / "sites.yaml"
@@ -79,12 +79,12 @@ def write_site(folder: Path, servers: Sequence[Sshd]) -> str:
 
 
 def count_sessions(server: Sshd) -> int:
-    """How many sessions sshd has served."""
+    """Return the number of sessions that sshd has served."""
     return server.log.read_text(encoding="utf-8").count(SESSION)
 
 
 def check_all(ran: Ran) -> None:
-    """Every host must have told its facts."""
-    told = [bool(host["result"]) for host in json.loads(ran.stdout)["hosts"]]
-    if told != [True] * (SERVERS * PORTS):
-        raise Failed(error("not every host was inspected", found=f"{sum(told)} of {len(told)}"))
+    """Raise Failed unless every host was inspected."""
+    inspected = [bool(host["result"]) for host in json.loads(ran.stdout)["hosts"]]
+    if inspected != [True] * (SERVERS * PORTS):
+        raise Failed(error("not every host was inspected", found=f"{sum(inspected)} of {len(inspected)}"))

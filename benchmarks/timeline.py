@@ -1,4 +1,4 @@
-"""Where the time of ``up`` goes: a chart of its tasks, and the path through them that decides how long it takes."""
+"""Where the time of ``up`` goes: a chart of its tasks, and their critical path."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from benchmarks.command import ENDED
-from ouchi.core.events import Event
+from ouchi.core.events import Event, Timeline
+from ouchi.core.instance import Instance
 from ouchi.flows.up import Up
+from ouchi.machine.local import LocalMachine
 
 Needs = Mapping[str, Sequence[str]]
 """The tasks that each task waits for."""
@@ -47,8 +49,7 @@ def spans(events: Iterable[Event]) -> list[Span]:
 
 def needs_of_up() -> dict[str, tuple[str, ...]]:
     """What each of ``up``'s tasks waits for, from its own table."""
-    # Without __init__, which makes folders: the table itself asks nothing of the machine.
-    return {task.name: task.needs for task in Up.__new__(Up).tasks()}
+    return {task.name: task.needs for task in Up(LocalMachine(), Instance(), None, Timeline()).tasks()}
 
 
 def critical_path(done: Sequence[Span], needs: Needs) -> Path:

@@ -1,6 +1,6 @@
-"""What the generator does at most, how true its rates are, and what a path through OVS carries."""
+"""Measure the generator's maximum and accuracy, and a path through OVS."""
 
-# ruff: noqa: TID251  # testpmd is measured beside ours, from outside the package
+# ruff: noqa: TID251  # testpmd is measured as well, from outside the package
 from __future__ import annotations
 
 import json
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.command import Ouchi, Ran
-from benchmarks.cycle import Record, Say, forget_data
+from benchmarks.cycle import Record, Say, delete_data
 from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.build import PACKAGES, build
 from ouchi.measure.generator.frames import Headers
-from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.generator.streams import make_stream
 from ouchi.parts import packages
 from ouchi.steps.journal import Journal
@@ -34,7 +34,7 @@ HEADERS = Headers(
 
 
 def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
-    """The generator by itself, testpmd in turn with it, then ``ouchi bench`` through OVS."""
+    """Measure the generator alone, alternately with testpmd, then ``ouchi bench`` through OVS."""
     machine = LocalMachine()
     with more_pages(machine), tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
         packages.install(machine, Journal(machine, folder), (*PACKAGES, PACKAGE), say)
@@ -46,13 +46,13 @@ def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
         receives(machine, program, folder, record)
         rounds(machine, program, folder, record, say)
     through(ouchi, record, say)
-    beside(ouchi, record)
-    forget_data(ouchi, machine, Instance())
+    beside_kernel(ouchi, record)
+    delete_data(ouchi, machine, Instance())
 
 
 @contextmanager
 def more_pages(machine: LocalMachine) -> Iterator[None]:
-    """Hugepages for the generator, given back at the end."""
+    """Reserve hugepages for the generator, and release them at the end."""
     before = int(machine.read(PAGES))
     machine.poke(PAGES, str(before + MORE_PAGES))
     try:
@@ -66,10 +66,10 @@ def sends(machine: LocalMachine, program: str, folder: str, record: Record) -> N
     begin = time.monotonic()
     with Generator(machine, program, folder, (0, 1)) as generator:
         generator.open("sink", "net_null0,no-rx=1")
-        generator.load([Flow(make_stream("64", HEADERS), "sink", "sink")])
+        generator.load([RoutedStream(make_stream("64", HEADERS), "sink", "sink")])
         generator.run([0.0], count=1, drain=0)
         record.add("traffic-start", time.monotonic() - begin)
-        sent = generator.run([0.0], seconds=SECONDS, drain=0)["streams"][0]["sent"]
+        sent = generator.run([0.0], seconds=SECONDS, drain=0)["streams"][0]["tx"]
         record.add("traffic-sends", sent["accepted"] / (sent["last"] - sent["first"]) / 1e6)
 
 
@@ -96,9 +96,9 @@ def receives(machine: LocalMachine, program: str, folder: str, record: Record) -
     """One core sends into a ring, another one takes from it and checks: as much as the slower of the two does."""
     with Generator(machine, program, folder, (0, 0, 1)) as generator:
         generator.open("ring", "net_ring0", worker=1)
-        generator.load([Flow(make_stream("64", HEADERS), "ring", "ring", worker=0)])
+        generator.load([RoutedStream(make_stream("64", HEADERS), "ring", "ring", worker=0)])
         for _ in range(RUNS):
-            got = generator.run([0.0], seconds=SECONDS)["streams"][0]["got"]
+            got = generator.run([0.0], seconds=SECONDS)["streams"][0]["rx"]
             record.add("traffic-receives", got["received"] / (got["last"] - got["first"]) / 1e6)
 
 
@@ -106,19 +106,19 @@ def rounds(machine: LocalMachine, program: str, folder: str, record: Record, say
     """One core that sends into a ring, receives from it and checks: its most, its rates, a billion frames."""
     with Generator(machine, program, folder, (0, 1)) as generator:
         generator.open("ring", "net_ring0")
-        generator.load([Flow(make_stream("64", HEADERS), "ring", "ring")])
+        generator.load([RoutedStream(make_stream("64", HEADERS), "ring", "ring")])
         for _ in range(RUNS):
-            sent = generator.run([0.0], seconds=SECONDS)["streams"][0]["sent"]
+            sent = generator.run([0.0], seconds=SECONDS)["streams"][0]["tx"]
             record.add("traffic-rounds", sent["accepted"] / (sent["last"] - sent["first"]) / 1e6)
         most = median(record.samples["traffic-rounds"]) * 1e6
         for pps in (1e3, 1e4, 1e5, 1e6, most * 0.5, most * 0.9):
             for _ in range(3):
-                sent = generator.run([pps], seconds=SECONDS)["streams"][0]["sent"]
+                sent = generator.run([pps], seconds=SECONDS)["streams"][0]["tx"]
                 record.add("traffic-rate-error", abs(sent["accepted"] / sent["intended"] - 1) * 100)
         say("the truth of its rates: measured; now a billion frames")
-        told = generator.run([0.0], count=BILLION)["streams"][0]
-        wrong = told["sent"]["accepted"] - told["got"]["received"]
-        wrong += told["got"]["duplicated"] + told["got"]["reordered"] + told["got"]["corrupt"]
+        output = generator.run([0.0], count=BILLION)["streams"][0]
+        wrong = output["tx"]["accepted"] - output["rx"]["received"]
+        wrong += output["rx"]["duplicated"] + output["rx"]["reordered"] + output["rx"]["corrupt"]
         record.add("traffic-billion", abs(wrong))
 
 
@@ -126,7 +126,7 @@ def bench(ouchi: Ouchi, *words: str) -> Ran:
     """A run of ``ouchi bench`` that looks for the rate without loss; a search has a minute."""
     with tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
         return ouchi.run(
-            "bench", "--path", "v2v", "--goal", "ndr", "--most-seconds", "60", *words, "-o", f"{folder}/run", "--json",
+            "bench", "--path", "v2v", "--goal", "ndr", "--max-seconds", "60", *words, "-o", f"{folder}/run", "--json",
             "--site", f"{folder}/ouchi.yaml", seconds=1800, fine=(0, 1),
         )  # fmt: skip
 
@@ -135,8 +135,9 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     """From one vhost-user port to another, ten searches of 64-byte frames."""
     ran = bench(ouchi, "--repeats", str(RUNS))
     run = json.loads(ran.stdout)
-    for trial in run["trials"]:
-        if trial["label"] == "as much as the ports take":
+    trials = [each["trial"] for each in run["trials"]]
+    for trial in trials:
+        if trial["label"] == "unpaced":
             record.add("v2v-most", trial["sent"] / trial["seconds"] / 1e6)
             for pmd in trial["counters"]["ovs"]["pmd"].values():
                 record.add("v2v-busy", pmd["busy"] * 100)
@@ -155,17 +156,17 @@ def through(ouchi: Ouchi, record: Record, say: Say) -> None:
     found = record.samples.get("v2v-ndr", [])
     for rate in found:
         record.add("v2v-ndr-off", abs(rate / median(found) - 1) * 100)
-    invalid = sum(1 for trial in run["trials"] if not trial["valid"])
+    invalid = sum(1 for trial in trials if not trial["valid"])
     record.remarks.append(
-        f"Through OVS: {invalid} of {len(run['trials'])} trials were invalid; labels: {'; '.join(run['run']['labels'])}"
+        f"Through OVS: {invalid} of {len(trials)} trials were not valid; labels: {'; '.join(run['info']['labels'])}"
     )
     say("through OVS: measured; now the kernel beside it")
 
 
-def beside(ouchi: Ouchi, record: Record) -> None:
+def beside_kernel(ouchi: Ouchi, record: Record) -> None:
     """The same searches through the kernel's bridge, in one run with OVS's: the ratio at two frame sizes."""
     run = json.loads(bench(ouchi, "--beside-kernel", "--size", "64", "--size", "1518", "--repeats", "2").stdout)
-    for row in run["beside"]:
+    for row in run["extras"]:
         if "ratio" in row["figures"]:
             record.add(f"kernel-ratio-{row['size']}", row["figures"]["ratio"])
             record.add(f"kernel-{row['size']}", row["pps"] / 1e6)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ouchi.measure.generator.flows import Field
 from ouchi.measure.generator.frames import GENEVE_PORT, SIGNATURE, VXLAN_PORT, Headers, Tunnel
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.scapy_loader import load_scapy
 from ouchi.measure.generator.streams import Stream
 
 load_scapy()

@@ -1,22 +1,23 @@
-"""What the doctor's scripts print on a host: made from its description and its plan as if all were well, then changed.
+"""Readings of live hosts: the scripts' output on a healthy host with a plan, with changes.
 
 A case is a folder with a ``case.yaml``:
 
-- ``why``: what is told;
-- ``host``: members of the host's description (``host.yaml`` of the base) that are other than where all is well; ``pci``
-  holds members of functions by address;
+- ``why``: a description;
+- ``host``: members of the host's description (``host.yaml`` of the base) that differ from the healthy host; ``pci``
+  holds members of PCI functions by address;
 - ``site``: another site, as text;
-- ``changes``: in the printed text of a reading, a section's ``old`` text and the ``new`` one in its place;
-- ``finds``: every finding, by check, with what is to be said; ``unknown``: the checks that could not be asked;
-- ``recorded``: the text was printed by a real machine and is in the folder; the value is the case of
-  ``tests/cases/hosts`` that was recorded on its like.
+- ``changes``: in the output of a reading, a section's ``old`` text and its ``new`` one;
+- ``finds``: every finding, by the id of its check, with its members; ``unknown``: the ids of unknown checks;
+- ``recorded``: the output of a real machine is in the folder; the value is the case of ``tests/cases/hosts`` that was
+  recorded on a machine like it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from ruamel.yaml import YAML
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.instance import Instance
-from ouchi.facts import Facts, HugepagePool, collect
-from ouchi.live.host import Live, parse_live
+from ouchi.facts import Facts, collect
+from ouchi.live.host import Live, Texts, parse_live
 from ouchi.plan import Plan, make_plan
 from ouchi.plan.mempools import shared_mbufs
 from ouchi.plan.target import Target
@@ -43,13 +44,13 @@ INSTANCE = Instance()
 PID, GUEST_PID = 900, 1000
 FIRST_IRQ = 24
 
-Texts = dict[str, dict[str, str]]
+Sections = dict[str, dict[str, str]]
 """The sections of each reading."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case ready to be judged, and what is to come of it."""
+    """A case ready to be evaluated, with the expected findings."""
 
     name: str
     target: Target
@@ -67,21 +68,24 @@ def names() -> list[str]:
 def case(name: str) -> Case:
     """A case by its name."""
     folder = CASES / name
-    told = _yaml(folder / "case.yaml")
-    if told.get("recorded"):
-        target = _up(told["recorded"])
-        texts = {path.name: path.read_text() for path in folder.iterdir() if path.name != "case.yaml"}
-        live = parse_live(texts, INSTANCE, {})
+    content = _yaml(folder / "case.yaml")
+    if content.get("recorded"):
+        target = target_of(content["recorded"])
+        found = {path.name: path.read_text() for path in folder.iterdir() if path.name != "case.yaml"}
+        # The script did not print hugepages when it was recorded.
+        pages = _hugepages((need.node, need.size_kib, need.count, 0) for need in target.plan.hugepages)
+        found["machine"] += f"\n@@ hugepages\n{pages}\n"
+        live = parse_live(Texts(found), INSTANCE)
     else:
-        target = wanted_for(told.get("host", {}), told.get("site", ""))
+        target = planned_for(content.get("host", {}), content.get("site", ""))
         made = healthy(target)
-        for change in told.get("changes", ()):
+        for change in content.get("changes", ()):
             _change(made, change)
-        live = parse_live(printed(made), INSTANCE, told.get("missing", {}))
-    return Case(name, target, live, tuple(told.get("finds", ())), tuple(told.get("unknown", ())))
+        live = parse_live(Texts(printed(made), content.get("missing", {})), INSTANCE)
+    return Case(name, target, live, tuple(content.get("finds", ())), tuple(content.get("unknown", ())))
 
 
-def printed(texts: Texts) -> dict[str, str]:
+def printed(texts: Sections) -> dict[str, str]:
     """The readings as the scripts print them."""
     return {
         reading: "".join(f"@@ {name}\n{text}\n" for name, text in sections.items())
@@ -89,18 +93,8 @@ def printed(texts: Texts) -> dict[str, str]:
     }
 
 
-def _up(name: str) -> Target:
-    """A recorded host as it is once ``up`` has set its hugepages aside."""
-    target = target_of(name)
-    pools = {need.node: HugepagePool(need.size_kib, need.count, 0) for need in target.plan.hugepages}
-    memory = tuple(
-        replace(node, hugepages=(pools[node.node],)) if node.node in pools else node for node in target.facts.memory
-    )
-    return replace(target, facts=replace(target.facts, memory=memory))
-
-
-def wanted_for(changes: dict[str, Any], site_text: str = "") -> Target:
-    """The base host as its plan wants it, but for ``changes``; and the plan made again on it."""
+def planned_for(changes: dict[str, Any], site_text: str = "") -> Target:
+    """The base host as planned but for ``changes``, with the plan made again on it."""
     text = site_text or (CASES / "site.yaml").read_text()
     site = load_site(text.encode(), "site.yaml")
     plain = _base(changes)
@@ -128,7 +122,7 @@ def _base(changes: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _change(texts: Texts, change: dict[str, Any]) -> None:
+def _change(texts: Sections, change: dict[str, Any]) -> None:
     sections = texts[change["in"]]
     name = change["section"]
     if "remove" in change:
@@ -145,10 +139,10 @@ def _yaml(file: Path) -> dict[str, Any]:
     return dict(YAML(typ="safe", pure=True).load(file.read_text()))
 
 
-# --- a host on which all is well
+# --- a healthy host
 
 
-def healthy(target: Target) -> Texts:
+def healthy(target: Target) -> Sections:
     """What the scripts print where everything is as planned and the distribution's Open vSwitch runs."""
     facts, plan = target.facts, target.plan
     return {
@@ -182,12 +176,18 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "cpu": "\n".join(cpu),
         "latency": "  2000000000",
         "meminfo": "HugePages_Total:    512\nHugepagesize:       2048 kB",
+        "hugepages": _hugepages(
+            (node.node, pool.size_kib, pool.total, pool.free) for node in facts.memory for pool in node.hugepages
+        ),
         "mounts": "hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0",
         "affinities": "\n".join(affinities),
         "irqbalance": f"pid:700\nIRQBALANCE_BANNED_CPULIST={format_cpus(plan.isolated)}",
         "threads": _threads(plan),
         "guests": f"/proc/{GUEST_PID}/cmdline:qemu-system-x86_64 -name guest=instance-00000001,debug-threads=on "
-        f"-blockdev {INSTANCE.state}/nova/instances/1/disk ",
+        f"-blockdev {INSTANCE.state}/nova/instances/1/disk -chardev socket,id=charnet0,path=/s/vhu0,server=on "
+        '-netdev {"type":"vhost-user","chardev":"charnet0","id":"hostnet0"} ',
+        "guest memory": f"/proc/{GUEST_PID}/smaps_rollup:Shared_Hugetlb:  4194304 kB",
+        "servers": f"{INSTANCE.state}/libvirt/run/qemu/instance-00000001.xml:<nova:name>{_first(plan)}",
         "drivers": "\n".join(
             f"/sys/bus/pci/devices/{nic.address}/driver ../../../bus/pci/drivers/{nic.driver}"
             for nic in facts.nics
@@ -197,13 +197,15 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "functions": "\n".join(
             f"/sys/bus/pci/devices/{nic.address}/virtfn{number} ../0000:07:10.{number}"
             for nic in plan.nics
-            for number in range(nic.vfs)
+            for number in range(len(nic.vfs))
         ),
         "vfs": json.dumps(
             [
                 {
                     "ifname": nic.name,
-                    "vfinfo_list": [{"vf": number, "spoofchk": False, "trust": False} for number in range(nic.vfs)],
+                    "vfinfo_list": [
+                        {"vf": number, "spoofchk": False, "trust": False} for number in range(len(nic.vfs))
+                    ],
                 }
                 for nic in plan.nics
                 if nic.vfs
@@ -212,6 +214,20 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "networking": "/etc/netplan/50-home.yaml:    enp6s0:\n/etc/netplan/50-home.yaml:      match:",
         "qemu": "QEMU emulator version 8.2.2 (Debian 1:8.2.2+ds-0ubuntu1)",
     }
+
+
+def _first(plan: Plan) -> str:
+    """The name of the first pinned guest, which is the one that runs."""
+    return next((guest.name for guest in plan.guests if guest.pinned), "")
+
+
+def _hugepages(pools: Iterable[tuple[int, int, int, int]]) -> str:
+    """The counters of NUMA node, page size in KiB, total and free pages."""
+    return "\n".join(
+        f"node{node}/hugepages/hugepages-{size}kB/{kind}_hugepages:{count}"
+        for node, size, total, free in pools
+        for kind, count in (("nr", total), ("free", free))
+    )
 
 
 def _threads(plan: Plan) -> str:
@@ -233,10 +249,10 @@ def _threads(plan: Plan) -> str:
     ]
     lines = []
     for pid, tid, name, cpus, kernel in threads:
-        place = f"{pid}/task/{tid}/status"
-        lines += [f"{place}:Name:\t{name}", f"{place}:State:\tS (sleeping)"]
-        lines += [] if kernel else [f"{place}:VmSize:\t  1000 kB"]
-        lines.append(f"{place}:Cpus_allowed_list:\t{cpus}")
+        path = f"{pid}/task/{tid}/status"
+        lines += [f"{path}:Name:\t{name}", f"{path}:State:\tS (sleeping)"]
+        lines += [] if kernel else [f"{path}:VmSize:\t  1000 kB"]
+        lines.append(f"{path}:Cpus_allowed_list:\t{cpus}")
     return "\n".join(lines)
 
 

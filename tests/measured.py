@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ouchi.measure.search.device import Device
 from ouchi.measure.search.goals import Goal
-from ouchi.measure.search.mlrsearch import SearchResult, search
-from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.methods import SearchMethod, search
+from ouchi.measure.search.mlrsearch import SearchResult
 from ouchi.measure.search.trial import Trial
+from tests.simulated import SimulatedDevice
 
 LINE = 14_880_952.0
 """pps: 10 Gbit/s of 64-byte frames."""
@@ -29,11 +31,26 @@ class Tampered:
         return self.change(self.count, self.inner.trial(pps, seconds, label))
 
 
-def find(device: SimulatedDevice, *goals: Goal, most_seconds: float = 1e9) -> SearchResult:
-    return search(device, goals, most_pps=LINE, least_pps=LEAST, most_seconds=most_seconds, clock=device.clock)
+def find(device: SimulatedDevice, *goals: Goal, max_seconds: float = 1e9) -> SearchResult:
+    return search(device, goals, max_pps=LINE, min_pps=LEAST, max_seconds=max_seconds, clock=device.clock)
 
 
 def lower(result: SearchResult, index: int = 0) -> float:
     found = result.bounds[index].lower_pps
     assert found is not None
     return found
+
+
+def single_trials(
+    method: SearchMethod,
+    device: Device,
+    *,
+    max_pps: float = LINE,
+    min_pps: float = LEAST,
+    loss_ratio: float = 0.0,
+    seconds: float = 1.0,
+    width: float = 0.005,
+) -> SearchResult:
+    """A search by a method that judges a rate by single trials."""
+    goal = Goal("single", loss_ratio, seconds, seconds, exceed_ratio=0.0, width=width, initial_seconds=seconds)
+    return search(device, (goal,), max_pps=max_pps, min_pps=min_pps, max_seconds=1e9, method=method)

@@ -1,4 +1,4 @@
-"""A host to render for: two sockets, one card for OVS-DPDK, one for SR-IOV, a pinned and an unpinned server."""
+"""A host to render for: two sockets, one NIC for OVS-DPDK, one for SR-IOV, a pinned and an unpinned server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL = """servers:
 
 @cache
 def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Target:
-    """The big host; its cards are X710s with SR-IOV."""
+    """The big host; its NICs are X710s with SR-IOV."""
     facts = facts_of("dual-socket-nic-on-node-1")
     cards = tuple(replace(nic, vendor="8086", device="1572", vfs_total=64, group_with=()) for nic in facts.nics)
     return _host(replace(facts, nics=cards, ovs_version=ovs_version), CARDS + NETWORKS + SERVERS, style)
@@ -38,7 +38,7 @@ def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Target:
 
 @cache
 def small(ovs_version: str = "3.1.0") -> Target:
-    """Two CPUs, without a card for the data plane: the polling thread shares a CPU with the host."""
+    """Two CPUs, without a NIC for the data plane: the PMD thread shares a CPU with the host."""
     return _host(replace(facts_of("vm-2-cpus"), ovs_version=ovs_version), NETWORKS + SMALL, None)
 
 

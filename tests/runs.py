@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs.folder import RunWriter, read_run
-from ouchi.measure.runs.model import About, Beside, LatencyPoint, Result, Run, summarise
+from ouchi.measure.runs.model import ExtraResult, LatencyPoint, Result, Run, RunInfo, summarise
 from ouchi.measure.search.goals import NDR, PDR, Goal
-from ouchi.measure.search.mlrsearch import search
-from ouchi.measure.search.simulated import Fault, SimulatedDevice
+from ouchi.measure.search.methods import search
 from ouchi.measure.search.trial import Stalls, Trial
+from tests.simulated import Fault, SimulatedDevice
 
 FRACTIONS = (0.1, 0.5, 0.9)
 STALL_SECONDS, RING = 250e-6, 512
@@ -23,7 +23,7 @@ LABELS = ("shared cores", "emulated")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&|`=*_[x](http://x)\x1b[31m{{"
 MACHINE = LocalMachine()
 
-BESIDE = Beside("64", "through the kernel's bridge", 212_000.0, "0.03 times as much", {"ratio": 0.03})
+BESIDE = ExtraResult("64", "through the kernel's bridge", 212_000.0, "0.03 times as much", {"ratio": 0.03})
 
 Rename = Callable[[Trial], Trial]
 
@@ -65,11 +65,11 @@ def write_run(
     finished: bool = True,
 ) -> RunWriter:
     """Search each size ``repeats`` times and measure latency at fractions of the first goal's rate."""
-    about = About(
+    about = RunInfo(
         name,
         "2026-11-23T05:00:00+00:00",
         path,
-        what={"sizes": list(sizes), "flows": 1000},
+        request={"sizes": list(sizes), "flows": 1000},
         labels=labels,
         host={"cpu": "a processor", "cpus": 2},
         versions={"ovs": "3.1.0"},
@@ -112,9 +112,9 @@ def _repeat(
     found = search(
         under_test,
         goals,
-        most_pps=9e6,
-        least_pps=9000,
-        most_seconds=1e9,
+        max_pps=9e6,
+        min_pps=9000,
+        max_seconds=1e9,
         on_trial=lambda trial, _: writer.add(size, repeat, trial),
         clock=device.clock,
     )
@@ -131,11 +131,11 @@ def hostile_run(folder: Path, *, finished: bool = True) -> Run:
 
     def renamed(trial: Trial) -> Trial:
         streams = tuple(
-            replace(stream, stream=HOSTILE + stream.stream, sent_from=HOSTILE, received_at=HOSTILE)
+            replace(stream, stream=HOSTILE + stream.stream, tx_port=HOSTILE, rx_port=HOSTILE)
             for stream in trial.streams
         )
         counters = {"ovs": {"pmd": {HOSTILE: {"busy": 0.5}, "other" + HOSTILE: {"busy": 0.25}}}}
-        return replace(trial, label=HOSTILE, streams=streams, counters=counters, began=HOSTILE)
+        return replace(trial, label=HOSTILE, streams=streams, counters=counters, started=HOSTILE)
 
     goals = (replace(NDR, name=HOSTILE), replace(PDR, name="PDR" + HOSTILE))
     writer = write_run(
@@ -143,7 +143,7 @@ def hostile_run(folder: Path, *, finished: bool = True) -> Run:
         change=renamed, finished=finished,
     )  # fmt: skip
     about = json.loads((folder / "run.json").read_text())
-    for key in ("what", "host", "versions", "settings"):
+    for key in ("request", "host", "versions", "settings"):
         about[key] = {HOSTILE: HOSTILE, "list": [HOSTILE, {HOSTILE: [HOSTILE]}]}
     MACHINE.write(folder / "run.json", json.dumps(about))
     assert writer

@@ -36,7 +36,7 @@ lock_folder() {
     exec 9<"$folder"
     if flock -n 9; then return; fi
     say "another ouchi is preparing; waiting for it"
-    flock 9 || say "cannot lock $folder; going on without"
+    flock 9 || say "cannot lock $folder; continuing without"
 }
 
 make_environment() {
@@ -93,7 +93,7 @@ install_python() {
     fi
     say "installing python3 and python3-venv from the distribution"
     install_packages || { apt_get update && install_packages; } || {
-        printf '%s\n' "$said" | tail -n 5 >&2
+        printf '%s\n' "$output" | tail -n 5 >&2
         return 1
     }
 }
@@ -101,11 +101,11 @@ install_python() {
 install_packages() { apt_get install --yes --no-install-recommends python3 python3-venv ca-certificates; }
 
 apt_get() {
-    said=$($as_root env DEBIAN_FRONTEND=noninteractive \
+    output=$($as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" 2>&1 9<&-)
 }
 
-# What is there and carries a mark is ours: emptied, the mark last. Anything else is somebody's.
+# A folder with a mark is ours: it is emptied, the mark last. Any other folder is left alone.
 clear_environment() {
     rmdir -- "$venv" 2>/dev/null || :
     if [ -e "$venv" ]; then
@@ -140,12 +140,12 @@ install_lock() {
     "$venv/bin/python" -I -m compileall -q -j 0 "$venv/lib" "$home/src" >/dev/null 2>&1 || :
 }
 
-# quietly WHAT COMMAND...: what it said is shown only when it fails.
+# quietly WHAT COMMAND...: the output is shown only if the command fails.
 quietly() {
     what=$1
     shift
-    said=$("$@" 2>&1) || {
-        printf '%s\n' "$said" | tail -n 15 >&2
+    output=$("$@" 2>&1) || {
+        printf '%s\n' "$output" | tail -n 15 >&2
         fail "$what failed, for the reason above; run the same command again to retry"
     }
 }

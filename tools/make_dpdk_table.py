@@ -26,7 +26,7 @@ FOLDERS = ("lists/partial", "archives/partial", "packages")
 
 
 def make_table(suite: str, scratch: Path) -> tuple[str, str]:
-    """The name and the text of the table of one suite, in Debian's words."""
+    """The name and the text of the table of one suite, as Debian has it."""
     apt = private_apt(suite, scratch)
     run("apt-get", *apt, "update")
     shown = run("apt-cache", *apt, "show", "--no-all-versions", "dpdk")

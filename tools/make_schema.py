@@ -14,14 +14,14 @@ from pathlib import Path
 
 from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
-from ouchi.parts import mariadb as database
-from ouchi.parts.openstack.configuration import openstack_files
-from ouchi.parts.openstack.services import environment
-from ouchi.parts.secrets import load_secrets
+from ouchi.parts import mariadb, registry
+from ouchi.parts.openstack.api import Api, environment
+from ouchi.parts.secrets import make_secrets
 from ouchi.parts.settings import Settings
 from ouchi.parts.supervise.supervisord import SupervisordSupervisor
+from ouchi.render.ini import ini_text
 
-TARGET = Path(__file__).parents[1] / "src" / "ouchi" / "cloud" / "data" / "schema"
+TARGET = Path(__file__).parents[1] / "src" / "ouchi" / "parts" / "openstack" / "data" / "schema"
 CELL = "{scheme}://{username}:{password}@{hostname}/{path}"
 
 
@@ -31,21 +31,24 @@ def make_dumps(folder: str, openstack: str) -> dict[str, str]:
     instance = Instance("ouchi-schema", f"{folder}/state", f"{folder}/run", f"{folder}/logs")
     for path in (folder, instance.state, instance.run, instance.logs, instance.etc):
         machine.make_folder(path)
-    settings = Settings(instance, load_secrets(machine, instance), "schema", {}, ("physnet1",))
-    for name, text in openstack_files(settings, emulated=True).items():
-        machine.make_folder(f"{instance.etc}/{name}".rsplit("/", 1)[0])
-        machine.write(f"{instance.etc}/{name}", text.replace(instance.openstack, openstack))
-    machine.write(f"{instance.etc}/mariadb.cnf", database.configuration(instance))
+    secrets = make_secrets(machine, instance, registry.secrets())
+    settings = Settings(instance, secrets, registry.ports(), "schema", {}, ("physnet1",), emulated=True)
+    for api in (part for part in registry.all_parts() if isinstance(part, Api)):
+        path = f"{instance.etc}/{api.configuration}"
+        machine.make_folder(path.rsplit("/", 1)[0])
+        machine.write(path, ini_text(api.sections(settings)).replace(instance.openstack, openstack))
+    machine.write(f"{instance.etc}/placement/policy.yaml", "{}\n")
+    machine.write(f"{instance.etc}/mariadb.cnf", mariadb.configuration(instance))
     machine.make_folder(f"{instance.run}/mariadb", owner="mysql")
-    database.initialise(machine, instance)
+    mariadb.initialise(machine, instance)
     supervisor = SupervisordSupervisor(machine, instance)
-    supervisor.start([database.service(instance)])
+    supervisor.start([mariadb.service(instance)])
     try:
-        database.wait_until_ready(machine, instance)
-        database.sql(machine, instance, database.empty_databases(settings))
+        mariadb.wait_until_ready(machine, instance)
+        mariadb.sql(machine, instance, mariadb.empty_databases(settings))
         for words in _migrations(instance):
             machine.run((f"{openstack}/bin/{words[0]}", *words[1:]), timeout=300, env=environment(settings))
-        return {name: _dump(machine, instance, name) for name in database.SCHEMAS if name != "nova_cell0"}
+        return {name: _dump(machine, instance, name) for name in registry.schemas() if name != "nova_cell0"}
     finally:
         supervisor.shutdown()
 

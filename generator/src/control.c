@@ -13,19 +13,28 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "trial.h"
+#include <jansson.h>
 
-enum { TICK = 100 /* milliseconds */, TAKEN = 64 << 10 };
+#include "commands.h"
+#include "results.h"
+#include "trial_run.h"
+
+enum { TICK = 100 /* milliseconds */, READ_SIZE = 64 << 10 };
 
 static int listener = -1, client = -1;
-static char *line, *unread; /* a request that is coming in; answers that are going out */
-static size_t line_length, unread_length, unread_sent;
-static bool skipping; /* the rest of a line that was too long */
-static volatile sig_atomic_t leaving;
+static char *line, *outbox; /* the request being read; the answers being sent */
+static size_t line_length, outbox_length, outbox_sent;
+static bool skipping; /* the rest of an overlong line */
+static volatile sig_atomic_t signalled;
 
 static void on_signal(int number)
 {
-    leaving = 1;
+    signalled = 1;
+}
+
+static bool exiting(void)
+{
+    return signalled || quit_requested;
 }
 
 static double now(void)
@@ -43,11 +52,11 @@ bool control_listen(const char *path)
         return false;
     }
     strcpy(address.sun_path, path);
-    mode_t before = umask(0177); /* for its owner only */
+    mode_t before = umask(0177); /* mode 0600 */
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool bound = listener >= 0 && bind(listener, (struct sockaddr *)&address, sizeof address) == 0;
     umask(before);
-    line = malloc(LINE_MOST);
+    line = malloc(MAX_LINE);
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -55,33 +64,34 @@ bool control_listen(const char *path)
     return bound && line != NULL && listen(listener, 4) == 0;
 }
 
-static void hang_up(void)
+static void disconnect(void)
 {
     close(client);
     client = -1;
-    free(unread);
-    unread = NULL;
-    unread_length = unread_sent = line_length = 0;
+    free(outbox);
+    outbox = NULL;
+    outbox_length = outbox_sent = line_length = 0;
     skipping = false;
-    trial_stop(); /* nobody is there any more to end it */
+    trial_stop(); /* no client is left to stop it */
 }
 
 static void flush(void)
 {
-    while (client >= 0 && unread_sent < unread_length) {
-        ssize_t sent = send(client, unread + unread_sent, unread_length - unread_sent, MSG_NOSIGNAL);
+    while (client >= 0 && outbox_sent < outbox_length) {
+        ssize_t sent = send(client, outbox + outbox_sent, outbox_length - outbox_sent, MSG_NOSIGNAL);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (sent <= 0) {
-            hang_up();
+            disconnect();
             return;
         }
-        unread_sent += (size_t)sent;
+        outbox_sent += (size_t)sent;
     }
-    unread_length = unread_sent = 0;
+    outbox_length = outbox_sent = 0;
 }
 
-void control_tell(json_t *message)
+/* Takes the reference. */
+static void control_send(json_t *message)
 {
     char *text = json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(message);
@@ -90,55 +100,50 @@ void control_tell(json_t *message)
         return;
     }
     size_t length = strlen(text);
-    char *more = unread_length + length + 1 > UNREAD_MOST ? NULL : realloc(unread, unread_length + length + 1);
+    char *more = outbox_length + length + 1 > MAX_OUTBOX ? NULL : realloc(outbox, outbox_length + length + 1);
     if (more == NULL) {
-        fprintf(stderr, "ouchi-generator: the client does not read its answers; hanging up\n");
+        fprintf(stderr, "ouchi-generator: the client does not read its answers; disconnecting\n");
         free(text);
-        hang_up();
+        disconnect();
         return;
     }
-    unread = more;
-    memcpy(unread + unread_length, text, length);
-    unread[unread_length + length] = '\n';
-    unread_length += length + 1;
+    outbox = more;
+    memcpy(outbox + outbox_length, text, length);
+    outbox[outbox_length + length] = '\n';
+    outbox_length += length + 1;
     free(text);
     flush();
 }
 
-void control_quit(void)
+static void send_error(const char *text)
 {
-    leaving = 1;
+    control_send(json_pack("{s:{s:s, s:s}}", "error", "where", "line", "text", text));
 }
 
-static void tell_error(const char *text)
-{
-    control_tell(json_pack("{s:{s:s, s:s}}", "error", "where", "line", "text", text));
-}
-
-static void obey(const char *text, size_t length)
+static void answer_line(const char *text, size_t length)
 {
     json_error_t error;
     json_t *request = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (request == NULL) {
-        char said[JSON_ERROR_TEXT_LENGTH + 64];
-        snprintf(said, sizeof said, "no JSON: %s at column %d", error.text, error.column);
-        for (char *c = said; *c != '\0'; c++)
+        char reason[JSON_ERROR_TEXT_LENGTH + 64];
+        snprintf(reason, sizeof reason, "no JSON: %s at column %d", error.text, error.column);
+        for (char *c = reason; *c != '\0'; c++)
             if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
                 *c = '?';
-        tell_error(said);
+        send_error(reason);
         return;
     }
-    control_tell(command_answer(request));
+    control_send(command_answer(request));
     json_decref(request);
 }
 
-static void hear(const char *bytes, size_t count)
+static void take_bytes(const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count && client >= 0;) {
         const char *end = memchr(bytes + i, '\n', count - i);
         size_t part = (end ? (size_t)(end - bytes) : count) - i;
-        if (!skipping && line_length + part > LINE_MOST) {
-            tell_error("a line of more than one MiB");
+        if (!skipping && line_length + part > MAX_LINE) {
+            send_error("a line of more than one MiB");
             skipping = true;
         }
         if (!skipping) {
@@ -149,14 +154,14 @@ static void hear(const char *bytes, size_t count)
         if (end != NULL) {
             i++;
             if (!skipping && line_length > 0)
-                obey(line, line_length);
+                answer_line(line, line_length);
             line_length = 0;
             skipping = false;
         }
     }
 }
 
-static void take_client(void)
+static void accept_client(void)
 {
     int other = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (other < 0)
@@ -172,42 +177,42 @@ static void take_client(void)
 
 static void read_client(void)
 {
-    static char bytes[TAKEN];
+    static char bytes[READ_SIZE];
     ssize_t count = recv(client, bytes, sizeof bytes, 0);
     if (count > 0)
-        hear(bytes, (size_t)count);
+        take_bytes(bytes, (size_t)count);
     else if (count == 0 || (errno != EAGAIN && errno != EINTR))
-        hang_up();
+        disconnect();
 }
 
-void control_serve(double patience)
+void control_serve(double timeout)
 {
     double last_client = now(), next_tick = now();
-    while (!leaving || (client >= 0 && unread_sent < unread_length && now() - last_client < 1)) {
+    while (!exiting() || (client >= 0 && outbox_sent < outbox_length && now() - last_client < 1)) {
         bool running = trial_is_running();
         struct pollfd waits[] = {{.fd = listener, .events = POLLIN},
-                                 {.fd = client, .events = (short)(POLLIN | (unread_sent < unread_length ? POLLOUT : 0))}};
+                                 {.fd = client, .events = (short)(POLLIN | (outbox_sent < outbox_length ? POLLOUT : 0))}};
         double wait = running ? (next_tick - now()) * 1000 : TICK;
         (void)poll(waits, 2, wait < 1 ? 1 : (int)wait);
         if (waits[0].revents)
-            take_client();
+            accept_client();
         if (client >= 0 && waits[1].fd == client && waits[1].revents & (POLLIN | POLLHUP | POLLERR))
             read_client();
         if (client >= 0)
             flush();
-        if (trial_tend())
-            control_tell(json_pack("{s:s, s:i}", "event", "done", "trial", (int)trial.number));
+        if (trial_poll())
+            control_send(json_pack("{s:s, s:i}", "event", "done", "trial", (int)trial.number));
         else if (running && now() >= next_tick)
-            control_tell(progress_json());
+            control_send(progress_json());
         if (now() >= next_tick)
             next_tick = now() + TICK / 1000.0;
-        if (client >= 0 && !leaving)
+        if (client >= 0 && !exiting())
             last_client = now();
-        else if (now() - last_client > patience)
+        else if (now() - last_client > timeout)
             break;
     }
     if (client >= 0)
-        hang_up();
+        disconnect();
     trial_stop();
     close(listener);
     free(line);

@@ -1,20 +1,11 @@
-/* One client on a unix socket: a line of JSON asks, a line of JSON answers. */
+/* JSON lines on a unix socket, one client at a time: each request line is answered by a line. */
 #pragma once
 
 #include <stdbool.h>
 
-#include <jansson.h>
-
-enum { LINE_MOST = 1 << 20 /* bytes of a request */, UNREAD_MOST = 32 << 20 /* bytes of answers that nobody reads */ };
+enum { MAX_LINE = 1 << 20 /* bytes of a request */, MAX_OUTBOX = 32 << 20 /* bytes of answers that the client has not read */ };
 
 bool control_listen(const char *path);
 
-/* Serves until asked to quit, until a signal, or until there was no client for `patience` seconds. */
-void control_serve(double patience);
-void control_tell(json_t *message); /* takes the reference */
-void control_quit(void);
-
-/* The answer to a request; never NULL. */
-json_t *command_answer(json_t *request);
-json_t *results_json(void);
-json_t *progress_json(void);
+/* Serve until quit is requested, a signal arrives, or no client was connected for `timeout` seconds. */
+void control_serve(double timeout);

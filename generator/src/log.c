@@ -5,40 +5,40 @@
 
 #include <rte_log.h>
 
-static char last_words[700];
-static size_t last_length;
+static char recent[700];
+static size_t recent_length;
 
-static ssize_t hear(void *ignored, const char *text, size_t length)
+static ssize_t take_bytes(void *ignored, const char *text, size_t length)
 {
     fwrite(text, 1, length, stderr);
-    size_t keep = length < sizeof last_words - 1 ? length : sizeof last_words - 1;
-    if (last_length + keep > sizeof last_words - 1) {
-        size_t drop = last_length + keep - (sizeof last_words - 1);
-        memmove(last_words, last_words + drop, last_length - drop);
-        last_length -= drop;
+    size_t keep = length < sizeof recent - 1 ? length : sizeof recent - 1;
+    if (recent_length + keep > sizeof recent - 1) {
+        size_t drop = recent_length + keep - (sizeof recent - 1);
+        memmove(recent, recent + drop, recent_length - drop);
+        recent_length -= drop;
     }
-    memcpy(last_words + last_length, text + (length - keep), keep);
-    last_length += keep;
+    memcpy(recent + recent_length, text + (length - keep), keep);
+    recent_length += keep;
     return (ssize_t)length;
 }
 
-bool log_listen(void)
+bool log_capture(void)
 {
-    FILE *ear = fopencookie(NULL, "w", (cookie_io_functions_t){.write = hear});
-    if (ear == NULL)
+    FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = take_bytes});
+    if (stream == NULL)
         return false;
-    setvbuf(ear, NULL, _IOLBF, 0);
-    return rte_openlog_stream(ear) == 0;
+    setvbuf(stream, NULL, _IOLBF, 0);
+    return rte_openlog_stream(stream) == 0;
 }
 
-const char *log_last_words(void)
+const char *log_recent(void)
 {
-    last_words[last_length] = '\0';
-    for (size_t i = 0; i < last_length; i++)
-        if ((unsigned char)last_words[i] < ' ' || (unsigned char)last_words[i] > '~')
-            last_words[i] = last_words[i] == '\n' ? ';' : ' ';
-    while (last_length > 0 && (last_words[last_length - 1] == ';' || last_words[last_length - 1] == ' '))
-        last_words[--last_length] = '\0';
-    last_length = 0;
-    return last_words[0] != '\0' ? last_words : "DPDK said no more";
+    recent[recent_length] = '\0';
+    for (size_t i = 0; i < recent_length; i++)
+        if ((unsigned char)recent[i] < ' ' || (unsigned char)recent[i] > '~')
+            recent[i] = recent[i] == '\n' ? ';' : ' ';
+    while (recent_length > 0 && (recent[recent_length - 1] == ';' || recent[recent_length - 1] == ' '))
+        recent[--recent_length] = '\0';
+    recent_length = 0;
+    return recent[0] != '\0' ? recent : "DPDK logged nothing";
 }

@@ -1,9 +1,9 @@
-/* What DPDK logs: it goes to our standard error, and its last lines are kept, for its error numbers say little. */
+/* DPDK's log: copied to stderr, and the last lines kept for error messages, since its errnos say little. */
 #pragma once
 
 #include <stdbool.h>
 
-bool log_listen(void);
+bool log_capture(void);
 
-/* What was logged since the last call, on one line; never empty. */
-const char *log_last_words(void);
+/* The log since the last call, on one line; never empty. */
+const char *log_recent(void);

@@ -1,4 +1,4 @@
-/* ouchi's traffic generator: started by ouchi, told what to do on a unix socket. */
+/* ouchi's traffic generator: started by ouchi and controlled through a unix socket. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: ouchi-generator SOCKET PATIENCE [EAL OPTION ...]\n"
-                    "SOCKET: a path that is free; PATIENCE: seconds without a client after which it ends\n");
+    fprintf(stderr, "usage: ouchi-generator SOCKET TIMEOUT [EAL OPTION ...]\n"
+                    "SOCKET: a path that does not exist; TIMEOUT: seconds without a client after which it exits\n");
     return 2;
 }
 
@@ -27,13 +27,13 @@ int main(int argc, char **argv)
         return usage();
     const char *path = argv[1];
     char *end;
-    double patience = strtod(argv[2], &end);
-    if (*end != '\0' || !(patience > 0))
+    double timeout = strtod(argv[2], &end);
+    if (*end != '\0' || !(timeout > 0))
         return usage();
     argv[2] = argv[0];
-    (void)log_listen();
+    (void)log_capture();
     if (rte_eal_init(argc - 2, argv + 2) < 0) {
-        fprintf(stderr, "ouchi-generator: DPDK does not start: %s\n", log_last_words());
+        fprintf(stderr, "ouchi-generator: rte_eal_init failed: %s\n", log_recent());
         return 3;
     }
     int status = 0;
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "ouchi-generator: cannot listen on %s: %s\n", path, strerror(errno));
         status = 3;
     } else {
-        control_serve(patience);
+        control_serve(timeout);
         unlink(path);
     }
     workers_join();

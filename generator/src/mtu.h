@@ -1,7 +1,7 @@
-/* How long the frames of a port may be. */
+/* The MTU of a port. */
 #pragma once
 
 #include "port.h"
 
-/* Zero, or DPDK's negative error. */
+/* Returns 0 or a negative errno of DPDK. */
 int mtu_set(const struct port *port);

@@ -1,12 +1,12 @@
-/* What is answered when a request cannot be met: where in the request, and why. */
+/* Why a request failed: the member of the request, and the reason. */
 #pragma once
 
 #include <stdbool.h>
 
 struct problem {
     char where[64];
-    char text[1400]; /* a device and what DPDK said of it */
+    char text[1400]; /* a device and DPDK's log about it */
 };
 
-/* Notes the first problem; always false, so that it can be returned. */
+/* Record the first problem only; always returns false. */
 __attribute__((format(printf, 3, 4))) bool problem_set(struct problem *problem, const char *where, const char *format, ...);

@@ -1,6 +1,6 @@
-/* What every frame carries in its last twelve bytes: whose it is, its number, and when it was sent.
+/* The signature in the last twelve bytes of each frame: stream, sequence number and time of transmission.
  *
- * At the end, because that is where a frame stays the same when tags and tunnel headers come and go. The ones'
+ * It ends the frame, so that added or removed tags and tunnel headers do not move it. The ones'
  * complement sum of its words is zero, so that checksums made over twelve zero bytes stay right, and so that a
  * signature that was damaged is noticed. Big endian. */
 #pragma once
@@ -11,7 +11,7 @@
 
 #include <rte_byteorder.h>
 
-enum { SIGNATURE_SIZE = 12, STREAMS_MOST = 256, SIGNATURE_TIME_SHIFT = 4 };
+enum { SIGNATURE_SIZE = 12, MAX_STREAMS = 256, SIGNATURE_TIME_SHIFT = 4 };
 
 struct signature {
     uint16_t mark;       /* 0xC, the low four bits of the trial's number, the stream's number */

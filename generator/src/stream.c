@@ -7,36 +7,34 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
-#include "worker.h"
+struct stream *streams[MAX_STREAMS];
 
-struct stream *streams[STREAMS_MOST];
-
-/* Pools are never freed: a port may still hold their buffers. The next stream takes over what the last one leaves. */
-struct spare {
+/* Mempools are never freed, since ports may still hold their mbufs; released ones are reused by later streams. */
+struct pool_slot {
     struct rte_mempool *pool;
     unsigned room;
     bool taken;
 };
 
-enum { SPARES_MOST = STREAMS_MOST * 4, BUFFERS = 8191, BUFFERS_JUMBO = 4095, CACHE = 512, JUMBO = 2048 };
+enum { MAX_POOLS = MAX_STREAMS * 4, BUFFERS = 8191, BUFFERS_JUMBO = 4095, CACHE = 512, JUMBO = 2048 };
 
-static struct spare spares[SPARES_MOST];
-static uint32_t templates; /* given out so far */
+static struct pool_slot pool_slots[MAX_POOLS];
+static uint32_t templates; /* template numbers in use */
 
 static struct rte_mempool *pool_take(unsigned room, struct problem *problem)
 {
     static unsigned made;
-    struct spare *free_slot = NULL;
-    for (unsigned i = 0; i < SPARES_MOST; i++) {
-        if (spares[i].pool != NULL && !spares[i].taken && spares[i].room >= room) {
-            spares[i].taken = true;
-            return spares[i].pool;
+    struct pool_slot *free_slot = NULL;
+    for (unsigned i = 0; i < MAX_POOLS; i++) {
+        if (pool_slots[i].pool != NULL && !pool_slots[i].taken && pool_slots[i].room >= room) {
+            pool_slots[i].taken = true;
+            return pool_slots[i].pool;
         }
-        if (spares[i].pool == NULL && free_slot == NULL)
-            free_slot = &spares[i];
+        if (pool_slots[i].pool == NULL && free_slot == NULL)
+            free_slot = &pool_slots[i];
     }
     if (free_slot == NULL) {
-        problem_set(problem, "streams", "too many different streams since the start; start the generator again");
+        problem_set(problem, "streams", "too many mempools in use; restart the generator");
         return NULL;
     }
     char name[32];
@@ -53,11 +51,11 @@ static struct rte_mempool *pool_take(unsigned room, struct problem *problem)
     return free_slot->pool;
 }
 
-static void pool_leave(const struct rte_mempool *pool)
+static void pool_release(const struct rte_mempool *pool)
 {
-    for (unsigned i = 0; i < SPARES_MOST; i++)
-        if (pool != NULL && spares[i].pool == pool)
-            spares[i].taken = false;
+    for (unsigned i = 0; i < MAX_POOLS; i++)
+        if (pool != NULL && pool_slots[i].pool == pool)
+            pool_slots[i].taken = false;
 }
 
 static bool field_check(const struct stream *stream, unsigned index, struct problem *problem)
@@ -70,9 +68,9 @@ static bool field_check(const struct stream *stream, unsigned index, struct prob
         for (unsigned c = 0; c < field->checksums; c++) {
             unsigned at = field->checksum_at[c];
             if (at + 2 > room || at % 2 != 0)
-                return problem_set(problem, "fields", "field %u: no checksum can be at byte %u", index, at);
+                return problem_set(problem, "fields", "field %u: invalid checksum offset %u", index, at);
             if (at < (unsigned)field->offset + field->width && field->offset < at + 2)
-                return problem_set(problem, "fields", "field %u lies on its own checksum at byte %u", index, at);
+                return problem_set(problem, "fields", "field %u overlaps its own checksum at byte %u", index, at);
         }
     }
     return true;
@@ -84,21 +82,21 @@ bool stream_check(struct stream *stream, struct problem *problem)
         return problem_set(problem, "frames", "a stream needs at least one frame");
     for (unsigned i = 0; i < stream->order_count; i++)
         if (stream->order[i] >= stream->frames_count)
-            return problem_set(problem, "order", "there is no frame %u", stream->order[i]);
+            return problem_set(problem, "order", "no such frame: %u", stream->order[i]);
     if (stream->fields_count > 0 && stream->frames_count > 1)
         for (unsigned i = 1; i < stream->frames_count; i++)
             for (unsigned f = 0; f < stream->fields_count; f++)
                 for (unsigned c = 0; c < stream->fields[f].checksums; c++)
                     if (stream->frames[i].length <= stream->fields[f].checksum_at[c])
-                        return problem_set(problem, "fields", "field %u: frame %u has no byte for its checksum", f, i);
+                        return problem_set(problem, "fields", "field %u: frame %u is too short for its checksum", f, i);
     for (unsigned i = 0; i < stream->fields_count; i++)
         if (!field_check(stream, i, problem))
             return false;
     return true;
 }
 
-/* Takes what a field says at first out of the checksums that cover it (RFC 1624, equation 3). */
-static void field_take_out(const struct field *field, struct frame *frame)
+/* Subtract a field's initial value from the checksums that cover it (RFC 1624, equation 3). */
+static void field_subtract(const struct field *field, struct frame *frame)
 {
     uint32_t sum = 0;
     for (unsigned byte = 0; byte < field->width; byte++) {
@@ -123,14 +121,14 @@ bool stream_ready(struct stream *stream, struct problem *problem)
     for (unsigned i = 0; i < stream->frames_count; i++) {
         struct frame *frame = &stream->frames[i];
         stream->longest = RTE_MAX(stream->longest, frame->length);
-        if (stream->from->wish.mtu + 22u < frame->length) /* Ethernet header and two VLAN tags */
-            return problem_set(problem, "frames", "frame %u has %u bytes, port %s takes %u bytes of payload", i, frame->length,
-                               stream->from->wish.name, stream->from->wish.mtu);
+        if (stream->from->config.mtu + 22u < frame->length) /* Ethernet header and two VLAN tags */
+            return problem_set(problem, "frames", "frame %u has %u bytes, the MTU of port %s is %u bytes", i, frame->length,
+                               stream->from->config.name, stream->from->config.mtu);
         for (unsigned f = 0; f < stream->fields_count; f++)
-            field_take_out(&stream->fields[f], frame);
+            field_subtract(&stream->fields[f], frame);
         frame->template = ++templates;
     }
-    unsigned room = stream->longest <= 256 ? 256 : stream->longest <= 2048 ? 2048 : FRAME_MOST;
+    unsigned room = stream->longest <= 256 ? 256 : stream->longest <= 2048 ? 2048 : MAX_FRAME;
     stream->pool = pool_take(room, problem);
     return stream->pool != NULL;
 }
@@ -139,7 +137,7 @@ void stream_free(struct stream *stream)
 {
     if (stream == NULL)
         return;
-    pool_leave(stream->pool);
+    pool_release(stream->pool);
     for (unsigned i = 0; i < stream->frames_count; i++)
         free(stream->frames[i].data);
     for (unsigned i = 0; i < stream->fields_count; i++)
@@ -151,7 +149,7 @@ void stream_free(struct stream *stream)
 
 void streams_clear(void)
 {
-    for (unsigned i = 0; i < STREAMS_MOST; i++) {
+    for (unsigned i = 0; i < MAX_STREAMS; i++) {
         stream_free(streams[i]);
         streams[i] = NULL;
     }

@@ -25,15 +25,15 @@ bool vhost_check(const char *device, struct problem *problem)
     struct vhost_end end = vhost_end_of(device);
     if (end.path[0] == '\0')
         return true;
-    for (unsigned i = 0; i < PORTS_MOST; i++) {
-        struct vhost_end other = vhost_end_of(ports[i].wish.device);
-        /* Whoever grows its memory tells the other end and waits, holding what the other end needs to answer. */
+    for (unsigned i = 0; i < MAX_PORTS; i++) {
+        struct vhost_end other = vhost_end_of(ports[i].config.device);
+        /* A memory hotplug notifies the peer and waits, holding a lock that the peer needs to answer: deadlock. */
         if (ports[i].used && strcmp(other.path, end.path) == 0 && other.guest != end.guest)
-            return problem_set(problem, "device", "port %s is the other end of %s: one of them must be another process's",
-                               ports[i].wish.name, end.path);
+            return problem_set(problem, "device", "port %s is the other end of %s: the two ends must be in different processes",
+                               ports[i].config.name, end.path);
     }
     if (end.server && access(end.path, F_OK) == 0)
-        return problem_set(problem, "device", "%s is there already: another process serves it, or it is left over; "
-                           "if nobody does, remove it", end.path);
+        return problem_set(problem, "device", "%s exists already: another process listens on it, or it is stale; "
+                           "remove it if it is stale", end.path);
     return true;
 }

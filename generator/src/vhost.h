@@ -1,4 +1,4 @@
-/* The two ends of a vhost-user socket: who makes it, and who comes to it. */
+/* The server and client ends of a vhost-user socket. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,11 +7,11 @@
 
 struct vhost_end {
     char path[108]; /* empty for other devices */
-    bool server;    /* it makes the socket */
+    bool server;    /* it creates the socket */
     bool guest;     /* virtio-user, not vhost */
 };
 
 struct vhost_end vhost_end_of(const char *device);
 
-/* Whether a device can have its socket. DPDK removes a socket that it failed to make, also when it is another's. */
+/* Whether a device can create its socket. DPDK would unlink another process's socket when its own bind fails. */
 bool vhost_check(const char *device, struct problem *problem);

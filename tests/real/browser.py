@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 PROGRAM = "chromium"
+SECONDS = 60
+"""How long it may take to answer; pages load within one."""
 WITHOUT_NETWORK = ("unshare", "--net")
 """A network namespace of its own: not even the loopback is up."""
 
@@ -104,6 +107,8 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._unread:
+            if not select.select([self._answers], [], [], SECONDS)[0]:
+                raise AssertionError(f"{PROGRAM} says nothing for {SECONDS} s")
             more = os.read(self._answers, 1 << 20)
             if not more:
                 raise AssertionError(f"{PROGRAM} ended with status {self._process.wait()}")

@@ -16,11 +16,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import installed
 import pytest
 
-from ouchi.machine.local import LocalMachine
 from ouchi.parts import packages
-from ouchi.steps.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 QUIET = [f"systemd.mask={unit if '.' in unit else unit + '.service'}" for unit in sorted(packages.UNITS)]
@@ -37,8 +36,7 @@ exec systemd-nspawn --quiet --boot --register=no --keep-unit --volatile=overlay 
 @contextlib.contextmanager
 def systemd(folder: Path, *options: str) -> Iterator[int]:
     """The number of a systemd that is process 1 of its container; ``options`` are systemd-nspawn's own."""
-    journal = Journal(LocalMachine(), str(folder))
-    packages.install(LocalMachine(), journal, ("systemd-container",), lambda _text: None)
+    installed.require(installed.CONTAINER)
     root, log = folder / "root", folder / "boot.log"
     root.mkdir()
     own = [f"--directory={root}", f"--machine=ouchi-test-{os.getpid()}", f"--bind-ro={ROOT}", f"--bind-ro={sys.prefix}"]

@@ -15,7 +15,7 @@ from lab import prepare_cache
 
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.frames import Headers
-from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.paths.traffic import read_trial
 from ouchi.measure.search.trial import Trial
 
@@ -89,7 +89,7 @@ def cable() -> Iterator[tuple[str, str]]:
         subprocess.run(["ip", "link", "del", ends[0]], check=True)
 
 
-def trial(generator: Generator, flows: list[Flow], pps: float, **wish: Any) -> Trial:
+def trial(generator: Generator, flows: list[RoutedStream], pps: float, **wish: Any) -> Trial:
     generator.load(flows)
     told = generator.run([pps] * len(flows), **wish)
     return read_trial(told, flows, 1, "", pps * len(flows), wish.get("seconds", 0), "")

@@ -25,7 +25,7 @@ LENT = STORE / "hugepages.json"
 """The counts before the lab, for the next guardian when this one is killed."""
 
 LOCK = "/run/lock/ouchi-lab.lock"
-LOCK_SECONDS = 900
+LOCK_SECONDS = 3600
 KEEPER = Path(__file__).with_name("keeper.py")
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 NAMESPACES = ("--mount", "--net", "--uts", "--ipc", "--pid")
@@ -84,16 +84,15 @@ def hugepages() -> dict[str, int]:
 def pages_of_others() -> dict[str, int]:
     """What an ouchi of the machine itself has reserved, by counter, from its journal."""
     try:
-        entries = json.loads(Path("/var/lib/ouchi/journal.json").read_text())
-    except (OSError, ValueError):
+        records = json.loads(Path("/var/lib/ouchi/journal.json").read_text())["records"]
+    except (OSError, ValueError, TypeError):
         return {}
     found = {}
-    for kind, key, record in entries:
-        if kind == "hugepages":
-            node, size = key.split(":")
-            found[f"/sys/devices/system/node/node{node}/hugepages/hugepages-{size}kB/nr_hugepages"] = int(
-                record["ours"]
-            )
+    for record in records:
+        if record["kind"] == "hugepages":
+            node, size = record["key"].split(":")
+            counter = f"/sys/devices/system/node/node{node}/hugepages/hugepages-{size}kB/nr_hugepages"
+            found[counter] = int(record["after"]["pages"]) - int(record["before"]["pages"])
     return found
 
 

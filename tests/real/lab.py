@@ -12,6 +12,7 @@ up; ``unshare``; and the *keeper*, process 1 of the lab, whose end is the end of
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import sshd
+import installed
 from guardian import LOCK_SECONDS, NAMESPACES, STORE, TIED, hugepages, locked, pages_of_others
 from keeper import CACHE, GONE, HIDDEN, OWN, Snapshot, describe, files
 
@@ -200,30 +201,22 @@ def difference(before: Snapshot, after: Snapshot) -> dict[str, Any]:
 # --- the store
 
 PREPARE = """
-from ouchi.parts.openstack import environment
+from ouchi.parts.openstack import binding, environment
 from ouchi.core.instance import Instance
-from ouchi.steps.journal import Journal
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.generator import build
-from ouchi.vnf import testpmd as guest
-from ouchi.parts import packages
-from ouchi.flows.up import PACKAGES
-from ouchi.vnf.images.small import BUILD_PACKAGES, build_image
+from ouchi.vnf.images.small import build_image
 import sys
 machine, instance = LocalMachine(), Instance()
 say = lambda text: print(text, file=sys.stderr)
-new = packages.missing_packages(machine, ("openssh-server",))
-packages.install(machine, Journal(machine, sys.argv[1]), (*PACKAGES, *BUILD_PACKAGES, *build.PACKAGES, guest.PACKAGE, *sys.argv[2:]), say)
-if new and machine.exists("/run/systemd/system"):
-    machine.run(("systemctl", "disable", "ssh.service"), check=False)
 environment.install(machine, instance, say)
-environment.link_libvirt(machine, instance)
+binding.link(machine, instance)
 build_image(machine, f"{instance.cache}/images", say)
 """
 
 
+@functools.cache
 def prepare_cache() -> None:
-    """Make what labs share, with ouchi's own functions and under the path that it will have inside.
+    """Make what labs share, once in a process, with ouchi's own functions and under the path that it will have inside.
 
     Python's environments hold their own path, so it is made in a mount namespace where the store lies there.
     """
@@ -231,6 +224,7 @@ def prepare_cache() -> None:
     # An overlay shows nothing of the layers below this folder: not the machine's own instance.
     os.setxattr(CACHE.parent, "trusted.overlay.opaque", b"y")
     with locked(STORE / "lock", LOCK_SECONDS):
+        installed.require(installed.LAB)
         real = Path("/var/lib/ouchi")
         made = [folder for folder in (real, real / "cache") if not folder.exists()]
         for folder in made:
@@ -239,12 +233,7 @@ def prepare_cache() -> None:
         words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, "sh"]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
         try:
-            subprocess.run(
-                [*words, sys.executable, "-c", PREPARE, str(STORE), *sshd.PACKAGES],
-                env=environment,
-                check=True,
-                timeout=1800,
-            )
+            subprocess.run([*words, sys.executable, "-c", PREPARE], env=environment, check=True, timeout=1800)
         finally:
             for folder in reversed(made):
                 with contextlib.suppress(OSError):

@@ -26,7 +26,7 @@ def running(words: str) -> list[int]:
     return found
 
 
-def assert_gone(words: str, seconds: float = 4) -> None:
+def assert_gone(words: str, seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while (left := running(words)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -34,7 +34,7 @@ def assert_gone(words: str, seconds: float = 4) -> None:
 
 
 def assert_lockable(path: Path) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while True:
         try:
             with LocalMachine().hold(path, "other"):

@@ -5,34 +5,20 @@ Nothing of the user's is read: clients get a configuration file with every setti
 
 from __future__ import annotations
 
-import os
+import contextlib
 import secrets
-import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.real import installed
+
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SSHD = "/usr/sbin/sshd"
-PACKAGES = ("openssh-server", "openssh-client", "sudo")
-
-PREPARE = """
-import sys
-from ouchi.steps.journal import Journal
-from ouchi.machine.local import LocalMachine
-from ouchi.parts import packages
-machine = LocalMachine()
-new = packages.missing_packages(machine, ("openssh-server",))
-packages.install(machine, Journal(machine, sys.argv[1]), tuple(sys.argv[2:]), lambda text: None)
-if new and machine.exists("/run/systemd/system"):  # nor does it at the next boot
-    machine.run(("systemctl", "disable", "ssh.service"), check=False)
-"""
-
 USER = "ouchi-tester"
 """A user who is not root, known to this sshd alone; SUDOER is another, whom sudo lets be root."""
 SUDOER = "ouchi-sudoer"
@@ -57,22 +43,13 @@ rm -rf -- "$folder"
 """
 
 
-def prepare() -> None:
-    """Install sshd where it is missing, with ouchi's own function: no service starts."""
-    if Path(SSHD).exists() and shutil.which("sudo"):
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        subprocess.run([sys.executable, "-c", PREPARE, folder, *PACKAGES], env=environment, check=True, timeout=900)
-
-
 class Sshd:
     """``with Sshd() as server:``; ``server.address`` and ``server.config`` are what a client needs."""
 
     def __init__(self, *options: str, ports: Sequence[int] = (), elsewhere: bool = False) -> None:
         """``options`` are lines of its configuration; ``ports`` are further ones that it listens on. ``elsewhere``: it
         is another machine than this by its id, with locks of its own."""
-        prepare()
+        installed.require(installed.SSH)
         self.folder = Path(tempfile.mkdtemp(prefix="ouchi-sshd-"))
         self.port, self.ports = free_port(), tuple(ports)
         self.address = f"root@127.0.0.1:{self.port}"
@@ -185,10 +162,13 @@ class Sshd:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody listens on; below those that the kernel gives to clients by itself."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = secrets.choice(range(max(1024, lowest - 15_000), lowest))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def children(pid: int) -> list[int]:

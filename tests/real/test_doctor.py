@@ -6,9 +6,9 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from lab import Lab
 
 DATABASE = "--db=unix:/run/ouchi/ovs/db.sock"
+T = TypeVar("T")
 SECONDS = 2.0
 """A doctor that is to be asked often answers at once."""
 
 
 @pytest.fixture(scope="module")
 def up(lab: Lab) -> Iterator[Lab]:
-    """The dataplane, with a port that somebody polls: without one Open vSwitch has no polling thread."""
+    """The dataplane, with a port that is polled: without one Open vSwitch has no PMD thread."""
     lab.ouchi("up", "--until", "dataplane", timeout=300)
     vsctl(
         lab,
@@ -36,7 +37,7 @@ def up(lab: Lab) -> Iterator[Lab]:
         "type=dpdk",
         "options:dpdk-devargs=net_null0,no-rx=1",
     )
-    wait_until(lambda: polling(lab) == {0: "0"})
+    wait_until(lambda: pmd_affinities(lab) == {0: "0"})
     yield lab
     lab.ouchi("down", timeout=120)
 
@@ -45,8 +46,8 @@ def vsctl(lab: Lab, *words: str) -> str:
     return lab.run(["ovs-vsctl", DATABASE, "--timeout=20", *words]).stdout.strip()
 
 
-def polling(lab: Lab) -> dict[int, str]:
-    """Where each polling thread may run, by the CPU in its name, as seen from outside."""
+def pmd_affinities(lab: Lab) -> dict[int, str]:
+    """The affinity of each PMD thread by the CPU in its name, read from outside."""
     found = {}
     (pid,) = lab.services()["ovs-vswitchd"]
     for task in lab.path(f"/proc/{pid}/task").iterdir():
@@ -56,15 +57,15 @@ def polling(lab: Lab) -> dict[int, str]:
     return found
 
 
-def wait_until(holds: Any, seconds: float = 20) -> None:
+def wait_until(condition: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
 
 
-def asked(lab: Lab, *words: str) -> dict[str, Any]:
-    """What doctor says as JSON; its status is the one that it says."""
+def diagnosis(lab: Lab, *words: str) -> dict[str, Any]:
+    """The output of doctor as JSON; its exit status is the one in it."""
     done = lab.ouchi("doctor", "--json", *words, check=False)
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -72,78 +73,96 @@ def asked(lab: Lab, *words: str) -> dict[str, Any]:
     return found
 
 
-def findings(said: dict[str, Any], severity: str = "error") -> dict[str, dict[str, str]]:
-    return {one["claim"]: one for check in said["checks"] for one in check["findings"] if one["severity"] == severity}
+def quickest(look: Callable[[], T], times: int = 3) -> tuple[float, T]:
+    """How long the quickest of some takes, since the machine may be held up; and what the last one returned."""
+    seconds = []
+    for _ in range(times):
+        begin = time.monotonic()
+        seen = look()
+        seconds.append(time.monotonic() - begin)
+        if seconds[-1] < SECONDS:
+            break
+    return min(seconds), seen
+
+
+def findings(found: dict[str, Any], severity: str = "error") -> dict[str, dict[str, str]]:
+    return {one["claim"]: one for check in found["checks"] for one in check["findings"] if one["severity"] == severity}
 
 
 def test_nothing_is_wrong_after_up(up: Lab) -> None:
-    begin = time.monotonic()
-    said = asked(up)
-    assert time.monotonic() - begin < SECONDS
-    assert (findings(said), findings(said, "warning"), said["counts"]["unknown"]) == ({}, {}, 0)
-    assert said["counts"]["ok"] > 15
-    assert not [check for check in said["checks"] if check["subject"] == "interrupts"]  # nothing is isolated here
+    seconds, found = quickest(lambda: diagnosis(up))
+    assert seconds < SECONDS
+    assert (findings(found), findings(found, "warning"), found["counts"]["unknown"]) == ({}, {}, 0)
+    assert found["counts"]["ok"] > 15
+    assert not [check for check in found["checks"] if check["id"].startswith("interrupts.")]  # nothing is isolated here
     assert "healthy: " in up.ouchi("doctor").stdout
 
 
-def test_a_polling_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
+def test_a_pmd_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
     (pid,) = up.services()["ovs-vswitchd"]
     tids = {(task / "comm").read_text().strip(): task.name for task in up.path(f"/proc/{pid}/task").iterdir()}
     (tid,) = [tid for name, tid in tids.items() if name.startswith("pmd-c00")]
     up.run(["taskset", "-pc", "1", tid])
-    (finding,) = findings(asked(up)).values()
-    assert finding["claim"] == "the polling thread of CPU 0 may run elsewhere"
+    (finding,) = findings(diagnosis(up)).values()
+    assert finding["claim"] == "the PMD thread of CPU 0 may run on other CPUs"
     assert (finding["found"], finding["where"]) == ("Cpus_allowed_list: 1", f"/proc/{pid}/task/{tid}/status")
-    said = asked(up, "--fix")
-    assert findings(said) == {}
-    assert said["mended"] == [
-        {"name": "the polling thread back on CPU 0", "done": [f"taskset -pc 0 {tid}"], "failed": []}
+    found = diagnosis(up, "--fix")
+    assert findings(found) == {}
+    assert found["fixes"] == [
+        {
+            "check": "ovs.pmd-placement",
+            "name": "PMD thread back on CPU 0",
+            "lasts": "while the process runs",
+            "made": True,
+            "differences": [{"kind": "thread", "key": tid, "now": ["CPUs 1"], "target": ["CPUs 0"]}],
+            "failures": [],
+        }
     ]
-    assert polling(up) == {0: "0"}
+    assert pmd_affinities(up) == {0: "0"}
 
 
 def test_another_mask_is_named_and_put_back(up: Lab) -> None:
     vsctl(up, "set", "Open_vSwitch", ".", "other_config:pmd-cpu-mask=0x2")
-    wait_until(lambda: polling(up) == {1: "1"})
-    found = findings(asked(up))
+    wait_until(lambda: pmd_affinities(up) == {1: "1"})
+    found = findings(diagnosis(up))
     assert set(found) == {
-        "polling threads are not where the plan has them",
-        "Open vSwitch has another pmd-cpu-mask than the plan",
-        "queues are polled on CPUs that are not for it",
+        "PMD threads are not on the planned CPUs",
+        "Open vSwitch has another pmd-cpu-mask than planned",
+        "Rx queues are polled on CPUs outside the pmd pool",
     }
-    assert found["Open vSwitch has another pmd-cpu-mask than the plan"]["found"] == "0x2"
+    assert found["Open vSwitch has another pmd-cpu-mask than planned"]["found"] == "0x2"
     assert all("ouchi up" in one["remedy"] for one in found.values())
     up.ouchi("doctor", "--fix", check=False)
-    wait_until(lambda: polling(up) == {0: "0"})
+    wait_until(lambda: pmd_affinities(up) == {0: "0"})
     assert vsctl(up, "get", "Open_vSwitch", ".", "other_config:pmd-cpu-mask") == '"0x1"'
-    assert findings(asked(up)) == {}
+    assert findings(diagnosis(up)) == {}
 
 
 def test_pages_that_are_gone_are_named_and_up_brings_them_back(up: Lab) -> None:
     counter = up.path("/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages")
     before = int(counter.read_text())
     counter.write_text(str(before - 100))
-    (finding,) = findings(asked(up)).values()
+    (finding,) = findings(diagnosis(up)).values()
     assert finding["claim"].startswith("node 0 has too few hugepages of 2 MiB")
     assert finding["remedy"] == "ouchi up"
-    assert asked(up, "--fix")["mended"] == []
+    assert diagnosis(up, "--fix")["fixes"] == []
     up.ouchi("up", "--until", "dataplane", timeout=120)
-    assert findings(asked(up)) == {}
+    assert findings(diagnosis(up)) == {}
 
 
 def test_a_bridge_in_the_kernel_is_named_and_up_brings_it_back(up: Lab) -> None:
     vsctl(up, "--no-wait", "set", "Bridge", "br-physnet1", "datapath_type=system")
-    found = findings(asked(up))
+    found = findings(diagnosis(up))
     assert found["the bridge br-physnet1 is not in the userspace datapath"]["remedy"] == "ouchi up"
     up.ouchi("up", "--until", "dataplane", timeout=120)
-    wait_until(lambda: findings(asked(up)) == {})
+    wait_until(lambda: findings(diagnosis(up)) == {})
 
 
 def test_a_closed_folder_for_sockets_is_named_and_opened(up: Lab) -> None:
     up.run(["sh", "-c", "chown root /run/ouchi/vhost; chmod 700 /run/ouchi/vhost"])
-    (finding,) = findings(asked(up)).values()
+    (finding,) = findings(diagnosis(up)).values()
     assert (finding["where"], finding["found"]) == ("/run/ouchi/vhost", "root, 2700")  # chmod leaves the setgid bit
-    assert findings(asked(up, "--fix")) == {}
+    assert findings(diagnosis(up, "--fix")) == {}
     assert up.run(["stat", "-c", "%U %a", "/run/ouchi/vhost"]).stdout == "libvirt-qemu 2775\n"
 
 
@@ -151,8 +170,8 @@ def test_a_port_that_cannot_be_made_is_named(up: Lab) -> None:
     words = ("--no-wait", "add-port", "br-int", "broken", "--", "set", "Interface", "broken", "type=dpdk")
     vsctl(up, *words, "options:dpdk-devargs=0000:ff:1f.7")
     wait_until(lambda: vsctl(up, "get", "Interface", "broken", "error") not in ("[]", '""'))
-    (finding,) = findings(asked(up)).values()
-    assert finding["claim"] == "Open vSwitch could not make the port broken"
+    (finding,) = findings(diagnosis(up)).values()
+    assert finding["claim"] == "Open vSwitch could not create the port broken"
     assert "0000:ff:1f.7" in finding["found"]
     vsctl(up, "del-port", "broken")
 
@@ -161,15 +180,15 @@ def test_a_port_without_guest_is_a_warning(up: Lab) -> None:
     words = ("add-port", "br-int", "alone", "--", "set", "Interface", "alone", "type=dpdkvhostuserclient")
     vsctl(up, *words, "options:vhost-server-path=/run/ouchi/vhost/alone")
     wait_until(lambda: "disconnected" in vsctl(up, "get", "Interface", "alone", "status"))
-    said = asked(up)
-    assert said["status"] == 4
-    (finding,) = findings(said, "warning").values()
+    found = diagnosis(up)
+    assert found["status"] == 4
+    (finding,) = findings(found, "warning").values()
     assert finding["claim"] == "no guest is connected to the ports alone"
     assert "black hole" in finding["why"]
     vsctl(up, "del-port", "alone")
 
 
-def test_without_root_it_says_what_it_does_not_know(up: Lab) -> None:
+def test_without_root_checks_are_unknown(up: Lab) -> None:
     words = [
         "setpriv",
         "--reuid=65534",
@@ -182,54 +201,58 @@ def test_without_root_it_says_what_it_does_not_know(up: Lab) -> None:
         "--json",
     ]
     done = up.run(words, check=False)
-    said = json.loads(done.stdout)
-    assert findings(said) == {}
-    unknown = {check["check"]: check["found"] for check in said["checks"] if check["state"] == "unknown"}
-    assert "only root may ask Open vSwitch" in unknown["every queue is polled"]
-    assert {"Open vSwitch's settings are the plan's", "packet buffers were not halved"} <= unknown.keys()
+    found = json.loads(done.stdout)
+    assert findings(found) == {}
+    unknown = {check["id"]: check["found"] for check in found["checks"] if check["result"] == "unknown"}
+    assert "only root may query Open vSwitch" in unknown["ovs.queues-polled"]
+    assert {"ovs.settings", "ovs.mempools"} <= unknown.keys()
 
 
-def test_a_switch_that_has_ended_is_named_and_up_brings_it_back(up: Lab) -> None:
+def test_an_ovs_that_has_ended_is_named_and_up_brings_it_back(up: Lab) -> None:
     services = up.services()
     (switch,) = services["ovs-vswitchd"]
     for pid in (*services["supervisord"], switch):
         up.run(["kill", "-9", str(pid)])
     wait_until(lambda: not up.path(f"/proc/{switch}/task").exists())
-    said = asked(up)
-    (finding,) = findings(said).values()
+    found = diagnosis(up)
+    (finding,) = findings(found).values()
     assert finding["claim"] == "ovs-vswitchd does not run"
     assert finding["remedy"] == "ouchi up; why it ended: ouchi logs ovs-vswitchd"
-    assert said["counts"]["unknown"] > 4
+    assert found["counts"]["unknown"] > 4
     up.ouchi("up", "--until", "dataplane", timeout=120)
-    wait_until(lambda: asked(up)["status"] == 0)
+    wait_until(lambda: diagnosis(up)["status"] == 0)
 
 
-def test_interrupts_are_really_moved_off_isolated_cpus() -> None:
-    """On this machine itself, as if CPU 1 were isolated; one interrupt, which is put back."""
+def test_interrupts_are_really_moved_off_isolated_cpus(tmp_path: Path) -> None:
+    """On this machine itself, as if CPU 1 were isolated; one interrupt, which is moved back."""
     from dataclasses import replace
 
     from ouchi.checks import interrupts
-    from ouchi.checks.fix import fix
     from ouchi.core.instance import Instance
-    from ouchi.live.host import gather
+    from ouchi.live.host import read
     from ouchi.machine.local import LocalMachine
     from ouchi.plan.load import read_target
+    from ouchi.steps import engine
+    from ouchi.steps.journal import Scope, open_journal
 
     machine = LocalMachine()
     target = read_target(machine, "/nonexistent/ouchi.yaml")
     target = replace(target, plan=replace(target.plan, isolated=(1,)))
-    answer = interrupts.allowed(gather(machine, Instance()), target)
-    assert answer
-    (trouble,) = answer.troubles
-    assert trouble.mend
-    for path, value in trouble.mend.pokes:
-        before = Path(path).read_text().strip()
-        (mended,) = fix(machine, [replace(trouble, mend=replace(trouble.mend, pokes=((path, value),)))])
-        Path(path).write_text(before)
-        if mended.done:
-            assert mended.done == (f"{path}: {before} → {value}",)
+    seen = interrupts.affinity.evaluate(read(machine, Instance()), target)
+    assert seen
+    (problem,) = seen.problems
+    assert problem.fix
+    journal = open_journal(machine, Instance(host=str(tmp_path)), Scope.MACHINE)
+    for change in problem.fix.changes:
+        before = Path(change.key).read_text()
+        (attempt,) = engine.make_each(journal, "interrupts.affinity", [change])
+        moved = Path(change.key).read_text().strip()
+        engine.undo(journal)
+        assert Path(change.key).read_text() == before
+        if not attempt.failure:
+            assert moved == change.state
             return
-        assert mended.failed  # the kernel's own to place: the next one
+        # A managed interrupt: the next one.
     pytest.fail("no interrupt could be moved")
 
 
@@ -238,16 +261,15 @@ def test_a_host_by_ssh_is_examined_as_this_machine_is() -> None:
     from sshd import Sshd
 
     from ouchi.core.instance import Instance
-    from ouchi.live.host import gather
+    from ouchi.live.host import read
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.ssh.machine import SshMachine
 
-    here = gather(LocalMachine(), Instance())
+    here = read(LocalMachine(), Instance())
     with Sshd() as server, SshMachine(server.address, server.config) as machine:
         machine.run(("true",))  # the connection itself is not what is timed
-        begin = time.monotonic()
-        there = gather(machine, Instance())
-        assert time.monotonic() - begin < SECONDS
+        seconds, there = quickest(lambda: read(machine, Instance()))
+        assert seconds < SECONDS
     assert there.missing == here.missing == {}
     for member in (
         "root",
@@ -263,4 +285,4 @@ def test_a_host_by_ssh_is_examined_as_this_machine_is() -> None:
         assert getattr(there, member) == getattr(here, member)
     assert there.after.keys() == here.after.keys()
     assert len(there.threads) > 10
-    assert there.seconds == pytest.approx(0.5, abs=0.2)
+    assert 0.3 < there.seconds < SECONDS

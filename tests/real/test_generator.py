@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from hypothesis import strategies as st
 
 from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.generator.client import Client, Refused
+from ouchi.measure.generator.client import Client, RequestRejected
 from ouchi.measure.generator.flows import Vary
 from ouchi.measure.generator.frames import Headers
-from ouchi.measure.generator.process import Flow, Generator
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.process import Generator, RoutedStream
+from ouchi.measure.generator.scapy_loader import load_scapy
 from ouchi.measure.generator.streams import Stream, make_stream
 from ouchi.measure.paths.traffic import read_trial
 
@@ -35,7 +36,7 @@ pytestmark = MARKS
 def test_none_of_half_a_million_is_lost_or_seen_twice(start: Start) -> None:
     generator = start()
     generator.open("left", "net_ring0")
-    flows = [Flow(make_stream("round", HEADERS), "left", "left")]
+    flows = [RoutedStream(make_stream("round", HEADERS), "left", "left")]
     found = trial(generator, flows, 0, count=500_000)
     (one,) = found.streams
     assert (one.intended, one.sent, one.received, one.lost) == (500_000, 500_000, 500_000, 0)
@@ -49,15 +50,16 @@ def test_every_frame_whose_time_came_is_accounted_for(start: Start, pps: float) 
     generator = start()
     generator.open("left", "net_ring0")
     flows = [
-        Flow(make_stream(name, HEADERS, size=size), "left", "left") for name, size in (("small", 64), ("large", 1518))
+        RoutedStream(make_stream(name, HEADERS, size=size), "left", "left")
+        for name, size in (("small", 64), ("large", 1518))
     ]
     generator.load(flows)
     told = generator.run([pps, pps / 10], seconds=1.0)
     for one, rate in zip(told["streams"], (pps, pps / 10), strict=True):
-        sent = one["sent"]
+        sent = one["tx"]
         assert sent["intended"] == rate
-        assert sent["accepted"] + sent["late"] + sent["choked"] == sent["intended"]
-        assert one["got"]["received"] == sent["accepted"]
+        assert sent["accepted"] + sent["late"] + sent["tx_full"] == sent["intended"]
+        assert one["rx"]["received"] == sent["accepted"]
     trial_seen = read_trial(told, flows, 1, "", pps * 1.1, 1.0, "")
     assert trial_seen.lost == 0
 
@@ -65,12 +67,12 @@ def test_every_frame_whose_time_came_is_accounted_for(start: Start, pps: float) 
 def sent_frames(generator: Generator, file: Path, stream: Stream, count: int, *, port: str = "file") -> list[bytes]:
     """What a stream sends, as a capture holds it."""
     generator.open(port, f"net_pcap0,tx_pcap={file}")
-    told_flows = [Flow(stream, port, port)]
+    told_flows = [RoutedStream(stream, port, port)]
     generator.load(told_flows)
     told = generator.run([0.0], count=count)
-    assert told["streams"][0]["sent"]["accepted"] == count
+    assert told["streams"][0]["tx"]["accepted"] == count
     generator.load([])
-    generator._client.ask("close", port=port)
+    generator._client.request("close", port=port)
     load_scapy()
     from scapy.utils import RawPcapReader
 
@@ -83,14 +85,12 @@ def sent_frames(generator: Generator, file: Path, stream: Stream, count: int, *,
     [
         ("64", HEADERS),
         ("imix", HEADERS),
-        ("128", Headers(**{**HEADERS.to_json(), "vlans": (100, 200), "tunnel": None})),
+        ("128", replace(HEADERS, vlans=(100, 200))),
         (
             "100",
-            Headers(
-                **{**HEADERS.to_json(), "src_ip": "2001:db8::1", "dst_ip": "2001:db8::2", "vlans": (), "tunnel": None}
-            ),
+            replace(HEADERS, src_ip="2001:db8::1", dst_ip="2001:db8::2"),
         ),
-        ("90", Headers(**{**HEADERS.to_json(), "protocol": "tcp", "vlans": (), "tunnel": None})),
+        ("90", replace(HEADERS, protocol="tcp")),
     ],
     ids=["64", "imix", "qinq", "ipv6", "tcp"],
 )
@@ -165,13 +165,13 @@ def test_what_happened_on_the_way_is_told(start: Start, cable: tuple[str, str]) 
             for _ in range(min(200, len(arriving))):
                 wire.send(arriving.pop())
 
-    flows = [Flow(stream, "sink", "back")]
+    flows = [RoutedStream(stream, "sink", "back")]
     generator.load(flows)
     told = generator.run([5000.0], count=1000, drain=1.5, progress=bring)
     assert told["trial"] == 1
     found = read_trial(told, flows, 1, "", 5000.0, 0.2, "")
     (one,) = found.streams
-    late = told["streams"][0]["sent"]["late"]  # of a sender that was held up
+    late = told["streams"][0]["tx"]["late"]  # of a sender that was held up
     assert one.sent + late == 1000
     assert (one.duplicated, one.reordered, one.corrupt, found.foreign) == (1, 1, 1, 1)
     assert one.lost == 50 + 1 + 10 - late
@@ -213,9 +213,9 @@ BAD_STREAMS = {
 def refused_stream(client: Client, stream: dict[str, Any]) -> str:
     """Why a stream is refused, at once or when it is to be sent; empty when it is taken."""
     try:
-        client.ask("streams", streams=[stream])
-        client.ask("start", seconds=0.1)
-    except Refused as reason:
+        client.request("streams", streams=[stream])
+        client.request("start", seconds=0.1)
+    except RequestRejected as reason:
         return str(reason)
     return ""
 
@@ -225,13 +225,13 @@ def test_bad_requests_are_refused_and_nothing_comes_of_them(start: Start) -> Non
     generator.open("ok", "net_ring0")
     client = generator._client
     for name, members in BAD.items():
-        with pytest.raises(Refused) as refused:
-            client.ask(members.get("do", "?"), **{key: value for key, value in members.items() if key != "do"})
+        with pytest.raises(RequestRejected) as refused:
+            client.request(members.get("do", "?"), **{key: value for key, value in members.items() if key != "do"})
         assert str(refused.value), name
     for name, change in BAD_STREAMS.items():
-        client.ask("streams", streams=[])
+        client.request("streams", streams=[])
         assert refused_stream(client, {**STREAM, **change}), name
-    found = trial(generator, [Flow(make_stream("fine", HEADERS), "ok", "ok")], 0, count=1000)
+    found = trial(generator, [RoutedStream(make_stream("fine", HEADERS), "ok", "ok")], 0, count=1000)
     assert found.lost == 0
 
 
@@ -252,7 +252,7 @@ def test_rubbish_lines_are_answered(start: Start) -> None:
     assert b"more than one MiB" in _said(generator.socket, b"x" * ((1 << 20) + 5) + b"\n")
     assert _said(generator.socket, b'{"do":"hello"') == b""  # half a line, and gone
     generator._client = Client(generator.socket, lambda: "")
-    assert generator._client.ask("hello")["protocol"] == 1
+    assert generator._client.request("hello")["protocol"] == 1
 
 
 def _said(path: str, data: bytes) -> bytes:
@@ -310,27 +310,27 @@ def test_any_json_is_answered(start: Start) -> None:
         assert isinstance(message, dict)
 
     ask()
-    client.ask("stop")
+    client.request("stop")
 
 
 def test_a_client_that_vanishes_stops_the_traffic(start: Start) -> None:
     generator = start()
     generator.open("left", "net_ring0")
-    generator.load([Flow(make_stream("round", HEADERS), "left", "left")])
-    generator._client.ask("rate", stream=0, pps=1000.0)
-    generator._client.ask("start", seconds=600.0)
+    generator.load([RoutedStream(make_stream("round", HEADERS), "left", "left")])
+    generator._client.request("rate", stream=0, pps=1000.0)
+    generator._client.request("start", seconds=600.0)
     generator._client.close()
     for _ in range(100):
         time.sleep(0.05)
         try:
             generator._client = Client(generator.socket, lambda: "")
-            told = generator._client.ask("results")
+            told = generator._client.request("results")
             break
-        except (Refused, Failed):
+        except (RequestRejected, Failed):
             generator._client.close()
     assert told["interrupted"]
-    before = told["streams"][0]["sent"]["accepted"]
-    assert generator._client.ask("results")["streams"][0]["sent"]["accepted"] == before
+    before = told["streams"][0]["tx"]["accepted"]
+    assert generator._client.request("results")["streams"][0]["tx"]["accepted"] == before
 
 
 def test_one_client_at_a_time(start: Start) -> None:
@@ -338,14 +338,14 @@ def test_one_client_at_a_time(start: Start) -> None:
     with socket.socket(socket.AF_UNIX) as second:
         second.connect(generator.socket)
         assert b"another client" in second.recv(1000)
-    assert generator._client.ask("hello")["protocol"] == 1
+    assert generator._client.request("hello")["protocol"] == 1
 
 
 def test_a_server_waits_for_its_client_only_so_long(start: Start, tmp_path: Path) -> None:
     generator = start()
     device = f"net_virtio_user0,path={tmp_path}/nobody.sock,server=1,queues=1"
-    with pytest.raises(Refused, match=r"nobody came to .*nobody\.sock within 1 s"):
-        generator.open("alone", device, patience=1)
+    with pytest.raises(RequestRejected, match=r"no vhost-user client connected to .*nobody\.sock within 1 s"):
+        generator.open("alone", device, timeout=1)
     generator.open("left", "net_ring0")
 
 
@@ -353,7 +353,7 @@ def test_a_socket_that_is_taken(start: Start, tmp_path: Path) -> None:
     generator = start()
     with pytest.raises(Failed, match="does not start"):
         Generator(LocalMachine(), "/bin/false", str(tmp_path), (0, 1))
-    with pytest.raises(Refused, match="DPDK cannot open"):
+    with pytest.raises(RequestRejected, match="DPDK cannot open"):
         generator.open("client", f"net_virtio_user0,path={tmp_path}/no-such.sock")
 
 
@@ -372,12 +372,14 @@ def test_a_worker_that_naps_leaves_its_cpu_and_loses_nothing(start: Start) -> No
     """Also ahead of everybody else on it, where the kernel lets it."""
     generator = start()
     generator.open("ring", "net_ring0")
-    flow = Flow(make_stream("a", HEADERS), "ring", "ring")
+    flow = RoutedStream(make_stream("a", HEADERS), "ring", "ring")
     generator.load([flow])
     loops = []
-    for nap, first in ((0.0, False), (50e-6, False), (50e-6, True)):
-        told = generator.run([20_000.0], seconds=0.5, nap=nap, first=first)
+    for idle_sleep, realtime in ((0.0, False), (50e-6, False), (50e-6, True)):
+        told = generator.run([20_000.0], seconds=0.5, idle_sleep=idle_sleep, realtime=realtime)
         trial = read_trial(told, [flow], 1, "", 20_000.0, 0.5, "")
-        assert (trial.sent, trial.lost, trial.streams[0].reordered) == (10_000, 0, 0)
+        sent = told["streams"][0]["sent"]
+        assert trial.sent + sent["late"] + sent["choked"] == 10_000  # late: of a sender that was held up
+        assert (trial.lost, trial.streams[0].reordered) == (0, 0)
         loops.append(told["workers"][0]["loops"])
     assert max(loops[1:]) < 0.6 / 50e-6 < loops[0]

@@ -17,8 +17,8 @@ import pytest
 from generators import HEADERS, MARKS, Start, trial
 
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.generator.client import Refused
-from ouchi.measure.generator.process import Flow, Generator
+from ouchi.measure.generator.client import RequestRejected
+from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.generator.streams import make_stream
 from ouchi.measure.paths.traffic import read_trial
 from ouchi.measure.search.trial import Trial
@@ -32,9 +32,9 @@ JUMBO = {"mtu": 9000}
 JUMBO_RING = "framesz=9216,blocksz=73728,framecnt=512"  # eight frames in a block of whole pages
 
 
-def both_ways(left: str, right: str, **about: Any) -> list[Flow]:
+def both_ways(left: str, right: str, **about: Any) -> list[RoutedStream]:
     stream = make_stream("both", HEADERS, **about)
-    return [Flow(stream, left, right), Flow(stream, right, left)]
+    return [RoutedStream(stream, left, right), RoutedStream(stream, right, left)]
 
 
 def assert_all_arrived(found: Trial, *, least: float = 0.3) -> None:
@@ -49,17 +49,17 @@ def assert_all_arrived(found: Trial, *, least: float = 0.3) -> None:
 def close(generator: Generator, *ports: str) -> None:
     generator.load([])
     for port in ports:
-        generator._client.ask("close", port=port)
+        generator._client.request("close", port=port)
 
 
-def carry(sender: Generator, sent_from: str, receiver: Generator, received_at: str, flow: dict[str, Any]) -> None:
+def carry(sender: Generator, tx_port: str, receiver: Generator, rx_port: str, flow: dict[str, Any]) -> None:
     """Send from one process to another, both in the same trial by number.
 
     The receiver takes the frames for its own: it sends the like of them into a port that drops them.
     """
     stream = make_stream("carried", HEADERS, size=flow.get("size", 64), flows=16)
-    flows = [Flow(stream, "sink", received_at)]
-    sender.load([Flow(stream, sent_from, "", queue=flow.get("queue", 0))])
+    flows = [RoutedStream(stream, "sink", rx_port)]
+    sender.load([RoutedStream(stream, tx_port, "", queue=flow.get("queue", 0))])
     receiver.load(flows)
     sent: list[dict[str, Any]] = []
 
@@ -69,7 +69,7 @@ def carry(sender: Generator, sent_from: str, receiver: Generator, received_at: s
 
     told = receiver.run([PPS], seconds=2.0, drain=0.5, progress=send)
     assert told["trial"] == sent[0]["trial"]
-    told["streams"][0]["sent"] = sent[0]["streams"][0]["sent"]
+    told["streams"][0]["tx"] = sent[0]["streams"][0]["tx"]
     assert_all_arrived(read_trial(told, flows, 1, "", PPS, 0.5, ""))
 
 
@@ -79,13 +79,13 @@ def test_vhost(start: Start, tmp_path: Path, server: str, queues: int, size: int
     """One process is the backend, another one the guest; each queue of both directions."""
     host, guest = start(cpus=(1, 0)), start()
     path = tmp_path / "vhost.sock"
-    wishes = {"rx_queues": queues, "tx_queues": queues, **(JUMBO if size > 1518 else {})}
+    options = {"rx_queues": queues, "tx_queues": queues, **(JUMBO if size > 1518 else {})}
     as_client, as_server = (",client=1", ",server=1") if server == "virtio-user" else ("", "")
-    host.open("back", f"net_vhost0,iface={path},queues={queues}{as_client}", **wishes)
-    guest.open("front", f"net_virtio_user0,path={path},queues={queues},queue_size=256{as_server}", **wishes)
+    host.open("back", f"net_vhost0,iface={path},queues={queues}{as_client}", **options)
+    guest.open("front", f"net_virtio_user0,path={path},queues={queues},queue_size=256{as_server}", **options)
     host.wait_for_links(["back"], 5)
     for generator in (host, guest):
-        generator.open("sink", "net_null0,no-rx=1", mtu=wishes.get("mtu", 1500))
+        generator.open("sink", "net_null0,no-rx=1", mtu=options.get("mtu", 1500))
     for queue in range(queues):
         carry(host, "back", guest, "front", {"size": size, "queue": queue})
         carry(guest, "front", host, "back", {"size": size, "queue": queue})
@@ -97,12 +97,12 @@ def test_vhost(start: Start, tmp_path: Path, server: str, queues: int, size: int
 @pytest.mark.parametrize(("queues", "size"), [(1, 64), (2, 64), (1, 9000)])
 def test_memif_in_one_process(start: Start, tmp_path: Path, queues: int, size: int) -> None:
     generator = start()
-    wishes = {"rx_queues": queues, "tx_queues": queues, **(JUMBO if size > 1518 else {})}
+    options = {"rx_queues": queues, "tx_queues": queues, **(JUMBO if size > 1518 else {})}
     for number, (name, role) in enumerate((("left", "server"), ("right", "client"))):
-        generator.open(name, f"net_memif{number},{memif(role, tmp_path)}", **wishes)
+        generator.open(name, f"net_memif{number},{memif(role, tmp_path)}", **options)
     generator.wait_for_links(["left", "right"], 5)
     flows = both_ways("left", "right", size=size)
-    last = [Flow(flow.stream, flow.sent_from, flow.received_at, queue=queues - 1) for flow in flows]
+    last = [RoutedStream(flow.stream, flow.tx_port, flow.rx_port, queue=queues - 1) for flow in flows]
     assert_all_arrived(trial(generator, last, PPS, seconds=0.5))
     close(generator, "left", "right")
     assert not (tmp_path / "memif.sock").exists()
@@ -128,12 +128,12 @@ def test_memif_between_processes(start: Start, tmp_path: Path) -> None:
 
 def test_memif_refusals(start: Start, tmp_path: Path) -> None:
     server, other = start(), start()
-    with pytest.raises(Refused, match="Failed to connect socket"):
+    with pytest.raises(RequestRejected, match="Failed to connect socket"):
         other.open("early", f"net_memif0,{memif('client', tmp_path)}")
     server.open("left", f"net_memif0,{memif('server', tmp_path)}")
-    with pytest.raises(Refused, match="Address already in use"):
+    with pytest.raises(RequestRejected, match="Address already in use"):
         other.open("second", f"net_memif0,{memif('server', tmp_path)}")
-    with pytest.raises(Refused, match="zero-copy cannot be used"):
+    with pytest.raises(RequestRejected, match="zero-copy is not supported"):
         other.open("quick", f"net_memif0,{memif('client', tmp_path)},zero-copy=yes")
     other.open("right", f"net_memif1,{memif('client', tmp_path)}")
     server.wait_for_links(["left"], 5)
@@ -163,7 +163,7 @@ def test_af_xdp(start: Start, cable: tuple[str, str]) -> None:
         generator.open(name, f"net_af_xdp{number},iface={cable[number]}")
     assert_all_arrived(trial(generator, both_ways("left", "right", flows=16), PPS, seconds=0.5, drain=0.3))
     # Last, for what is refused takes the program off the interface that the first one receives by.
-    with pytest.raises(Refused, match="Failed to create xsk socket"):
+    with pytest.raises(RequestRejected, match="Failed to create xsk socket"):
         generator.open("again", f"net_af_xdp2,iface={cable[0]}")
     close(generator, "left", "right")
     for end in cable:
@@ -178,17 +178,19 @@ def test_af_packet_with_two_queues(start: Start, cable: tuple[str, str]) -> None
     for number, name in enumerate(("left", "right")):
         generator.open(name, f"net_af_packet{number},iface={cable[number]},qpairs=2", rx_queues=2, tx_queues=2)
     flows = both_ways("left", "right", flows=100)
-    found = trial(generator, [flows[0], Flow(flows[1].stream, "right", "left", queue=1)], PPS, seconds=0.5, drain=0.3)
+    found = trial(
+        generator, [flows[0], RoutedStream(flows[1].stream, "right", "left", queue=1)], PPS, seconds=0.5, drain=0.3
+    )
     assert_all_arrived(found)
 
 
 def test_af_packet_with_long_frames(start: Start, cable: tuple[str, str]) -> None:
     generator = start()
-    with pytest.raises(Refused, match="cannot be given that MTU"):  # the interface has 1500
+    with pytest.raises(RequestRejected, match="cannot be given that MTU"):  # the interface has 1500
         generator.open("left", f"net_af_packet0,iface={cable[0]},{JUMBO_RING}", **JUMBO)
     for end in cable:
         subprocess.run(["ip", "link", "set", end, "mtu", "9000"], check=True)
-    with pytest.raises(Refused, match="cannot be given that MTU"):  # its ring would cut them off
+    with pytest.raises(RequestRejected, match="cannot be given that MTU"):  # its ring would cut them off
         generator.open("left", f"net_af_packet0,iface={cable[0]}", **JUMBO)
     for number, name in enumerate(("left", "right")):
         generator.open(name, f"net_af_packet{number},iface={cable[number]},{JUMBO_RING}", **JUMBO)
@@ -201,7 +203,7 @@ def test_workers_that_share_cpus(start: Start) -> None:
     generator.open("left", "net_ring0", worker=2)
     generator.open("right", "net_ring1", worker=0)
     stream = make_stream("shared", HEADERS, flows=16)
-    flows = [Flow(stream, "left", "left", worker=0), Flow(stream, "right", "right", worker=1)]
+    flows = [RoutedStream(stream, "left", "left", worker=0), RoutedStream(stream, "right", "right", worker=1)]
     assert_all_arrived(trial(generator, flows, PPS, seconds=1.0, drain=0.3))
     assert_all_arrived(trial(generator, flows, 0, count=200_000, drain=0.3))
 
@@ -213,7 +215,7 @@ def test_a_backend_without_a_guest_sends_nothing(start: Start, tmp_path: Path) -
         ("client", f"net_vhost1,iface={tmp_path}/c,client=1"),
     ):
         assert not generator.open(name, device).up
-        found = trial(generator, [Flow(make_stream("alone", HEADERS), name, name)], PPS, seconds=0.2)
+        found = trial(generator, [RoutedStream(make_stream("alone", HEADERS), name, name)], PPS, seconds=0.2)
         (one,) = found.streams
         assert (one.sent, one.lost, one.received) == (0, 0, 0)
     close(generator, "server", "client")
@@ -225,7 +227,7 @@ def test_a_socket_of_somebody_else_is_left_alone(start: Start, tmp_path: Path) -
     path = tmp_path / "vhost.sock"
     first.open("back", f"net_vhost0,iface={path}")
     for device in (f"net_vhost0,iface={path}", f"net_virtio_user0,path={path},server=1,queues=1"):
-        with pytest.raises(Refused, match="is there already: another process serves it"):
+        with pytest.raises(RequestRejected, match="exists already: another process listens on it"):
             second.open("other", device)
     second.open("front", f"net_virtio_user0,path={path},queues=1")
     first.wait_for_links(["back"], 5)
@@ -236,9 +238,9 @@ def test_a_socket_that_nobody_serves(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "left-over.sock"
     with closing(socket.socket(socket.AF_UNIX)) as gone:
         gone.bind(str(path))
-    with pytest.raises(Refused, match="Connection refused"):
+    with pytest.raises(RequestRejected, match="Connection refused"):
         generator.open("front", f"net_virtio_user0,path={path},queues=1")
-    with pytest.raises(Refused, match="left over"):
+    with pytest.raises(RequestRejected, match="stale"):
         generator.open("back", f"net_vhost0,iface={path}")
     assert path.exists()
     path.unlink()
@@ -258,7 +260,7 @@ def test_both_ends_in_one_process_are_refused(start: Start, tmp_path: Path, orde
     else:
         generator.open("back", f"net_vhost0,iface={path}")
         device = f"net_virtio_user0,path={path},queues=1"
-    with pytest.raises(Refused, match="one of them must be another process's"):
+    with pytest.raises(RequestRejected, match="must be in different processes"):
         generator.open("other", device)
     generator.open("ring", "net_ring0")
 
@@ -275,7 +277,7 @@ def test_the_other_end_may_be_killed(start: Start, tmp_path: Path, program: str)
     try:
         killed.open("front", f"net_virtio_user0,path={path},queues=1")
         host.wait_for_links(["back"], 5)
-        host.load([Flow(make_stream("cut", HEADERS), "back", "")])
+        host.load([RoutedStream(make_stream("cut", HEADERS), "back", "")])
         host.run([PPS], seconds=1.0, progress=once(lambda: kill(killed)))
     finally:
         killed.close()
@@ -284,7 +286,7 @@ def test_the_other_end_may_be_killed(start: Start, tmp_path: Path, program: str)
     guest.open("front", f"net_virtio_user0,path={path},queues=1,queue_size=256")
     guest.open("sink", "net_null0,no-rx=1")
     host.wait_for_links(["back"], 5)
-    guest.load([Flow(make_stream("first", HEADERS), "sink", "")])
+    guest.load([RoutedStream(make_stream("first", HEADERS), "sink", "")])
     guest.run([PPS], seconds=0.1)  # as many trials as the host has had
     carry(host, "back", guest, "front", {})
     carry(guest, "front", host, "back", {})

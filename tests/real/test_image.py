@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from sshd import free_port
 
 import ouchi
 from ouchi.core.errors import Failed
@@ -150,9 +151,7 @@ def guest(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> Itera
         timeout=30,
     )
     disk = shutil.copy(built.image.path, tmp_path / "disk.img")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     console, control = tmp_path / "console", tmp_path / "qmp"
     machine: str = request.param
     command = ["qemu-system-x86_64", "-machine", machine, "-accel", "tcg", "-cpu", "qemu64", "-m", "256"]

@@ -224,7 +224,7 @@ def test_interrupt(lab: Lab) -> None:
     lab.signal(gate, signal.SIGINT)
     _, err = gate.communicate(timeout=30)
     assert gate.returncode == 130, err[-2000:]
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 20
     assert "run the same command again" in err
     assert "Traceback" not in err
     ours = {pid for pids in lab.services().values() for pid in pids}

@@ -19,29 +19,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import installed
 import pytest
 from guardian import STORE
 from keeper import CACHE
 from lab import prepare_cache
 from ruamel.yaml import YAML
 
-from ouchi.machine.local import LocalMachine
-from ouchi.parts import packages
 from ouchi.plan.target import Target
 from ouchi.render.ovs import SWITCH
 from ouchi.render.targets import TARGETS, render
-from ouchi.steps.journal import Journal
 from tests.rack import rack, small
 
-PACKAGES = (
-    "openvswitch-switch-dpdk",
-    "libvirt-clients",
-    "libxml2-utils",  # virt-xml-validate asks xmllint
-    "tuned",
-    "netplan.io",
-    "irqbalance",
-    "driverctl",
-)
 KOLLA_ANSIBLE, ANSIBLE_CORE = "kolla-ansible==22.2.0", "ansible-core==2.19.4"
 """kolla-ansible of OpenStack 2026.1."""
 
@@ -52,12 +41,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="packages, mounts and 
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything rendered for the rack, a folder for each target; the programs that read it are there too."""
     top = tmp_path_factory.mktemp("rendered")
-    machine = LocalMachine()
-    new = packages.missing_packages(machine, PACKAGES)
-    packages.install(machine, Journal(machine, str(top)), PACKAGES, lambda _text: None)
-    services = [f"{name}.service" for name in ("tuned", "irqbalance") if name in new]
-    if services:  # nothing that a test installed starts at the next boot
-        machine.run(("systemctl", "disable", *services), check=False)
+    installed.require(installed.CONSUMERS)
     write(rack(), top / "rack")
     return top / "rack"
 
@@ -316,7 +300,7 @@ def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
 
 
 def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -> None:
-    """A card that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
+    """A NIC that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
     prepare_cache()  # the null driver comes with what bench is built against
     target = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
     card = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
@@ -461,8 +445,8 @@ def test_netplan_takes_the_virtual_functions(files: Path, tmp_path: Path) -> Non
     shutil.copytree(files / "netplan", tmp_path, dirs_exist_ok=True)
     done = run("netplan", "generate", "--root-dir", tmp_path)
     assert "WARNING" not in done.stderr
-    assert list((tmp_path / "run/udev/rules.d").glob("*sriov*")), "it has seen that there are virtual functions"
-    assert not list(tmp_path.rglob("*ens4f0*")), "OVS-DPDK's card is not netplan's"
+    assert list((tmp_path / "run/udev/rules.d").glob("*sriov*")), "it has seen that there are VFs"
+    assert not list(tmp_path.rglob("*ens4f0*")), "OVS-DPDK's NIC is not netplan's"
     path = tmp_path / "etc/netplan/90-ouchi.yaml"
     path.write_text(path.read_text().replace("virtual-function-count", "virtual-functions"))
     assert run("netplan", "generate", "--root-dir", tmp_path, check=False).returncode != 0, "it does look"

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import installed
 import pytest
-from browser import PROGRAM, Browser
+from browser import Browser
 
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs.folder import read_run
 from ouchi.measure.runs.model import Run
 from ouchi.measure.search.goals import NDR, PDR, RFC2544
-from ouchi.parts import packages
 from ouchi.report.run.page import page_html
 from ouchi.report.run.table import summary_table
-from ouchi.steps.journal import Journal
 from tests.runs import LABELS, write_run
 
 HOSTILE = "</title></script><script>document.title='taken'</script><img src=http://192.0.2.1/x onerror=document.title='taken'>"
@@ -26,10 +25,8 @@ HOSTILE = "</title></script><script>document.title='taken'</script><img src=http
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all; the distribution's, installed when it is not there."""
-    machine, folder = LocalMachine(), tmp_path_factory.mktemp("browser")
-    if packages.missing_packages(machine, (PROGRAM,)):
-        packages.install(machine, Journal(machine, str(folder)), (PROGRAM,), lambda _text: None)
-    with Browser(folder / "profile") as found:
+    installed.require(installed.BROWSER)
+    with Browser(tmp_path_factory.mktemp("browser") / "profile") as found:
         yield found
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
 from lab import Lab
 
 from ouchi.parts import mariadb as database
@@ -13,6 +14,7 @@ from ouchi.parts import mariadb as database
 TOOL = Path(__file__).parents[2] / "tools" / "make_schema.py"
 
 
+@pytest.mark.exhaustive
 def test_shipped_schemas_are_those_of_the_migrations(lab: Lab) -> None:
     specification = importlib.util.spec_from_file_location("make_schema", TOOL)
     assert specification

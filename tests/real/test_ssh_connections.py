@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from onlookers import assert_gone, environment, one_config, outcome, running
+from onlookers import assert_gone, environment, one_config, outcome, running, until
 from sshd import SUDOER, USER, Sshd, children, free_port
 
 from ouchi.core.errors import BadInput, OuchiError
@@ -88,7 +88,7 @@ class TestConnection:
             begin = time.monotonic()
             with pytest.raises(ConnectionLost) as caught:
                 machine.run(("sleep", "473"), timeout=60)
-            assert time.monotonic() - begin < 5
+            assert time.monotonic() - begin < 15
             assert caught.value.status == 3
             assert_gone("sleep\x00473")
             for _ in range(2):  # and it stays lost: a lock that was held is not held any more
@@ -104,9 +104,8 @@ class TestConnection:
             threading.Timer(0.05, cut, [server]).start()
             with pytest.raises((ConnectionLost, OSError)):
                 write_until_it_fails(machine, path, content)
-        time.sleep(0.5)
+        until(lambda: os.listdir(tmp_path) == ["file"])
         assert path.read_bytes() in (b"before", content)
-        assert os.listdir(tmp_path) == ["file"]
 
     def test_what_the_user_s_configuration_asks_for_logins(self, server: Sshd, tmp_path: Path) -> None:
         config = tmp_path / "config"
@@ -142,10 +141,7 @@ class TestConnection:
             assert running(server.config)
         assert_gone(server.config)
         assert not folder.exists()
-        deadline = time.monotonic() + 3
-        while server.sessions() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not server.sessions()
+        until(lambda: not server.sessions())
 
     def test_nothing_stays_of_one_that_is_killed(self, server: Sshd, tmp_path: Path) -> None:
         code = (
@@ -154,10 +150,7 @@ class TestConnection:
         )
         env = environment(XDG_RUNTIME_DIR=str(tmp_path))
         with subprocess.Popen([sys.executable, "-c", code, server.address, server.config], env=env) as process:
-            deadline = time.monotonic() + 10
-            while not running("sleep\x00474.5") and time.monotonic() < deadline:
-                time.sleep(0.05)
-            assert running("sleep\x00474.5")
+            until(lambda: bool(running("sleep\x00474.5")))
             process.kill()
         assert_gone("474.5")
         assert_gone(server.config)

@@ -41,11 +41,24 @@ def ouchi(machine: int, *words: str, timeout: float = 60) -> subprocess.Complete
     return run(machine, [*OUCHI, *words], timeout)
 
 
+def test_up_is_killed(machine: int) -> None:
+    """In the middle, without warning. The next test is the same command again: it finishes."""
+    words = ["nsenter", f"--target={machine}", "--all", "setpriv", "--pdeathsig", "KILL", "--", *OUCHI, "up", "--json"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as gate:
+        assert gate.stderr
+        try:
+            stages = (json.loads(line)["stage"] for line in gate.stderr if line.startswith("{"))
+            assert "cloud" in stages, "it ended before"
+        finally:
+            gate.kill()
+    assert any("ouchi" in str(path) for path in units_on_disk(machine))
+
+
 def test_up_as_units(machine: int) -> None:
     done = ouchi(machine, "up", "--json", timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     summary = json.loads(done.stdout)
-    assert [check for check in summary["verified"]["checks"] if not check["ok"]] == []
+    assert [check for check in summary["verified"]["checks"] if check["result"] != "ok"] == []
     units = [line.split() for line in run(machine, UNITS, 20).stdout.splitlines()]
     assert {words[2] for words in units if words[0].endswith(".service")} == {"active"}
     assert any("nova-compute" in words[0] for words in units)

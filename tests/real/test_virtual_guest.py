@@ -24,14 +24,14 @@ from ouchi.machine import processes
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.build import build
 from ouchi.measure.generator.frames import Headers
-from ouchi.measure.generator.process import Flow, Generator
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.process import Generator, RoutedStream
+from ouchi.measure.generator.scapy_loader import load_scapy
 from ouchi.measure.generator.streams import Stream, make_stream
 from ouchi.measure.paths.path import mac_of
 from ouchi.measure.paths.traffic import read_trial
 from ouchi.measure.search.trial import Trial
 from ouchi.vnf.images.small import build_image, require_tools
-from ouchi.vnf.vm import ROUTES, Shape, Side, Virtual, start_virtual
+from ouchi.vnf.vm import ROUTES, GuestVm, VmConfig, VmPort, start_vm
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="DPDK wants root for its hugepages"),
@@ -77,13 +77,15 @@ def pages() -> Iterator[None]:
 class Routed:
     """A guest that routes, and the generator at both of its ports."""
 
-    guest: Virtual
+    guest: GuestVm
     generator: Generator
 
     def trial(self, size: int, *, flows: int = 1, ttl: int = 64, pps: float = 2000.0, **other: str) -> Trial:
         """A second of traffic both ways. ``other``: headers that differ from those that are routed."""
         sent = [
-            Flow(with_ttl(make_stream(go, replace(headers(number), **other), size=size, flows=flows), ttl), go, come)
+            RoutedStream(
+                with_ttl(make_stream(go, replace(headers(number), **other), size=size, flows=flows), ttl), go, come
+            )
             for number, (go, come) in enumerate(DIRECTIONS)
         ]
         self.generator.load(sent)
@@ -117,29 +119,29 @@ def with_ttl(stream: Stream, ttl: int) -> Stream:
     return replace(stream, frames=tuple(frames))
 
 
-def sides(folder: Path) -> tuple[Side, Side]:
-    return Side(f"{folder}/left.sock", mac_of(2), mac_of(0)), Side(f"{folder}/right.sock", mac_of(3), mac_of(1))
+def ports(folder: Path) -> tuple[VmPort, VmPort]:
+    return VmPort(f"{folder}/left.sock", mac_of(2), mac_of(0)), VmPort(f"{folder}/right.sock", mac_of(3), mac_of(1))
 
 
-def start(made: Made, folder: Path, mtu: int = 1500) -> Virtual:
-    shape = Shape(cpus=CPUS, kvm=False, mtu=mtu)
+def start(made: Made, folder: Path, mtu: int = 1500) -> GuestVm:
+    shape = VmConfig(cpus=CPUS, kvm=False, mtu=mtu)
     env = {**OURS.environment, processes.SERVICE_MARK: "bench"}
-    return start_virtual(MACHINE, str(folder), 0, made.image, sides(folder), shape, env)
+    return start_vm(MACHINE, str(folder), 0, made.image, ports(folder), shape, env)
 
 
 @contextmanager
 def routed(made: Made, folder: Path, mtu: int = 1500) -> Iterator[Routed]:
     """All of it, and what must be so at the end."""
     free = free_pages()
-    began = time.monotonic()
+    started = time.monotonic()
     guest = start(made, folder, mtu)
     try:
         with Generator(MACHINE, made.program, str(folder), (CPUS[0], CPUS[0])) as generator:
-            for number, side in enumerate(sides(folder)):
+            for number, side in enumerate(ports(folder)):
                 wait_for_file(side.socket)
                 generator.open(DIRECTIONS[number][0], f"net_vhost{number},iface={side.socket},client=1", mtu=mtu)
             guest.wait_ready()
-            print(f"routes after {time.monotonic() - began:.1f} s")
+            print(f"routes after {time.monotonic() - started:.1f} s")
             generator.wait_for_links(("left", "right"), 10)
             yield Routed(guest, generator)
     finally:
@@ -222,7 +224,7 @@ def test_nobody_comes_to_its_ports(made: Made, tmp_path: Path) -> None:
 def test_qemu_is_killed(made: Made, tmp_path: Path) -> None:
     guest = start(made, tmp_path)
     try:
-        wait_for_file(sides(tmp_path)[1].socket)
+        wait_for_file(ports(tmp_path)[1].socket)
         os.kill(guest.pid, signal.SIGKILL)
         with pytest.raises(Failed, match="ended with status -9"):
             guest.wait_ready(10)
@@ -235,12 +237,12 @@ def test_the_next_run_ends_what_a_killed_one_left(made: Made, tmp_path: Path) ->
     free = free_pages()
     left = start(made, tmp_path)
     try:
-        wait_for_file(sides(tmp_path)[1].socket)
+        wait_for_file(ports(tmp_path)[1].socket)
         assert [process.pid for process in processes.marked(OURS.name)] == [left.pid]
         # To its parent, which in truth is gone too, it is still to be collected: a zombie carries no mark.
         assert not processes.end(OURS.name, {"bench"}, polite_seconds=0.5)
         again = start(made, tmp_path)  # over the sockets and the config drive that are still there
-        wait_for_file(sides(tmp_path)[1].socket)
+        wait_for_file(ports(tmp_path)[1].socket)
         again.end()
     finally:
         left.end()

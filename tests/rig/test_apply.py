@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from practice import Practice, finished, look, site, wait
+from practice import Practice, finished, look, site, wait, without_boot
 
 from ouchi.cli.applying import run_apply
 from ouchi.cli.hosted import hosts_of
@@ -20,9 +20,10 @@ from ouchi.cli.together import Wishes
 from ouchi.core.errors import Failed
 from ouchi.flows.site_host import SiteHost
 from ouchi.host import guard, reboot
-from ouchi.host.nics import vf_mac
+from ouchi.plan.nics import vf_mac
 from ouchi.rig.rig import Rig
-from ouchi.steps import vfs as functions
+from ouchi.steps.vfs import VfsKind
+from ouchi.steps.vfs import vfs as vfs_change
 
 FILE = "/etc/default/grub.d/90-ouchi.cfg"
 Looked = list[str]
@@ -47,9 +48,7 @@ def fresh(practice: Practice, before: Looked) -> Iterator[Practice]:
     """The machine before any change; afterwards it must be reached and as it was, but for what a restart would do."""
     practice.rig.load("fresh")
     yield practice
-    assert look(practice.rig, boot=False) == [
-        line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)
-    ]
+    assert look(practice.rig, boot=False) == without_boot(before)
 
 
 def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
@@ -124,9 +123,11 @@ def test_testpmd_passes_packets_between_card_and_function(practice: Practice) ->
     mac = rig.run("cat /sys/class/net/enp2s0v0/address").stdout.strip()
     rig.run(f"driverctl --nosave set-override {vf} vfio-pci")
     said = rig.run(
-        f"timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
+        f": >/run/testpmd; timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
         f"--total-num-mbufs=4096 --forward-mode=mac --eth-peer=0,{mac} --eth-peer=1,52:54:00:00:01:00 --tx-first "
-        "--stats-period 2 & sleep 25; kill -INT %1; wait %1 || :",
+        "--stats-period 2 >/run/testpmd & "
+        "for _ in $(seq 100); do [ $(grep -c 'RX-packets: *[1-9]' /run/testpmd) -lt 4 ] || break; sleep 0.5; done; "
+        "kill -INT %1; wait %1 || :; cat /run/testpmd",
         timeout=150,
     ).stdout
     ports = said.split("Accumulated forward statistics")[0]
@@ -145,15 +146,14 @@ def test_undo_puts_all_back(practice: Practice, before: Looked) -> None:
     assert told["back"] == []
 
 
+@pytest.mark.exhaustive
 def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) -> None:
     rig = practice.rig
     rig.load("applied")
     applied = look(rig)
     back = practice.killed_in_every_step("undo", "--yes", "--no-reboot")
     assert back == ["open vswitch", "functions", "cards", "networks", "irqbalance", "services", "modules", "kernel"]
-    assert look(rig, boot=False) == [
-        line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)
-    ]
+    assert look(rig, boot=False) == without_boot(before)
     forth = practice.killed_in_every_step("apply", "--yes", "--no-reboot")
     assert forth == [*reversed(back), "still reached"]
     assert look(rig) == applied
@@ -177,6 +177,7 @@ def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
 
 
+@pytest.mark.exhaustive
 def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver(fresh: Practice) -> None:
     """A driver that comes while the card is being reset makes up an address, which a trusted function may keep."""
     macs = ["02:00:00:00:0a:00", "02:00:00:00:0a:01"]
@@ -192,12 +193,12 @@ def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver
         }
         """
     rig = fresh.rig
-    change = functions.functions("0000:02:00.0", vfs)
-    rig.run(resetting + functions.script(change.key, change.state), timeout=120)
+    change = vfs_change("0000:02:00.0", vfs)
+    rig.run(resetting + VfsKind().script(change.key, change.state), timeout=120)
     assert rig.run("cat /sys/class/net/enp2s0v?/address").stdout.split() == macs
     assert rig.run("ip link show enp2s0 | grep -c 02:00:00:00:0a:0").stdout == "2\n"
     off = {"count": 0, "up": False, "vfs": []}
-    rig.run(functions.script(change.key, off), timeout=120)
+    rig.run(VfsKind().script(change.key, off), timeout=120)
 
 
 def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
@@ -223,6 +224,7 @@ def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_
     assert look(fresh.rig) == before
 
 
+@pytest.mark.exhaustive
 def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
     """A line edited by hand: kept beside ours, put back as it was, and refused where it contradicts the plan."""
     rig = fresh.rig
@@ -245,6 +247,7 @@ def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
     rig.run("cmp /etc/default/grub /root/mine; mv /root/grub /etc/default/grub; update-grub", timeout=120)
 
 
+@pytest.mark.exhaustive
 def test_a_read_only_etc_is_refused(fresh: Practice, before: Looked) -> None:
     fresh.rig.run("mount --bind /etc /etc; mount -o remount,bind,ro /etc")
     _, said = fresh.run("apply", "--yes", status=2)
@@ -253,6 +256,7 @@ def test_a_read_only_etc_is_refused(fresh: Practice, before: Looked) -> None:
     assert look(fresh.rig) == before
 
 
+@pytest.mark.exhaustive
 def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
     """driverctl is missing and cannot be had: said, before anything is changed."""
     rig = fresh.rig
@@ -265,6 +269,7 @@ def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
     rig.load("fresh")
 
 
+@pytest.mark.exhaustive
 def test_two_runs_at_once(fresh: Practice) -> None:
     with fresh.until("kernel", "apply", "--yes", "--no-reboot") as first:
         _, said = fresh.run("apply", "--yes", status=2)
@@ -273,6 +278,7 @@ def test_two_runs_at_once(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
     """The connection is lost in the middle; the next run finishes."""
     rig = fresh.rig
@@ -286,6 +292,7 @@ def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
     """The old line or the new one; the machine starts, and the next run finishes."""
     rig = fresh.rig
@@ -299,6 +306,7 @@ def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
     fresh.run("undo", "--yes", "--no-reboot")
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
     """In the middle of undo: what is left is put back by the next."""
     rig = practice.rig
@@ -307,7 +315,7 @@ def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
         rig.power_cut()
     rig.boot()
     practice.run("undo", "--yes", "--no-reboot")
-    kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    kept = without_boot(before)
     assert look(rig, boot=False) == kept
 
 
@@ -328,12 +336,13 @@ def test_unconfirmed_everything_is_put_back_by_itself(
         run_apply(in_process(practice, monkeypatch), Wishes(dry_run=False, yes=True, restart=False), as_json=True)
     assert "ouchi-guard.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
     wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 120)
-    kept = [line for line in before if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
+    kept = without_boot(before)
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
     practice.run("undo", "--yes", "--no-reboot")
     assert look(rig, boot=False) == kept
 
 
+@pytest.mark.exhaustive
 def test_without_its_network_after_the_restart_everything_is_put_back(
     fresh: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

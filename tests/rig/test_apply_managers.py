@@ -16,6 +16,8 @@ from practice import Practice, look, site
 from ouchi.rig.hardware import MANAGEMENT_MAC
 from ouchi.rig.rig import Rig
 
+pytestmark = pytest.mark.exhaustive
+
 SYSTEMD_BOOT = r"""
 # As if systemd-boot had started it: its name among the firmware's variables, GRUB's files beside it.
 mkdir -p /run/firmware/acpi /run/firmware/efi/efivars

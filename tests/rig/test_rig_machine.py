@@ -153,6 +153,7 @@ def test_a_state_that_is_not_there_changes_nothing(rig: Rig) -> None:
     assert rig.ended() is None
 
 
+@pytest.mark.exhaustive
 def test_after_a_reboot_a_changed_command_line_is_there(rig: Rig) -> None:
     before = lines(rig, "cat /proc/sys/kernel/random/boot_id")
     rig.run("sed -i 's/mitigations=off/& hugepages=8/' /etc/default/grub; update-grub", timeout=120)
@@ -165,6 +166,7 @@ def test_after_a_reboot_a_changed_command_line_is_there(rig: Rig) -> None:
     assert lines(rig, "cat /proc/sys/vm/nr_hugepages") == ["8"]
 
 
+@pytest.mark.exhaustive
 def test_a_power_cut_loses_what_was_not_written(rig: Rig) -> None:
     rig.run("echo kept >/root/kept; sync; echo lost >/root/lost")
     rig.power_cut()

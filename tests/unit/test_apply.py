@@ -20,8 +20,9 @@ from ouchi.host.refusals import refusals
 from ouchi.host.steps import host_steps
 from ouchi.host.survey import Surroundings, parse, script
 from ouchi.machine.local import LocalMachine
+from ouchi.plan.nics import vf_mac
 from ouchi.plan.target import Target
-from ouchi.steps import Change
+from ouchi.steps import Change, Record
 from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
 from tests.plans import target_of
@@ -193,23 +194,18 @@ def test_what_undo_puts_back_into_systemd_boots_line(now: str, before: str, tmp_
     """The words of a former plan stay known, and the user's own are not lost, whatever was written by whom."""
     machine = LocalMachine()
     journal = Journal(machine, str(tmp_path))
-    journal.note(boot.WORDS, "kernel", {"words": ["old=1"]})
-    noted = {
-        "step": "kernel",
-        "before": file_state("root=/dev/x # first\n"),
-        "then": ["kernel entries"],
-        "doing": False,
-    }
-    journal.note("path", boot.ENTRY, noted | {"after": file_state("root=/dev/x old=1\n")})
+    journal.set_note(boot.PARAMETERS, ["old=1"])
+    before_ours, made = file_state("root=/dev/x # first\n"), file_state("root=/dev/x old=1\n")
+    journal.put([Record("kernel", "file", boot.ENTRY, before_ours, made, ("kernel entries",))])
     around = systemd_boot(now, added=boot.added_words(journal))
     [kernel] = [step for step in host_steps(ryzen(), around) if step.name == "kernel"]
     prepared = run.Prepared(
-        machine, str(tmp_path), ryzen(), journal, around, (), {("path", boot.ENTRY): file_state(now)}, (), (), False, (),
+        machine, str(tmp_path), ryzen(), journal, around, (), {("file", boot.ENTRY): file_state(now)}, (), (), False, (),
         (), "",
     )  # fmt: skip
     change = next(change for change in kernel.changes if change.key == boot.ENTRY)
     run._note_kernel(prepared, {"kernel": [change]})
-    assert journal.records("path")[boot.ENTRY]["before"] == file_state(before)
+    assert journal.records("file")[0].before == file_state(before)
     assert boot.added_words(journal) == ("old=1", *PLANNED)
 
 
@@ -383,9 +379,9 @@ def test_why_a_restart_is_needed() -> None:
 
 
 def test_every_virtual_function_has_an_address_of_its_own_that_stays() -> None:
-    macs = {cards.vf_mac(site, address, number) for site in "ab" for address in "cd" for number in range(64)}
+    macs = {vf_mac(site, address, number) for site in "ab" for address in "cd" for number in range(64)}
     assert len(macs) == 256
-    assert cards.vf_mac("a", "c", 0) in macs
+    assert vf_mac("a", "c", 0) in macs
     assert all(int(mac[:2], 16) & 3 == 2 for mac in macs)  # locally administered, not a group's (IEEE 802, clause 8.2)
 
 

@@ -75,7 +75,7 @@ def test_wall_time_cpu_events_and_other_words_of_a_command() -> None:
     found = command.run(("sh", "-c", script), seconds=30, hear=heard.append)
     assert found.status == 3
     assert heard == [Event(Kind.CHANGED, "a", "b", "c", 1.5, 2)] == [arrival.event for arrival in found.arrivals]
-    assert (found.said, found.stdout, found.changed) == ("words\n", "out\n", ["b"])
+    assert (found.stderr, found.stdout, found.changed) == ("words\n", "out\n", ["b"])
     assert 0 < found.cpu < found.seconds
     assert 0 <= found.arrivals[0].at <= found.seconds - 0.2
 
@@ -287,7 +287,7 @@ def test_how_near_the_cpus_were_to_being_the_limit() -> None:
     assert use.share == 0.75
     text = cpu.use_text(use)
     assert "150.0 s used of 2 × 100.0 s = 200.0 s (75%); 3.0 s taken by other virtual machines" in text
-    assert "ouchi and the programs it waits for 40.0; mariadb 60.0; everybody else, and what has ended, 50.0" in text
+    assert "ouchi and its children 40.0; mariadb 60.0; other processes, and those that have ended, 50.0" in text
 
 
 # --- apt
@@ -382,7 +382,7 @@ esac
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which a pretended ouchi writes down what it is asked for, and keeps and purges its state."""
     monkeypatch.setenv("LAB", str(tmp_path))
-    monkeypatch.setattr(cycle, "ASIDE", str(tmp_path / "aside"))
+    monkeypatch.setattr(cycle, "CACHE_ASIDE", str(tmp_path / "aside"))
     monkeypatch.setattr(cycle, "SITE", "SITE")
     (tmp_path / "state/cache/openstack").mkdir(parents=True)
     return tmp_path
@@ -434,7 +434,7 @@ def test_a_failing_up_ends_the_cycle_with_the_machine_down_and_its_data_kept(lab
 def test_a_cache_that_a_killed_run_left_aside_is_put_back(lab: Path) -> None:
     (lab / "state").rename(lab / "old")
     (lab / "old/cache").rename(lab / "aside")
-    cycle.put_cache_back(LocalMachine(), Instance(state=str(lab / "state")))
+    cycle.restore_cache(LocalMachine(), Instance(state=str(lab / "state")))
     assert (lab / "state/cache/openstack").is_dir()
     assert not (lab / "aside").exists()
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.core.errors import Failed
+from ouchi.core.errors import BadInput, Failed
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
-from ouchi.steps import Change, alternative, driver, engine, rescue, tuned
+from ouchi.steps import Change, Lasts, Record, alternative, command, engine, rescue, tuned, vfs
 from ouchi.steps import file as path
 from ouchi.steps import sysfs as value
-from ouchi.steps import vfs as functions
+from ouchi.steps.driver import DriverKind
 from ouchi.steps.journal import Journal
 from ouchi.steps.kinds import KINDS
 from ouchi.steps.refresh import REFRESHES
@@ -94,19 +94,15 @@ def etc(tmp_path: Path) -> Path:
 
 
 def apply(machine: LocalMachine, state: Path, changes: list[Change]) -> None:
-    journal = Journal(machine, str(state))
-    now = engine.look(machine, [(change.kind, change.key) for change in changes])
-    todo = engine.to_do(journal, changes, now)
-    engine.note(journal, {"step": todo}, now)
-    engine.make(machine, journal, todo)
+    engine.make(Journal(machine, str(state)), "step", changes)
 
 
-def undo(machine: LocalMachine, state: Path) -> list[engine.Record]:
+def undo(machine: LocalMachine, state: Path) -> list[Record]:
     journal = Journal(machine, str(state))
-    records = list(reversed(engine.records(journal)))
-    now = engine.look(machine, [record.place for record in records])
-    ours = [record for record in records if not engine.foreign(record, now[record.place])]
-    engine.take_back(machine, journal, ours)
+    records = list(reversed(engine.current(journal)))
+    now = engine.look(machine, [record.location for record in records])
+    ours = [record for record in records if not engine.drifted(record, now[record.location])]
+    engine.undo(journal, ours)
     return [record for record in records if record not in ours]
 
 
@@ -183,10 +179,10 @@ def test_a_folder_that_others_use_stays(etc: Path, tmp_path: Path) -> None:
 def test_the_rescue_script_needs_no_ouchi(etc: Path, tmp_path: Path) -> None:
     before, machine = tree(etc), LocalMachine()
     apply(machine, tmp_path, plan(etc))
-    rescue.write(machine, str(tmp_path), engine.records(Journal(machine, str(tmp_path))))
+    rescue.write(machine, str(tmp_path), engine.current(Journal(machine, str(tmp_path))))
     assert machine.run(("sh", rescue.script_path(str(tmp_path)))).stderr == ""
     assert tree(etc) == before
-    assert rescue.told(machine, str(tmp_path))
+    assert rescue.last_run(machine, str(tmp_path))
     # What it has put back is nobody else's doing.
     assert undo(machine, tmp_path) == []
     assert tree(etc) == before
@@ -195,12 +191,12 @@ def test_the_rescue_script_needs_no_ouchi(etc: Path, tmp_path: Path) -> None:
 def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) -> None:
     machine = LocalMachine()
     apply(machine, tmp_path, plan(etc))
-    records = engine.records(Journal(machine, str(tmp_path)))
-    broken = engine.Record("step", "path", f"{etc}/no/such/folder/x", {"link": "a"}, None, (), False)
+    records = engine.current(Journal(machine, str(tmp_path)))
+    broken = Record("step", "file", f"{etc}/no/such/folder/x", {"link": "a"}, None, (), False)
     rescue.write(machine, str(tmp_path), (records[0], broken, *records[1:]))
     done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
     assert done.status == 1
-    assert f"not put back: path {etc}/no/such/folder/x" in done.stderr
+    assert f"not undone: file {etc}/no/such/folder/x" in done.stderr
     assert not (etc / "new.d").exists()
 
 
@@ -208,12 +204,12 @@ def test_the_rescue_script_leaves_a_file_that_is_another_since(etc: Path, tmp_pa
     """One that was there before ouchi; what ouchi made is taken away whatever has become of it."""
     machine = LocalMachine()
     apply(machine, tmp_path, plan(etc))
-    rescue.write(machine, str(tmp_path), engine.records(Journal(machine, str(tmp_path))))
+    rescue.write(machine, str(tmp_path), engine.current(Journal(machine, str(tmp_path))))
     (etc / "there").write_text("root=/dev/another")
     (etc / "new.d/90-ouchi.cfg").write_text("edited")
     done = machine.run(("sh", rescue.script_path(str(tmp_path))), check=False)
     assert done.status == 1
-    assert done.stderr == (f"{etc}/there was changed by somebody else since\nnot put back: path {etc}/there\n")
+    assert done.stderr == (f"{etc}/there was changed by another program or user since\nnot undone: file {etc}/there\n")
     assert (etc / "there").read_text() == "root=/dev/another"
     assert not (etc / "new.d").exists()
     # Gone, it is put back; and so is what the script has put back already.
@@ -225,19 +221,80 @@ def test_the_rescue_script_leaves_a_file_that_is_another_since(etc: Path, tmp_pa
 
 def test_the_rescue_script_waits_for_each_part_as_long_as_it_may_take() -> None:
     """update-grub looks into every partition."""
-    record = engine.Record("step", "path", "/x", None, {"link": "a"}, ("grub",), False)
+    record = Record("step", "file", "/x", None, {"link": "a"}, ("grub",), False)
     parts = [line for line in rescue.text("/f", (record,)).splitlines() if line.endswith((" 120", " 600"))]
     assert len(parts) == 2
 
 
 def test_a_change_that_does_not_hold_is_told(tmp_path: Path) -> None:
     """Each process has a name of its own: what one shell writes there the next one does not read."""
-    machine, journal = LocalMachine(), Journal(LocalMachine(), str(tmp_path))
+    journal = Journal(LocalMachine(), str(tmp_path))
     change = value.value("/proc/self/comm", "planned")
-    engine.note(journal, {"step": [change]}, {("value", change.key): "head"})
-    with pytest.raises(Failed, match="/proc/self/comm did not become what it was made"):
-        engine.make(machine, journal, [change])
-    assert [record.doing for record in engine.records(journal)] == [True]
+    with pytest.raises(Failed, match="/proc/self/comm is not as it was set"):
+        engine.make(journal, "step", [change])
+    assert [record.in_progress for record in engine.current(journal)] == [True]
+
+
+def test_what_a_change_would_do_is_shown(etc: Path, tmp_path: Path) -> None:
+    journal = Journal(LocalMachine(), str(tmp_path))
+    there, link, *_ = plan(etc)[2:]
+    shown = engine.preview(journal, [there, link])
+    assert [(one.key, one.target) for one in shown] == [(there.key, ("ours now",)), (link.key, ("-> there",))]
+    engine.make(journal, "step", [there])
+    assert [one.key for one in engine.preview(journal, [there, link])] == [link.key]
+
+
+def test_one_that_cannot_be_made_stops_no_other(tmp_path: Path) -> None:
+    """As interrupts that the kernel places itself; what was made is in the journal, and nothing else."""
+    (tmp_path / "governor").write_text("powersave\n")
+    (tmp_path / "ran").write_text("")
+    (tmp_path / "boot_id").write_text("one\n")
+    journal = Journal(LocalMachine(), str(tmp_path))
+    governor = value.value(f"{tmp_path}/governor", "performance", lasts=Lasts.REBOOT)
+    tried = engine.make_each(
+        journal,
+        "doctor",
+        [
+            value.value(f"{tmp_path}/no/such/file", "1", lasts=Lasts.REBOOT),
+            value.value("/proc/self/comm", "planned", lasts=Lasts.REBOOT),
+            governor,
+            command.command("sh", "-c", f"echo once >>{tmp_path}/ran"),
+            command.command("false"),
+        ],
+    )
+    failures = [one.failure for one in tried]
+    assert "no/such/file" in failures[0]
+    assert failures[1:] == ["the value stays as it was", "", "", "exit status 1"]
+    assert (tmp_path / "ran").read_text() == "once\n"
+    assert [record.location for record in journal.records()] == [governor.location]
+    assert [one.change for one in engine.make_each(journal, "doctor", [governor])] == []
+    engine.undo(journal)
+    assert (tmp_path / "governor").read_text() == "powersave\n"
+    assert journal.records() == ()
+
+
+def test_what_a_reboot_has_undone_is_not_undone_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BOOT_ID", f"{tmp_path}/boot_id")
+    (tmp_path / "boot_id").write_text("one\n")
+    (tmp_path / "governor").write_text("powersave\n")
+    journal = Journal(LocalMachine(), str(tmp_path))
+    change = value.value(f"{tmp_path}/governor", "performance", lasts=Lasts.REBOOT)
+    engine.make(journal, "doctor", [change])
+    assert engine.left_over(journal, ()) == []
+    (tmp_path / "boot_id").write_text("two\n")
+    (tmp_path / "governor").write_text("ondemand\n")
+    assert engine.undo(journal) == ()
+    assert (tmp_path / "governor").read_text() == "ondemand\n"
+    # Made again, what is there now is what it was before.
+    engine.make(journal, "doctor", [change])
+    engine.undo(journal)
+    assert (tmp_path / "governor").read_text() == "ondemand\n"
+
+
+def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.json").write_text('{"version": 3}')
+    with pytest.raises(BadInput, match="written by a later version of ouchi"):
+        Journal(LocalMachine(), str(tmp_path))
 
 
 names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
@@ -255,13 +312,14 @@ def test_any_name_and_any_bytes(
     machine, place = LocalMachine(), folder / name
     place.write_bytes(content)
     place.chmod(0o604)
-    [state] = path.look(machine, [str(place)]).values()
-    engine.put(machine, "path", str(place), {"link": target})
+    kind = path.FileKind()
+    [state] = kind.look(machine, [str(place)]).values()
+    kind.put(machine, str(place), {"link": target})
     assert os.readlink(place) == target
-    assert path.look(machine, [str(place)]) == {str(place): {"link": target}}
-    engine.put(machine, "path", str(place), None)
+    assert kind.look(machine, [str(place)]) == {str(place): {"link": target}}
+    kind.put(machine, str(place), None)
     assert os.listdir(folder) == []
-    engine.put(machine, "path", str(place), state)
+    kind.put(machine, str(place), state)
     assert place.read_bytes() == content
     assert stat.S_IMODE(place.stat().st_mode) == 0o604
 
@@ -279,8 +337,8 @@ def test_network_manager_reads_its_configuration_and_nothing_else(tmp_path: Path
 
 def test_every_kind_has_words_for_nothing() -> None:
     for name, kind in KINDS.items():
-        if name not in ("driver", "virtual functions"):
-            assert kind.words("key", None) == []
+        if name not in ("driver", "VFs"):
+            assert kind.describe("key", None) == []
 
 
 def test_a_value_that_cannot_be_read_is_none(tmp_path: Path) -> None:
@@ -288,7 +346,7 @@ def test_a_value_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
     (tmp_path / "governor").write_text("performance\n")
     keys = [f"{tmp_path}/empty", str(tmp_path), f"{tmp_path}/none", f"{tmp_path}/governor"]
-    assert list(value.look(LocalMachine(), keys).values()) == [None, None, None, "performance"]
+    assert list(value.SysfsKind().look(LocalMachine(), keys).values()) == [None, None, None, "performance"]
 
 
 def test_alternatives_of_several_names() -> None:
@@ -300,13 +358,13 @@ def test_alternatives_of_several_names() -> None:
             return Result(tuple(argv), 0, f"{one}\nend\n{one}", "")
 
     chosen = {"auto": True, "value": "/usr/bin/backend"}
-    assert alternative.look(Told(), ["a", "none", "b"]) == {"a": chosen, "none": None, "b": chosen}
+    assert alternative.AlternativeKind().look(Told(), ["a", "none", "b"]) == {"a": chosen, "none": None, "b": chosen}
 
 
 def test_what_update_alternatives_says() -> None:
     told = "Name: ovs-vswitchd\nLink: /usr/sbin/ovs-vswitchd\nStatus: manual\nBest: /a\nValue: /b\n\nAlternative: /b\nPriority: 1\n"
-    assert alternative._state(told) == {"auto": False, "value": "/b"}
-    assert alternative._state("") is None
+    assert alternative.parse(told) == {"auto": False, "value": "/b"}
+    assert alternative.parse("") is None
 
 
 def test_what_ip_says_of_virtual_functions() -> None:
@@ -314,17 +372,17 @@ def test_what_ip_says_of_virtual_functions() -> None:
         '[{"ifname":"ens1","flags":["BROADCAST","UP"],"vfinfo_list":[{"vf":0,"address":"02:AA:00:00:00:01","vlan_list":[{"vlan":101}],'
         '"spoofchk":true,"trust":false},{"vf":1,"address":"02:aa:00:00:00:02","spoofchk":false,"trust":true}]}]'
     )
-    state = functions._state("2", shown)
+    state = vfs.parse("2", shown)
     assert state["vfs"] == [
         {"mac": "02:aa:00:00:00:01", "vlan": 101, "spoofchk": True, "trust": False},
         {"mac": "02:aa:00:00:00:02", "vlan": 0, "spoofchk": False, "trust": True},
     ]
-    assert functions._state("0", "") == {"count": 0, "up": False, "vfs": []}
-    assert functions.functions("0000:01:00.0", state["vfs"]).state == state
+    assert vfs.parse("0", "") == {"count": 0, "up": False, "vfs": []}
+    assert vfs.vfs("0000:01:00.0", state["vfs"]).state == state
 
 
 def test_a_driver_is_looked_up() -> None:
-    assert driver.look(LocalMachine(), ["0000:ff:1f.7"]) == {"0000:ff:1f.7": {"saved": "", "driver": ""}}
+    assert DriverKind().look(LocalMachine(), ["0000:ff:1f.7"]) == {"0000:ff:1f.7": {"saved": "", "driver": ""}}
 
 
 @pytest.mark.parametrize(
@@ -345,5 +403,5 @@ def test_a_driver_is_looked_up() -> None:
     ],
 )
 def test_what_tuned_says_of_its_profile(told: str, state: object, script: str) -> None:
-    assert tuned._state(told) == state
-    assert tuned.script("profile", state) == script
+    assert tuned.parse(told) == state
+    assert tuned.TunedKind().script("profile", state) == script

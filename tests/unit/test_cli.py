@@ -20,10 +20,12 @@ import click
 import pytest
 
 import ouchi
-from ouchi.cli import _commands, bench, benching, main
+from ouchi.cli import _commands, bench, main
 from ouchi.cli.planned import STYLES
 from ouchi.core.errors import BadInput, Failed, Unhealthy, error, warning
 from ouchi.machine import privilege
+from ouchi.measure.paths.path import PATHS
+from ouchi.measure.search.goals import NAMED_GOALS
 from ouchi.plan import Style
 
 SRC = Path(ouchi.__file__).parents[1]
@@ -104,8 +106,8 @@ def test_every_listed_command_is_there_and_has_help(run: Ouchi, name: str, capsy
 
 def test_bench_offers_what_there_is() -> None:
     """The command names paths and goals itself, so that help needs no other module."""
-    assert tuple(benching.PATHS) == bench.PATHS
-    assert tuple(benching.GOALS) == bench.GOALS
+    assert tuple(PATHS) == bench.PATHS
+    assert tuple(NAMED_GOALS) == bench.GOALS
 
 
 def test_version(run: Ouchi, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,8 @@ from ouchi.core.log import Record
 from ouchi.core.redact import add_secrets, hide_secrets
 from ouchi.machine import CommandFailed, command_log, processes
 from ouchi.machine.local import LocalMachine
-from ouchi.parts.secrets import NAMES, load_secrets
+from ouchi.parts import registry
+from ouchi.parts.secrets import make_secrets
 
 SRC = Path(ouchi.__file__).parents[1]
 
@@ -125,8 +126,8 @@ SECRET = "hunter2hunter2"
 def test_no_credential_gets_into_the_log(records: list[Record], tmp_path: Path) -> None:
     instance = Instance(state=str(tmp_path))
     machine = LocalMachine()
-    generated = load_secrets(machine, instance)
-    assert set(generated) == set(NAMES)
+    generated = make_secrets(machine, instance, registry.secrets())
+    assert set(generated) == set(registry.secrets())
     for value in generated.values():
         machine.run(("true", value, f"create user 'nova'@'localhost' identified by '{value}'", f"x{value}y"))
         machine.run(("cat",), input=f"set password {value}", env={"OS_BOOTSTRAP_PASSWORD": value})

@@ -1,6 +1,9 @@
 """What OVS says of a measured bridge, as OVS 3.1 said it."""
 
-from ouchi.measure.paths.ovs import difference, parse_addresses, parse_flows, parse_pmd
+from ouchi.core.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.measure.paths.ovs import OvsDatapath, parse_addresses, parse_flows, parse_pmd
+from ouchi.measure.paths.path import PATHS
 
 FDB = """\
  port  VLAN  MAC                Age
@@ -47,6 +50,7 @@ def test_flows_that_lead_from_one_port_to_one_other_are_told() -> None:
 
 def test_a_pmd_is_as_busy_as_its_cycles_say() -> None:
     before, after = {"ports": {}, "pmd": {}}, {"ports": {}, "pmd": parse_pmd(PMD)}
-    spent = difference(before, after)["pmd"]
+    datapath = OvsDatapath(machine=LocalMachine(), instance=Instance(), path=PATHS["v2v"], folder="/run/bench")
+    spent = datapath.delta(before, after)["pmd"]
     assert list(spent) == ["pmd 0"]
     assert (spent["pmd 0"]["busy"], spent["pmd 0"]["cycles per packet"]) == (0.9, 4)

@@ -1,78 +1,82 @@
-"""The doctor's checks on hosts as cases tell them: what each finds, and that it finds nothing else."""
+"""The doctor's checks on cases of live hosts: each finds what the case names, and nothing else."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from ouchi.checks.values import SUBJECTS, Diagnosis
+from ouchi.checks.diagnosis import Diagnosis
+from ouchi.checks.model import Fix, Level, Result
+from ouchi.checks.registry import CHECKS, evaluate
 from ouchi.core.errors import Severity
-from ouchi.flows.doctor import CHECKS, State, diagnose
+from ouchi.flows.doctor import diagnose
+from ouchi.steps.kinds import KINDS
 from tests.live import case, names
 
 
 def found(diagnosis: Diagnosis) -> list[tuple[str, dict[str, Any]]]:
-    """Every finding by its check, as cases write them."""
+    """Every finding by the id of its check, as cases write them."""
     return [
-        (check.name, trouble.finding.to_json() | ({"mend": _plain(asdict(trouble.mend))} if trouble.mend else {}))
+        (check.id, problem.finding.to_json() | ({"fix": changes(problem.fix)} if problem.fix else {}))
         for check in diagnosis.checks
-        for trouble in check.answer.troubles
+        for problem in check.problems
     ]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def changes(fix: Fix) -> list[list[str]]:
+    """Kind, key and target of each change."""
+    return [
+        [change.kind, change.key, "\n".join(KINDS[change.kind].describe(change.key, change.state))]
+        for change in fix.changes
+    ]
 
 
 @pytest.mark.parametrize("name", names())
 def test_a_case(name: str) -> None:
-    told = case(name)
-    diagnosis = diagnose(told.live, told.target)
+    given = case(name)
+    diagnosis = diagnose(given.live, given.target)
     seen = found(diagnosis)
-    assert [check for check, _ in seen] == [one["check"] for one in told.finds], seen
-    for expected, (_, finding) in zip(told.finds, seen, strict=True):
+    assert [check for check, _ in seen] == [one["check"] for one in given.finds], seen
+    for expected, (_, finding) in zip(given.finds, seen, strict=True):
         for key, value in expected.items():
-            if key == "mend":
-                assert {part: finding["mend"][part] for part in value} == value
-            elif key != "check":
+            if key != "check":
                 assert finding.get(key) == value, (key, finding)
-        if "mend" in finding:
-            assert "mend" in expected or "severity" in expected
-    assert [check.name for check in diagnosis.in_state(State.UNKNOWN)] == list(told.unknown)
-    severities = {one.get("severity") for one in told.finds}
+        if "fix" in finding:
+            assert "fix" in expected or "severity" in expected
+    assert [check.id for check in diagnosis.with_result(Result.UNKNOWN)] == list(given.unknown)
+    severities = {one.get("severity") for one in given.finds}
     assert diagnosis.status == (1 if "error" in severities else 4 if "warning" in severities else 0)
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_finding_says_all_that_it_should(name: str) -> None:
-    told = case(name)
-    for trouble in diagnose(told.live, told.target).troubles:
-        finding = trouble.finding
+def test_every_finding_is_complete(name: str) -> None:
+    given = case(name)
+    for problem in diagnose(given.live, given.target).problems:
+        finding = problem.finding
         assert all((finding.claim, finding.where, finding.found, finding.expected, finding.remedy, finding.why)), (
             finding
         )
-        assert "ouchi doctor --fix" in finding.remedy if trouble.mend else True
-        assert finding.severity is not Severity.INFO or trouble.mend is None
+        assert "ouchi doctor --fix" in finding.remedy if problem.fix else True
+        assert finding.severity is not Severity.INFO or problem.fix is None
 
 
-def test_each_check_fires_in_a_case_and_holds_in_another() -> None:
-    fires, holds = set(), set()
+def test_each_check_fails_in_a_case_and_holds_in_another() -> None:
+    fails, holds = set(), set()
     for name in names():
-        told = case(name)
-        for check in diagnose(told.live, told.target).checks:
-            if check.answer.state is State.FINDING:
-                fires.add(check.name)
-            if check.answer.state is State.OK:
-                holds.add(check.name)
-    every = {check.name for check in CHECKS}
-    assert every - fires == set()
+        given = case(name)
+        for check in diagnose(given.live, given.target).checks:
+            if check.result is Result.FINDING:
+                fails.add(check.id)
+            if check.result is Result.OK:
+                holds.add(check.id)
+    every = {check.id for check in CHECKS}
+    assert every - fails == set()
     assert every - holds == set()
 
 
-def test_checks_have_names_of_their_own_and_known_subjects() -> None:
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
-    assert list(dict.fromkeys(check.subject for check in CHECKS)) == list(SUBJECTS)
+@pytest.mark.parametrize("level", list(Level))
+def test_a_level_has_the_checks_of_the_whole_at_that_level(level: Level) -> None:
+    given = case("emulator-on-vcpus")
+    every = evaluate(given.live, given.target)
+    assert evaluate(given.live, given.target, (level,)) == tuple(one for one in every if one.level is level)

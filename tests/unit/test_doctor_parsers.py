@@ -10,18 +10,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ouchi.checks.memory import asked_pages
-from ouchi.checks.values import SUBJECTS
+from ouchi.checks.memory import pages_at_boot
+from ouchi.checks.model import Result
+from ouchi.checks.registry import CHECKS
 from ouchi.checks.versions import kernel_version, numbers
-from ouchi.flows.doctor import State, diagnose
+from ouchi.flows.doctor import diagnose
 from ouchi.live.cmdline import cpus_in, isolated_in, kib_of
-from ouchi.live.host import MACHINE, SAMPLES, SWITCH, mask_cpus, parse_live, parse_networking, parse_vfs
-from ouchi.live.interrupts import arrived, parse_interrupts
-from ouchi.live.ovs import Poller, Pool, Queue, parse_pools, parse_queues, parse_switch
+from ouchi.live.guests import Guest, parse_guests
+from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live
+from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
+from ouchi.live.memory import parse_hugepages
+from ouchi.live.nics import parse_networking, parse_vfs
+from ouchi.live.ovs import PmdThread, Pool, Queue, parse_pools, parse_queues, parse_switch
 from ouchi.live.scripts import script
 from ouchi.live.sections import by_cpu, linked, sections, values
-from ouchi.live.threads import Thread, family, listed, parse_guests, parse_threads
-from tests.live import INSTANCE, healthy, printed, wanted_for
+from ouchi.live.threads import Thread, family, listed, parse_threads
+from tests.live import INSTANCE, healthy, planned_for, printed
 from tests.plans import facts_of
 
 INTERRUPTS = """\
@@ -74,9 +78,9 @@ def test_what_arrived_between_two_looks() -> None:
     assert arrived(parse_interrupts(INTERRUPTS), after, (0,)) == []
 
 
-def test_queues_and_their_polling_threads() -> None:
-    pollers, queues = parse_queues(QUEUES)
-    assert pollers == (Poller(1, True), Poller(17, False))
+def test_queues_and_their_pmd_threads() -> None:
+    pmds, queues = parse_queues(QUEUES)
+    assert pmds == (PmdThread(1, True), PmdThread(17, False))
     assert queues == (
         Queue("dpdk0", 0, 1, True, 34),
         Queue("vhu-1", 1, 1, False, 0),
@@ -114,11 +118,25 @@ def test_threads() -> None:
 
 
 def test_guests() -> None:
-    text = "/proc/12/cmdline:qemu -name guest=one,debug-threads=on -drive /s/1/disk\n/proc/13/cmdline:qemu -name two\n"
-    assert [(one.pid, one.name, one.ours) for one in parse_guests(text, "/s/")] == [
-        (12, "one", True),
-        (13, "two", False),
-    ]
+    text = (
+        "/proc/12/cmdline:qemu -name guest=instance-1,debug-threads=on -drive /s/nova/instances/1/disk "
+        '-chardev socket,id=charnet0,path=/v/vhu1,server=on -netdev {"type":"vhost-user","chardev":"charnet0"} '
+        "-netdev tap,id=hostnet1\n/proc/13/cmdline:qemu -name two\n"
+    )
+    sections = {
+        "guests": text,
+        "servers": "/s/libvirt/run/qemu/instance-1.xml:      <nova:name>one",
+        "guest memory": "/proc/12/smaps_rollup:Shared_Hugetlb:   2048 kB\n/proc/12/smaps_rollup:Private_Hugetlb: 1024 kB",
+    }
+    one, two = parse_guests(sections, "/s")
+    assert one == Guest(12, "instance-1", True, "one", ("vhost-user", "tap"), ("/v/vhu1",), 3)
+    assert one.name == "one"
+    assert two == Guest(13, "two", False)
+
+
+def test_hugepages_by_node_and_size() -> None:
+    text = "node0/hugepages/hugepages-2048kB/nr_hugepages:9\nnode0/hugepages/hugepages-2048kB/free_hugepages:4"
+    assert parse_hugepages(text) == {(0, 2048): (9, 4)}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +186,7 @@ def test_pages_that_the_command_line_asks_for(words: str, count: int | None) -> 
 
     facts = facts_of("ryzen-5-3600")
     facts = replace(facts, boot=replace(facts.boot, parameters=tuple(words.split())))
-    assert asked_pages(facts, 2048) == count
+    assert pages_at_boot(facts, 2048) == count
 
 
 @pytest.mark.parametrize(
@@ -210,7 +228,7 @@ NETPLAN = """\
 network:
   version: 2
   ethernets:
-    enp5s0f0:   # the card for DPDK
+    enp5s0f0:   # the NIC for DPDK
       dhcp4: true
     "enp5s0f1": {dhcp4: true}
       password: secret
@@ -237,7 +255,7 @@ def test_configuration_files_name_interfaces(tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    picks = script("machine").partition("section networking")[2].partition("\n")[2].partition("section qemu")[0]
+    picks = script("machine").partition("section networking")[2].partition("\n")[2]
     picked = subprocess.run(
         ["sh", "-c", picks.replace("/etc/", f"{tmp_path}/")], capture_output=True, text=True, check=False
     )
@@ -276,7 +294,8 @@ def test_no_text_stops_a_parser(text: str) -> None:
     parse_switch(found | {"tables": text, "queues": text, "mempools": text, "folder": text, "pid": text})
     parse_interrupts(text)
     parse_threads(text)
-    parse_guests(text, "/")
+    parse_guests({"guests": text, "servers": text, "guest memory": text}, "/")
+    parse_hugepages(text)
     parse_networking(text)
     parse_vfs(text)
     mask_cpus(text)
@@ -302,33 +321,34 @@ def test_no_json_stops_a_parser(value: object) -> None:
     parse_switch({"tables": json.dumps(value)})
 
 
-READINGS = printed(healthy(wanted_for({})))
-WANTED = wanted_for({})
+READINGS = printed(healthy(planned_for({})))
+TARGET = planned_for({})
 
 
 @given(st.sampled_from((MACHINE, SAMPLES, SWITCH)), st.data())
-def test_checks_end_whatever_was_printed(reading: str, data: st.DataObject) -> None:
-    """A piece of what a healthy host prints is cut out or replaced: every check still has an answer."""
+def test_checks_end_on_any_output(reading: str, data: st.DataObject) -> None:
+    """A piece of a healthy host's output is cut out or replaced: every check still has a result."""
     text = READINGS[reading]
     begin = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(begin, min(len(text), begin + 400)))
     other = data.draw(st.text(max_size=20))
-    live = parse_live(READINGS | {reading: text[:begin] + other + text[end:]}, INSTANCE, {})
-    found = diagnose(live, WANTED)
+    live = parse_live(Texts(READINGS | {reading: text[:begin] + other + text[end:]}), INSTANCE)
+    found = diagnose(live, TARGET)
     json.dumps(found.to_json())
 
 
 def test_nothing_printed_is_not_healthy() -> None:
-    """A host that says nothing is not silently fine."""
-    found = diagnose(parse_live({}, INSTANCE, {}), WANTED)
-    # What facts alone tell is known all the same.
-    assert {check.subject for check in found.in_state(State.OK)} == {"memory", "cpus", "nics"}
-    assert {check.subject for check in found.in_state(State.UNKNOWN)} == set(SUBJECTS)
+    """Without output no host is healthy."""
+    found = diagnose(parse_live(Texts(), INSTANCE), TARGET)
+    # Checks of facts alone still hold.
+    assert {check.subject for check in found.with_result(Result.OK)} == {"memory", "cpus", "nics"}
+    unknown = {check.subject for check in found.with_result(Result.UNKNOWN)}
+    assert unknown == {check.id.partition(".")[0] for check in CHECKS}
 
 
 def test_readings_that_failed_are_unknown() -> None:
     missing = {MACHINE: "did not end within 15 s", SAMPLES: "no", SWITCH: "no"}
-    found = diagnose(parse_live({}, INSTANCE, missing), WANTED)
+    found = diagnose(parse_live(Texts({}, missing), INSTANCE), TARGET)
     assert all(
-        check.answer.state is State.UNKNOWN for check in found.checks if check.subject in ("kernel", "threads", "ovs")
+        check.result is Result.UNKNOWN for check in found.checks if check.subject in ("kernel", "threads", "ovs")
     )

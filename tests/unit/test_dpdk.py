@@ -1,4 +1,4 @@
-"""DPDK support: the PMD information in real drivers, the tables, and what is said of a card."""
+"""DPDK support: the PMD information in real drivers, the tables, and what is said of a NIC."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OS_RELEASE = {
 
 
 def card(ids: str, **more: Any) -> Nic:
-    """A PCI card by ``vendor:device``; everything else of it is empty."""
+    """A PCI NIC by ``vendor:device``; everything else of it is empty."""
     empty = {"str": "", "int": 0, "bool": False, "PcieLink | None": None}
     values = {field.name: empty.get(str(field.type), ()) for field in fields(Nic)}
     vendor, device = ids.split(":")
@@ -105,7 +105,7 @@ def test_ids_with_subsystems_and_wildcards() -> None:
         b'PMD_INFO_STRING= {"name": "n", "kmod": "vfio", "pci_ids": [[6900, 65535, 65535, 65535], [65535, 1, 1, 1]]}\0'
     )
     [driver] = drivers_in(said, "x")
-    assert driver.ids == ("1af4:*",)  # any vendor would be every card
+    assert driver.ids == ("1af4:*",)  # any vendor would be every NIC
     assert driver.kmods == ("vfio-pci",)
 
 
@@ -337,7 +337,7 @@ def test_an_installed_driver(tmp_path: Path) -> None:
         pmd="net_igc",
         kmod="vfio-pci",
         bifurcated=False,
-        reason="net_igc of DPDK 22.11 drives it and is installed; at most 4 receive and 4 transmit queues",
+        reason="net_igc of DPDK 22.11 drives it and is installed; at most 4 Rx and 4 Tx queues",
         most_queues=4,
     )
     assert [support(card(ids), dpdk).most_queues for ids in ("8086:1521", "8086:1539")] == [8, 2]
@@ -401,7 +401,7 @@ def test_realtek(tmp_path: Path) -> None:
         ("25.11", "8168"): 1,
     }
     one = support(card("10ec:8168"), named("25.11"))
-    assert "one receive and one transmit queue, which all polling threads share" in one.reason
+    assert "one Rx and one Tx queue, which all PMD threads share" in one.reason
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_realtek(tmp_path: Path) -> None:
 def test_bifurcated_drivers_are_never_unbound(ids: str, driver: str, kmod: str) -> None:
     verdict = support(card(ids, driver=driver), named("25.11"))
     assert (verdict.supported, verdict.bifurcated, verdict.kmod) == (True, True, kmod)
-    assert f"{kmod} keeps the card, which is never unbound" in verdict.reason
+    assert f"{kmod} keeps the NIC, which is never unbound" in verdict.reason
 
 
 @pytest.mark.parametrize(

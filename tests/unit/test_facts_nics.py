@@ -1,4 +1,4 @@
-"""Network cards: ids, links, virtual functions, IOMMU groups, queues, and cards without an interface."""
+"""NICs: ids, links, VFs, IOMMU groups, queues, and NICs without an interface."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def put_interface(tree: Tree, name: str, device: str, *, rx: int = 0, tx: int = 
 
 
 def x710() -> Tree:
-    """Two ports in one IOMMU group below a bridge, one bound to VFIO; a virtual function of the first; a Wi-Fi card."""
+    """Two ports in one IOMMU group below a bridge, one bound to VFIO; a VF of the first; a Wi-Fi NIC."""
     tree = Tree()
     put_function(tree, "0000:00:01.0", group=15, driver="pcieport", **{"class": "0x060400"})
     first = put_function(tree, "0000:05:00.0", group=15, driver="i40e", **X710)

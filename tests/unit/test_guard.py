@@ -105,8 +105,7 @@ def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None
     files = {name: tmp_path / name for name in ("ours", "theirs")}
     changes = [path.link(str(file), "nowhere") for file in files.values()]
     journal = Journal(machine, instance.host)
-    engine.note(journal, {"step": changes}, engine.look(machine, [(one.kind, one.key) for one in changes]))
-    engine.make(machine, journal, changes)
+    engine.make(journal, "step", changes)
     files["theirs"].unlink()
     files["theirs"].write_text("another")
     _, left = undo.carry_out(undo.prepare(machine, instance), Timeline())

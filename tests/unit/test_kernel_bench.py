@@ -7,8 +7,9 @@ import json
 import pytest
 
 from ouchi.core.instance import Instance
-from ouchi.measure.paths import kernel_bridge as kernel_bench
-from ouchi.measure.paths.kernel_bridge import af_packet, difference, inner, outer, parse_links
+from ouchi.measure.paths import kernel_bridge
+from ouchi.measure.paths.datapath import subtract
+from ouchi.measure.paths.kernel_bridge import af_packet, inner, outer, parse_links
 
 
 def link(name: str, received: int, sent: int, dropped: int = 0) -> dict[str, object]:
@@ -44,7 +45,7 @@ def test_only_our_devices_are_counted() -> None:
 def test_what_was_counted_between_two_readings() -> None:
     before = parse_links(json.dumps([link("ouchi-left", 5, 7)]))
     after = parse_links(json.dumps([link("ouchi-left", 6, 17, 1), link("ouchi-right", 3, 0)]))
-    spent = difference(before, after)
+    spent = subtract(before, after)
     assert spent["ouchi-left"] == {
         "rx_packets": 1,
         "rx_bytes": 60,
@@ -70,7 +71,7 @@ def test_a_slot_holds_the_largest_frame_and_blocks_hold_whole_slots(mtu: int) ->
 @pytest.mark.parametrize("mtu", [68, 1500, 1964, 9000])
 def test_a_slot_fits_into_the_packet_buffers_of_the_generator(mtu: int) -> None:
     words = dict(word.split("=") for word in af_packet(0, "ouchi-krn-left", mtu=mtu).split(",")[1:])
-    buffer = 2048 if mtu + 26 <= 2048 else 9728  # as in port.c: SMALLEST_ROOM, FRAME_MOST
+    buffer = 2048 if mtu + 26 <= 2048 else 9728  # as in port.c: SMALLEST_ROOM, MAX_FRAME
     assert int(words["framesz"]) - 32 <= buffer
 
 
@@ -80,8 +81,8 @@ def test_a_port_of_the_usual_mtu() -> None:
 
 
 def test_names_are_ours_and_short_enough() -> None:
-    for name in (kernel_bench.BRIDGE, *map(outer, kernel_bench.ENDS), *map(inner, kernel_bench.ENDS)):
+    for name in (kernel_bridge.BRIDGE, *map(outer, kernel_bridge.ENDS), *map(inner, kernel_bridge.ENDS)):
         assert name.startswith("ouchi-")
         assert len(name) <= 15
-    assert kernel_bench.namespace(Instance()) == "ouchi.bridge"
-    assert kernel_bench.namespace(Instance(), "left") != "ouchi-left"  # an endpoint's on a network "left"
+    assert kernel_bridge.namespace(Instance()) == "ouchi.bridge"
+    assert kernel_bridge.namespace(Instance(), "left") != "ouchi-left"  # an endpoint's on a network "left"

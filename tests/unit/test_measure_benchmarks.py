@@ -5,22 +5,12 @@ import pytest
 from ouchi.core.errors import BadInput
 from ouchi.measure.search.evidence import INTERRUPTED
 from ouchi.measure.search.maximum import maximum
-from ouchi.measure.search.rfc2544 import back_to_back, frame_loss, latency, throughput
-from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.methods import SearchMethod
+from ouchi.measure.search.rfc2544 import back_to_back, frame_loss, latency
 from ouchi.measure.search.soak import soak
 from ouchi.measure.search.trial import Trial
-from ouchi.measure.search.tst009 import loss_verification
-from tests.measured import LINE, Tampered
-
-
-def test_throughput_is_one_trial_of_60_s_without_loss() -> None:
-    told: list[Trial] = []
-    device = SimulatedDevice(7e6)
-    found = throughput(device, most_pps=LINE, least_pps=1e4, most_seconds=600, on_trial=told.append)
-    assert tuple(told) == found.trials
-    assert found.bounds[0].lower_pps == pytest.approx(6.98e6, rel=0.005)
-    deciding = [trial for trial in told if trial.intended_pps == found.bounds[0].lower_pps]
-    assert [(trial.intended_seconds, trial.lost) for trial in deciding if trial.intended_seconds >= 60] == [(60, 0)]
+from tests.measured import LINE, Tampered, single_trials
+from tests.simulated import SimulatedDevice
 
 
 def test_latency_is_the_mean_of_the_repeats_means() -> None:
@@ -45,15 +35,15 @@ def test_latency_of_nothing_received_is_none() -> None:
 
 
 def test_frame_loss_goes_down_until_two_in_a_row_lose_nothing() -> None:
-    found = frame_loss(SimulatedDevice(7e6), most_pps=10e6, seconds=1)
+    found = frame_loss(SimulatedDevice(7e6), max_pps=10e6, seconds=1)
     assert [share for share, _ in found.points] == [1.0, 0.9, 0.8, 0.7, 0.6]
     losses = [trial.loss_ratio for _, trial in found.points]
     assert losses == pytest.approx([0.3, 2 / 9, 0.125, 0, 0], abs=1e-6)
 
 
 def test_frame_loss_of_a_fast_device_takes_two_trials_and_of_a_lossy_one_all() -> None:
-    assert len(frame_loss(SimulatedDevice(1e9), most_pps=LINE).points) == 2
-    assert len(frame_loss(SimulatedDevice(1e9, loss=0.01), most_pps=LINE).points) == 10
+    assert len(frame_loss(SimulatedDevice(1e9), max_pps=LINE).points) == 2
+    assert len(frame_loss(SimulatedDevice(1e9, loss=0.01), max_pps=LINE).points) == 10
 
 
 def test_the_longest_burst_is_the_ring_and_what_leaves_it_meanwhile() -> None:
@@ -74,35 +64,30 @@ def test_a_burst_that_always_passes_is_only_a_lower_limit() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, LINE, 2 * LINE])
 def test_without_a_throughput_below_the_line_there_is_no_buffer_to_see(rate: float) -> None:
-    with pytest.raises(BadInput, match="show nothing here"):
+    with pytest.raises(BadInput, match="cannot be measured"):
         back_to_back(SimulatedDevice(7e6), line_pps=LINE, throughput_pps=rate)
 
 
 def test_verification_forgives_what_comes_by_chance() -> None:
-    """A trial loses a packet by chance half of the time: bisection is misled, two more attempts mostly are not."""
+    """A trial loses a packet by chance in a third of cases: bisection is misled, two more attempts mostly are not."""
 
-    def found(repetitions: int, most_lost: int | None = None) -> float:
+    def found(method: SearchMethod) -> float:
         rates = []
         for seed in range(9):
-            device = SimulatedDevice(7e6, loss=1e-7, seed=seed)
-            result = loss_verification(
-                device, most_pps=LINE, least_pps=1e5, seconds=1, repetitions=repetitions, most_lost=most_lost
-            )
-            rates.append(result.bounds[0].lower_pps or 0.0)
+            device = SimulatedDevice(7e6, loss=6e-8, seed=seed)
+            rates.append(single_trials(method, device, min_pps=1e5).bounds[0].lower_pps or 0.0)
         return sorted(rates)[4]
 
-    assert found(5) == pytest.approx(7e6, rel=0.005)
-    assert found(0) < 6.9e6
+    assert found("tst009") == pytest.approx(7e6, rel=0.005)
+    assert found("binary") < 6.9e6
 
 
-def test_verification_does_not_repeat_what_chance_cannot_explain() -> None:
-    device = SimulatedDevice(7e6)
-    many = loss_verification(device, most_pps=LINE, least_pps=1e5, seconds=1, repetitions=4)
-    few = loss_verification(SimulatedDevice(7e6), most_pps=LINE, least_pps=1e5, seconds=1, repetitions=4, most_lost=0)
-    assert many.bounds[0].lower_pps == few.bounds[0].lower_pps
-    bad = sum(trial.lost > 0 for trial in few.trials)
-    assert len(many.trials) == len(few.trials) + 4 * bad
-    bounds = few.bounds[0]
+def test_verification_repeats_each_lossy_trial_twice() -> None:
+    plain, verified = (single_trials(method, SimulatedDevice(7e6), min_pps=1e5) for method in ("binary", "tst009"))
+    assert plain.bounds[0].lower_pps == verified.bounds[0].lower_pps
+    bad = sum(trial.lost > 0 for trial in plain.trials)
+    assert len(verified.trials) == len(plain.trials) + 2 * bad
+    bounds = verified.bounds[0]
     assert (bounds.conditional_pps, bounds.reason) == (bounds.lower_pps, "")
 
 
@@ -144,7 +129,7 @@ def test_ctrl_c_keeps_the_trials_of_all_of_them() -> None:
 
     for found in (
         latency(device(), 5e5),
-        frame_loss(device(), most_pps=LINE),
+        frame_loss(device(), max_pps=LINE),
         back_to_back(device(), line_pps=LINE, throughput_pps=1e6),
         soak(device(), 5e5, 100),
         maximum(device(), LINE),

@@ -1,6 +1,5 @@
 """Whether a difference between repeats is real: against published tables and by brute force."""
 
-import math
 from itertools import combinations
 
 import pytest
@@ -111,16 +110,15 @@ def test_a_real_difference_is_told_with_its_size() -> None:
 def test_noise_is_told_as_noise() -> None:
     found = compare(sample("before", 100, 90, 110, 95, 105), sample("after", 101, 92, 108, 97, 104))
     assert found.direction == ""
-    assert found.verdict.startswith("no difference can be shown: ")
+    assert found.verdict.startswith("no significant difference: ")
     assert found.noise == pytest.approx(0.2)
 
 
 def test_too_few_repeats_show_nothing_whatever_they_are() -> None:
     found = compare(sample("before", 1, 2, 3), sample("after", 100, 200, 300))
     assert found.direction == ""
-    assert (found.low, found.high) == (0, math.inf)
+    assert (found.low, found.high) == (0, None)
     assert "at least 4 of each" in found.verdict
-    assert found.to_json()["high"] is None
 
 
 def test_the_same_value_throughout_is_no_difference() -> None:

@@ -12,9 +12,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput
-from ouchi.measure.generator.flows import BY_PORT_THEN_ADDRESS, Vary, fields_for
-from ouchi.measure.generator.frames import GENEVE_PORT, VXLAN_PORT, Headers, Tunnel, least_size
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Vary, fields_for
+from ouchi.measure.generator.frames import GENEVE_PORT, VXLAN_PORT, Headers, Tunnel, min_size
+from ouchi.measure.generator.scapy_loader import load_scapy
 from ouchi.measure.generator.streams import make_stream
 from tests.frames import (
     PLAIN,
@@ -43,7 +43,7 @@ def test_whatever_varies_the_checksums_stay_right(headers: Headers, data: st.Dat
     chosen = data.draw(st.lists(st.sampled_from(names), unique=True, min_size=1, max_size=4))
     steps = st.integers(1, 300)
     vary = [Vary(name, data.draw(st.sampled_from(["increment", "random"])), data.draw(steps)) for name in chosen]
-    least = least_size(headers)
+    least = min_size(headers)
     try:
         stream = make_stream("s", headers, size=data.draw(st.integers(least, least + 9)), flows=4, vary=vary)
     except BadInput:
@@ -98,7 +98,7 @@ def test_as_many_flows_as_asked_for(flows: int, protocol: Any) -> None:
     ],
 )
 def test_ports_come_first_and_then_addresses(flows: int, counts: list[tuple[int, int]]) -> None:
-    fields = fields_for(PLAIN, flows, BY_PORT_THEN_ADDRESS)
+    fields = fields_for(PLAIN, flows, PORTS_THEN_ADDRESSES)
     assert [(field.count, field.every) for field in fields] == counts
     assert [field.offset for field in fields] == ([26] if flows == 999_983 else [34, 26][: len(counts)])
 
@@ -107,7 +107,7 @@ def test_ports_come_first_and_then_addresses(flows: int, counts: list[tuple[int,
 @given(st.integers(1, 10_000_000))
 def test_any_number_of_flows_is_made_exactly(flows: int) -> None:
     product = 1
-    for field in fields_for(PLAIN6, flows, BY_PORT_THEN_ADDRESS):
+    for field in fields_for(PLAIN6, flows, PORTS_THEN_ADDRESSES):
         assert field.every == product
         product *= field.count
         assert field.first + field.step * (field.count - 1) < 1 << 8 * field.width

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput
-from ouchi.measure.generator.flows import BY_PORT_THEN_ADDRESS, Vary
+from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Vary
 from ouchi.measure.generator.frames import (
     GENEVE_PORT,
     SIGNATURE,
@@ -24,9 +24,10 @@ from ouchi.measure.generator.frames import (
     Tunnel,
     build_frame,
     layouts,
-    least_size,
+    min_size,
 )
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.process import RoutedStream, _stream_json
+from ouchi.measure.generator.scapy_loader import load_scapy
 from ouchi.measure.generator.streams import make_stream
 from tests.frames import (
     PLAIN,
@@ -49,7 +50,7 @@ from scapy.packet import Packet  # noqa: E402
 @settings(max_examples=40, deadline=None)
 @given(any_headers(), st.data())
 def test_scapy_reads_what_was_built(headers: Headers, data: st.DataObject) -> None:
-    size = data.draw(st.integers(least_size(headers), 9000))
+    size = data.draw(st.integers(min_size(headers), 9000))
     frame = build_frame(headers, size)
     assert len(frame) == size - 4
     assert frame[-SIGNATURE:] == bytes(SIGNATURE)
@@ -134,7 +135,8 @@ def test_a_mix_sends_its_sizes_in_order() -> None:
 
 def test_a_stream_is_json() -> None:
     vary = (Vary("src_port"), Vary("dst_port", "list", values=(53, 80)))
-    value = json.loads(json.dumps(make_stream("s", PLAIN, size=64, flows=64_512 * 2, vary=vary).to_json()))
+    stream = make_stream("s", PLAIN, size=64, flows=64_512 * 2, vary=vary)
+    value = json.loads(json.dumps(_stream_json(0, RoutedStream(stream, "a", "b"))))
     assert value["frames"][0] == make_stream("s", PLAIN).frames[0].hex()
     assert value["order"] == [0]
     assert value["fields"] == [
@@ -191,26 +193,26 @@ def test_bad_headers(headers: Headers, where: str) -> None:
 @pytest.mark.parametrize(
     ("flows", "vary", "says"),
     [
-        (0, BY_PORT_THEN_ADDRESS, "so many flows"),
-        (-1, BY_PORT_THEN_ADDRESS, "so many flows"),
-        (10_000_001, BY_PORT_THEN_ADDRESS, "10,000,001"),
+        (0, PORTS_THEN_ADDRESSES, "number of flows is out of range"),
+        (-1, PORTS_THEN_ADDRESSES, "number of flows is out of range"),
+        (10_000_001, PORTS_THEN_ADDRESSES, "10,000,001"),
         (2, (), "such as 1"),
         (100_003, (Vary("src_port"), Vary("dst_port")), "such as 100,002"),
         (100_000, (Vary("src_port"),), "such as 64,512"),
         (4, (Vary("dst_port", "list", values=(1, 2, 3)),), "such as 3"),
-        (2, (Vary("src_port"), Vary("src_port")), "vary twice"),
+        (2, (Vary("src_port"), Vary("src_port")), "varies twice"),
         (2, (Vary("vlan"),), "no such field"),
         (2, (Vary("inner_src_ip"),), "no such field"),
         (2, (Vary("ttl"),), "no such field"),
-        (2, (Vary("src_port", "decrement"),), "cannot vary like this"),  # type: ignore[arg-type]
-        (2, (Vary("src_port", step=0),), "this step"),
-        (2, (Vary("src_port", step=-1),), "this step"),
-        (2, (Vary("src_port", "list"),), "nothing in the list"),
-        (2, (Vary("src_port", values=(5,)),), "belong to a list"),
-        (2, (Vary("src_port", "list", values=(0, 5)),), "does not fit"),
-        (2, (Vary("src_port", "list", values=("198.18.0.1",)),), "does not fit"),
-        (2, (Vary("src_ip", "list", values=("2001::1",)),), "does not fit"),
-        (2, (Vary("src_ip", "list", values=(1 << 32,)),), "does not fit"),
+        (2, (Vary("src_port", "decrement"),), "unknown kind of variation"),  # type: ignore[arg-type]
+        (2, (Vary("src_port", step=0),), "the step is out of range"),
+        (2, (Vary("src_port", step=-1),), "the step is out of range"),
+        (2, (Vary("src_port", "list"),), "the list has no values"),
+        (2, (Vary("src_port", values=(5,)),), "only a list has values"),
+        (2, (Vary("src_port", "list", values=(0, 5)),), "out of the field's range"),
+        (2, (Vary("src_port", "list", values=("198.18.0.1",)),), "out of the field's range"),
+        (2, (Vary("src_ip", "list", values=("2001::1",)),), "out of the field's range"),
+        (2, (Vary("src_ip", "list", values=(1 << 32,)),), "out of the field's range"),
     ],
 )
 def test_bad_flows(flows: int, vary: tuple[Vary, ...], says: str) -> None:
@@ -245,6 +247,7 @@ def never(*_, **__):
     raise AssertionError("a socket")
 socket.socket = never
 from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.process import RoutedStream, _stream_json
 from ouchi.measure.generator.streams import make_stream
 assert "scapy" not in sys.modules
 make_stream("s", {PLAIN!r})

@@ -2,18 +2,20 @@
 
 import pytest
 
-from ouchi.measure.runs.model import Beside
+from ouchi.measure.runs.model import ExtraResult
 from ouchi.measure.search.evidence import INTERRUPTED
-from ouchi.measure.search.further import SECONDS, Further, Known, measure_further
-from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.search.extra_tests import SECONDS, ExtraTest, KnownRates, run_extra_test
 from ouchi.measure.search.trial import Trial
+from tests.simulated import SimulatedDevice
 
-KNOWN = Known(found=6.9e6, most=10e6, offered=14_880_952.0)
+KNOWN = KnownRates(found=6.9e6, maximum=10e6, burst=14_880_952.0)
 
 
-def rows(name: str, device: SimulatedDevice, known: Known = KNOWN, seconds: float | None = None) -> list[Beside]:
+def rows(
+    name: str, device: SimulatedDevice, known: KnownRates = KNOWN, seconds: float | None = None
+) -> list[ExtraResult]:
     kept: list[Trial] = []
-    found = list(measure_further(Further(name, seconds or SECONDS[name]), device, "64", known, kept.append).rows)
+    found = list(run_extra_test(ExtraTest(name, seconds or SECONDS[name]), device, "64", known, kept.append).rows)
     assert kept or known.found is None
     assert all(row.size == "64" for row in found)
     return found
@@ -29,15 +31,15 @@ def test_frame_loss_goes_down_until_two_rates_lose_nothing() -> None:
 
 def test_back_to_back_finds_the_buffer() -> None:
     (row,) = rows("back-to-back", SimulatedDevice(7e6, ring=1024))
-    assert row.figures["mean"] == pytest.approx(1024 / (1 - 7e6 / KNOWN.offered), rel=0.02)
-    assert row.figures["corrected_seconds"] == pytest.approx(1024 / KNOWN.offered, rel=0.05)
-    assert "frames in a row" in row.said
+    assert row.figures["mean"] == pytest.approx(1024 / (1 - 7e6 / KNOWN.burst), rel=0.02)
+    assert row.figures["corrected_seconds"] == pytest.approx(1024 / KNOWN.burst, rel=0.05)
+    assert "frames in a burst" in row.text
 
 
 def test_a_path_that_keeps_up_shows_no_buffer() -> None:
-    known = Known(5e6, 5e6, 5e6)
-    (row,) = measure_further(Further("back-to-back", 2), SimulatedDevice(7e6), "64", known, lambda _: None).rows
-    assert "keeps up" in row.said
+    known = KnownRates(5e6, 5e6, 5e6)
+    (row,) = run_extra_test(ExtraTest("back-to-back", 2), SimulatedDevice(7e6), "64", known, lambda _: None).rows
+    assert "without buffering" in row.text
 
 
 def test_soak_counts_every_interval() -> None:
@@ -60,14 +62,14 @@ def test_the_most_received_is_the_capacity() -> None:
 
 @pytest.mark.parametrize("name", ["latency", "back-to-back", "soak"])
 def test_without_a_rate_there_is_nothing_to_measure_it_at(name: str) -> None:
-    (row,) = rows(name, SimulatedDevice(7e6), Known(None, 10e6, 10e6))
+    (row,) = rows(name, SimulatedDevice(7e6), KnownRates(None, 10e6, 10e6))
     assert row.pps is None
-    assert "not measured" in row.said
+    assert "not measured" in row.text
 
 
 def test_what_ends_early_says_why() -> None:
     found = rows("frame-loss", SimulatedDevice(7e6, fault="corrupt"), seconds=1)
-    assert "ended early" in found[-1].said
+    assert "ended early" in found[-1].text
     (soaked,) = rows("soak", SimulatedDevice(7e6, fault="corrupt"), seconds=10)
     assert soaked.figures["invalid"] == 1
 
@@ -77,6 +79,6 @@ def test_ctrl_c_ends_a_test_and_says_so(name: str) -> None:
     def stopped(_: Trial) -> None:
         raise KeyboardInterrupt
 
-    told = measure_further(Further(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
+    told = run_extra_test(ExtraTest(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
     assert told.reason == INTERRUPTED
-    assert INTERRUPTED in told.rows[-1].said
+    assert INTERRUPTED in told.rows[-1].text

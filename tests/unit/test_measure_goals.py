@@ -1,14 +1,16 @@
 """The rule by which trials bound a goal."""
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, goal, meets
-from ouchi.measure.search.simulated import SimulatedDevice
+from ouchi.measure.runs.document import dump, load
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, meets, partial_drop_goal
 from ouchi.measure.search.trial import Trial
 from tests.measured import find
+from tests.simulated import SimulatedDevice
 
 
 def trials(*losses: int, seconds: float = 1.0, pps: float = 1000.0) -> list[Trial]:
@@ -45,7 +47,7 @@ def test_short_trials_only_count_when_bad() -> None:
 
 
 def test_invalid_trials_count_neither_way() -> None:
-    spoilt = [replace(trial, problems=("spoilt",)) for trial in trials(*[0] * 50, *[1] * 50)]
+    spoilt = [replace(trial, invalid=("spoilt",)) for trial in trials(*[0] * 50, *[1] * 50)]
     assert meets(NDR, spoilt) is None
     assert bounds(NDR, spoilt, "why") == Bounds(NDR, None, None, None, "why")
 
@@ -73,9 +75,12 @@ def test_a_verdict_once_certain_only_hardens_or_softens_with_what_agrees(
 def test_bounds_and_goals_come_back_from_json() -> None:
     found = find(SimulatedDevice(7e6), NDR, RFC2544)
     for each in found.bounds:
-        assert Bounds.from_json(each.to_json()) == each
-    assert found.to_json()["trials"] == len(found.trials)
+        assert load(Bounds, json.loads(json.dumps(dump(each)))) == each
 
 
 def test_a_wide_loss_ratio_gets_a_wide_width() -> None:
-    assert (goal(0.001).width, goal(0.02).width, goal(0.001).name) == (0.005, 0.02, "PDR 0.1 %")
+    assert (partial_drop_goal(0.001).width, partial_drop_goal(0.02).width, partial_drop_goal(0.001).name) == (
+        0.005,
+        0.02,
+        "PDR 0.1 %",
+    )

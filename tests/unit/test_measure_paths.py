@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.paths.cpus import Cpus, choose_cpus
-from ouchi.measure.paths.memory import GENERATOR_MIB, more_pages
-from ouchi.measure.paths.open import Setup
-from ouchi.measure.paths.path import PATHS, mac_of
+from ouchi.measure.paths.cpus import Placement, place
+from ouchi.measure.paths.memory import GENERATOR_MIB, extra_hugepages
+from ouchi.measure.paths.path import PATHS, GuestKind, mac_of
 from ouchi.measure.paths.wires import Wire
-from ouchi.measure.request import Wish
+from ouchi.measure.request import BenchRequest
 from ouchi.measure.search.goals import NDR
 from ouchi.plan import Plan, Pools, make_plan
 from tests.plans import facts_of, site_with
@@ -41,7 +40,7 @@ def plan_of(*dedicated: int, host: tuple[int, ...] = (0,), pmd: tuple[int, ...] 
 def test_a_path_has_its_ports(name: str, ports: tuple[str, ...], guests: object, directions: int) -> None:
     path = PATHS[name]
     assert (path.ports, path.guests, len(path.directions)) == (ports, guests, directions)
-    assert path.switched == (name not in ("loop", "kernel"))
+    assert path.through_ovs == (name not in ("loop", "kernel"))
 
 
 def test_over_one_wire_frames_come_back_the_way_they_went() -> None:
@@ -76,18 +75,16 @@ def test_the_chain_of_links_leads_from_left_to_right() -> None:
 def test_who_runs_where(
     dedicated: tuple[int, ...], guests: int, workers: tuple[int, ...], for_guests: tuple[int, ...]
 ) -> None:
-    cpus = choose_cpus(plan_of(*dedicated), directions=2, guests=guests)
+    placement = place(plan_of(*dedicated), directions=2, guests=guests)
     shared = len({*workers, *for_guests}) < len(workers) + guests
-    assert cpus == Cpus(0, workers, for_guests, urgent=shared and bool(dedicated))
-    assert cpus.shared == shared
-    assert not choose_cpus(plan_of(*dedicated), directions=2, guests=guests, servers=True).urgent
+    assert placement == Placement(0, workers, for_guests, realtime=shared and bool(dedicated))
+    assert placement.shared == shared
+    assert not place(plan_of(*dedicated), directions=2, guests=guests, servers_running=True).realtime
 
 
 @given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15), min_size=1), st.integers(0, 2))
-def test_polling_threads_are_left_alone_where_there_are_other_cpus(
-    dedicated: set[int], pmd: set[int], guests: int
-) -> None:
-    cpus = choose_cpus(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), directions=2, guests=guests)
+def test_pmd_threads_are_left_alone_where_there_are_other_cpus(dedicated: set[int], pmd: set[int], guests: int) -> None:
+    cpus = place(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), directions=2, guests=guests)
     assert 1 <= len(cpus.workers) <= 2
     assert len(cpus.guests) == guests
     if dedicated - pmd:
@@ -99,36 +96,36 @@ def test_polling_threads_are_left_alone_where_there_are_other_cpus(
     ("sizes", "mtu"), [(("64",), 1500), (("64", "1518"), 1500), (("1519",), 9000), (("9000", "64"), 9000), (("imix",), 1500)]
 )  # fmt: skip
 def test_ports_take_the_largest_frame(sizes: tuple[str, ...], mtu: int) -> None:
-    assert Wish("v2v", sizes, (NDR,)).mtu == mtu
+    assert BenchRequest(sizes=sizes).mtu == mtu
 
 
 def test_memory_grows_with_guests_frames_and_ports() -> None:
     plan = plan_of(2, 3, 4, 5)
-    cpus = choose_cpus(plan, directions=2, guests=2)
-    of = {name: more_pages(plan, Setup(path, cpus), 2048) for name, path in PATHS.items()}
+    of = {name: extra_hugepages(plan, BenchRequest(path_name=name), 2048) for name in PATHS}
     assert of["loop"] == of["v2v"] == of["p2p"] == of["kernel"] == GENERATOR_MIB // 2
     assert of["v2v"] < of["pvp"] < of["pvvp"]
-    assert more_pages(plan, Setup(PATHS["v2v"], cpus, mtu=9000), 2048) > of["v2v"] + 100
+    assert extra_hugepages(plan, BenchRequest(sizes=("9000",)), 2048) > of["v2v"] + 100
 
 
-def test_each_program_has_pages_of_its_own() -> None:
-    plan = plan_of(2, 3, 4, 5)
-    cpus = choose_cpus(plan, directions=2, guests=2)
-    for guest in ("vm", "testpmd"):
-        setup = Setup(PATHS["pvp"], cpus, guest=guest)  # type: ignore[arg-type]
-        assert more_pages(plan, setup, 1024 * 1024) == 2
+@pytest.mark.parametrize("guest", ["vm", "testpmd"])
+def test_each_program_has_pages_of_its_own(guest: GuestKind) -> None:
+    assert extra_hugepages(plan_of(2, 3, 4, 5), BenchRequest(path_name="pvp", guest=guest), 1024 * 1024) == 2
 
 
-def test_routed_frames_are_addressed_to_the_router() -> None:
-    cpus = Cpus(0, (1,), (2, 3))
-    assert Setup(PATHS["pvp"], cpus).through_guest_macs is None
-    assert Setup(PATHS["v2v"], cpus, guest="vm").through_guest_macs is None
-    assert Setup(PATHS["pvp"], cpus, guest="vm").through_guest_macs == (mac_of(2), mac_of(3))
-    assert Setup(PATHS["pvvp"], cpus, guest="vm").through_guest_macs == (mac_of(2), mac_of(5))
+@pytest.mark.parametrize(
+    ("path", "guest", "macs"),
+    [("pvp", "testpmd", (1, 0)), ("v2v", "vm", (1, 0)), ("pvp", "vm", (2, 3)), ("pvvp", "vm", (2, 5))],
+)
+def test_routed_frames_are_addressed_to_the_router(path: str, guest: GuestKind, macs: tuple[int, int]) -> None:
+    request = BenchRequest(path_name=path, guest=guest)
+    for direction in range(2):
+        frame = request.stream(direction, "64").frames[0]
+        assert frame[:6].hex(":") == mac_of(macs[direction])
+        assert frame[6:12].hex(":") == mac_of(direction)
 
 
-def test_a_wish_says_itself() -> None:
-    wish = Wish("p2p", ("64",), (NDR,), wires=(Wire("0000:01:00.0", "0000:01:00.1"),))
-    assert wish.to_json()["wires"] == ["0000:01:00.0 – 0000:01:00.1"]
-    assert wish.to_json()["directions"] == 1
-    assert "guest" not in wish.to_json()
+def test_a_request_is_described() -> None:
+    request = BenchRequest(path_name="p2p", goals=(NDR,), wires=(Wire("0000:01:00.0", "0000:01:00.1"),))
+    assert request.to_json()["wires"] == ["0000:01:00.0 – 0000:01:00.1"]
+    assert request.to_json()["directions"] == 1
+    assert not {"guest", "stream", "search"} & {*request.to_json()}

@@ -16,7 +16,7 @@ from ouchi.measure.generator import pcap
 from ouchi.measure.generator.frames import SIGNATURE
 from ouchi.measure.generator.pcap import frames_of
 from ouchi.measure.generator.replay import dissect, prepare, replay_stream
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.scapy_loader import load_scapy
 
 load_scapy()
 from scapy.contrib.geneve import GENEVE, GeneveOptions  # noqa: E402
@@ -245,28 +245,31 @@ def test_every_form_of_capture(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no capture"),
-        (b"GIF89a", "no capture"),
-        (b"\x1f\x8b\x08\x00" + bytes(60), "no capture"),
+        (b"", "not a capture"),
+        (b"GIF89a", "not a capture"),
+        (b"\x1f\x8b\x08\x00" + bytes(60), "not a capture"),
         (classic([]), "is empty"),
-        (classic([FRAME])[:10], "breaks off"),
-        (classic([FRAME])[:-1], "breaks off"),
-        (classic([FRAME])[:30], "breaks off"),
-        (classic([FRAME], cut=20), "only the beginning"),
+        (classic([FRAME])[:10], "the capture is truncated"),
+        (classic([FRAME])[:-1], "the capture is truncated"),
+        (classic([FRAME])[:30], "the capture is truncated"),
+        (classic([FRAME], cut=20), "not captured completely"),
         (classic([FRAME], link=113), "link type 113"),
-        (classic([bytes(10)]), "without a whole header"),
+        (classic([bytes(10)]), "shorter than an Ethernet header"),
         (classic([bytes(8997)]), "too large"),
         (section(), "is empty"),
         (section() + packet_block(FRAME), "interface 0"),
         (section() + interface() + section() + packet_block(FRAME), "interface 0"),
         (section() + interface(link=101) + packet_block(FRAME), "link type 101"),
-        (section() + interface() + packet_block(FRAME)[:-2], "breaks off"),
-        (section() + interface() + packet_block(FRAME)[:-4] + bytes(4), "ends with 0"),
+        (section() + interface() + packet_block(FRAME)[:-2], "the capture is truncated"),
+        (section() + interface() + packet_block(FRAME)[:-4] + bytes(4), "trailer 0"),
         (section() + interface() + struct.pack("<II", 6, 8), "a block of 8 bytes"),
         (section() + interface() + struct.pack("<II", 6, 0xFFFFFFFF), "a block of 4294967295"),
         (section() + block(1, b""), "a block of 0"),
         (section() + interface() + block(6, struct.pack("<IIIII", 0, 0, 0, 500, 500) + FRAME), "a frame of 500"),
-        (section() + interface(most=20) + block(3, struct.pack("<I", len(FRAME)) + FRAME[:20]), "only the beginning"),
+        (
+            section() + interface(most=20) + block(3, struct.pack("<I", len(FRAME)) + FRAME[:20]),
+            "not captured completely",
+        ),
     ],
 )
 def test_bad_captures(content: bytes, says: str) -> None:
@@ -278,7 +281,7 @@ def test_bad_captures(content: bytes, says: str) -> None:
 
 
 def test_captures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pcap, "MOST_FRAMES", 3)
+    monkeypatch.setattr(pcap, "MAX_FRAMES", 3)
     assert len(frames_of(classic([FRAME] * 3), "c")) == 3
     with pytest.raises(BadInput, match="too many frames"):
         frames_of(classic([FRAME] * 4), "c")

@@ -7,13 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput
-from ouchi.measure.search.bisect import bisect
-from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, goal
-from ouchi.measure.search.mlrsearch import search
-from ouchi.measure.search.simulated import SimulatedDevice, predicted_zero_loss_pps
+from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, partial_drop_goal
+from ouchi.measure.search.methods import search
 from ouchi.measure.search.trial import Trial
-from ouchi.measure.search.tst009 import loss_verification
-from tests.measured import LEAST, LINE, Tampered, find, lower
+from tests.measured import LEAST, LINE, Tampered, find, lower, single_trials
+from tests.simulated import SimulatedDevice, predicted_zero_loss_pps
 
 # What is known beforehand
 
@@ -22,7 +20,7 @@ def test_the_example_in_mlrsearchs_readme_to_the_last_digit() -> None:
     ndr = Goal("NDR", 0.0, 1.0, 21.0, exceed_ratio=0.005)
     pdr = replace(ndr, name="PDR", loss_ratio=0.005)
     device = SimulatedDevice(1e6)
-    found = search(device, (ndr, pdr), most_pps=1e9, least_pps=1e3, most_seconds=1e9, clock=device.clock)
+    found = search(device, (ndr, pdr), max_pps=1e9, min_pps=1e3, max_seconds=1e9, clock=device.clock)
     assert (found.bounds[0].lower_pps, found.bounds[0].conditional_pps) == (997497.6029392382, 997497.6029392382)
     assert (found.bounds[1].lower_pps, found.bounds[1].conditional_pps) == (1002508.6747611101, 1000000.6730730429)
 
@@ -74,11 +72,11 @@ def test_every_search_agrees_with_bisection(capacity: float, ring: int, ratio: f
         return SimulatedDevice(capacity, ring=ring, streams=streams)
 
     most, least, width = LINE * streams, LEAST * streams, max(0.005, ratio)
-    simple = bisect(device(), most_pps=most, least_pps=least, loss_ratio=ratio, width=width)
-    clever = search(device(), (goal(ratio),), most_pps=most, least_pps=least, most_seconds=1e9)
+    simple = single_trials("binary", device(), max_pps=most, min_pps=least, loss_ratio=ratio, width=width)
+    clever = search(device(), (partial_drop_goal(ratio),), max_pps=most, min_pps=least, max_seconds=1e9)
     results = [simple, clever]
     if ratio == 0:
-        results.append(loss_verification(device(), most_pps=most, least_pps=least, seconds=1.0))
+        results.append(single_trials("tst009", device(), max_pps=most, min_pps=least))
     for result in results:
         (found,) = result.bounds
         assert result.complete
@@ -139,39 +137,36 @@ def test_two_directions_are_judged_each_by_itself() -> None:
         return replace(trial, streams=(replace(first, received=first.sent - first.sent * 8 // 1000), second))
 
     device = Tampered(SimulatedDevice(1e9, streams=2), one_sided, streams=2)
-    (found,) = search(device, (PDR,), most_pps=LINE, least_pps=LEAST, most_seconds=60).bounds
+    (found,) = search(device, (PDR,), max_pps=LINE, min_pps=LEAST, max_seconds=60).bounds
     assert found.lower_pps is None
-    assert found.reason == "not met even at 9,000 pps, the least that was offered"
+    assert found.reason == "not met even at 9,000 pps, the minimum offered"
 
 
 # Ends of the range
 
 
-@pytest.mark.parametrize("how", ["search", "bisect", "tst009"])
+@pytest.mark.parametrize("how", ["mlrsearch", "binary", "tst009"])
 def test_a_device_beyond_the_range_says_so(how: str) -> None:
     def run(capacity: float) -> Bounds:
         device = SimulatedDevice(capacity)
-        match how:
-            case "search":
-                return find(device, NDR).bounds[0]
-            case "bisect":
-                return bisect(device, most_pps=LINE, least_pps=LEAST).bounds[0]
-        return loss_verification(device, most_pps=LINE, least_pps=LEAST).bounds[0]
+        if how == "mlrsearch":
+            return find(device, NDR).bounds[0]
+        return single_trials(how, device).bounds[0]  # type: ignore[arg-type]
 
     fast, slow = run(1e9), run(10.0)
     assert (fast.lower_pps, fast.upper_pps) == (pytest.approx(LINE), None)
-    assert fast.reason == "met at 14,880,952 pps, the most that was offered"
+    assert fast.reason == "met at 14,880,952 pps, the maximum offered"
     assert (slow.lower_pps, slow.upper_pps) == (None, pytest.approx(LEAST))
-    assert slow.reason == "not met even at 9,000 pps, the least that was offered"
+    assert slow.reason == "not met even at 9,000 pps, the minimum offered"
 
 
 @pytest.mark.parametrize(("least", "most"), [(0.0, 1e6), (-1.0, 1e6), (1e6, 1e6), (2e6, 1e6), (1.0, float("inf"))])
 def test_an_empty_range_is_refused(least: float, most: float) -> None:
     device = SimulatedDevice(1e6)
     for run in (
-        lambda: search(device, (NDR,), most_pps=most, least_pps=least, most_seconds=60),
-        lambda: bisect(device, most_pps=most, least_pps=least),
-        lambda: loss_verification(device, most_pps=most, least_pps=least),
+        lambda: search(device, (NDR,), max_pps=most, min_pps=least, max_seconds=60),
+        lambda: single_trials("binary", device, max_pps=most, min_pps=least),
+        lambda: single_trials("tst009", device, max_pps=most, min_pps=least),
     ):
-        with pytest.raises(BadInput, match="no range of rates"):
+        with pytest.raises(BadInput, match="the range of rates is empty"):
             run()

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ouchi.measure.runs.document import dump_line, load
+from ouchi.measure.runs.model import TrialRecord
 from ouchi.measure.search.trial import Gap, Histogram, Stalls, StreamResult, Trial
 
 COUNTS = st.integers(0, 10**12)
@@ -17,8 +19,8 @@ HISTOGRAMS = st.dictionaries(st.integers(0, 10**9), st.integers(1, 10**9), max_s
 STREAMS = st.builds(
     StreamResult,
     stream=st.text(max_size=5),
-    sent_from=st.just("a"),
-    received_at=st.just("b"),
+    tx_port=st.just("a"),
+    rx_port=st.just("b"),
     size=st.floats(64, 9000),
     intended=COUNTS,
     attempted=COUNTS,
@@ -31,8 +33,8 @@ STREAMS = st.builds(
     variation_ns=SECONDS,
     gaps=st.lists(st.builds(Gap, SECONDS, COUNTS, COUNTS), max_size=2).map(tuple),
     gaps_dropped=COUNTS,
-    refused=COUNTS,
-    doubtful=COUNTS,
+    tx_backpressure=COUNTS,
+    rx_overrun_suspect=COUNTS,
 )
 TRIALS = st.builds(
     Trial,
@@ -44,18 +46,21 @@ TRIALS = st.builds(
     streams=st.lists(STREAMS, max_size=2).map(tuple),
     stalls=st.builds(Stalls, SECONDS, COUNTS, SECONDS, st.just(((10.0, 3),))),
     foreign=COUNTS,
-    problems=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    invalid=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     counters=st.dictionaries(st.text(max_size=5), COUNTS, max_size=2),
-    began=st.just("2026-01-01T00:00:00+00:00"),
-    shortfalls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
-    doubts=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    started=st.just("2026-01-01T00:00:00+00:00"),
+    under_offered=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    tester_suspect=st.lists(st.text(max_size=5), max_size=2).map(tuple),
 )
 
 
 @given(TRIALS)
 def test_a_trial_comes_back_from_json_as_it_was(trial: Trial) -> None:
-    line = json.dumps({**trial.to_json(), "size": "64", "repeat": 1})
-    assert Trial.from_json(json.loads(line)) == trial
+    line = dump_line(TrialRecord("64", 1, trial))
+    assert load(TrialRecord, json.loads(line)) == TrialRecord("64", 1, trial)
+    told = json.loads(line)["trial"]
+    assert (told["lost"], told["sent"], told["valid"]) == (trial.lost, trial.sent, trial.valid)
+    assert [one["unsent"] for one in told["streams"]] == [stream.unsent for stream in trial.streams]
 
 
 @given(TRIALS)

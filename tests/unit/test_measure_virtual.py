@@ -14,12 +14,12 @@ import pytest
 
 from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
-from ouchi.vnf.vm import NETWORKS, ROUTES, Shape, Side, Virtual, command, router, start_virtual
+from ouchi.vnf.vm import NETWORKS, ROUTES, GuestVm, VmConfig, VmPort, command, router, start_vm
 
 MACHINE = LocalMachine()
 CPU = min(os.sched_getaffinity(0))
-SHAPE = Shape(cpus=(CPU, CPU), kvm=False)
-SIDES = (Side("/s/left", "02:0c:00:00:00:03", "02:0c:00:00:00:01"), Side("/s/right", "02:0c:00:00:00:04", "02:0c:00:00:00:02"))  # fmt: skip
+SHAPE = VmConfig(cpus=(CPU, CPU), kvm=False)
+SIDES = (VmPort("/s/left", "02:0c:00:00:00:03", "02:0c:00:00:00:01"), VmPort("/s/right", "02:0c:00:00:00:04", "02:0c:00:00:00:02"))  # fmt: skip
 
 QEMU = f"""\
 #!{sys.executable}
@@ -56,9 +56,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def start(folder: Path, fake: str) -> Virtual:
-    sides = tuple(Side(f"{folder}/{end}.sock", f"02:0c:00:00:00:0{end}", "02:0c:00:00:00:01") for end in (3, 4))
-    return start_virtual(MACHINE, str(folder), 0, "/no/image", (sides[0], sides[1]), SHAPE, {"FAKE": fake})
+def start(folder: Path, fake: str) -> GuestVm:
+    ports = tuple(VmPort(f"{folder}/{end}.sock", f"02:0c:00:00:00:0{end}", "02:0c:00:00:00:01") for end in (3, 4))
+    return start_vm(MACHINE, str(folder), 0, "/no/image", (ports[0], ports[1]), SHAPE, {"FAKE": fake})
 
 
 def files(folder: Path) -> set[str]:
@@ -88,7 +88,7 @@ def test_command_line() -> None:
 
 
 def test_command_line_with_kvm_and_huge_pages() -> None:
-    shape = Shape(cpus=(0, 1), kvm=True, mtu=9000, node=1, page_kib=1048576)
+    shape = VmConfig(cpus=(0, 1), kvm=True, mtu=9000, node=1, page_kib=1048576)
     argv = command("/f/guest0", 0, "/image", SIDES, shape)
     assert (value(argv, "-accel"), value(argv, "-cpu")) == ("kvm", "host")
     assert value(argv, "-m") == "1048576K"  # a whole page
@@ -132,8 +132,8 @@ def test_a_guest_that_routes(tmp_path: Path) -> None:
     ("fake", "reason"),
     [
         ("ends vcpu", r"ended with status 1: BIOS\nqemu: here\nno memory"),
-        ("routes", "waits for both of its ports to be attached"),
-        ("vcpu", rf"waited 1 s for the virtual machine to say '{ROUTES}'\n  found: +BIOS\nqemu: here"),
+        ("routes", "waits for both ports to be attached"),
+        ("vcpu", rf"waited 1 s for the virtual machine to print '{ROUTES}'\n  found: +BIOS\nqemu: here"),
     ],
 )
 def test_a_guest_that_does_not(tmp_path: Path, fake: str, reason: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ouchi.core.errors import BadInput
 from ouchi.facts import Facts
-from ouchi.measure.paths.wires import Wire, check_wires, is_card
+from ouchi.measure.paths.wires import Wire, check_wires, is_pci
 from tests.plans import facts_of, site_with
 
 TWO = "dual-socket-nic-on-node-1"
@@ -38,20 +38,20 @@ def test_cards_of_the_site_may_be_used() -> None:
     site = f'nics: [{{nic: "{free[1]}", physnet: physnet1}}]\n'
     check_wires("p2p", True, [Wire(free[0], free[1])], site_with(site, servers=""), facts)
     said = refused(Wire(free[1], free[0]), site=site)
-    assert "not among the site's NICs" in said
-    assert "OVS has it" in said
+    assert "not one of the site's NICs" in said
+    assert "OVS uses it" in said
 
 
 def test_a_path_has_as_many_wires_as_it_needs() -> None:
-    assert "needs one wire or two: 0" in refused()
-    assert "needs one wire or two: 3" in refused(*[Wire(f"net_null{i}", f"net_null1{i}") for i in range(3)])
+    assert "needs one or two wires: 0" in refused()
+    assert "needs one or two wires: 3" in refused(*[Wire(f"net_null{i}", f"net_null1{i}") for i in range(3)])
     assert "the path v2v has no wires" in refused(Wire("net_null0", "net_null1"), path="v2v")
 
 
 def test_a_device_is_at_one_end_only() -> None:
-    assert "at one end only: net_null0" in refused(Wire("net_null0", "net_null0"))
+    assert "at two ends: net_null0" in refused(Wire("net_null0", "net_null0"))
     twice = Wire("net_af_packet0,iface=veth0", "net_af_packet1,iface=veth0")
-    assert "at one end only: veth0" in refused(twice)
+    assert "at two ends: veth0" in refused(twice)
 
 
 def test_what_carries_something_is_refused() -> None:
@@ -64,19 +64,19 @@ def test_what_carries_something_is_refused() -> None:
 def test_what_is_no_device_and_what_is_not_there_is_refused_at_once() -> None:
     said = refused(Wire("eth0", "0000:ff:1f.7"))
     assert "cannot be at the end of a wire: eth0" in said
-    assert "no such card: 0000:ff:1f.7" in said
+    assert "no such NIC: 0000:ff:1f.7" in said
 
 
 def test_a_card_of_the_kernel_is_refused_with_the_way_to_bind_it() -> None:
     facts = facts_of(TWO)
     free = next(nic for nic in facts.nics if nic.address and not nic.use and nic.driver not in ("vfio-pci", ""))
-    assert f"still belongs to the kernel: driver {free.driver}" in refused(Wire(free.address, "net_null0"), facts=facts)
+    assert f"is bound to a kernel driver: driver {free.driver}" in refused(Wire(free.address, "net_null0"), facts=facts)
 
 
 def test_what_a_card_is() -> None:
-    assert is_card("0000:03:00.1")
-    assert not is_card("net_af_packet0,iface=a")
-    assert not is_card("0000:03:00.8")
+    assert is_pci("0000:03:00.1")
+    assert not is_pci("net_af_packet0,iface=a")
+    assert not is_pci("0000:03:00.8")
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from ouchi.facts.nics import PcieLink
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Plan, Pools
 from ouchi.report.picture import picture_text, svg, terminal
 from ouchi.report.picture.content import content_of
-from ouchi.report.picture.letters import width_at_most
-from ouchi.report.picture.shapes import Measures, Part, Picture
+from ouchi.report.picture.cpus import guest_tag
+from ouchi.report.picture.font_metrics import width_at_most
+from ouchi.report.picture.shapes import Box, Measures, Picture
 from ouchi.report.picture.style import PAINTS
 from ouchi.report.picture.svg import geometry
-from ouchi.report.picture.threads import guest_tag
 from tests.hosts import names
 from tests.plans import facts_of, target_of
 
@@ -83,8 +83,8 @@ def guest(name: str, cpus: Sequence[int], *, pinned: bool = True) -> GuestPlan:
     return GuestPlan(name, len(cpus), 4096, pinned, 0, tuple(cpus), "")
 
 
-def role(of: Nic, role: str, rxqs: Sequence[int] = (), vfs: int = 0) -> NicPlan:
-    return NicPlan(of.name, of.address, of.node, role, "physnet1", vfs, tuple(rxqs), DRIVEN, "")
+def role(of: Nic, role: str, rxqs: Sequence[int] = ()) -> NicPlan:
+    return NicPlan(of.name, of.address, of.node, role, "physnet1", (), tuple(rxqs), DRIVEN, "")
 
 
 def ryzen() -> tuple[Facts, Plan]:
@@ -98,7 +98,7 @@ def ryzen() -> tuple[Facts, Plan]:
 
 
 def hybrid() -> tuple[Facts, Plan]:
-    """Six cores with two threads, eight with one in two clusters between the polled ones and the card."""
+    """Six cores with two threads, eight with one in two clusters between the polled ones and the NIC."""
     cpus = [
         cpu(i, i // 2, l2=i // 2 * 2, siblings=(i // 2 * 2, i // 2 * 2 + 1), kind="performance", max_khz=4_800_000)
         for i in range(12)
@@ -110,7 +110,7 @@ def hybrid() -> tuple[Facts, Plan]:
 
 
 def far() -> tuple[Facts, Plan]:
-    """Two sockets; a card on node 1, one queue of which is polled from node 0."""
+    """Two sockets; a NIC on node 1, one queue of which is polled from node 0."""
     cpus = [cpu(i, i // 2, package=i % 2, node=i % 2, l3=i % 2) for i in range(16)]
     card = nic("ens7", "0000:af:00.0", node=1)
     pools = Pools((0, 1), (2, 3), tuple(range(4, 16)), (0, 1))
@@ -118,7 +118,7 @@ def far() -> tuple[Facts, Plan]:
 
 
 def small() -> tuple[Facts, Plan]:
-    """A VM of two CPUs: the polling thread shares CPU 0 with everything else."""
+    """A VM of two CPUs: the PMD thread shares CPU 0 with everything else."""
     cpus = [cpu(i, i, l3=-1, max_khz=0) for i in range(2)]
     return host(cpus), plan(Pools((0,), (0,), (1,), (0,)), [guest("one", (0,), pinned=False), guest("two", (1,))])
 
@@ -131,7 +131,7 @@ def lost() -> tuple[Facts, Plan]:
 
 
 def huge() -> tuple[Facts, Plan]:
-    """1024 CPUs and 64 cards."""
+    """1024 CPUs and 64 nics."""
     cpus = [
         cpu(
             i,
@@ -177,27 +177,27 @@ def colours(group: ET.Element) -> tuple[str, ...]:
     return tuple(words[1] for words in classes if words[:1] == ["cpu"] and len(words) > 1)
 
 
-def overlapping(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
+def overlapping(boxes: Sequence[Box]) -> list[tuple[Box, Box]]:
     """Pairs that cover each other, by a sweep from the top."""
-    found: list[tuple[Part, Part]] = []
-    begun: list[tuple[int, int, int, Part]] = []
-    for part in sorted(parts, key=lambda part: part.y):
-        x, right, y = part.x, part.right, part.y
+    found: list[tuple[Box, Box]] = []
+    begun: list[tuple[int, int, int, Box]] = []
+    for box in sorted(boxes, key=lambda box: box.y):
+        x, right, y = box.x, box.right, box.y
         begun = [other for other in begun if other[2] > y]
-        found += [(other, part) for its_x, its_right, _, other in begun if its_x < right and x < its_right]
-        begun.append((x, right, part.bottom, part))
+        found += [(other, box) for its_x, its_right, _, other in begun if its_x < right and x < its_right]
+        begun.append((x, right, box.bottom, box))
     return found
 
 
 def check_geometry(picture: Picture) -> None:
     """Nothing outside the page, nothing over its like, everything inside what it belongs to."""
-    page = Part("page", 0, 0, picture.width, picture.height)
-    kinds: dict[str, list[Part]] = {}
-    for part in picture.parts:
-        assert page.holds(part)
-        assert part.width > 0
-        assert part.height > 0
-        kinds.setdefault(part.kind, []).append(part)
+    page = Box("page", 0, 0, picture.width, picture.height)
+    kinds: dict[str, list[Box]] = {}
+    for box in picture.boxes:
+        assert page.holds(box)
+        assert box.width > 0
+        assert box.height > 0
+        kinds.setdefault(box.kind, []).append(box)
     for line in picture.lines:
         for (x, y), (to_x, to_y) in pairwise(line.points):
             assert x == to_x or y == to_y
@@ -205,25 +205,27 @@ def check_geometry(picture: Picture) -> None:
     cores, cells, notes = (kinds.get(kind, []) for kind in ("core", "cpu", "note"))
     written = kinds.get("text", []) + kinds.get("chip", []) + kinds.get("swatch", [])
     assert overlapping(cells + notes + written) == []
-    for kind in ("core", "cluster", "group", "card"):
+    for kind in ("core", "cluster", "group", "nic"):
         assert overlapping(kinds.get(kind, [])) == []
-    assert overlapping(cores + kinds.get("card", [])) == []
-    for one, other in overlapping(kinds.get("frame", []) + kinds.get("card", [])):  # a node inside its socket
+    assert overlapping(cores + kinds.get("nic", [])) == []
+    for one, other in overlapping(kinds.get("frame", []) + kinds.get("nic", [])):  # a node inside its socket
         assert one.holds(other) or other.holds(one)
-    holders = {"cpu": "core", "note": "core", "core": "frame", "group": "frame", "chip": "card"}
+    holders = {"cpu": "core", "note": "core", "core": "frame", "group": "frame", "chip": "nic"}
     for inner, outer in holders.items():
         held, boxes = kinds.get(inner, []), kinds.get(outer, [])
-        inside = {id(part) for box, part in overlapping(boxes + held) if box.kind == outer and box.holds(part)}
-        assert inside >= {id(part) for part in held}
+        inside = {
+            id(inner) for around, inner in overlapping(boxes + held) if around.kind == outer and around.holds(inner)
+        }
+        assert inside >= {id(box) for box in held}
 
 
 def check_text_fits(picture: Picture, measures_text: dict[str, int]) -> None:
-    """No text is wider than its part, by the widest of common fonts."""
-    for part in picture.parts:
-        style = {"cpu": "number", "note": "note", "chip": "chip", "swatch": "chip"}.get(part.kind, part.look)
-        if part.text:
-            width = width_at_most(part.text, measures_text[style], bold=style not in {"subtitle", "small"})
-            assert width <= part.width, part
+    """No text is wider than its box, by the widest of common fonts."""
+    for box in picture.boxes:
+        style = {"cpu": "number", "note": "note", "chip": "chip", "swatch": "chip"}.get(box.kind, box.look)
+        if box.text:
+            width = width_at_most(box.text, measures_text[style], bold=style not in {"subtitle", "small"})
+            assert width <= box.width, box
 
 
 def sizes_in(document: str) -> dict[str, int]:
@@ -232,7 +234,7 @@ def sizes_in(document: str) -> dict[str, int]:
 
 def check_lines(picture: Picture) -> None:
     """A line to a queue touches no core but the one that it leads to, and no other CPU's number."""
-    cores = [part for part in picture.parts if part.kind == "core"]
+    cores = [box for box in picture.boxes if box.kind == "core"]
     for line in picture.lines:
         if line.look != "queue":
             continue
@@ -399,7 +401,7 @@ def test_the_document_speaks() -> None:
     assert (title.tag, words.tag) == (f"{SVG}title", f"{SVG}desc")
     assert tree.get("aria-labelledby") == f"{title.get('id')} {words.get('id')}"
     assert title.text == "host"
-    for said in (
+    for phrase in (
         "6 cores, 12 CPUs",
         "CPUs by pool: host 0,6; pmd 1,7; dedicated 2-5,8-11; shared 0,6.",
         "Guest forwarder pinned to CPUs 2,8.",
@@ -407,7 +409,7 @@ def test_the_document_speaks() -> None:
         "NIC enp5s0f0 on an unknown NUMA node, 10 Gb/s, OVS-DPDK · physnet1",
         "queue 0 polled by CPU 1, queue 1 polled by CPU 7",
     ):
-        assert said in (words.text or "")
+        assert phrase in (words.text or "")
 
 
 def test_every_cpu_says_what_it_is() -> None:
@@ -421,20 +423,20 @@ def test_every_cpu_says_what_it_is() -> None:
 
 
 def test_notes_cores_and_cards() -> None:
-    parts = geometry(*ryzen()).parts
-    notes = Counter(part.text for part in parts if part.kind == "note")
+    boxes = geometry(*ryzen()).boxes
+    notes = Counter(box.text for box in boxes if box.kind == "note")
     assert notes == {"host+shared": 1, "pmd": 1, "forwarder": 1, "endpoint": 1, "free": 2}
-    assert [part.text for part in parts if part.kind == "chip"] == ["q0→1", "q1→7"]
-    assert [part.look for part in parts if part.kind == "card"] == ["ovs-dpdk", "left-alone"]
-    words = [part.text for part in parts if part.kind == "text"]
+    assert [box.text for box in boxes if box.kind == "chip"] == ["q0→1", "q1→7"]
+    assert [box.look for box in boxes if box.kind == "nic"] == ["ovs-dpdk", "left-alone"]
+    words = [box.text for box in boxes if box.kind == "text"]
     assert words.count("L3 · 16 MiB") == 2
     assert {"enp5s0f0", "10 Gb/s", "OVS-DPDK · physnet1", "i40e · PCIe 3.0 ×8", "default route"} <= set(words)
 
 
 def test_lines_lead_from_each_queue_to_its_core() -> None:
     picture = geometry(*ryzen())
-    cells = {part.cpu: part for part in picture.parts if part.kind == "cpu"}
-    chips = [part for part in picture.parts if part.kind == "chip"]
+    cells = {box.cpu: box for box in picture.boxes if box.kind == "cpu"}
+    chips = [box for box in picture.boxes if box.kind == "chip"]
     lines = [line for line in picture.lines if line.look == "queue"]
     assert len(lines) == len(chips) == 2
     for chip, line in zip(chips, lines, strict=True):
@@ -444,7 +446,7 @@ def test_lines_lead_from_each_queue_to_its_core() -> None:
 
 def test_a_queue_polled_from_another_node_is_marked() -> None:
     facts, found = far()
-    chips = [(part.text, part.look) for part in geometry(facts, found).parts if part.kind == "chip"]
+    chips = [(box.text, box.look) for box in geometry(facts, found).boxes if box.kind == "chip"]
     assert chips == [("q0→2!", "far"), ("q1→3", "")]
     assert sum(line.look == "queue" for line in geometry(facts, found).lines) == 1
     assert "q0→2! q1→3" in picture_text(facts, found, 80, colour=False)
@@ -460,11 +462,11 @@ def test_a_node_that_is_assumed_is_said() -> None:
 
 
 def test_hybrid_cores_differ_in_both_forms() -> None:
-    parts = geometry(*hybrid()).parts
-    assert Counter(part.look for part in parts if part.kind == "core") == {"performance": 6, "efficient": 8}
-    clusters = [part for part in parts if part.kind == "cluster"]
-    assert [sum(box.holds(part) for part in parts if part.kind == "cpu") for box in clusters] == [4, 4]
-    assert {"P-cores · 4.8 GHz", "E-cores · 3.5 GHz"} <= {part.text for part in parts}
+    boxes = geometry(*hybrid()).boxes
+    assert Counter(box.look for box in boxes if box.kind == "core") == {"performance": 6, "efficient": 8}
+    clusters = [box for box in boxes if box.kind == "cluster"]
+    assert [sum(cluster.holds(box) for box in boxes if box.kind == "cpu") for cluster in clusters] == [4, 4]
+    assert {"P-cores · 4.8 GHz", "E-cores · 3.5 GHz"} <= {box.text for box in boxes}
     text = picture_text(*hybrid(), 80, colour=False)
     assert text.count("(") == 8 + 1  # and the legend's
     assert "[ 4dA" in text
@@ -480,11 +482,11 @@ def test_offline_is_hollow_and_isolated_fenced() -> None:
 
     assert marks("hollow") == {3, 4, 5}
     assert marks("fence") == {1, 2}
-    parts = geometry(facts, found).parts
-    cells = {part.cpu: part for part in parts if part.kind == "cpu"}
-    cores = [part for part in parts if part.kind == "core"]
+    boxes = geometry(facts, found).boxes
+    cells = {box.cpu: box for box in boxes if box.kind == "cpu"}
+    cores = [box for box in boxes if box.kind == "core"]
     assert sum(core.holds(cells[2]) and core.holds(cells[3]) for core in cores) == 1
-    (frame,) = (part for part in parts if part.look == "offline")
+    (frame,) = (box for box in boxes if box.look == "offline")
     assert [number for number, cell in cells.items() if frame.holds(cell)] == [4, 5]
     now = replace(facts, cpus=tuple(replace(one, isolated=one.id == 1) for one in facts.cpus))
     assert "after a reboot" in svg(now, found)
@@ -539,7 +541,7 @@ def test_a_virtual_function_is_no_card() -> None:
     facts = host(
         [cpu(0, 0)], [nic("ens1"), nic("ens1v0", "0000:05:02.0", pf="0000:05:00.0"), nic("br0", "", physical=False)]
     )
-    assert sum(part.kind == "card" for part in geometry(facts, None).parts) == 1
+    assert sum(box.kind == "nic" for box in geometry(facts, None).boxes) == 1
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
@@ -561,7 +563,7 @@ def test_text_is_shortened_to_its_room() -> None:
     measures = Measures(
         width_of=lambda text, _style: len(text), score=lambda _width, _height: 0, limit=80, least=80, page=(0, 0),
         cell=(1, 1), cell_gap=0, note=0, core_pad=(0, 0), core_gap=(0, 0), cluster_pad=(0, 0), pad=(0, 0), gap=(0, 0),
-        inset=0, title=1, label=0, label_top=0, line=1, lane=0, hang=0, card=(0, 0), card_room=(0, 0), chip=(0, 0),
+        inset=0, title=1, label=0, label_top=0, line=1, lane=0, bus=0, nic=(0, 0), nic_room=(0, 0), chip=(0, 0),
         chip_top=0, swatch=(0, 0), entry_gap=(0, 0),
     )  # fmt: skip
     shortened = [measures.fit("a longer text", "", room) for room in (13, 12, 3, 1, 0)]

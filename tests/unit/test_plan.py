@@ -9,6 +9,7 @@ import pytest
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import BadInput
+from ouchi.core.plain import to_plain
 from ouchi.facts import Cpu
 from ouchi.plan import Style, make_plan
 from ouchi.plan.keys import sleep_key
@@ -26,7 +27,7 @@ def told(error: pytest.ExceptionInfo[BadInput]) -> str:
 def test_the_plan_of_each_case_is_the_one_derived_by_hand(name: str) -> None:
     plan, want = target_of(name).plan, expected(name)
     assert plan.name == want["name"]
-    assert {pool: format_cpus(cpus) for pool, cpus in plan.pools.to_json().items()} == want["pools"]
+    assert {pool: format_cpus(cpus) for pool, cpus in to_plain(plan.pools).items()} == want["pools"]
     assert format_cpus(plan.isolated) == want["isolated"]
     assert mask(plan.pools.pmd) == want["pmd_mask"]
     assert {guest.name: format_cpus(guest.cpus) for guest in plan.guests} == want["guests"]
@@ -55,7 +56,7 @@ def test_the_talks_plans_on_its_host() -> None:
     assert mask(chosen.pmd) == "0x82"
     for other in (make_plan(site_with('cpus: {pmd: "1,2,7,8"}'), facts), make_plan(site_with(), facts, Style.CACHE)):
         assert (other.pools.host, other.pools.shared) == ((0, 6), (0, 6))
-        assert other.to_json()["masks"]["pmd"] == "0x186"
+        assert mask(other.pools.pmd) == "0x186"
         assert mask(other.pools.dedicated) == "0xe38"  # whole in one L3 group
         assert other.findings == ()
 
@@ -192,8 +193,8 @@ def test_dedicated_cpus_go_to_those_that_must_then_to_forwarders() -> None:
     plan = make_plan(site_with(servers=SERVERS), facts_of("vm-8-cpus"))
     assert {guest.name: (guest.pinned, guest.reason) for guest in plan.guests} == {
         "a": (False, "no dedicated CPU left: runs on the shared pool"),
-        "b": (False, "your file says so: runs on the shared pool"),
-        "c": (True, "your file says so"),
+        "b": (False, "set in the site file: runs on the shared pool"),
+        "c": (True, "set in the site file"),
         "d": (True, "a dedicated CPU for each vCPU"),
     }
     assert [guest.name for guest in plan.guests] == ["a", "b", "c", "d"]

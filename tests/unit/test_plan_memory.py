@@ -43,7 +43,7 @@ def test_the_pool_is_judged_by_what_fits_its_buffers(mtu: int, mbufs: int) -> No
 def test_per_port_buffers_of_memory_rst() -> None:
     assert port_mbufs(1, 1) == 22560
     assert port_mbufs(1, 2) == 24608
-    # The document's third example takes one burst where its own formula takes one for each receive queue.
+    # The document's third example takes one burst where its own formula takes one for each Rx queue.
     assert port_mbufs(2, 2) == 26656 + 32
     assert [n * mbuf_bytes(mtu) // 10**6 for n, mtu in ((22560, 1500), (24608, 6000), (26688, 9000))] == [67, 174, 271]
     assert pool_bytes(22560) > 22560 * 3008
@@ -84,10 +84,10 @@ def test_pages_of_1_gib_only_where_enough_are_set_aside() -> None:
     assert [(need.size_kib, need.count) for need in giants.hugepages] == [(GIB_KIB, 4)]
     assert giants.kernel_args[:3] == ("default_hugepagesz=1G", "hugepagesz=1G", "hugepages=4")
     assert giants.nova["DEFAULT"]["reserved_huge_pages"] == ("node:0,size:1048576,count:1",)
-    assert because(giants, "hugepage size").startswith("enough are set aside")
+    assert because(giants, "hugepage size").startswith("enough are reserved")
     fewer = make_plan(site_with(servers=servers), with_pages(facts, (2048, 0), (GIB_KIB, 3)))
     assert {need.size_kib for need in fewer.hugepages} == {2048}
-    assert because(fewer, "hugepage size") == "on NUMA node 0 3 of 1 GiB are set aside, 4 would be needed"
+    assert because(fewer, "hugepage size") == "on NUMA node 0 3 of 1 GiB are reserved, 4 are needed"
     odd = server("a", 2, "2 GiB") + server("b", 2, "1536 MiB")
     plan = make_plan(site_with(servers=odd), with_pages(facts, (2048, 0), (GIB_KIB, 40)))
     assert {need.size_kib for need in plan.hugepages} == {2048}
@@ -150,7 +150,7 @@ def test_a_node_without_memory() -> None:
     assert {guest.node for guest in make_plan(site_with(), half).guests} == {0}
     with pytest.raises(BadInput, match="NUMA node 1 has no memory"):
         make_plan(site_with(CARD), half)
-    # Switched off, its CPUs name no node: that a card is there is all that tells of it.
+    # Switched off, its CPUs name no node: that a NIC is there is all that tells of it.
     gone = tuple(cpu if cpu.node == 0 else replace(cpu, online=False, node=0) for cpu in half.cpus)
     with pytest.raises(BadInput, match="NUMA node 1 has no memory"):
         make_plan(site_with(CARD), replace(half, cpus=gone))

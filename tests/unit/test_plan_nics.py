@@ -1,4 +1,4 @@
-"""Cards: what may be asked of which, what is said about each, their queues, and what nova is told of them."""
+"""NICs: what may be asked of which, what is said about each, their queues, and what nova is told of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TWO_NODES = "dual-socket-nic-on-node-1"
 
 
 def with_nic(facts: Facts, name: str, **changes: Any) -> Facts:
-    """The host with one card changed."""
+    """The host with one NIC changed."""
     assert name in {nic.name for nic in facts.nics}
     return replace(facts, nics=tuple(replace(nic, **changes) if nic.name == name else nic for nic in facts.nics))
 
@@ -42,20 +42,20 @@ def test_virtual_functions_are_novas_by_the_address_of_their_card() -> None:
     facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=64)
     plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
     nic = card(plan, "enp5s0f0")
-    assert (nic.role, nic.vfs, nic.rxqs) == ("sriov", 8, ())
-    assert nic.reason == "your file says so: 8 virtual functions for guests"
+    assert (nic.role, len(nic.vfs), nic.rxqs) == ("sriov", 8, ())
+    assert nic.reason == "set in the site file: 8 VFs for guests"
     assert plan.nova["pci"]["device_spec"] == ('{"address": "0000:05:00.0", "physical_network": "fast"}',)
     assert plan.ovs_other_config["dpdk-extra"] == "--no-pci"
-    assert because(plan, "dpdk-extra").startswith("your file has no NIC for it")
-    assert not any("IOMMU group" in claim for claim in claims(plan))  # the card itself stays with its driver
+    assert because(plan, "dpdk-extra").startswith("no NIC in the site file")
+    assert not any("IOMMU group" in claim for claim in claims(plan))  # the NIC itself stays with its driver
     assert iommu_words(plan) == ["iommu=pt"]
 
 
 def test_more_virtual_functions_than_the_card_has() -> None:
     facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=4)
-    with pytest.raises(BadInput, match="fewer virtual functions") as caught:
+    with pytest.raises(BadInput, match="fewer VFs") as caught:
         make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
-    assert [finding.found for finding in caught.value.findings] == ["8 wanted, 4 there at most"]
+    assert [finding.found for finding in caught.value.findings] == ["8 requested, 4 available"]
     site = site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]")
     with pytest.raises(BadInput, match="a NIC with SR-IOV"):
         make_plan(site, with_nic(facts, "enp5s0f0", vfs_total=0))
@@ -75,7 +75,7 @@ def test_a_realtek_has_the_queues_that_its_driver_has() -> None:
     facts = with_nic(facts_of("ryzen-9-9950x3d"), "enp9s0", default_route=False, addresses=(), session=False)
     plan = make_plan(site_with("nics: [{nic: enp9s0, physnet: physnet1}]"), facts)
     assert card(plan, "enp9s0").rxqs == plan.pools.pmd[:1]
-    assert because(plan, "queues enp9s0") == "net_r8169 has no more than 1 receive queue for this card"
+    assert because(plan, "queues enp9s0") == "net_r8169 has no more than 1 Rx queue for this NIC"
     assert "under a lock" in card(plan, "enp9s0").dpdk.reason
 
 
@@ -87,7 +87,7 @@ def test_queues_follow_the_threads_and_what_the_card_shows() -> None:
     many = site_with("cpus: {pmd_cores: 2}\nnics: [{nic: enp5s0f0, physnet: physnet1}]")
     plan = make_plan(many, with_nic(facts, "enp5s0f0", rx_queues=3))
     assert card(plan, "enp5s0f0").rxqs == plan.pools.pmd[:3]
-    assert because(plan, "queues enp5s0f0") == "the card shows 3 receive queues"
+    assert because(plan, "queues enp5s0f0") == "the NIC shows 3 Rx queues"
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_package() -> None:
@@ -180,30 +180,28 @@ def test_cards_on_two_nodes_have_polling_and_guests_on_both() -> None:
 
 
 def test_nova_is_told_of_no_affinity_that_would_refuse_a_guest() -> None:
-    """A server between cards of two nodes sits on one of them; nova refuses it if both networks have a node."""
+    """A server between NICs of two nodes sits on one of them; nova refuses it if both networks have a node."""
     facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
     both = "  - {name: f, vcpus: 2, memory: 1 GiB, ports: [{network: left}, {network: right}]}\n"
     plan = make_plan(site_with(CARDS, both, NETWORKS), facts)
     assert len([section for section in plan.nova if section.startswith("neutron_physnet")]) == 1
     unpinned = make_plan(site_with(CARDS, server("u", 2, more="pinned: false, "), NETWORKS), facts_of(TWO_NODES))
-    assert unpinned.guests[0].node == 0  # where the shared pool is; its card is on node 1
+    assert unpinned.guests[0].node == 0  # where the shared pool is; its NIC is on node 1
     assert "neutron_physnet_physnet1" not in unpinned.nova
     assert unpinned.nova["neutron"] == {"physnets": "physnet2"}
 
 
 def test_a_card_far_from_every_polling_thread_is_told() -> None:
     plan = make_plan(site_with('cpus: {pmd: "4,28"}\nnics: [{nic: ens4f0, physnet: physnet1}]'), facts_of(TWO_NODES))
-    finding = next(one for one in plan.findings if "no polling thread is on the NUMA node" in one.claim)
+    finding = next(one for one in plan.findings if "no PMD thread is on the NUMA node" in one.claim)
     assert finding.found.startswith("the NIC is on node 1, PMD are CPUs 4,28")
-    assert (
-        because(plan, "queues ens4f0") == "a receive queue for each polling thread there is, as its NUMA node has none"
-    )
+    assert because(plan, "queues ens4f0") == "an Rx queue for each PMD thread; none is on its NUMA node"
 
 
 def test_cpus_isolated_at_boot_are_told_where_the_host_needs_them() -> None:
     facts = facts_of("ryzen-5-3600")
     cpus = tuple(replace(cpu, isolated=cpu.id in (6, 7)) for cpu in facts.cpus)
     plan = make_plan(site_with(), replace(facts, cpus=cpus))
-    finding = next(one for one in plan.findings if "are isolated since the start" in one.claim)
+    finding = next(one for one in plan.findings if "are isolated since boot" in one.claim)
     assert finding.claim.startswith("CPUs 6 ")
     assert finding.found == "6-7"

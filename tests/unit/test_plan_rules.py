@@ -32,7 +32,7 @@ def plan_or_findings(site: Site, facts: Facts, style: Style | None = None) -> Pl
 
 @st.composite
 def sites(draw: st.DrawFn, facts: Facts) -> Site:
-    """A site that may be had on this host or not: servers, forbidden CPUs, polling cores, an aim, cards, MTUs."""
+    """A site that may be had on this host or not: servers, forbidden CPUs, polling cores, an aim, NICs, MTUs."""
     online = [cpu.id for cpu in facts.cpus if cpu.online]
     forbidden = draw(st.sets(st.sampled_from(online[1:]), max_size=4)) if len(online) > 1 else set()
     cpus = [f"prefer: {draw(st.sampled_from(Style))}"]
@@ -101,7 +101,7 @@ def test_polling_is_where_the_cards_are_and_on_the_fast_cores(data: st.DataObjec
     polling = {of_cpu[cpu].id: of_cpu[cpu] for cpu in plan.pools.pmd}
     others = [of_cpu[cpu] for cpu in {*plan.pools.host, *plan.pools.dedicated} if of_cpu[cpu] is not cores[0]]
     here = [core for core in cores if core.node == card.node and set(core.cpus).isdisjoint(plan.pools.host)]
-    nowhere = f"no polling thread is on the NUMA node of the NIC {card.name}"
+    nowhere = f"no PMD thread is on the NUMA node of the NIC {card.name}"
     if here:
         assert {core.node for core in polling.values()} == {card.node} or len(here) < len(polling)
         assert nowhere not in [finding.claim for finding in plan.findings]

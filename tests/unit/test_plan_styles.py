@@ -32,7 +32,7 @@ def test_a_stacked_cache_that_guests_would_lose_is_said_in_mib() -> None:
     plan = make_plan(site_with(servers=TWO), facts_of("ryzen-9-9950x3d"))
     cache = named(plan)["cache"]
     assert (cache.pools.dedicated[0], len(cache.pools.dedicated)) == (8, 16)
-    assert "guests have an L3 cache of 32 MiB; the one of 96 MiB is the host's and polling's" in cache.costs
+    assert "guests have an L3 cache of 32 MiB; the one of 96 MiB belongs to the host and the PMD threads" in cache.costs
     assert "MiB" not in costs(plan, "capacity")
     assert "MiB" not in costs(make_plan(site_with(servers=TWO), facts_of("ryzen-9-7950x")), "cache")
 
@@ -54,7 +54,7 @@ def test_the_two_plans_of_the_talk_in_words_and_numbers() -> None:
 
 
 def test_numbers_are_of_the_cpus_that_guests_really_get() -> None:
-    """The servers go to node 2 with its card; on node 0 none would be near a polling thread."""
+    """The servers go to node 2 with its NIC; on node 0 none would be near a PMD thread."""
     cards = "nics: [{nic: ens1f0np0, physnet: physnet1}]"
     plan = make_plan(site_with(cards, server("a", 8) + server("b", 8)), facts_of("epyc-7713-nps4"))
     assert {guest.node for guest in plan.guests} == {2}
@@ -71,7 +71,7 @@ def test_few_watts_on_a_hybrid_processor() -> None:
     assert plan.nova["libvirt"]["cpu_power_management_strategy"] == "governor"
     assert "have the efficient cores 16-19" in gains(plan, "power")
     assert "up to 500 µs" in costs(plan, "power")
-    assert "polling threads never sleep" in gains(plan, "capacity")
+    assert "PMD threads never sleep" in gains(plan, "capacity")
 
 
 def test_nothing_sleeps_that_ovs_cannot_put_to_sleep() -> None:
@@ -98,7 +98,7 @@ def test_few_watts_without_frequency_scaling_leaves_nova_alone() -> None:
         ("vm-4-cpus", "each core shows an L3 cache of its own"),
         ("n100-mini-pc", "its cores share one L3 cache"),
         ("ampere-altra-q80-30", "the machine shows no L3 cache"),
-        ("dual-socket-nic-on-node-1", "the L3 caches without Linux and without polling leave guests too few CPUs"),
+        ("dual-socket-nic-on-node-1", "the L3 caches without Linux and PMD threads have too few CPUs for guests"),
         ("vm-2-cpus", "there are too few cores for a choice"),
     ],
 )
@@ -147,14 +147,14 @@ def test_polling_cores_of_the_file() -> None:
     for style in Style:
         plan = make_plan(site_with("cpus: {pmd_cores: 3}"), facts, style)
         assert {one.numbers["pmd_cores"] for one in plan.alternatives} == {3}
-        assert because(plan, "pool pmd").startswith("3 whole cores, your file says so")
+        assert because(plan, "pool pmd").startswith("3 whole cores, set in the site file")
     many = make_plan(site_with("cpus: {pmd_cores: 64}"), facts)
     assert len(many.pools.pmd) == 26  # two cores are the host's, one the guests'
-    assert "fewer cores poll than your file says" in claims(many)
+    assert "fewer cores poll than the site file says" in claims(many)
     assert "guests need one of the 14 cores that the host leaves" in because(many, "pool pmd")
     given = make_plan(site_with('cpus: {pmd_cores: 4, dedicated: "8-15,24-31"}'), facts)
     assert len(given.pools.pmd) == 8
-    assert "fewer cores poll than your file says" not in claims(given)
+    assert "fewer cores poll than the site file says" not in claims(given)
 
 
 def test_a_single_plan_says_so() -> None:

@@ -1,28 +1,33 @@
-"""The dry run and the plan command: what would be done, told without doing any of it."""
+"""The dry run and the plan command: what would be done, without doing any of it."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ouchi.cli import main
-from ouchi.core.errors import BadInput
+from ouchi.core.errors import BadInput, Finding
+from ouchi.core.events import Timeline
 from ouchi.core.instance import Instance
-from ouchi.flows.preview import Ahead, Intent, Will, _intent
-from ouchi.flows.up import Up
+from ouchi.flows.up import Up, dry_run
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import SnapshotReader
+from ouchi.parts import mariadb, registry
+from ouchi.parts.conflicts import conflicts
+from ouchi.parts.context import Context
+from ouchi.parts.hugepages import Hugepages
+from ouchi.parts.part import PartState
 from ouchi.parts.stages import STAGES
-from ouchi.parts.supervise import State, Status
+from ouchi.parts.supervise import Service, State, Status
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target, bridges_of
-from ouchi.report.preview import preview_json
-from ouchi.steps.journal import Journal
+from ouchi.report.preview import States, preview_json
 from tests.hosts import folder
 
 HOST = folder("ryzen-5-3600")
@@ -40,7 +45,7 @@ class ReadOnly(LocalMachine):
 
 
 class Services:
-    """A supervisor that only says what runs."""
+    """A supervisor that only shows what runs."""
 
     kind = "supervisor"
 
@@ -49,6 +54,9 @@ class Services:
 
     def states(self) -> dict[str, State]:
         return self._states
+
+    def defines(self, service: Service) -> bool:
+        return service.name in self._states
 
     def start(self, services: object) -> list[str]:
         raise AssertionError("a dry run starts nothing")
@@ -78,33 +86,36 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run
 
 
-def by_task(intents: list[Intent]) -> dict[str, Intent]:
-    return {intent.task: intent for intent in intents}
+def at(instance: Instance, target: Target | None, *running: str, machine: LocalMachine | None = None) -> Context:
+    return Context(machine or ReadOnly(), instance, target, seconds=1, chosen=Services(*running))
 
 
-def test_every_task_of_up_is_told_and_no_other(instance: Instance, target: Target) -> None:
-    tasks = {(task.stage, task.name) for task in Up.tasks(object.__new__(Up))}
-    intents = Ahead(ReadOnly(), instance, Services(), target, root=True).intents()
-    assert {(intent.stage, intent.task) for intent in intents} == tasks
-    assert len(intents) == len(tasks)
-    assert [intent.stage for intent in intents] == sorted((i.stage for i in intents), key=STAGES.index)
+def by_task(states: States) -> dict[str, PartState]:
+    return {task: state for (_, task), state in states.items()}
+
+
+def test_every_task_of_up_is_shown_and_no_other(instance: Instance, target: Target) -> None:
+    tasks = [(task.stage, task.name) for task in Up(LocalMachine(), instance, target, Timeline()).tasks()]
+    states = dry_run(at(instance, target), STAGES[-1])
+    assert list(states) == tasks
+    stages = [stage for stage, _ in states]
+    assert stages == sorted(stages, key=STAGES.index)
 
 
 @pytest.mark.parametrize("until", STAGES)
 def test_until_a_stage(instance: Instance, target: Target, until: str) -> None:
-    intents = Ahead(ReadOnly(), instance, Services(), target, root=True).intents(until)
-    told = {intent.stage for intent in intents}
-    assert told == set(STAGES[: STAGES.index(until) + 1])
+    shown = {stage for stage, _ in dry_run(at(instance, target), until)}
+    assert shown == set(STAGES[: STAGES.index(until) + 1])
 
 
 def test_a_fresh_machine(instance: Instance, target: Target, tmp_path: Path) -> None:
-    ahead = by_task(Ahead(ReadOnly(), instance, Services(), target, root=True).intents())
-    for task in ("openstack", "guest image", "pools and memory", "hugetlbfs", "kvm", "mariadb", "nova", "networks"):
-        assert ahead[task].will is Will.CHANGE, ahead[task]
-    assert ahead["pools and memory"].text == f"write {tmp_path}/ouchi.yaml for this machine"
-    assert ahead["apis"].text == "start placement-api, glance-api, nova-api, neutron-api"
-    assert ahead["networks"].text == "make left, right, endpoint-0, forwarder-0, forwarder-1"
-    assert "10.102.0.2/24 on VLAN 102" in ahead["endpoints"].text
+    states = by_task(dry_run(at(instance, target), STAGES[-1]))
+    for task in ("openstack", "guest image", "plan", "hugetlbfs", "kvm", "mariadb", "nova", "networks", "verify"):
+        assert states[task].to_do, states[task]
+    assert states["plan"].to_do == f"write {tmp_path}/ouchi.yaml for this machine"
+    assert states["nova-compute"].to_do == "start nova-conductor, nova-scheduler, nova-compute"
+    assert states["networks"].to_do == "make left, right, endpoint-0, forwarder-0, forwarder-1"
+    assert "10.102.0.2/24 on VLAN 102" in states["endpoints"].to_do
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,35 +125,43 @@ def test_what_is_there_is_left_alone(instance: Instance, target: Target) -> None
         f"{instance.openstack}/ouchi-ready": "of another version",
         f"{instance.openstack}/ouchi-libvirt": "3.11",
         f"{instance.cache}/images/guest-0123.img": "",
-        f"{instance.etc}/nova/nova.conf": "",
-        f"{instance.state}/mariadb/ibdata1": "",
+        f"{instance.state}/mariadb/mysql/user.frm": "",
+        f"{instance.etc}/mariadb.cnf": mariadb.configuration(instance),
     }.items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text)
-    Journal(LocalMachine(), instance.state).note("clouds", "/etc/openstack/clouds.yaml", {"before": None})
-    ahead = by_task(Ahead(ReadOnly(), instance, Services("mariadb", "epmd"), target, root=True).intents())
-    for task in ("libvirt binding", "guest image", "kvm", "mariadb", "settings", "configuration"):
-        assert ahead[task].will is Will.NOTHING, ahead[task]
-    assert ahead["kvm"].text == "there is no /dev/kvm: emulation (TCG)"
-    assert ahead["openstack"].text.startswith("install OpenStack into")
-    assert ahead["rabbitmq"].text == "start rabbitmq"
+
+    class Loaded(ReadOnly):
+        def run(self, argv: Sequence[str], **more: object) -> Result:
+            if argv[0] == "mariadb":
+                return Result(tuple(argv), 0, "\n".join(registry.schemas()), "")
+            return super().run(argv, **more)  # type: ignore[arg-type]
+
+    states = by_task(dry_run(at(instance, target, "mariadb", "epmd", machine=Loaded()), STAGES[-1]))
+    for task in ("libvirt binding", "guest image", "kvm", "mariadb"):
+        assert (states[task].ok, states[task].to_do) == (True, ""), states[task]
+    assert states["kvm"].found == "there is no /dev/kvm: emulation (TCG)"
+    assert states["openstack"].to_do.startswith("install OpenStack")
+    assert states["rabbitmq"].to_do == "start epmd, rabbitmq"
     # The databases are there, so what they hold may be as well; only the cloud knows.
-    assert ahead["servers"].will is Will.UNKNOWN
-    assert "endpoint, forwarder" in ahead["servers"].text
+    assert states["servers"].ok is None
+    assert "endpoint, forwarder" in states["servers"].to_do
 
 
-def test_without_root_what_only_root_sees_is_said(instance: Instance, target: Target) -> None:
-    Path(instance.run).mkdir()
-    ahead = Ahead(ReadOnly(), instance, Services(), target, root=False)
-    told = by_task(ahead.intents())["mariadb"]
-    assert (told.will, told.text) == (Will.UNKNOWN, "only root sees whether mariadb run")
-    assert ahead.in_the_way() == []  # our own services would be taken for somebody else's
+def test_what_only_root_may_read_is_unknown(instance: Instance, target: Target) -> None:
+    class Forbidden(ReadOnly):
+        def read(self, path: object) -> str:
+            if str(path).startswith(instance.state):
+                raise PermissionError(13, "Permission denied", str(path))
+            return super().read(path)  # type: ignore[arg-type]
 
-    def forbidden() -> tuple[Will, str]:
-        raise PermissionError(13, "Permission denied", "/var/lib/ouchi/journal.json")
-
-    told = _intent("host", "hugepages", forbidden)
-    assert (told.will, told.text) == (Will.UNKNOWN, "only root may read /var/lib/ouchi/journal.json")
+    Path(instance.state).mkdir()
+    (Path(instance.state) / "secrets.json").write_text("{}")
+    states = by_task(dry_run(at(instance, target, machine=Forbidden()), STAGES[-1]))
+    assert (states["keystone"].ok, states["keystone"].found) == (
+        None,
+        f"only root may read {instance.state}/secrets.json",
+    )
 
 
 def test_what_is_in_the_way_is_found(instance: Instance, target: Target) -> None:
@@ -152,14 +171,16 @@ def test_what_is_in_the_way_is_found(instance: Instance, target: Target) -> None
 
         def run(self, argv: Sequence[str], **_more: object) -> Result:
             listener = 'LISTEN 0 128 127.0.0.1:5000 0.0.0.0:* users:(("python3",pid=7,fd=3))'
-            said = {"df": "Filesystem\n/dev/a 1 1 100 1% /var\n", "ss": listener}.get(argv[0])
-            return Result(tuple(argv), 0, said or "", "")
+            text = {"df": "Filesystem\n/dev/a 1 1 100 1% /var\n", "ss": listener}.get(argv[0])
+            return Result(tuple(argv), 0, text or "", "")
 
-    findings = Ahead(Busy(), instance, Services(), target, root=True).in_the_way()
-    assert [finding.claim for finding in findings][:2] == ["the disk is too full", "port 5000 is already taken"]
-    assert findings[1].found == "python3 (process 7)"
-    ours = Ahead(Busy(), instance, Services("keystone-api", "ovs-vswitchd"), target, root=True).in_the_way()
-    assert [finding.claim for finding in ours] == ["the disk is too full"]
+    def found(*running: str) -> list[Finding]:
+        return conflicts(at(instance, target, *running, machine=Busy()), registry.all_parts())
+
+    findings = found()
+    assert [finding.claim for finding in findings][:2] == ["port 5000 is already taken", "the disk is too full"]
+    assert findings[0].found == "python3 (process 7)"
+    assert [finding.claim for finding in found("keystone-api", "ovs-vswitchd")] == ["the disk is too full"]
 
 
 def test_hugepages(instance: Instance, target: Target) -> None:
@@ -168,30 +189,49 @@ def test_hugepages(instance: Instance, target: Target) -> None:
     class Counted(ReadOnly):
         have = 0
 
+        def exists(self, path: object) -> bool:
+            return str(path).endswith("_hugepages") or super().exists(path)  # type: ignore[arg-type]
+
         def read(self, path: object) -> str:
-            return f"{self.have}\n" if str(path).endswith("/nr_hugepages") else super().read(path)  # type: ignore[arg-type]
+            return f"{self.have}\n" if str(path).endswith("_hugepages") else super().read(path)  # type: ignore[arg-type]
 
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note(
-        "hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}
-    )
-    ahead = Ahead(Counted(), instance, Services(), target, root=True)
+    record = ["hugepages", f"0:{need.size_kib}", {"before": 5, "ours": need.count, "reserved": True}]
+    Path(instance.state, "journal.json").write_text(json.dumps([record]))
+    part = Hugepages()
     Counted.have = need.count + 5
-    assert ahead.hugepages()[0] is Will.NOTHING
+    assert part.look(at(instance, target, machine=Counted())).ok
     Counted.have = need.count - 1
-    assert ahead.hugepages() == (
-        Will.CHANGE,
-        f"reserve node 0: {need.count} pages of 2048 KiB; there are {need.count - 1}",
-    )
+    few = part.look(at(instance, target, machine=Counted()))
+    assert (few.ok, few.state) == (False, "too few")
+    assert few.to_do == f"reserve {need.count} pages of 2048 KiB on node 0"
+    assert f"{need.count - 1} of 2 MiB" in few.found
+
+
+def test_hugepages_that_were_set_aside_at_boot_are_not_reserved_again(instance: Instance, target: Target) -> None:
+    """S2: the dry run announced a reservation where ``up`` does nothing."""
+    (need,) = target.plan.hugepages
+    parameters = (*target.facts.boot.parameters, *target.plan.kernel_args)
+    booted = replace(target, facts=replace(target.facts, boot=replace(target.facts.boot, parameters=parameters)))
+
+    class Free(ReadOnly):
+        def exists(self, path: object) -> bool:
+            return str(path).endswith("_hugepages") or super().exists(path)  # type: ignore[arg-type]
+
+        def read(self, path: object) -> str:
+            return f"{need.count}\n" if str(path).endswith("_hugepages") else super().read(path)  # type: ignore[arg-type]
+
+    assert Hugepages().look(at(instance, booted, machine=Free())).to_do == ""
+    assert Hugepages().look(at(instance, target, machine=Free())).to_do != ""
 
 
 def test_json(instance: Instance, target: Target) -> None:
-    intents = Ahead(ReadOnly(), instance, Services(), target, root=True).intents("host")
-    found = json.loads(json.dumps(preview_json(target, intents, ())))
-    assert found["schema"] == 1
+    states = dry_run(at(instance, target), "host")
+    found = json.loads(json.dumps(preview_json(target, states, ())))
     assert found["site_file_is_new"] is True
     assert found["plan"] == target.plan.to_json()
-    assert {"stage": "plan", "task": "pools and memory", "will": "change"}.items() <= found["tasks"][6].items()
+    (plan,) = [task for task in found["tasks"] if task["task"] == "plan"]
+    assert (plan["stage"], plan["would"]) == ("plan", "change")
 
 
 # --- the plan that all of it begins with
@@ -216,7 +256,7 @@ def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: 
     assert run("plan", "--json", "--snapshot", str(HOST)) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["pools"]["pmd"] == [1, 7]
-    assert said.err == "there is no ouchi.yaml: this is for the one that ouchi up would write\n"
+    assert said.err == "ouchi.yaml does not exist: planning with the one that ouchi up would write\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -239,6 +239,7 @@ class TestGathered:
             facts["system"].pop("memory_available_kib")
             for node in facts["memory"]:
                 node.pop("free_kib")
+                node["hugepages"] = [pages["size_kib"] for pages in node["hugepages"]]
             for nic in facts["nics"]:  # without ethtool they are not told
                 nic.pop("firmware")
         assert there == here

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from configparser import ConfigParser
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -122,7 +123,7 @@ def test_ovs_script_is_the_plan() -> None:
 
 
 def test_pinned_queues_leave_their_threads_to_the_guests() -> None:
-    """A polling thread with a pinned queue would poll nothing else; the guests' ports would be left without any."""
+    """A PMD thread with a pinned queue would poll nothing else; the guests' ports would be left without any."""
     text = texts(rack("3.1.0"), "ovs")["ovs.sh"]
     assert '"0:1,1:3,2:25,3:27"' in text
     assert 'pmd-rxq-isolate="false"' in text
@@ -294,7 +295,7 @@ def test_devstack_merges_no_comment() -> None:
 def test_a_forged_name_is_refused(name: str) -> None:
     target = rack()
     nics = (replace(target.plan.nics[0], name=name), *target.plan.nics[1:])
-    with pytest.raises(BadInput, match="cannot be rendered"):
+    with pytest.raises(BadInput, match="has an invalid name"):
         render(replace(target, plan=replace(target.plan, nics=nics)), ["kernel"])
 
 
@@ -365,7 +366,7 @@ def test_files_are_written_again_but_only_ours(ouchi: Run, place: Path) -> None:
     assert {path.name for path in (place / "out").iterdir()} == set(TARGETS)
     assert (place / "out/ovs/ovs.sh").stat().st_mode & 0o777 == 0o755
     again = ouchi("--to", "all", "-o", "out")
-    assert {line.split(": ")[1] for line in again.stdout.splitlines()} == {"as it was"}
+    assert {line.split(": ")[1] for line in again.stdout.splitlines()} == {"unchanged"}
     kernel = place / "out/kernel/etc/default/grub.d/90-ouchi.cfg"
     kernel.write_text(kernel.read_text() + "# an older plan\n")
     assert "90-ouchi.cfg: written" in ouchi("--to", "kernel", "-o", "out").stdout
@@ -375,7 +376,7 @@ def test_files_are_written_again_but_only_ours(ouchi: Run, place: Path) -> None:
     tuned.unlink()
     refused = ouchi("--to", "all", "-o", "out")
     assert refused.returncode == 2
-    assert refused.stderr.count("a file is in the way that ouchi did not write") == 2
+    assert refused.stderr.count("a file exists that ouchi did not write") == 2
     assert kernel.read_text() == "GRUB_TIMEOUT=1\n"
     assert not tuned.exists(), "nothing is written when something is in the way"
 
@@ -385,7 +386,7 @@ def test_a_mistake_is_a_finding(ouchi: Run) -> None:
         (("--to", "vmware"), 2, "'vmware' is not one of"),
         ((), 2, "Missing option '--to'"),
         (("--to", "kernel", "--choose", "fast"), 2, "'fast' is not one of"),
-        (("--to", "kernel", "--site", "none.yaml"), 0, "there is no none.yaml"),
+        (("--to", "kernel", "--site", "none.yaml"), 0, "none.yaml does not exist"),
         (("--to", "kernel", "-o", "ouchi.yaml/below"), 2, "the files cannot be written"),
     ):
         done = ouchi(*words)
@@ -397,3 +398,23 @@ def test_choose_takes_another_alternative(ouchi: Run) -> None:
     assert 'plan "capacity"' in ouchi("--to", "kernel").stdout
     chosen = ouchi("--to", "kernel", "--choose", "power")
     assert chosen.returncode == 0, chosen.stderr
+
+
+def test_a_saved_plan_gives_the_same_files(ouchi: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["ouchi", "plan", "--json", "--snapshot", str(folder("vm-8-cpus"))])
+    with (place / "plan.json").open("w") as file, redirect_stdout(file):
+        assert main() == 0
+    assert ouchi("--to", "all", "-o", "machine").returncode == 0
+    (place / "ouchi.yaml").unlink()
+
+    def rendered(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["ouchi", "render", *words])
+        return main()
+
+    assert rendered("--to", "all", "-o", "file", "--plan", "plan.json") == 0
+    made = {path.relative_to(place / "file"): path.read_text() for path in place.glob("file/**/*") if path.is_file()}
+    assert made
+    for path, text in made.items():
+        assert (place / "machine" / path).read_text() == text
+    assert rendered("--to", "all", "--plan", "ouchi.yaml") == 2
+    assert rendered("--to", "all", "--plan", "plan.json", "--choose", "power", "--site", "a.yaml") == 2

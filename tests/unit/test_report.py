@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.checks.status.values import HostStatus, Part, findings_of, not_asked
-from ouchi.core.errors import warning
+from ouchi.core.errors import error, warning
 from ouchi.facts import collect
-from ouchi.flows.preview import Intent, Will
 from ouchi.machine.snapshot import SnapshotReader
+from ouchi.parts.host_status import HostStatus, PartLine
+from ouchi.parts.part import PartState, missing, present, unknown
 from ouchi.report.facts import facts_text
 from ouchi.report.page import WIDEST, page
 from ouchi.report.plan import plan_text
@@ -26,24 +26,23 @@ NAMES = names()
 WIDTHS = range(80, WIDEST + 1, 4)
 
 PARTS = (
-    Part("host", "hugepages", "node 0", "reserved", True, "560 of 2 MiB, 16 free", "560 planned"),
-    Part(
+    PartLine("host", "hugepages", present("node 0: 560 of 2 MiB, 16 free; 560 planned", "reserved")),
+    PartLine(
         "dataplane",
-        "service",
-        "ovs-vswitchd",
-        "running",
-        True,
-        "pid 12345, up 3 min",
-        "running",
-        "restarted 1 time: last exit: terminated by SIGSEGV",
+        "ovs",
+        present("ovsdb: pid 12344, up 3 min, ovs-vswitchd: pid 12345, up 3 min, restarted once (last exit: SIGSEGV)"),
     ),
-    Part("dataplane", "port", "forwarder-1", "not connected", False, "vhu1, [bold] link down", "link up"),
-    Part("cloud", "service", "neutron-ovn-maintenance", "not started", False, "no process", "running"),
-    not_asked("servers", "servers", "nova-api"),
-    Part("servers", "guest", "one", "as planned", True, "1", "1", "vCPU threads run one on each dedicated CPU"),
-    Part("servers", "guest", "one", "not as planned", False, "0 MiB", "256 MiB", "its memory is on hugepages"),
+    PartLine("dataplane", "nics", PartState(False, "not attached", "dpdk0, [bold] no such port", "attach dpdk0")),
+    PartLine("cloud", "neutron-ovn-maintenance", PartState(False, "not started", "no process", "start it")),
+    PartLine("servers", "servers", unknown("nova-api is not running", "make one")),
 )
-STATUS = HostStatus(True, ("overlapped: figures are not meaningful as performance",), PARTS, findings_of(PARTS))
+FINDINGS = (error("nics: not attached", found="dpdk0, [bold] no such port", expected="as planned", remedy="ouchi up"),)
+STATUS = HostStatus(True, ("overlapped: figures are not meaningful as performance",), PARTS, FINDINGS)
+STATES = {
+    ("host", "a"): missing("reserve pages " * 12),
+    ("host", "b"): present("reserved " * 12),
+    ("host", "c"): unknown("only root may read it " * 12, "reserve pages"),
+}
 
 
 def ink(text: str) -> Counter[str]:
@@ -56,10 +55,9 @@ def pages() -> dict[str, Callable[..., str]]:
     found: dict[str, Callable[..., str]] = {"status": partial(status_text, STATUS)}
     for name in NAMES:
         target = target_of(name)
-        intents = [Intent("host", "hugepages", will, f"text {will} " * 12) for will in Will]
         found[f"facts {name}"] = partial(facts_text, target.facts)
         found[f"plan {name}"] = partial(plan_text, target.plan)
-        found[f"preview {name}"] = partial(preview_text, target, intents)
+        found[f"preview {name}"] = partial(preview_text, target, STATES)
     return found
 
 
@@ -92,21 +90,16 @@ def test_the_width_is_the_terminals_up_to_a_limit(monkeypatch: pytest.MonkeyPatc
 
 def test_a_status_says_what_is_wrong_and_what_to_do() -> None:
     lines = status_text(STATUS, 100, colour=False).splitlines()
-    assert lines[0] == "ouchi is up, but 4 of 7 parts are not as planned"
+    assert lines[0] == "ouchi is up, but 3 of 5 parts are not as planned"
     assert lines[1] == "label: overlapped: figures are not meaningful as performance"
     rows = [line.split() for line in lines]
-    assert ["host", "✔", "hugepages", "node", "0", "reserved", "560", "of", "2", "MiB,", "16", "free"] in rows
-    assert any(row[:2] == ["?", "servers"] or row[1:3] == ["?", "servers"] for row in rows)
-    assert any("[bold] link down" in line for line in lines)
-    findings = [line for line in lines if line.startswith("error: ")]
-    assert findings == [
-        "error: port forwarder-1: not connected",
-        "error: neutron-ovn-maintenance: not started",
-        "error: guest one: not as planned: its memory is on hugepages",
-    ]
-    assert lines.count("  next:     ouchi up") == 3
-    layers = [row[0] for row in rows if row and row[0] in {"host", "dataplane", "cloud", "servers"}]
-    assert layers == ["host", "dataplane", "cloud", "servers"]
+    assert any(row[:5] == ["host", "✔", "hugepages", "reserved", "node"] for row in rows)
+    assert any(row[1:3] == ["?", "servers"] for row in rows)
+    assert any("[bold] no such port" in line for line in lines)
+    assert [line for line in lines if line.startswith("error: ")] == ["error: nics: not attached"]
+    assert lines.count("  next:     ouchi up") == 1
+    stages = [row[0] for row in rows if row and row[0] in {"host", "dataplane", "cloud", "servers"}]
+    assert stages == ["host", "dataplane", "cloud", "servers"]
 
 
 def test_a_host_that_is_up_or_not() -> None:
@@ -133,10 +126,10 @@ def test_facts_show_caches_sockets_and_what_cards_carry() -> None:
 def test_an_empty_host(tmp_path: Path) -> None:
     text = facts_text(collect(SnapshotReader(tmp_path)), 80)
     assert "1 CPU, 1 core" in text
-    assert "no card" in text
+    assert "NICs  none" in text
 
 
 def test_the_preview_counts_what_would_change() -> None:
     text = PAGES["preview vm-8-cpus"](80)
     assert text.splitlines()[-1] == "a dry run: nothing was changed; 1 of 3 tasks would change something"
-    assert "would text would" in text
+    assert "would reserve pages" in text

@@ -20,14 +20,15 @@ import ouchi
 from ouchi.core.errors import BadInput, Failed
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs import folder as run_module
+from ouchi.measure.runs.document import dump
 from ouchi.measure.runs.folder import RunWriter, read_run
-from ouchi.measure.runs.model import About, Recorded, Result, summarise
+from ouchi.measure.runs.model import Result, RunInfo, TrialRecord, summarise
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, bounds
-from ouchi.measure.search.simulated import SimulatedDevice
 from tests.runs import write_run
+from tests.simulated import SimulatedDevice
 
 MACHINE = LocalMachine()
-ABOUT = About("a run", "2026-11-23T05:00:00+00:00", "loop")
+INFO = RunInfo("a run", "2026-11-23T05:00:00+00:00", "loop")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def few(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     device = SimulatedDevice(1e6, stall_seconds=1e-3, stalls_per_second=3, ring=64)
     trials = [device.trial(pps, 1.0) for pps in (5e5, 9e5, 2e6)]
-    writer = RunWriter(MACHINE, folder, ABOUT)
+    writer = RunWriter(MACHINE, folder, INFO)
     for trial in trials:
         writer.add("64", 1, trial)
     results = [Result("64", 1, (bounds(RFC2544, trials),))]
@@ -55,10 +56,10 @@ def few(tmp_path: Path) -> Path:
 
 def damage(folder: Path) -> list[tuple[str, str]]:
     """Where a run is damaged, and what was found there."""
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(BadInput) as raised:
         read_run(MACHINE, folder)
-    assert all(finding.expected and finding.remedy for finding in refused.value.findings)
-    return [(finding.where.removeprefix(f"{folder}/"), finding.found) for finding in refused.value.findings]
+    assert all(finding.expected and finding.remedy for finding in raised.value.findings)
+    return [(finding.where.removeprefix(f"{folder}/"), finding.found) for finding in raised.value.findings]
 
 
 def change_json(path: Path, change: Callable[[Any], None], line: int = 1) -> None:
@@ -78,13 +79,13 @@ def change_json(path: Path, change: Callable[[Any], None], line: int = 1) -> Non
 def test_a_run_is_read_as_it_was_written(measured: Path) -> None:
     run = read_run(MACHINE, measured)
     lines = [json.loads(line) for line in (measured / "trials.ndjson").read_text().splitlines()]
-    assert [recorded.to_json() for recorded in run.trials] == lines
-    assert {recorded.size for recorded in run.trials} == {"64", "imix"} == set(run.sizes)
+    assert [dump(record) for record in run.trials] == lines
+    assert {record.size for record in run.trials} == {"64", "imix"} == set(run.sizes)
     results = json.loads((measured / "results.json").read_text())
-    assert [result.to_json() for result in run.results] == results["results"]
-    assert [row.to_json() for row in run.summary] == results["summary"]
-    assert run.about.to_json() == json.loads((measured / "run.json").read_text())
-    assert run.about.complete
+    assert [dump(result) for result in run.results] == results["results"]
+    assert [dump(row) for row in run.summary] == results["summary"]
+    assert dump(run.info) == json.loads((measured / "run.json").read_text())
+    assert run.info.complete
     assert run.notes == ()
 
 
@@ -121,7 +122,7 @@ def test_a_goal_without_a_rate_has_a_row_that_says_so() -> None:
 
 def test_a_trial_is_on_disk_when_add_returns(tmp_path: Path) -> None:
     folder, device = tmp_path / "run", SimulatedDevice(1e6)
-    writer = RunWriter(MACHINE, folder, ABOUT)
+    writer = RunWriter(MACHINE, folder, INFO)
     file = folder / "trials.ndjson"
     inode = file.stat().st_ino
     for count in range(1, 4):
@@ -129,7 +130,7 @@ def test_a_trial_is_on_disk_when_add_returns(tmp_path: Path) -> None:
         writer.add("64", 1, trial)
         run = read_run(MACHINE, folder)
         assert len(run.trials) == count
-        assert run.trials[-1] == Recorded("64", 1, trial)
+        assert run.trials[-1] == TrialRecord("64", 1, trial)
         assert [note.claim for note in run.notes] == ["the run is not complete"]
     assert file.stat().st_ino == inode
 
@@ -138,22 +139,23 @@ def test_a_killed_run_keeps_its_trials(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.runs.model import About
+from ouchi.measure.runs.model import RunInfo
 from ouchi.measure.runs.folder import RunWriter
-from ouchi.measure.search.simulated import SimulatedDevice
-writer = RunWriter(LocalMachine(), sys.argv[1], About("a run", "2026-11-23T05:00:00+00:00", "loop"))
+from tests.simulated import SimulatedDevice
+writer = RunWriter(LocalMachine(), sys.argv[1], RunInfo("a run", "2026-11-23T05:00:00+00:00", "loop"))
 device = SimulatedDevice(1e6)
 for _ in range(3):
     writer.add("64", 1, device.trial(1e5, 1.0))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    env = {**os.environ, "PYTHONPATH": str(Path(ouchi.__file__).parents[1])}
+    roots = (str(Path(ouchi.__file__).parents[1]), str(Path(__file__).parents[2]))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(roots)}
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run")], env=env, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [each.trial.number for each in read_run(MACHINE, tmp_path / "run").trials] == [1, 2, 3]
 
 
-def test_half_a_last_line_is_passed_over_wherever_it_was_cut(few: Path) -> None:
+def test_an_incomplete_last_line_is_skipped_wherever_it_was_cut(few: Path) -> None:
     file = few / "trials.ndjson"
     whole = file.read_bytes()
     begin = whole.rindex(b"\n", 0, -1) + 1
@@ -161,7 +163,7 @@ def test_half_a_last_line_is_passed_over_wherever_it_was_cut(few: Path) -> None:
         file.write_bytes(whole[:end])
         run = read_run(MACHINE, few)
         assert len(run.trials) == 2
-        assert [(note.claim, note.where) for note in run.notes] == [("half a trial was passed over", f"{file}:3")]
+        assert [(note.claim, note.where) for note in run.notes] == [("an incomplete trial was skipped", f"{file}:3")]
     file.write_bytes(whole[:-1])  # only the end of the line is missing
     assert len(read_run(MACHINE, few).trials) == 3
 
@@ -173,25 +175,25 @@ def test_files_can_be_read_by_everybody(measured: Path) -> None:
 
 def test_attachments_lie_beside_it(few: Path) -> None:
     folder = few.parent / "other"
-    RunWriter(MACHINE, folder, ABOUT).attach("counters-before", {"port": {"rx": 1}})
+    RunWriter(MACHINE, folder, INFO).attach("counters-before", {"port": {"rx": 1}})
     assert json.loads((folder / "counters-before.json").read_text()) == {"port": {"rx": 1}}
 
 
 def test_a_folder_with_files_is_not_written_to(few: Path) -> None:
     before = {path: path.read_bytes() for path in few.iterdir()}
     with pytest.raises(BadInput, match="not empty"):
-        RunWriter(MACHINE, few, ABOUT)
+        RunWriter(MACHINE, few, INFO)
     assert {path: path.read_bytes() for path in few.iterdir()} == before
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be made"):
-        RunWriter(MACHINE, tmp_path / "file" / "run", ABOUT)
+        RunWriter(MACHINE, tmp_path / "file" / "run", INFO)
 
 
 def test_a_full_disk_is_no_silence(tmp_path: Path) -> None:
-    writer = RunWriter(MACHINE, tmp_path / "run", ABOUT)
+    writer = RunWriter(MACHINE, tmp_path / "run", INFO)
     (tmp_path / "run" / "trials.ndjson").unlink()
     (tmp_path / "run" / "trials.ndjson").symlink_to("/dev/full")
     with pytest.raises(Failed, match=r"No space left(.|\n)*another folder"):
@@ -199,7 +201,7 @@ def test_a_full_disk_is_no_silence(tmp_path: Path) -> None:
 
 
 def test_no_run(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no run is there(.|\n)*ouchi bench"):
+    with pytest.raises(BadInput, match=r"there is no run(.|\n)*ouchi bench"):
         read_run(MACHINE, tmp_path / "nowhere")
 
 
@@ -217,26 +219,26 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("file", "change", "where", "says"),
     [
-        ("run.json", set_to("schema", value=2), "run.json:1", "schema"),
+        ("run.json", set_to("schema", value=3), "run.json:1", "schema"),
         ("run.json", set_to("kind", value="fish"), "run.json:1", "kind"),
         ("run.json", set_to("labels", value="text"), "run.json:1", "labels"),
-        ("run.json", set_to("began", value="yesterday"), "run.json:1", "yesterday"),
+        ("run.json", set_to("started", value="yesterday"), "run.json:1", "yesterday"),
         ("run.json", set_to("ended", value="2026-11-23T05:00:00"), "run.json:1", "no zone"),
         ("results.json", set_to("results", 0, "bounds", 0, "goal", value="NDR"), "results.json:1", "goal"),
         ("results.json", lambda whole: whole["summary"].extend(whole["summary"]), "results.json:1", "two rows"),
-        ("trials.ndjson", set_to("streams", 0, "sent", value="many"), "trials.ndjson:2", "streams.0.sent"),
-        ("trials.ndjson", set_to("streams", 0, "sent", value=-1), "trials.ndjson:2", "below zero"),
-        ("trials.ndjson", set_to("seconds", value=1e300), "trials.ndjson:2", "beyond reason"),
-        ("trials.ndjson", set_to("seconds", value=float("nan")), "trials.ndjson:2", "beyond reason"),
-        ("trials.ndjson", set_to("number", value=10**400), "trials.ndjson:2", "beyond reason"),
+        ("trials.ndjson", set_to("trial", "streams", 0, "sent", value="many"), "trials.ndjson:2", "streams.0.sent"),
+        ("trials.ndjson", set_to("trial", "streams", 0, "sent", value=-1), "trials.ndjson:2", "below zero"),
+        ("trials.ndjson", set_to("trial", "seconds", value=1e300), "trials.ndjson:2", "out of range"),
+        ("trials.ndjson", set_to("trial", "seconds", value=float("nan")), "trials.ndjson:2", "out of range"),
+        ("trials.ndjson", set_to("trial", "number", value=10**400), "trials.ndjson:2", "out of range"),
         (
             "trials.ndjson",
-            set_to("streams", 0, "latency", "counts", value=[[5, 1], [5, 1]]),
+            set_to("trial", "streams", 0, "latency", "counts", value=[[5, 1], [5, 1]]),
             "trials.ndjson:2",
             "order",
         ),
         ("trials.ndjson", lambda whole: whole.pop("size"), "trials.ndjson:2", "size"),
-        ("trials.ndjson", lambda whole: whole.pop("stalls"), "trials.ndjson:2", "stalls"),
+        ("trials.ndjson", lambda whole: whole["trial"].pop("stalls"), "trials.ndjson:2", "stalls"),
     ],
 )
 def test_what_is_damaged_is_told_by_file_and_line(
@@ -267,19 +269,19 @@ def test_everything_is_said_at_once(few: Path) -> None:
 
 
 def test_what_is_too_large_is_not_read(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "MOST_TRIALS", 100)
+    monkeypatch.setattr(run_module, "MAX_TRIALS", 100)
     assert "larger than" in damage(few)[0][1]
 
 
 def test_a_folder_in_place_of_a_file(few: Path) -> None:
     (few / "trials.ndjson").unlink()
     (few / "trials.ndjson").mkdir()
-    assert damage(few) == [("trials.ndjson", "it cannot be read: Is a directory")]
+    assert damage(few) == [("trials.ndjson", "the file cannot be read: Is a directory")]
 
 
 def test_text_comes_without_what_a_terminal_obeys(few: Path) -> None:
     change_json(few / "run.json", set_to("name", value="a\x1b[31mb\nc\u202ed\ud800" + "x" * 5000))
-    name = read_run(MACHINE, few).about.name
+    name = read_run(MACHINE, few).info.name
     assert name.startswith("a\ufffd[31mb c\ufffdd\ufffdxxx")
     assert len(name) < 2100
     name.encode()
@@ -288,7 +290,7 @@ def test_text_comes_without_what_a_terminal_obeys(few: Path) -> None:
 @given(st.data())
 def test_no_damage_leads_to_anything_else(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("damaged") / "run"
-    writer = RunWriter(MACHINE, folder, ABOUT)
+    writer = RunWriter(MACHINE, folder, INFO)
     trial = SimulatedDevice(1e6).trial(2e6, 1.0)
     writer.add("64", 1, trial)
     results = [Result("64", 1, (bounds(RFC2544, [trial]),))]
@@ -303,6 +305,34 @@ def test_no_damage_leads_to_anything_else(tmp_path_factory: pytest.TempPathFacto
     file.write_bytes(content)
     try:
         found = read_run(MACHINE, folder).notes
-    except BadInput as refused:
-        found = refused.findings
+    except BadInput as damaged:
+        found = damaged.findings
     assert all(str(folder) in finding.where for finding in found)
+
+
+SCHEMA1 = Path(__file__).parents[1] / "cases" / "runs" / "schema1"
+
+
+def test_a_run_of_the_version_before_is_read() -> None:
+    run = read_run(MACHINE, SCHEMA1)
+    assert run.notes == ()
+    assert run.info.started == "2026-11-23T05:00:00+00:00"
+    assert run.info.request["frame sizes"] == ["64"]
+    assert [record.trial.number for record in run.trials] == [1, 2, 3]
+    trial = run.trials[-1].trial
+    assert trial.under_offered == ("too little",)
+    assert trial.tester_suspect
+    assert {stream.tx_backpressure for stream in trial.streams} == {7}
+    assert trial.streams[0].rx_overrun_suspect > 0
+    assert (run.extras[0].name, run.extras[0].text) == ("through the kernel's bridge", "0.03 times as much")
+    assert run.summary == summarise(run.results)
+
+
+def test_damage_to_a_run_of_the_version_before_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for file in SCHEMA1.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    change_json(folder / "trials.ndjson", lambda trial: trial.pop("problems"), line=2)
+    change_json(folder / "run.json", lambda info: info.pop("began"))
+    assert [where for where, _ in damage(folder)] == ["run.json:1", "trials.ndjson:2"]

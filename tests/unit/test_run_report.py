@@ -24,10 +24,10 @@ from ouchi.cli.report import command
 from ouchi.core.errors import BadInput
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.rates import l1_bits
+from ouchi.measure.runs.document import dump
 from ouchi.measure.runs.folder import RunWriter, read_run
-from ouchi.measure.runs.model import About, Run
+from ouchi.measure.runs.model import Run, RunInfo
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, judged_loss
-from ouchi.measure.search.simulated import SimulatedDevice, predicted_zero_loss_pps
 from ouchi.measure.search.trial import Histogram, Trial
 from ouchi.report.run.csv import csv_text
 from ouchi.report.run.page import page_html
@@ -35,9 +35,10 @@ from ouchi.report.run.prometheus import prometheus_text
 from ouchi.report.run.scales import ZERO_ROOM, Scale, decades, decades_with_zero, linear
 from ouchi.report.run.table import markdown
 from ouchi.report.run.terminal import run_text
-from ouchi.report.run.words import rate_text, share_text, time_text
+from ouchi.report.run.units import rate_text, share_text, time_text
 from tests.exposition import check_exposition
 from tests.runs import FRACTIONS, HOSTILE, LABELS, RING, STALL_SECONDS, hostile_run, write_run
+from tests.simulated import SimulatedDevice, predicted_zero_loss_pps
 
 MACHINE = LocalMachine()
 
@@ -207,7 +208,7 @@ def test_latencies_are_those_of_the_trials(run: Run, page: Page) -> None:
 
 def test_invalid_trials_measure_no_latency(tmp_path: Path) -> None:
     def spoilt(trial: Trial) -> Trial:
-        return replace(trial, problems=("spoilt",)) if trial.label == "latency at 50%" else trial
+        return replace(trial, invalid=("spoilt",)) if trial.label == "latency at 50%" else trial
 
     write_run(tmp_path / "run", repeats=1, change=spoilt)
     cells = Page(page_html(read_run(MACHINE, tmp_path / "run"))).texts["td"]
@@ -232,11 +233,11 @@ def test_load_and_stalls_are_drawn_where_they_were_counted(run: Run, page: Page,
     times = sum(count for each in run.trials for _, count in each.trial.stalls.histogram)
     assert any(text.startswith(f"{times:,} stalls in {len(run.trials):,} trials") for text in page.texts["p"])
     device = SimulatedDevice(1e6)
-    writer = RunWriter(MACHINE, tmp_path / "quiet", About("quiet", "2026-11-23T05:00:00+00:00", "loop"))
+    writer = RunWriter(MACHINE, tmp_path / "quiet", RunInfo("quiet", "2026-11-23T05:00:00+00:00", "loop"))
     writer.add("64", 1, device.trial(1e5, 1.0))
     quiet = Page(page_html(read_run(MACHINE, tmp_path / "quiet")))
     assert list(charts(quiet)) == ["Loss, 64-byte frames"]
-    assert "The generator itself was never held up for longer than it counts." in quiet.texts["p"]
+    assert "The generator never stalled." in quiet.texts["p"]
     assert "No rate was found." in quiet.texts["p"]
     assert "the run is not complete: trials: 1" in quiet.texts["p"]
 
@@ -253,7 +254,7 @@ def test_every_trial_is_a_row(run: Run, page: Page) -> None:
 
 
 def test_a_run_without_any_trial(tmp_path: Path) -> None:
-    RunWriter(MACHINE, tmp_path / "run", About("nothing", "2026-11-23T05:00:00+00:00", "loop"))
+    RunWriter(MACHINE, tmp_path / "run", RunInfo("nothing", "2026-11-23T05:00:00+00:00", "loop"))
     found = read_run(MACHINE, tmp_path / "run")
     assert charts(Page(page_html(found))) == {}
     assert "0 trials, 0 invalid" in run_text(found, 80)
@@ -263,7 +264,7 @@ def test_a_run_without_any_trial(tmp_path: Path) -> None:
 
 def test_a_run_of_which_no_trial_is_valid(tmp_path: Path) -> None:
     device = SimulatedDevice(1e6, fault="negative")
-    writer = RunWriter(MACHINE, tmp_path / "run", About("odd", "2026-11-23T05:00:00+00:00", "loop"))
+    writer = RunWriter(MACHINE, tmp_path / "run", RunInfo("odd", "2026-11-23T05:00:00+00:00", "loop"))
     for pps in (1e3, 1e5):
         writer.add("64", 1, device.trial(pps, 1.0))
     chart = charts(Page(page_html(read_run(MACHINE, tmp_path / "run"))))["Loss, 64-byte frames"]
@@ -274,7 +275,7 @@ def test_a_run_of_which_no_trial_is_valid(tmp_path: Path) -> None:
 def test_whatever_can_be_read_can_be_reported(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("odd") / "run"
     device = SimulatedDevice(1e6, stall_seconds=1e-3, stalls_per_second=3, streams=2)
-    writer = RunWriter(MACHINE, folder, About("odd", "2026-11-23T05:00:00+00:00", "loop"))
+    writer = RunWriter(MACHINE, folder, RunInfo("odd", "2026-11-23T05:00:00+00:00", "loop"))
     for pps in (3e5, 2e6):
         writer.add("64", 1, replace(device.trial(pps, 1.0), counters={"ovs": {"pmd": {"one": {"busy": 0.5}}}}))
     odd = st.sampled_from([0, 0.0, 5e-324, 1, 1e-9, 2**64 - 1, 1.5e19, "", "x", [], {}, None])
@@ -363,12 +364,12 @@ def test_csv_has_every_count_of_every_direction(run: Run) -> None:
 
 def test_csv_is_no_formula(tmp_path: Path) -> None:
     device = SimulatedDevice(1e6)
-    writer = RunWriter(MACHINE, tmp_path / "run", About("n", "2026-11-23T05:00:00+00:00", "p", labels=("@SUM(1)",)))
+    writer = RunWriter(MACHINE, tmp_path / "run", RunInfo("n", "2026-11-23T05:00:00+00:00", "p", labels=("@SUM(1)",)))
     writer.add(
-        "=1+1", 1, replace(device.trial(1e5, 1.0), label="+cmd|' /C calc'!A0", problems=("-2", 'a "quoted", one'))
+        "=1+1", 1, replace(device.trial(1e5, 1.0), label="+cmd|' /C calc'!A0", invalid=("-2", 'a "quoted", one'))
     )
     (row,) = csv.DictReader(io.StringIO(csv_text(read_run(MACHINE, tmp_path / "run"))))
-    found = [row[name] for name in ("size", "label", "problems", "run_labels")]
+    found = [row[name] for name in ("size", "label", "remarks", "run_labels")]
     assert found == ["'=1+1", "'+cmd|' /C calc'!A0", '\'-2; a "quoted", one', "'@SUM(1)"]
 
 
@@ -381,17 +382,17 @@ def test_scales_keep_order_and_stay_within(data: st.DataObject) -> None:
     low, high = sorted((data.draw(positive), data.draw(positive)))
     scale: Scale = data.draw(st.sampled_from([linear, decades, decades_with_zero]))(low, high, str)
     values = sorted(data.draw(st.lists(st.floats(0, 2e12), min_size=2)))
-    places = [scale.place(value) for value in values]
+    places = [scale.position(value) for value in values]
     assert places == sorted(places)
     assert all(0 <= place <= 1 for place in places)
-    ticks = [scale.place(value) for value, _ in scale.ticks]
+    ticks = [scale.position(value) for value, _ in scale.ticks]
     assert ticks == sorted(ticks)
     assert len(ticks) <= 12
 
 
 def test_nothing_lost_has_a_place_of_its_own() -> None:
     scale = decades_with_zero(1e-6, 1, share_text)
-    assert scale.place(0) < ZERO_ROOM <= scale.place(1e-6) < scale.place(1) == 1
+    assert scale.position(0) < ZERO_ROOM <= scale.position(1e-6) < scale.position(1) == 1
     assert [text for _, text in scale.ticks] == ["0", "0.0001 %", "0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %"]
 
 
@@ -423,13 +424,13 @@ def test_other_outputs_come_without_the_page(folder: Path, run: Run, tmp_path: P
     assert (tmp_path / "a.prom").read_text() == prometheus_text(run)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.prom"]
     assert not (folder / "report.html").exists()
-    assert json.loads(ouchi_report(folder, "--json").stdout) == run.to_json()
+    assert json.loads(ouchi_report(folder, "--json").stdout) == dump(run)
     ouchi_report(folder, "--json", "-o", tmp_path / "a.html")
     assert (tmp_path / "a.html").read_text() == page_html(run)
 
 
 def test_what_cannot_be_done_is_said(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no run is there"):
+    with pytest.raises(BadInput, match="there is no run"):
         ouchi_report(tmp_path / "nowhere")
     with pytest.raises(BadInput, match="cannot be written"):
         ouchi_report(folder, "-o", tmp_path / "nowhere" / "a.html")

@@ -115,5 +115,5 @@ def test_interrupted_at_any_moment() -> None:
         began = time.monotonic()
         with pytest.raises(Interrupted):
             run_tasks([task("press", run=press), *map(task, "abcdefghij"), task("slow", run=slow)], quiet(), stop)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8  # the slow one gives up after 10
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

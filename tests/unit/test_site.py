@@ -30,6 +30,7 @@ from ouchi.site import (
     parse_memory,
     read_site,
     site_schema,
+    write_schema,
 )
 from tests.hosts.tree import Tree
 
@@ -78,10 +79,10 @@ class TestBadFiles:
     def test_ten_megabytes_are_answered_at_once(self, tmp_path: Path) -> None:
         file = tmp_path / "ouchi.yaml"
         file.write_bytes(b"a: [1, 2]\n" * 1_000_000)
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(BadInput, match=r"10000000 bytes"):
             read_site(LocalMachine(), file)
-        assert time.monotonic() - start < 0.5
+        assert time.process_time() - start < 0.5
 
     def test_many_errors_are_cut(self) -> None:
         said = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))
@@ -195,6 +196,18 @@ class TestGoodFiles:
         assert site.nics == ()
         assert [(server.name, server.forwards) for server in site.servers] == [("endpoint", False), ("forwarder", True)]
         assert [network.gateway for network in site.networks] == [port.address for port in site.servers[1].ports]
+
+    def test_editors_find_the_schema(self, tmp_path: Path) -> None:
+        """As yaml-language-server reads it: ``getSchemaFromModeline`` in its modelineUtil.ts."""
+        path = f"{tmp_path}/site.schema.json"
+        for _ in range(2):
+            write_schema(LocalMachine(), path)
+        assert json.loads(Path(path).read_text()) == site_schema()
+        lines = default_site("home", 4, 8192, path).splitlines()
+        comments = [line for line in lines if re.match(r"#\s+yaml-language-server\s*:", line)]
+        assert re.findall(r"\$schema=\S+", comments[0]) == [f"$schema={path}"]
+        assert Path(path).is_absolute()  # a relative one would be looked for beside the site file
+        assert default_site("home", 4, 8192).startswith("# The target")
 
     @pytest.mark.parametrize("cpu_count", [3, 4, 64])
     def test_default_site_with_its_example_pools(self, cpu_count: int) -> None:
@@ -311,7 +324,7 @@ class TestSeveralHosts:
         assert (site_of(text).nics[0].vlan, site_of(text).nics[0].trust) == (7, True)
         for key in (b"vlan: 7", b"trust: true", b"spoof_check: false"):
             (claim,) = claims(EXAMPLE.replace(b"role: ovs-dpdk\n", b"role: ovs-dpdk\n    " + key + b"\n"))
-            assert claim.startswith(f"{key.decode().partition(':')[0]} is for virtual functions")
+            assert claim.startswith(f"{key.decode().partition(':')[0]} is for VFs")
         site_of(EXAMPLE.replace(b"role: ovs-dpdk\n", b"role: ovs-dpdk\n    trust: false\n    spoof_check: true\n"))
 
 

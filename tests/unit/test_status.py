@@ -1,4 +1,4 @@
-"""Status: looks within bounds, parts against what they should be, one finding for each cause."""
+"""Status: parts looked at within a bound, and one finding for each cause."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ouchi.checks.check import Check
-from ouchi.checks.dataplane import parse_polled
-from ouchi.checks.status.cloud import api_parts, compute_part, server_parts
-from ouchi.checks.status.host import hugepage_parts, ports_seen
-from ouchi.checks.status.looks import Look, look_together
-from ouchi.checks.status.services import duration, expected, restarts, running, service_parts, supervisor_part
-from ouchi.checks.status.values import HostStatus, Part, by_layer, findings_of, not_asked, of_check
 from ouchi.core.errors import Failed, Severity, error
 from ouchi.core.instance import Instance
-from ouchi.facts import HugepagePool, collect
-from ouchi.flows.status import kept_site, read_status, under_way
+from ouchi.flows.status import read_status, under_way
 from ouchi.machine.local import LocalMachine
-from ouchi.parts import settings as cloud_module
-from ouchi.parts.settings import Settings
-from ouchi.parts.supervise import State, Status
-from ouchi.plan import make_plan
-from ouchi.site import load_site
-from ouchi.steps.journal import Journal
+from ouchi.parts import registry
+from ouchi.parts.context import Context
+from ouchi.parts.daemon import duration, found_of, state_of
+from ouchi.parts.host_status import HostStatus, PartLine, findings_of
+from ouchi.parts.openstack.api import Api
+from ouchi.parts.openstack.nova import compute_state
+from ouchi.parts.openstack.servers import DOMAIN, active
+from ouchi.parts.part import Part, PartState, present
+from ouchi.parts.supervise import Service, State, Status
+from ouchi.parts.walk import look_at
+from ouchi.plan.load import read_target
 from tests.hosts import reader
 
 SITE = b"""\
@@ -45,7 +43,7 @@ servers:
 
 
 class States:
-    """A supervisor that only says how its services are."""
+    """A supervisor that only shows how its services are."""
 
     kind = "supervisor"
 
@@ -54,6 +52,9 @@ class States:
 
     def states(self) -> dict[str, State]:
         return self._states
+
+    def defines(self, service: Service) -> bool:
+        return True
 
     def start(self, services: object) -> list[str]:
         raise AssertionError("status starts nothing")
@@ -75,44 +76,45 @@ def instance(tmp_path: Path) -> Instance:
     return Instance("ouchi-unit-test", f"{tmp_path}/state", f"{tmp_path}/run", f"{tmp_path}/logs")
 
 
-def settings_of(instance: Instance) -> Settings:
-    return Settings(instance, {}, "home", {}, ())
+def at(instance: Instance, *states: State) -> Context:
+    target = read_target(ReadOnly(), f"{instance.state}/none.yaml", reader("vm-8-cpus"))
+    return Context(ReadOnly(), instance, target, seconds=1, chosen=States(*states))
 
 
-# --- looks
+def a_part(part_name: str, *, needs: tuple[str, ...] = (), services: tuple[str, ...] = (), see: Any = present) -> Part:
+    class One(Part):
+        name = part_name
+        stage = "cloud"
+        service_names = services
+
+        def look(self, at: Context) -> PartState:
+            found: PartState = see()
+            return found
+
+    One.needs = needs
+    return One()
 
 
-def part(name: str, **members: object) -> Part:
-    return replace(Part("cloud", "service", name, "running", True), **members)  # type: ignore[arg-type]
+# --- looking
 
 
-def test_looks_keep_their_order_and_what_hangs_is_left_behind() -> None:
+def test_a_part_that_hangs_is_left_behind(instance: Instance) -> None:
     release = threading.Event()
 
-    def hang() -> list[Part]:
+    def hang() -> PartState:
         release.wait(10)
-        return [part("late")]
+        return present()
 
-    def see(name: str) -> list[Part]:
-        time.sleep(0.05 if name == "a" else 0)
-        return [part(name)]
-
-    looks = [
-        Look("cloud", "a", (), lambda: see("a")),
-        Look("cloud", "hangs", ("nova-api",), hang),
-        Look("cloud", "b", (), lambda: see("b")),
-    ]
     begin = time.monotonic()
-    seen = look_together(looks, {"nova-api"}, 0.4)
-    assert time.monotonic() - begin < 2
+    seen = look_at(at(instance), [a_part("a"), a_part("hangs", see=hang), a_part("b")], 0.4)
+    assert time.monotonic() - begin < 8  # the one that hangs takes 10
     release.set()
-    assert [(found.part, found.state, found.ok) for found in seen] == [
-        ("a", "running", True),
-        ("hangs", "silent", False),
-        ("b", "running", True),
-    ]
-    assert seen[1].found == "no answer within 0.4 s"
-    assert seen[1].remedy == "ouchi logs nova-api"
+    assert {name: (state.state, state.ok) for name, state in seen.items()} == {
+        "a": ("present", True),
+        "hangs": ("silent", False),
+        "b": ("present", True),
+    }
+    assert seen["hangs"].found == "no answer within 0.4 s"
 
 
 @pytest.mark.parametrize(
@@ -121,139 +123,57 @@ def test_looks_keep_their_order_and_what_hangs_is_left_behind() -> None:
         (Failed(error("virsh failed", found="exit status 1: no socket")), "exit status 1: no socket"),
         (ConnectionResetError("gone\nin two lines"), "ConnectionResetError: gone"),
         (KeyError("os-services"), "KeyError: 'os-services'"),
+        (PermissionError(13, "Permission denied", "/a/file"), "only root may read /a/file"),
     ],
 )
-def test_a_look_that_fails_is_one_line(reason: Exception, found: str) -> None:
-    def fail() -> list[Part]:
+def test_a_look_that_fails_is_unknown(instance: Instance, reason: Exception, found: str) -> None:
+    def fail() -> PartState:
         raise reason
 
-    (seen,) = look_together([Look("servers", "guests", ("libvirtd",), fail)], {"libvirtd"}, 5)
-    assert (seen.layer, seen.part, seen.state, seen.ok, seen.found) == ("servers", "guests", "unknown", False, found)
+    state = look_at(at(instance), [a_part("guests", see=fail)], 5)["guests"]
+    assert (state.state, state.ok, state.found) == ("unknown", None, found)
 
 
-def test_what_needs_a_part_that_is_down_is_not_asked() -> None:
-    def never() -> list[Part]:
-        raise AssertionError("asked")
-
-    look = Look("servers", "servers", ("mariadb", "keystone-api", "nova-api"), never)
-    (seen,) = look_together([look], {"mariadb", "nova-api"}, 5)
-    assert (seen.state, seen.ok, seen.found) == ("not asked", False, "keystone-api is down")
+def test_what_the_cloud_would_tell_is_not_asked_while_it_is_down(instance: Instance) -> None:
+    Path(instance.state, "mariadb").mkdir(parents=True)
+    states = look_at(at(instance, State("mariadb", Status.RUNNING, 1)), registry.all_parts(), 10)
+    assert states["servers"].ok is None
+    assert states["servers"].found == "nova-api is not running"
 
 
-# --- services
+# --- programs
 
 
-def test_the_services_are_those_that_up_starts(instance: Instance) -> None:
-    layers = expected(settings_of(instance))
-    assert list(layers)[:3] == ["ovsdb", "ovs-vswitchd", "mariadb"]
-    assert {"rabbitmq", "ovn-northd", "libvirtd", "nova-api", "nova-compute"} <= layers.keys()
-    assert {name for name, layer in layers.items() if layer == "dataplane"} == {"ovsdb", "ovs-vswitchd"}
-    parts = service_parts(layers, {}, {})
-    assert [found.part for found in parts] == list(layers)
-    assert {(found.state, found.ok) for found in parts} == {("not started", False)}
+def test_the_services_of_all_parts() -> None:
+    names = [name for part in registry.all_parts() for name in part.service_names]
+    assert len(names) == len(set(names))
+    expected = {"ovsdb", "ovs-vswitchd", "mariadb", "rabbitmq", "ovn-northd", "libvirtd", "nova-api", "nova-compute"}
+    assert expected <= set(names)
 
 
-def test_services_as_they_are() -> None:
-    states = {
-        state.name: state
-        for state in (
-            State("a", Status.RUNNING, 11, 200.0, 0, "running"),
-            State("b", Status.RUNNING, 12, 5.0, 1, "running; last exit: terminated by SIGKILL"),
-            State("c", Status.STARTING, 0, 0.0, 4, "backoff; last exit: exit status 1"),
-            State("extra", Status.RUNNING, 13, 1.0, 0, "running"),
-        )
-    }
-    processes = {"supervisord": 9, "a": 11, "e": 14}
-    parts = service_parts(dict.fromkeys("abcde", "cloud"), states, processes)
-    assert [(found.part, found.state, found.ok) for found in parts] == [
-        ("a", "running", True),
-        ("b", "running", True),
-        ("c", "starting", False),
-        ("d", "not started", False),
-        ("e", "unsupervised", False),
-        ("extra", "running", True),
+def test_programs_as_they_are() -> None:
+    states = [
+        State("a", Status.RUNNING, 11, 200.0, 0, "running"),
+        State("b", Status.RUNNING, 12, 5.0, 1, "running; last exit: terminated by SIGKILL"),
+        State("c", Status.STARTING, 0, 0.0, 4, "backoff; last exit: exit status 1"),
+        State("d", Status.ABSENT),
+        State("e", Status.ABSENT),
     ]
-    assert parts[0].found == "pid 11, up 3 min"
-    assert parts[1].detail == "restarted 1 time: last exit: terminated by SIGKILL"
-    assert "restarted 4 times: last exit: exit status 1" in str(parts[2].finding())
-    assert parts[2].remedy == "ouchi logs c"
-    assert running(states, processes) >= {"a", "b", "e", "extra"}
-    assert "c" not in running(states, processes)
-
-
-def test_restarts_and_durations_in_words() -> None:
-    assert restarts(State("a", Status.RUNNING, 1, 1.0, 0, "running; last exit: exit status 0")) == ""
-    assert restarts(State("a", Status.RUNNING, 1, 1.0, 2, "running")) == "restarted 2 times"
-    assert [duration(seconds) for seconds in (0.4, 59.9, 60, 3599, 7500, 90000)] == [
-        "0 s",
-        "59 s",
-        "1 min",
-        "59 min",
-        "2 h 5 min",
-        "1 d 1 h",
+    texts = [found_of([state], frozenset("ae")) for state in states]
+    assert texts == [
+        "pid 11, up 3 min",
+        "pid 12, up 5 s, restarted once (last exit: terminated by SIGKILL)",
+        "backoff; last exit: exit status 1, restarted 4 times (last exit: exit status 1)",
+        "no process",
+        "running without its supervisor",
     ]
+    assert found_of(states[:2], frozenset()).startswith("a: pid 11, up 3 min, b: pid 12")
+    assert [state_of(states[:2]), state_of(states[:3]), state_of(states)] == ["running", "starting", "not started"]
 
 
-def test_the_supervisor_itself() -> None:
-    states = {"a": State("a", Status.RUNNING, 3)}
-    assert supervisor_part("supervisor", states, {"supervisord": 2}).found == "pid 2, 1 services"
-    assert supervisor_part("systemd", states, {}).part == "systemd"
-    hangs = supervisor_part("supervisor", {}, {"supervisord": 2, "a": 3})
-    assert (hangs.state, hangs.ok) == ("silent", False)
-    gone = supervisor_part("supervisor", {}, {"a": 3})
-    assert (gone.state, gone.ok) == ("not running", False)
-    assert "nothing restarts them" in gone.detail
-
-
-# --- host and dataplane
-
-
-def test_hugepages() -> None:
-    facts = collect(reader("vm-8-cpus"))
-    plan = make_plan(load_site(SITE, "site.yaml"), facts)
-    (need,) = plan.hugepages
-
-    def with_pages(total: int) -> Part:
-        node = replace(facts.memory[0], hugepages=(HugepagePool(need.size_kib, total, 3),))
-        (found,) = hugepage_parts(replace(facts, memory=(node,)), plan)
-        return found
-
-    enough, few = with_pages(need.count), with_pages(need.count - 1)
-    assert (enough.ok, enough.state) == (True, "reserved")
-    assert (few.ok, few.state) == (False, "too few")
-    assert enough.found == f"{need.count} of 2 MiB, 3 free"
-    assert enough.expected == f"{need.count} planned"
-
-
-def test_ports_by_their_names_in_ovn() -> None:
-    logical = [
-        {"name": "id-1", "external_ids": {"neutron:port_name": "one-0"}},
-        {"name": "id-2", "external_ids": {"neutron:port_name": "two-0"}},
-        {"name": "provnet-1", "external_ids": {}},
-    ]
-    interfaces = [
-        {"name": "br-int", "type": "internal", "external_ids": {}},
-        {"name": "vhu1", "type": "dpdkvhostuserclient", "external_ids": {"iface-id": "id-1"}},
-        {"name": "vhu2", "type": "dpdkvhostuserclient", "external_ids": {"iface-id": "id-2"}},
-    ]
-    parts = ports_seen(("one-0", "two-0", "three-0"), logical, interfaces, {"vhu1"})
-    assert [(found.part, found.ok, found.found) for found in parts] == [
-        ("one-0", True, "vhu1, dpdkvhostuserclient, queue polled"),
-        ("two-0", False, "vhu2, dpdkvhostuserclient, queue not polled"),
-        ("three-0", False, "no interface in OVS"),
-    ]
-
-
-def test_queues_that_are_polled() -> None:
-    """Text of OVS 3.1; a queue that the guest has not enabled yet does not count."""
-    text = """Displaying last 60 seconds pmd usage %
-pmd thread numa_id 0 core_id 0:
-  isolated : false
-  port: vhu25e29abc-36    queue-id:  0 (enabled)   pmd usage:  0 %
-  port: vhu6aa77734-2b    queue-id:  0 (disabled)  pmd usage:  0 %
-  overhead:  0 %
-"""
-    assert parse_polled(text) == {"vhu25e29abc-36"}
+def test_durations() -> None:
+    seconds = (0.4, 59.9, 60, 3599, 7500, 90000)
+    assert [duration(each) for each in seconds] == ["0 s", "59 s", "1 min", "59 min", "2 h 5 min", "1 d 1 h"]
 
 
 # --- cloud
@@ -274,141 +194,143 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServer]:
     """A server where keystone's is expected; the user's proxy is one that does not exist."""
     server = HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setitem(cloud_module.PORTS, "keystone", server.server_port)  # type: ignore[arg-type]
+    ports = registry.ports() | {"keystone": server.server_port}
+    monkeypatch.setattr(registry, "ports", lambda: ports)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     yield server
     server.shutdown()
     server.server_close()
 
 
-@pytest.mark.parametrize(("code", "state"), [(200, "answers"), (300, "answers"), (401, "answers"), (503, "failing")])
+class Running(Api):
+    """An API whose program runs as it should."""
+
+    name = "keystone"
+    service_names = ("keystone-api",)
+
+    def services(self, at: Context) -> list[Service]:
+        return []
+
+    def files(self, at: Context) -> dict[str, Any]:
+        return {}
+
+
+RUNS = State("keystone-api", Status.RUNNING, 7)
+
+
+@pytest.mark.parametrize(("code", "state"), [(200, "running"), (300, "running"), (401, "running"), (503, "failing")])
 def test_an_api_answers_with_anything_but_its_own_error(
     instance: Instance, served: HTTPServer, code: int, state: str
 ) -> None:
     served.status = code  # type: ignore[attr-defined]
-    (found,) = api_parts(settings_of(instance), "keystone")
-    assert (found.state, found.ok) == (state, state == "answers")
+    found = Running().look(at(instance, RUNS))
+    assert (found.state, found.ok) == (state, state == "running")
     assert found.found.startswith(f"HTTP {code} in ")
 
 
-def test_an_api_that_nobody_serves(instance: Instance, served: HTTPServer) -> None:
+def test_an_api_that_does_not_answer(instance: Instance, served: HTTPServer) -> None:
     served.shutdown()
     served.server_close()
-    (found,) = api_parts(settings_of(instance), "keystone")
+    found = Running().look(at(instance, RUNS))
     assert (found.state, found.ok, found.remedy) == ("silent", False, "ouchi logs keystone-api")
     assert "refused" in found.found
 
 
 def test_nova_and_its_servers() -> None:
-    site = load_site(SITE, "site.yaml")
     rows = [
         {"binary": "nova-conductor", "host": "home", "status": "enabled", "state": "up"},
         {"binary": "nova-compute", "host": "home", "status": "enabled", "state": "down"},
     ]
-    assert (compute_part("home", rows).state, compute_part("home", rows).ok) == ("down", False)
-    assert compute_part("home", [rows[1] | {"state": "up"}]).ok
-    assert not compute_part("home", [rows[1] | {"state": "up", "status": "disabled"}]).ok
-    assert compute_part("other", rows).found == "nova knows: home"
-    one, two = server_parts(site, [{"name": "one", "status": "ACTIVE"}, {"name": "x", "status": "ACTIVE"}])
-    assert (one.state, one.ok) == ("active", True)
-    assert (two.state, two.ok) == ("missing", False)
-    twice, _ = server_parts(site, [{"name": "one", "status": "ACTIVE"}, {"name": "one", "status": "ERROR"}])
-    assert (twice.state, twice.ok, twice.found) == ("there twice", False, "ACTIVE, ERROR")
+    assert compute_state(rows, "home") == "enabled, down"
+    assert compute_state([rows[1] | {"state": "up"}], "home") == "enabled, up"
+    assert compute_state(rows, "other") == "unknown to nova, which has home"
+
+    def server(name: str, status: str = "ACTIVE", domain: str = "instance-1") -> dict[str, str]:
+        return {"name": name, "status": status, DOMAIN: domain}
+
+    assert active([server("one"), server("x")], ["instance-1"]) == {"one", "x"}
+    assert active([server("one", "ERROR"), server("two", domain="instance-2")], ["instance-1"]) == set()
+    assert active([server("one"), server("one", "ERROR")], ["instance-1"]) == set()
 
 
 # --- the whole
 
 
-def test_checks_as_parts() -> None:
-    guest = of_check(Check("one: its memory is on hugepages", False, "0 MiB", "256 MiB"), "servers", "guest")
-    assert (guest.label, guest.state, guest.remedy) == ("guest one", "not as planned", "ouchi up")
-    assert guest.finding().claim == "guest one: not as planned: its memory is on hugepages"
-    switch = of_check(Check("PMD threads run where planned", True, "1", "1", "ouchi logs x"), "dataplane", "switch")
-    assert (switch.label, switch.state, switch.remedy) == ("switch", "as planned", "ouchi logs x")
-
-
 def test_one_finding_for_each_cause() -> None:
-    parts = by_layer(
-        [
-            not_asked("servers", "guests", "libvirtd"),
-            part("a", ok=False, state="not started"),
-            part("b", ok=False, state="not started"),
-            part("c", ok=False, state="failed", remedy="ouchi logs c"),
-            part("d"),
-            part("hugetlbfs", layer="host", ok=False, state="not mounted", kind=""),
-        ]
-    )
-    assert [found.layer for found in parts] == ["host", "cloud", "cloud", "cloud", "cloud", "servers"]
-    findings = findings_of(parts)
-    assert [finding.claim for finding in findings] == [
-        "2 services are not started",
-        "hugetlbfs: not mounted",
-        "c: failed",
+    parts = [
+        a_part("a", services=("a1", "a2")),
+        a_part("b", services=("b",)),
+        a_part("c", services=("c",)),
+        a_part("needs c", needs=("c",)),
+        a_part("needs that", needs=("needs c",)),
+        a_part("d"),
+        a_part("e"),
     ]
-    assert all(finding.remedy for finding in findings)
-    status = HostStatus(True, (), parts, findings)
-    assert not status.healthy
-    assert HostStatus(True, (), (part("d"),), ()).healthy
-    assert not HostStatus(False, (), (), ()).healthy
-    (alone,) = findings_of([part("a", ok=False, state="not started")])
+    states = {
+        "a": PartState(False, "not started"),
+        "b": PartState(False, "not started"),
+        "c": PartState(False, "failed", services=(State("c", Status.FAILED),)),
+        "needs c": PartState(False, "missing"),
+        "needs that": PartState(None, "unknown"),
+        "d": present(),
+        "e": PartState(False, "not mounted", "/a/path"),
+    }
+    findings = findings_of(parts, states)
+    assert [finding.claim for finding in findings] == ["3 services are not started", "c: failed", "e: not mounted"]
+    assert [finding.remedy for finding in findings] == ["ouchi up", "ouchi logs c", "ouchi up"]
+    (alone,) = findings_of(parts[:1], states)
     assert alone.claim == "a: not started"
 
 
+def test_healthy_is_up_and_every_part_as_it_should_be() -> None:
+    good, bad = PartLine("cloud", "a", present()), PartLine("cloud", "a", PartState(False, "failed"))
+    assert HostStatus(True, (), (good,), ()).healthy
+    assert not HostStatus(True, (), (bad,), ()).healthy
+    assert not HostStatus(True, (), (replace(good, state=PartState(None, "unknown")),), ()).healthy
+    assert not HostStatus(True, (), (good,), (error("not so"),)).healthy
+    assert not HostStatus(False, (), (), ()).healthy
+
+
 def test_a_host_that_is_not_up(instance: Instance) -> None:
-    status = read_status(ReadOnly(), instance, States())
-    assert status.to_json() == {
-        "schema": 1,
-        "up": False,
-        "healthy": False,
-        "labels": [],
-        "parts": [],
-        "findings": [],
-    }
+    status = read_status(at(instance))
+    expected = {"schema": 2, "up": False, "healthy": False, "labels": [], "parts": [], "checks": [], "findings": []}
+    assert status.to_json() == expected
 
 
-def test_what_a_crash_left_is_told_although_nothing_runs(instance: Instance) -> None:
+def test_what_a_crash_left_although_nothing_runs(instance: Instance) -> None:
     Path(instance.state).mkdir()
-    Journal(LocalMachine(), instance.state).note("hugepages", "0:2048", {"before": 0, "ours": 1})
-    status = read_status(ReadOnly(), instance, States())
+    record = ["hugepages", "0:2048", {"before": 0, "ours": 1, "reserved": True}]
+    Path(instance.state, "journal.json").write_text(json.dumps([record]))
+    status = read_status(at(instance))
     assert not status.up
     (left,) = status.findings
     assert (left.severity, left.found) == (Severity.WARNING, "hugepages")
 
 
 def test_a_host_half_up_without_its_site(instance: Instance) -> None:
-    states = States(State("mariadb", Status.RUNNING, 1, 5.0, 0, "running"))
+    here = at(instance, State("mariadb", Status.RUNNING, 1, 5.0, 0, "running"))
+    here.planned = None
     begin = time.monotonic()
-    status = read_status(ReadOnly(), instance, states, busy="ouchi up, process 7")
-    assert time.monotonic() - begin < 5
+    status = read_status(here, busy="ouchi up, process 7")
+    assert time.monotonic() - begin < 10
     assert status.up
     assert not status.healthy
-    parts = {found.label: found for found in status.parts}
-    assert parts["mariadb"].ok
-    assert parts["plan"].state == "unknown"
-    assert parts["API nova"].state == "not asked"
+    states = {line.name: line.state for line in status.parts}
+    assert states["bridges"].state == "unknown"
     claims = [finding.claim for finding in status.findings]
-    assert sum("not started" in claim for claim in claims) == 1
-    assert not any("API" in claim for claim in claims)
-    assert "under way" in claims[-1]
-    assert json.loads(json.dumps(status.to_json()))["parts"][0].keys() == {
-        "part",
-        "kind",
-        "layer",
-        "state",
-        "ok",
-        "found",
-        "expected",
-        "detail",
-    }
+    assert "there is no plan" in claims
+    assert sum("not started" in claim for claim in claims) <= 1
+    assert "ouchi up, process 7 is running" in claims[-1]
+    line = json.loads(json.dumps(status.to_json()))["parts"][1]
+    assert line.keys() == {"part", "stage", "ok", "state", "found", "to_do", "remedy", "services"}
 
 
-def test_a_kept_site_that_fits_no_more(instance: Instance) -> None:
+def test_a_kept_site_that_no_longer_fits(instance: Instance) -> None:
     Path(instance.state).mkdir()
-    Path(kept_site(instance)).write_bytes(SITE + b"cpus: {pmd: '8191'}\n")
-    status = read_status(ReadOnly(), instance, States(State("mariadb", Status.RUNNING, 1)))
-    (plan,) = [found for found in status.parts if found.part == "plan"]
-    assert plan.state == "cannot be made"
-    assert "8191" in plan.found
+    Path(instance.kept_site).write_bytes(SITE + b"cpus: {pmd: '8191'}\n")
+    status = read_status(at(instance, State("mariadb", Status.RUNNING, 1)))
+    assert any("8191" in finding.found for finding in status.findings)
+    assert not status.healthy
 
 
 def test_who_holds_the_lock(tmp_path: Path) -> None:

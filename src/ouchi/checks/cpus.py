@@ -1,134 +1,149 @@
-"""The CPUs of polling threads and pinned vCPUs: as fast as they can be, awake, and with nobody else on their core."""
+"""The CPUs of PMD threads and pinned vCPUs: at full clock, awake, and with no other work on their cores."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from math import inf
 
-from ouchi.checks.remedies import APPLY, fix_then
-from ouchi.checks.values import Answer, Check, Mend, Trouble, holds, named, unknown, wrong
+from ouchi.checks.model import Fix, Level, Observation, Problem, check, failed, named, ok, unknown
+from ouchi.checks.remedies import APPLY, APPLY_REBOOT, fix_then
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
-from ouchi.live.host import MACHINE, SAMPLES, Idle, Live
+from ouchi.live.cpus import Idle
+from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Live
+from ouchi.live.threads import family, listed
 from ouchi.plan import Style
 from ouchi.plan.target import Target
+from ouchi.plan.values import counted
+from ouchi.steps import Lasts, sysfs
 
 ROOT = "/sys/devices/system/cpu"
 PERFORMANCE = "performance"
 SHALLOW = ("POLL", "C1", "C1_ACPI", "WFI", "haltpoll", "haltpoll idle")
-"""Idle states that a CPU leaves in about a microsecond: nothing is lost by them."""
+"""Idle states with an exit latency of about a microsecond, which loses nothing."""
 
-LASTING = "intel_idle.max_cstate=1 processor.max_cstate=1 on the kernel's command line, or tuned"
+LASTING = "kernel parameters intel_idle.max_cstate=1 processor.max_cstate=1, or tuned"
 
 SLOW = (
-    "a slower clock means fewer packets a second for a thread that polls, and the clock's way up takes milliseconds "
-    "when a burst comes"
+    "a PMD thread at a lower clock forwards fewer packets a second, and raising the clock takes ms when a burst comes"
 )
-ASLEEP = "the first packets after a pause wait until the CPU is awake; what does not fit the ring meanwhile is lost"
-HOT = "a CPU that is too hot is slowed at once, every thread on it together: the rate it keeps up with falls"
-SPLIT = "two threads of one core share its execution units: work on the one takes up to half of the other's packets"
+ASLEEP = (
+    "the first packets after a pause wait until the CPU is awake; those that do not fit the ring meanwhile are lost"
+)
+HOT = "thermal throttling lowers the clock of every thread on the CPU, and with it the rate that they can forward"
+SPLIT = "SMT siblings share a core's execution units: work on one takes up to half of the other's packet rate"
+PREEMPTED = "any program that runs there takes the CPU from a PMD thread or a vCPU for milliseconds at a time"
 
 
-def working(target: Target) -> tuple[int, ...]:
-    """The CPUs whose speed counts; none where the host shares them anyway, or where the plan is to save power."""
+def performance_cpus(target: Target) -> tuple[int, ...]:
+    """Return the CPUs that need their full clock: none where pools overlap or the plan is to save power."""
     plan = target.plan
     if plan.overlapped or plan.name == Style.POWER:
         return ()
     return tuple(sorted({*plan.pools.pmd, *plan.pools.dedicated}))
 
 
-def governor(live: Live, target: Target) -> Answer | None:
-    """Who chooses the clock."""
-    cpus = [cpu for cpu in working(target) if cpu in live.governors]
+@check("cpus.governor", Level.LOSS, "the cpufreq governor keeps the full clock", MACHINE)
+def governor(live: Live, target: Target) -> Observation | None:
+    """Look for cpufreq governors other than ``performance``."""
+    cpus = [cpu for cpu in performance_cpus(target) if cpu in live.governors]
     if not cpus:
         return None
     slow = [cpu for cpu in cpus if live.governors[cpu] != PERFORMANCE]
     if not slow:
-        return holds(f"{PERFORMANCE} on {format_cpus(cpus)}")
+        return ok(f"{PERFORMANCE} on {format_cpus(cpus)}")
     names = sorted({live.governors[cpu] for cpu in slow})
-    mend = Mend(
-        f"the governor {PERFORMANCE} on {named(slow)}",
-        pokes=tuple((f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor", PERFORMANCE) for cpu in slow),
+    fix = Fix(
+        f"governor {PERFORMANCE} on {named(slow)}",
+        tuple(
+            sysfs.value(f"{ROOT}/cpu{cpu}/cpufreq/scaling_governor", PERFORMANCE, lasts=Lasts.REBOOT) for cpu in slow
+        ),
     )
     finding = warning(
-        f"the clock of {named(slow)} may fall",
+        f"the governor of {named(slow)} may lower the clock",
         where=f"{ROOT}/cpu*/cpufreq/scaling_governor",
         found=f"governor {', '.join(names)}",
         expected=PERFORMANCE,
         remedy=fix_then(APPLY),
         why=SLOW,
     )
-    return wrong(Trouble(finding, mend))
+    return failed(Problem(finding, fix))
 
 
-def idle(live: Live, target: Target) -> Answer | None:
-    """Idle states that take long to leave."""
-    cpus = [cpu for cpu in working(target) if cpu in live.idle]
+@check("cpus.idle-states", Level.LOSS, "no idle state deeper than C1 is enabled", MACHINE)
+def idle_states(live: Live, target: Target) -> Observation | None:
+    """Look for enabled idle states with a long exit latency that no latency request rules out."""
+    cpus = [cpu for cpu in performance_cpus(target) if cpu in live.idle]
     if not cpus:
         return None
     deep: dict[tuple[str, int], list[tuple[int, Idle]]] = defaultdict(list)
     for cpu in cpus:
         for state in live.idle[cpu]:
-            if not state.disabled and state.name not in SHALLOW and state.latency_us <= _patience(live, cpu):
+            if not state.disabled and state.name not in SHALLOW and state.latency_us <= _latency_limit(live, cpu):
                 deep[state.name, state.latency_us].append((cpu, state))
     if not deep:
-        return holds(f"at most C1 on {format_cpus(cpus)}")
+        return ok(f"at most C1 on {format_cpus(cpus)}")
     if live.latency_us is None and not live.root:
         return unknown(
-            "only root sees whether a program rules deep sleep out (/dev/cpu_dma_latency): sudo ouchi doctor"
+            "only root sees whether a program rules deep idle states out (/dev/cpu_dma_latency): sudo ouchi doctor"
         )
-    sleepy = sorted({cpu for found in deep.values() for cpu, _ in found})
-    mend = Mend(
-        f"idle states deeper than C1 off on {named(sleepy)}",
-        pokes=tuple(
-            (f"{ROOT}/cpu{cpu}/cpuidle/state{state.number}/disable", "1")
+    affected = sorted({cpu for found in deep.values() for cpu, _ in found})
+    fix = Fix(
+        f"idle states deeper than C1 disabled on {named(affected)}",
+        tuple(
+            sysfs.value(f"{ROOT}/cpu{cpu}/cpuidle/state{state.number}/disable", "1", lasts=Lasts.REBOOT)
             for found in deep.values()
             for cpu, state in found
         ),
     )
     finding = warning(
-        f"{named(sleepy)} may sleep deeply",
+        f"{named(affected)} may enter deep idle states",
         where=f"{ROOT}/cpu*/cpuidle",
         found=", ".join(
-            f"{name} takes {latency} µs to leave" for name, latency in sorted(deep, key=lambda one: one[1])
+            f"{name} with {latency} µs exit latency" for name, latency in sorted(deep, key=lambda one: one[1])
         ),
         expected="no idle state deeper than C1",
         remedy=fix_then(LASTING),
         why=ASLEEP,
     )
-    return wrong(Trouble(finding, mend))
+    return failed(Problem(finding, fix))
 
 
-def offline(live: Live, target: Target) -> Answer:
-    """CPUs that are there and switched off.
+@check("cpus.online", Level.LOSS, "every CPU is online", MACHINE)
+def online(live: Live, target: Target) -> Observation:
+    """Look for CPUs that are present and offline.
 
-    Not those of the kernel's own list, in which the firmware's empty places for more CPUs stand too: mainboards for
-    a Ryzen have twenty of them beside its twelve.
+    The kernel's list of possible CPUs is not used: it includes the firmware's empty slots, twenty of them on mainboards
+    for a twelve-CPU Ryzen.
     """
-    off = [cpu.id for cpu in target.facts.cpus if not cpu.online]
-    if not off:
-        return holds()
-    whose, remedy = {
+    offline = [cpu.id for cpu in target.facts.cpus if not cpu.online]
+    if not offline:
+        return ok()
+    cause, remedy = {
         "off": ("SMT is off", f"echo on > {ROOT}/smt/control"),
-        "forceoff": ("SMT is off until the next start", "nosmt=force off the kernel's command line, then a restart"),
+        "forceoff": (
+            "SMT is off until the next reboot",
+            "remove the kernel parameter nosmt=force, then reboot the host",
+        ),
     }.get(
         live.smt,
-        ("switched off one by one", f"for cpu in {' '.join(map(str, off))}; do echo 1 > {ROOT}/cpu$cpu/online; done"),
+        ("offline one by one", f"for cpu in {' '.join(map(str, offline))}; do echo 1 > {ROOT}/cpu$cpu/online; done"),
     )
-    return wrong(
+    return failed(
         info(
-            f"offline and in no pool: {named(off)}",
+            f"offline and in no pool: {named(offline)}",
             where=f"{ROOT}/offline",
-            found=whose,
-            expected="all CPUs online, unless you want it so",
+            found=cause,
+            expected="all CPUs online, unless you want them off",
             remedy=remedy,
-            why="a CPU more could poll or serve a guest; an idle sibling of a polling thread is no loss",
+            why="another CPU could poll or run a vCPU; an offline SMT sibling of a PMD thread is no loss",
         )
     )
 
 
-def siblings(_live: Live, target: Target) -> Answer | None:
-    """Polling threads whose core has other work as well."""
+@check("cpus.whole-cores", Level.LOSS, "PMD threads have whole cores")
+def whole_cores(_live: Live, target: Target) -> Observation | None:
+    """Look for PMD threads whose SMT sibling has other work."""
     pools = target.plan.pools
     if target.plan.overlapped:
         return None
@@ -139,37 +154,36 @@ def siblings(_live: Live, target: Target) -> Answer | None:
         if cpu.id in pools.pmd and others.intersection(cpu.siblings)
     }
     if not sharing:
-        return holds(f"polling threads have their cores alone: {format_cpus(pools.pmd)}")
-    return wrong(
+        return ok(f"no other pool on the cores of {format_cpus(pools.pmd)}")
+    return failed(
         warning(
-            f"polling threads share physical cores with other work: {named(sharing)}",
+            f"PMD threads share cores with other work: {named(sharing)}",
             where=f"{ROOT}/cpu*/topology/core_cpus_list",
             found="; ".join(f"CPU {cpu} with {format_cpus(mates)}" for cpu, mates in sharing.items()),
-            expected="every thread of their cores in the pmd pool, or idle",
+            expected="every CPU of their cores in the pmd pool, or idle",
             remedy="cpus.pmd in your site file with whole cores, then: ouchi plan",
             why=SPLIT,
         )
     )
 
 
-def heat(live: Live, target: Target) -> Answer | None:
-    """How often the processor slowed itself because it was too hot, now and since it was started."""
-    cpus = set(working(target)) & live.throttled.keys()
+@check("cpus.throttling", Level.LOSS, "no CPU is throttled for its temperature", SAMPLES)
+def throttling(live: Live, target: Target) -> Observation | None:
+    """Look at the thermal throttle counters since boot, and at their rise during the sample."""
+    cpus = set(performance_cpus(target)) & live.throttled.keys()
     if not cpus:
         return None
     now = {cpu for cpu in cpus if live.throttling.get(cpu, 0) > 0}
     ever = {cpu for cpu in cpus if live.throttled[cpu] > 0}
     if not ever:
-        return holds("never too hot since the machine was started")
+        return ok("never throttled since boot")
     most = max(live.throttled[cpu] for cpu in ever)
-    say = warning if now else info
-    return wrong(
-        say(
-            f"being slowed because it is too hot: {named(now)}"
-            if now
-            else f"slowed because it was too hot: {named(ever)}",
+    severity = warning if now else info
+    return failed(
+        severity(
+            f"throttled for temperature now: {named(now)}" if now else f"throttled for temperature: {named(ever)}",
             where=f"{ROOT}/cpu*/thermal_throttle",
-            found=f"up to {most} times since the machine was started"
+            found=f"up to {most} times since boot"
             + (f", {max(live.throttling.values())} in the last {live.seconds:g} s" if now else ""),
             expected="never",
             remedy="better cooling, or a lower power limit in the firmware's setup",
@@ -178,16 +192,33 @@ def heat(live: Live, target: Target) -> Answer | None:
     )
 
 
-CHECKS = (
-    Check("cpus", "the clock stays up", governor, (MACHINE,)),
-    Check("cpus", "no deep sleep", idle, (MACHINE,)),
-    Check("cpus", "every CPU is online", offline, (MACHINE,)),
-    Check("cpus", "polling threads have whole cores", siblings, ()),
-    Check("cpus", "no CPU is too hot", heat, (SAMPLES,)),
-)
+@check("cpus.other-threads", Level.LOSS, "no other program may run on the isolated CPUs", MACHINE, SWITCH)
+def other_threads(live: Live, target: Target) -> Observation | None:
+    """Look for threads of other programs whose affinity includes isolated CPUs; kernel threads are left out."""
+    isolated = set(target.plan.isolated)
+    if not isolated:
+        return None
+    if not live.threads:
+        return unknown("/proc shows no threads")
+    own = family(live.threads, live.scripts)
+    expected = {live.switch.pid, *(guest.pid for guest in live.guests if guest.ours), *own}
+    found = [one for one in live.threads if not one.kernel and one.pid not in expected and isolated & set(one.cpus)]
+    if not found:
+        return ok("only PMD threads and vCPUs")
+    programs = {one.pid for one in found}
+    return failed(
+        warning(
+            f"{counted(len(found), 'thread')} of {counted(len(programs), 'other program')} may run on {named(isolated)}",
+            where="/proc/*/task/*/status",
+            found=listed(one.name for one in found),
+            expected="PMD threads and vCPUs only",
+            remedy=APPLY_REBOOT,
+            why=PREEMPTED,
+        )
+    )
 
 
-def _patience(live: Live, cpu: int) -> float:
-    """The longest, in µs, that a CPU may take to wake up: the least that anybody asks for (cpuidle_governor_latency_req)."""
+def _latency_limit(live: Live, cpu: int) -> float:
+    """Return the least exit latency, in µs, that any program requests for a CPU (cpuidle_governor_latency_req)."""
     limits = (live.latency_us, live.resume_us.get(cpu))
     return min((limit for limit in limits if limit is not None), default=inf)

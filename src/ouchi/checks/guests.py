@@ -1,148 +1,189 @@
-"""Guests as they really run: state, threads on CPUs, memory on hugepages."""
+"""Guests: running, vCPUs and emulator threads on their CPUs, memory on hugepages, interfaces connected."""
 
 from __future__ import annotations
 
-import re
-import xml.etree.ElementTree as ET
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
 
-from ouchi.checks.check import Check
-from ouchi.clients import libvirt
-from ouchi.clients.openstack import Cloud
-from ouchi.core.cpulist import format_cpus, parse_cpus
-from ouchi.core.instance import Instance
-from ouchi.machine import Machine
-from ouchi.plan import Plan
-from ouchi.plan.flavors import flavor_name
-from ouchi.site import Site
+from ouchi.checks.model import Level, Observation, check, failed, judge, ok, unknown
+from ouchi.checks.ovs.answers import answered
+from ouchi.checks.remedies import UP
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import error
+from ouchi.live.guests import VHOST_USER, Guest
+from ouchi.live.host import MACHINE, SWITCH, Live
+from ouchi.live.threads import Thread
+from ouchi.plan import GuestPlan
+from ouchi.plan.target import Target
+from ouchi.plan.values import counted
 
+TASKS = "/proc/*/task/*/status"
+ONLY_ROOT = "only root sees the guests of libvirt: sudo ouchi doctor"
 
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """A running guest: its server's name, QEMU's process, the threads of its vCPUs, its interfaces' types."""
+IGNORED = ("TC ", "kvm-nx-lpage-re")
+"""Threads of a QEMU process that need no placement, by the start of their names.
 
-    name: str
-    domain: str
-    pid: int
-    vcpu_threads: tuple[int, ...]
-    interfaces: tuple[str, ...]
+QEMU's thread contexts only pass their affinity on to the threads that touch the memory at the start. KVM's recovery
+thread (part of the process since Linux 6.13) runs once a minute, inherits the CPU of the vCPU that started it, and
+cannot be moved by libvirt.
+"""
 
-
-def read_domains(machine: Machine, instance: Instance) -> list[Domain]:
-    """Every running guest of our libvirtd."""
-    domains = []
-    for name in libvirt.virsh(machine, instance, "list", "--name").split():
-        text = libvirt.virsh(machine, instance, "dumpxml", name)
-        title, interfaces = parse_domain(text)
-        cpus = libvirt.qmp(machine, instance, name, "query-cpus-fast")
-        threads = tuple(int(cpu["thread-id"]) for cpu in cpus) if isinstance(cpus, list) else ()
-        pid = int(machine.read(f"{instance.state}/libvirt/run/qemu/{name}.pid"))
-        domains.append(Domain(title or name, name, pid, threads, interfaces))
-    return sorted(domains, key=lambda domain: domain.name)
+STEAL = (
+    "a vCPU that waits for its CPU does not empty its ring: what OVS sends it meanwhile is dropped, counted as "
+    "ovs_tx_failure_drops"
+)
 
 
-def parse_domain(text: str) -> tuple[str, tuple[str, ...]]:
-    """The server's name and the interfaces' types from a libvirt domain that nova made."""
-    root = ET.fromstring(text)  # noqa: S314  libvirt's own, not a stranger's
-    name = root.find("./metadata/{http://openstack.org/xmlns/libvirt/nova/1.1}instance/{*}name")
-    types = tuple(node.get("type", "") for node in root.findall("./devices/interface"))
-    return (name.text or "" if name is not None else ""), types
-
-
-def check_servers(site: Site, plan: Plan, cloud: Cloud) -> list[Check]:
-    """Every server of the site is ACTIVE, once, and of the shape that the plan has for it."""
-    states: dict[str, list[str]] = {}
-    shapes: dict[str, str] = {}
-    for server in cloud.rows("nova", "servers/detail"):
-        states.setdefault(server["name"], []).append(server["status"])
-        shapes[server["name"]] = server["flavor"]["original_name"]
-    return [
-        Check(
-            f"server {guest.name} has the planned shape",
-            shapes.get(guest.name, flavor_name(guest)) == flavor_name(guest),
-            shapes.get(guest.name, "no such server"),
-            flavor_name(guest),
-            f"ouchi openstack server delete --wait {guest.name}, then: ouchi up",
+@check("guests.running", Level.RUNNING, "every server of the site has a running guest", MACHINE)
+def running(live: Live, target: Target) -> Observation | None:
+    """Look for a guest of each server; applies where ouchi's libvirtd is up."""
+    if not live.libvirt or not target.plan.guests:
+        return None
+    if not live.root:
+        return unknown(ONLY_ROOT)
+    servers = {guest.server for guest in live.guests}
+    problems = [
+        error(
+            f"the server {guest.name} has no running guest",
+            where="/proc/*/comm",
+            found="no QEMU process",
+            expected="a guest in libvirt",
+            remedy=UP,
+            why="its ports are disconnected: what is sent to it is lost",
         )
-        for guest in plan.guests
-    ] + [
-        Check(
-            f"server {server.name} is ACTIVE",
-            states.get(server.name) == ["ACTIVE"],
-            ", ".join(states.get(server.name, ["no such server"])),
-            "one server, ACTIVE",
-            "ouchi up",
-        )
-        for server in site.servers
+        for guest in target.plan.guests
+        if guest.name not in servers
     ]
+    return judge(problems, counted(len(target.plan.guests), "guest"))
 
 
-def check_guests(machine: Machine, plan: Plan, domains: Iterable[Domain]) -> list[Check]:
-    """vhost-user interfaces, affinities of vCPU and other threads, and hugepages for each server of the site."""
-    by_name = {domain.name: domain for domain in domains}
-    checks = []
-    for guest in plan.guests:
-        domain = by_name.get(guest.name)
-        if domain is None:
-            checks.append(Check(f"{guest.name} runs", False, "no QEMU process", "a guest in libvirt", "ouchi up"))
-            continue
-        own = set(plan.pools.dedicated) if guest.pinned else set(plan.pools.shared)
-        affinities = _affinities(machine, domain.pid)
-        vcpus = [affinities.get(thread, ()) for thread in domain.vcpu_threads]
-        others = {cpu for thread, cpus in affinities.items() if thread not in domain.vcpu_threads for cpu in cpus}
-        pinned = all(len(cpus) == 1 for cpus in vcpus) and len({cpus[0] for cpus in vcpus if cpus}) == len(vcpus)
-        placed = bool(vcpus) and all(set(cpus) <= own for cpus in vcpus) and (pinned or not guest.pinned)
-        checks += [
-            Check(
-                f"{guest.name}: its interfaces are vhost-user",
-                set(domain.interfaces) == {"vhostuser"},
-                ", ".join(domain.interfaces) or "no interface",
-                "vhostuser",
-            ),
-            Check(
-                f"{guest.name}: vCPU threads run {'one on each dedicated CPU' if guest.pinned else 'on the shared pool'}",
-                placed,
-                "; ".join(format_cpus(cpus) for cpus in vcpus),
-                f"{'one CPU each, of' if guest.pinned else 'within'} {format_cpus(sorted(own))}",
-            ),
-            Check(
-                f"{guest.name}: emulator threads run on the shared pool",
-                bool(others) and others <= set(plan.pools.shared),
-                format_cpus(sorted(others)),
-                f"within {format_cpus(plan.pools.shared)}",
-            ),
-            _check_memory(machine, domain, guest.memory_mib),
-        ]
-    return checks
+@check("guests.vcpu-placement", Level.PLACED, "vCPUs run on their planned CPUs", MACHINE)
+def vcpu_placement(live: Live, target: Target) -> Observation | None:
+    """Compare the affinity of vCPU threads with the plan: each alone on a dedicated CPU, or all on the shared pool."""
+    guests = {guest.pid: guest for guest in live.guests if guest.ours}
+    if not guests:
+        return None
+    threads = [thread for thread in live.threads if thread.pid in guests and thread.vcpu]
+    if unnamed := guests.keys() - {thread.pid for thread in threads}:
+        names = ", ".join(guests[pid].name for pid in sorted(unnamed))
+        return unknown(f"QEMU does not name the vCPU threads of {names} (debug-threads=on)")
+    shared, dedicated = set(target.plan.pools.shared), set(target.plan.pools.dedicated)
+    planned = {guest.name: guest for guest in target.plan.guests}
+    users = Counter(thread.cpus[0] for thread in threads if len(thread.cpus) == 1)
 
+    def placed(thread: Thread) -> bool:
+        plan = planned.get(guests[thread.pid].server)
+        alone = len(thread.cpus) == 1 and thread.cpus[0] in dedicated and users[thread.cpus[0]] == 1
+        floating = bool(thread.cpus) and set(thread.cpus) <= shared
+        return alone or floating if plan is None else alone if plan.pinned else floating
 
-def _affinities(machine: Machine, pid: int) -> dict[int, tuple[int, ...]]:
-    """Each thread of a process and the CPUs it may run on. A thread that ends meanwhile is left out."""
-    found = {}
-    for thread in machine.entries(f"/proc/{pid}/task"):
-        try:
-            status = machine.read(f"/proc/{pid}/task/{thread}/status")
-        except OSError:
-            continue
-        # QEMU's thread contexts only give their affinity to the threads that touch the memory at the start.
-        if re.search(r"^Name:\s*TC ", status, re.MULTILINE):
-            continue
-        if listed := re.search(r"^Cpus_allowed_list:\s*(\S+)$", status, re.MULTILINE):
-            found[int(thread)] = parse_cpus(listed[1])
-    return found
-
-
-def _check_memory(machine: Machine, domain: Domain, memory_mib: int) -> Check:
-    huge = hugepage_mib(machine.read(f"/proc/{domain.pid}/smaps"))
-    return Check(
-        f"{domain.name}: its memory is on hugepages",
-        huge >= memory_mib,
-        f"{huge} MiB on hugepages",
-        f"at least {memory_mib} MiB",
+    misplaced = [thread for thread in threads if not placed(thread)]
+    if not misplaced:
+        return ok(counted(len(threads), "vCPU"))
+    return failed(
+        error(
+            "vCPUs are not on their planned CPUs",
+            where=TASKS,
+            found="; ".join(f"{guests[one.pid].name} {one.name}: {format_cpus(one.cpus)}" for one in misplaced[:6]),
+            expected=f"pinned: one CPU of {format_cpus(dedicated) or 'none'} each; floating: within {format_cpus(shared)}",
+            remedy=f"ouchi openstack server reboot --hard SERVER, or: {UP}",
+            why=STEAL,
+        )
     )
 
 
-def hugepage_mib(smaps: str) -> int:
-    """MiB that a process has in hugepages (``Shared_Hugetlb`` and ``Private_Hugetlb`` of smaps, proc(5))."""
-    return sum(int(kib) for kib in re.findall(r"^(?:Shared|Private)_Hugetlb:\s+(\d+) kB$", smaps, re.MULTILINE)) // 1024
+@check("guests.emulator-placement", Level.PLACED, "emulator threads run on the shared pool", MACHINE)
+def emulator_placement(live: Live, target: Target) -> Observation | None:
+    """Look for QEMU's emulator threads that may run outside the shared pool."""
+    guests = {guest.pid: guest for guest in live.guests if guest.ours}
+    if not guests:
+        return None
+    shared = set(target.plan.pools.shared)
+    misplaced = [
+        thread
+        for thread in live.threads
+        if thread.pid in guests
+        and not thread.vcpu
+        and not thread.name.startswith(IGNORED)
+        and set(thread.cpus) - shared
+    ]
+    if not misplaced:
+        return ok(f"within {format_cpus(shared)}")
+    return failed(
+        error(
+            "emulator threads may run outside the shared pool",
+            where=TASKS,
+            found="; ".join(f"{guests[one.pid].name} {one.name}: {format_cpus(one.cpus)}" for one in misplaced[:6]),
+            expected=f"within {format_cpus(shared)}",
+            remedy="hw:emulator_threads_policy=share in the flavor, as ouchi up makes it; then reboot the server hard",
+            why=STEAL,
+        )
+    )
+
+
+@check("guests.memory", Level.PLACED, "guests' memory is on hugepages", MACHINE)
+def memory(live: Live, target: Target) -> Observation | None:
+    """Compare the hugepages that each guest's QEMU has mapped with the memory of its server."""
+    guests = list(_planned(live, target))
+    if not guests:
+        return None
+    if any(guest.hugepages_mib is None for guest, _ in guests):
+        return unknown(ONLY_ROOT if not live.root else "/proc/PID/smaps cannot be read")
+    problems = [
+        error(
+            f"memory of the guest {guest.name} is not on hugepages",
+            where=f"/proc/{guest.pid}/smaps",
+            found=f"{guest.hugepages_mib} MiB on hugepages",
+            expected=f"at least {plan.memory_mib} MiB",
+            remedy=f"hw:mem_page_size in the flavor, as ouchi up makes it; then: {UP}",
+            why="OVS-DPDK cannot share memory with the guest: it has no network",
+        )
+        for guest, plan in guests
+        if (guest.hugepages_mib or 0) < plan.memory_mib
+    ]
+    return judge(problems, ", ".join(f"{guest.name} {guest.hugepages_mib} MiB" for guest, _ in guests))
+
+
+@check(
+    "guests.interfaces", Level.PLACED, "guests' interfaces are vhost-user ports with enabled Rx queues", MACHINE, SWITCH
+)
+@answered("tables", "queues", daemon=True)
+def interfaces(live: Live, target: Target) -> Observation | None:
+    """Look at each guest's interfaces: vhost-user ports in Open vSwitch, with an Rx queue that the guest has enabled."""
+    guests = list(_planned(live, target))
+    if not guests:
+        return None
+    listed = {queue.port for queue in live.switch.queues}
+    enabled = {queue.port for queue in live.switch.queues if queue.enabled}
+    ports = {port.options.get("vhost-server-path", ""): port for port in live.switch.ports}
+    problems = []
+    for guest, _plan in guests:
+        seen = [kind for kind in guest.interfaces if kind != VHOST_USER]
+        for socket in guest.sockets:
+            port = ports.get(socket)
+            if port is None:
+                seen.append(f"{socket}: no port in OVS")
+            elif port.kind != "dpdkvhostuserclient":
+                seen.append(f"{port.name}: {port.kind}")
+            elif port.name in listed - enabled:  # one that is not listed is a finding of ovs.queues-polled
+                seen.append(f"{port.name}: no Rx queue is enabled by the guest")
+        if seen or not guest.sockets:
+            problems.append(
+                error(
+                    f"interfaces of the guest {guest.name} do not work",
+                    where="ovs-appctl dpif-netdev/pmd-rxq-show",
+                    found="; ".join(seen) or "no vhost-user interface",
+                    expected="dpdkvhostuserclient, with an Rx queue that the guest has enabled",
+                    remedy=f"ouchi console {guest.name}; ouchi logs ovs-vswitchd",
+                    why="packets for the guest are dropped, and its own are not forwarded",
+                )
+            )
+    return judge(problems, counted(sum(len(guest.sockets) for guest, _ in guests), "interface"))
+
+
+def _planned(live: Live, target: Target) -> Iterator[tuple[Guest, GuestPlan]]:
+    """Yield the guests of the site's servers, each with its plan."""
+    planned = {guest.name: guest for guest in target.plan.guests}
+    for guest in live.guests:
+        if guest.ours and guest.server in planned:
+            yield guest, planned[guest.server]

@@ -6,27 +6,27 @@ from ouchi.live.ovs import OURS, Switch
 
 UP = "ouchi up"
 APPLY = "ouchi apply"
-APPLY_RESTART = "ouchi apply, which restarts the machine"
-RESTART = "restart the machine"
+APPLY_REBOOT = "ouchi apply, which reboots the host"
+REBOOT = "reboot the host"
 FIX = "ouchi doctor --fix"
 LOGS = "ouchi logs ovs-vswitchd"
 
 
 def fix_then(lasting: str) -> str:
-    """What lasts, and that it can be mended until the next start at once."""
-    return f"{FIX} (until the next start); for good: {lasting}"
+    """Return the remedy of a finding with a fix: the fix until the next reboot, and ``lasting``."""
+    return f"{FIX} (until the next reboot); permanently: {lasting}"
 
 
 def configuring(switch: Switch) -> str:
-    """What configures an Open vSwitch: ours is up's, the distribution's is apply's."""
+    """Return the command that configures an Open vSwitch: ``up`` for ouchi's own, ``apply`` for the distribution's."""
     return UP if switch.whose == OURS else APPLY
 
 
 def control(switch: Switch) -> str:
-    """ovs-vswitchd's control socket."""
+    """Return the path of ovs-vswitchd's control socket."""
     return f"{switch.run}/ovs-vswitchd.{switch.pid}.ctl"
 
 
 def vsctl(switch: Switch) -> str:
-    """ovs-vsctl for this Open vSwitch, as a person types it."""
+    """Return the words that call ovs-vsctl for this Open vSwitch on a shell."""
     return f"ovs-vsctl --db=unix:{switch.run}/db.sock"

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from ouchi.checks.check import Check
-from ouchi.core.errors import Failed, error
+from ouchi.checks.model import Level, Observation, check, judge
+from ouchi.clients import iperf
+from ouchi.core.errors import Failed, Finding, error
 from ouchi.core.events import Say
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine
+from ouchi.plan.values import counted
 from ouchi.site import Site
 
+T = TypeVar("T")
+
 SECONDS = 3
+UDP_PAYLOAD = 1400
+"""Bytes of a datagram."""
 UDP_OFFERED = 20_000_000
 """Offered UDP load in bit/s of payload: what an emulated guest's kernel can take; figures say it."""
 
@@ -87,79 +93,92 @@ def inside(instance: Instance, path: Path) -> tuple[str, ...]:
     return ("ip", "netns", "exec", f"{instance.name}-{path.namespace_of}")
 
 
-def check_pings(machine: Machine, instance: Instance, paths: Sequence[Path]) -> list[Check]:
-    """Every path pinged, side by side."""
+@check("traffic.ping", Level.PLACED, "the endpoint reaches every server")
+def ping(machine: Machine, instance: Instance, paths: Sequence[Path]) -> Observation:
+    """Ping along every path, in parallel."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(lambda path: check_ping(machine, instance, path), paths))
+        findings = pool.map(lambda path: ping_finding(machine, instance, path), paths)
+        return judge([finding for finding in findings if finding], counted(len(paths), "path"))
 
 
-def check_ping(machine: Machine, instance: Instance, path: Path, *, seconds: float = 60) -> Check:
-    """One answer within ``seconds`` (a guest may still be booting), then three out of three."""
+def ping_finding(machine: Machine, instance: Instance, path: Path, *, seconds: float = 60) -> Finding | None:
+    """Ping until an answer comes within ``seconds`` (a guest may still be booting), then three times; None when all are
+    answered."""
     ping = (*inside(instance, path), "ping", "-n", "-q")
     end = time.monotonic() + seconds
-    # One by one: ping ends at once when the address does not resolve, whatever its deadline.
+    # One by one: ping ends at once when the address does not resolve, regardless of its deadline.
     while not machine.run((*ping, "-c", "1", "-W", "1", path.address), timeout=10, check=False).ok:
         if time.monotonic() > end:
             break
         time.sleep(0.2)
-    answer = machine.run((*ping, "-c", "3", "-i", "0.05", "-W", "2", path.address), timeout=15, check=False)
-    found = " ".join(line for line in answer.stdout.splitlines() if "received" in line or line.startswith("rtt"))
-    return Check(
+    response = machine.run((*ping, "-c", "3", "-i", "0.05", "-W", "2", path.address), timeout=15, check=False)
+    if " 3 received" in response.stdout:
+        return None
+    found = " ".join(line for line in response.stdout.splitlines() if "received" in line or line.startswith("rtt"))
+    return error(
         f"ping: {path}",
-        " 3 received" in found,
-        found or answer.stderr.strip() or "no answer",
-        "3 of 3 answers",
-        f"ouchi console {path.server}",
+        found=found or response.stderr.strip() or "no answer",
+        expected="3 of 3 answers",
+        remedy=f"ouchi console {path.server}",
     )
+
+
+@check("traffic.vlans", Level.PLACED, "the datapath's flows have the networks' VLANs")
+def vlans(site: Site, paths: Sequence[Path], flows: str) -> Observation:
+    """Look for the VLANs of networks with an endpoint in the output of ``dpctl/dump-flows``, just after the pings.
+
+    Between two guests of one host no frame is tagged; to the endpoint every one is.
+    """
+    seen = {int(vlan) for vlan in re.findall(r"vlan\(vid=(\d+)", flows)}
+    crossed = {path.namespace_of for path in paths}
+    expected = [network.vlan for network in site.networks if network.name in crossed]
+    problems = [
+        error(
+            f"VLAN {vlan} is not in the datapath's flows",
+            where="ovs-appctl dpctl/dump-flows",
+            found=f"VLANs: {', '.join(map(str, sorted(seen))) or 'none'}",
+            expected=f"flows that match or push VLAN {vlan}",
+            remedy="ouchi status",
+        )
+        for vlan in expected
+        if vlan not in seen
+    ]
+    return judge(problems, ", ".join(map(str, expected)))
 
 
 def measure(machine: Machine, instance: Instance, path: Path, say: Say) -> Measurement:
     """iperf3 from the endpoint to the guest's server, TCP then UDP."""
+    prefix = inside(instance, path)
     say(f"iperf3 TCP, {SECONDS} s")
-    tcp = _iperf(machine, instance, path)
+    tcp = _retry(path, lambda: iperf.measure_tcp(machine, prefix, path.address, seconds=SECONDS))
     say(f"iperf3 UDP, {SECONDS} s, {UDP_OFFERED / 1e6:.0f} Mbit/s offered")
-    udp = _iperf(machine, instance, path, "-u", "-b", str(UDP_OFFERED), "-l", "1400")
-    end = udp["end"]["sum"]
+    udp = _retry(
+        path,
+        lambda: iperf.measure_udp(
+            machine, prefix, path.address, seconds=SECONDS, payload_bytes=UDP_PAYLOAD, bps=UDP_OFFERED
+        ),
+    )
     return Measurement(
         path=str(path),
         seconds=SECONDS,
-        tcp_bps=float(tcp["end"]["sum_received"]["bits_per_second"]),
+        tcp_bps=tcp.received_bps,
         udp_offered_bps=float(UDP_OFFERED),
-        udp_received_bps=float(end["bits_per_second"]) * (1 - end["lost_packets"] / max(1, end["packets"])),
-        udp_payload_bytes=1400,
-        udp_sent=int(end["packets"]),
-        udp_lost=int(end["lost_packets"]),
+        udp_received_bps=(udp.sent - udp.lost) * UDP_PAYLOAD * 8 / udp.seconds,
+        udp_payload_bytes=UDP_PAYLOAD,
+        udp_sent=udp.sent,
+        udp_lost=udp.lost,
     )
 
 
-def _iperf(machine: Machine, instance: Instance, path: Path, *words: str) -> dict[str, Any]:
-    """One run of iperf3. A server that refuses is asked again for ten seconds: it may be between two tests."""
-    argv = (
-        *inside(instance, path),
-        "iperf3",
-        "-J",
-        "-t",
-        str(SECONDS),
-        "--connect-timeout",
-        "5000",
-        "-c",
-        path.address,
-    )
+def _retry(path: Path, measurement: Callable[[], T]) -> T:
+    """A measurement, retried for ten seconds: the server may be between two tests."""
     end = time.monotonic() + 10
     while True:
-        answer = machine.run((*argv, *words), timeout=SECONDS + 30, check=False)
         try:
-            found: dict[str, Any] = json.loads(answer.stdout)
-        except ValueError:
-            found = {"error": answer.stderr.strip() or "no JSON"}
-        if "error" not in found:
-            return found
-        if time.monotonic() > end:
-            raise Failed(
-                error(
-                    f"iperf3 could not measure: {path}",
-                    found=str(found["error"]),
-                    remedy=f"ouchi console {path.server}",
-                )
-            )
+            return measurement()
+        except Failed as failed:
+            if time.monotonic() > end:
+                (finding,) = failed.findings
+                remedy = f"ouchi console {path.server}"
+                raise Failed(error(f"iperf3 could not measure: {path}", found=finding.found, remedy=remedy)) from None
         time.sleep(0.5)

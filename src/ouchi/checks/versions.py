@@ -1,4 +1,4 @@
-"""Versions of this host that are known for trouble (:mod:`ouchi.checks.known`)."""
+"""Versions on this host that are known for faults (:mod:`ouchi.checks.known`)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 from ouchi.checks import known
 from ouchi.checks.known import Version
+from ouchi.checks.model import Level, Observation, check, failed, judge, ok, unknown
 from ouchi.checks.remedies import UP
-from ouchi.checks.values import Answer, Check, holds, judged, unknown, wrong
 from ouchi.core.errors import error, info, warning
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS
@@ -18,23 +18,24 @@ _NUMBERS = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _STABLE = re.compile(r"Debian ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})-|Ubuntu \S+ ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})")
 
 
-def dpdk(live: Live, target: Target) -> Answer | None:
-    """The DPDK inside Open vSwitch, else the installed one."""
-    said = live.switch.dpdk_version or target.facts.dpdk.release
-    version = numbers(said)
+@check("versions.dpdk", Level.LOSS, "DPDK has no known fault", SWITCH)
+def dpdk(live: Live, target: Target) -> Observation | None:
+    """Look at the version of DPDK in Open vSwitch, else of the installed one."""
+    release = live.switch.dpdk_version or target.facts.dpdk.release
+    version = numbers(release)
     if not version:
         return None
     if version in {one.branch for one in known.VHOST_CHECKSUM.ranges}:
-        return unknown(f"of DPDK {said} the last number is not known: Open vSwitch says it when it runs")
-    troubles = []
-    if mended := known.VHOST_CHECKSUM.in_release(version):
-        troubles.append(
+        return unknown(f"the last number of DPDK {release} is not known: Open vSwitch reports it when it runs")
+    problems = []
+    if fixed_in := known.VHOST_CHECKSUM.fixed_in(version):
+        problems.append(
             warning(
                 known.VHOST_CHECKSUM.claim,
                 where="ovs-vsctl get Open_vSwitch . dpdk_version",
-                found=said,
-                expected=f"{_text(mended)} or later ({known.VHOST_CHECKSUM.source})",
-                # vhost is a package of its own, named by its ABI, and the others ask of it no more than the branch.
+                found=release,
+                expected=f"{_text(fixed_in)} or later ({known.VHOST_CHECKSUM.source})",
+                # vhost is a package of its own, named by its ABI; the others depend on no more than the branch.
                 remedy=f"apt-get update; apt-get install --only-upgrade librte-vhost{version[0] + 1}, then: "
                 + (UP if live.switch.whose == OURS else "systemctl restart openvswitch-switch"),
                 why=known.VHOST_CHECKSUM.why,
@@ -42,111 +43,105 @@ def dpdk(live: Live, target: Target) -> Answer | None:
         )
     packets = [port.name for port in live.switch.ports if "net_af_packet" in port.options.get("dpdk-devargs", "")]
     if packets and version < known.AF_PACKET_COUNTS:
-        troubles.append(
+        problems.append(
             info(
-                f"what is lost at the ports {', '.join(packets[:6])} is counted nowhere",
+                f"losses at the ports {', '.join(packets[:6])} are counted nowhere",
                 where="ovs-vsctl get Interface PORT options:dpdk-devargs",
-                found=f"net_af_packet in {said}",
+                found=f"net_af_packet in {release}",
                 expected=f"DPDK {_text(known.AF_PACKET_COUNTS)} or later ({known.AF_PACKET_SOURCE})",
-                remedy="believe the other end's counters",
-                why="its driver does not ask the kernel what the socket's ring dropped",
+                remedy="use the other end's counters",
+                why="its driver does not read the kernel's count of what the socket's ring dropped",
             )
         )
-    return judged(troubles, said)
+    return judge(problems, release)
 
 
-def kernel(live: Live, target: Target) -> Answer | None:
-    """The kernel's drivers of the cards whose virtual functions guests have."""
-    cards = {plan.address for plan in target.plan.nics if plan.role == SRIOV}
-    driven = [nic for nic in target.facts.nics if nic.address in cards and nic.driver == "i40e"]
-    if not driven:
+@check("versions.kernel", Level.LOSS, "the kernel's NIC drivers have no known fault", MACHINE)
+def kernel(live: Live, target: Target) -> Observation | None:
+    """Look at the kernel's drivers of the NICs with VFs for guests."""
+    addresses = {plan.address for plan in target.plan.nics if plan.role == SRIOV}
+    if not any(nic.address in addresses and nic.driver == "i40e" for nic in target.facts.nics):
         return None
     version = kernel_version(live.kernel, target.facts.system.kernel)
     if not version:
-        return unknown(f"{target.facts.system.kernel} does not say which stable release it is")
-    mended = known.I40E_FILTERS.in_release(version)
-    if not mended:
-        return holds(_text(version))
-    return wrong(
+        return unknown(f"{target.facts.system.kernel} does not name its stable release")
+    fixed_in = known.I40E_FILTERS.fixed_in(version)
+    if not fixed_in:
+        return ok(_text(version))
+    return failed(
         error(
             known.I40E_FILTERS.claim,
             where="/proc/version",
             found=_text(version),
-            expected=f"{_text(mended)} or later ({known.I40E_FILTERS.source})",
-            remedy="upgrade the kernel's package, then restart the machine",
+            expected=f"{_text(fixed_in)} or later ({known.I40E_FILTERS.source})",
+            remedy="upgrade the kernel's package, then reboot the host",
             why=known.I40E_FILTERS.why,
         )
     )
 
 
-def firmware(_live: Live, target: Target) -> Answer | None:
-    """The firmware of cards that DPDK drives, beside what their driver was tested with."""
+@check("versions.nic-firmware", Level.LOSS, "NIC firmware and DPDK driver were tested together")
+def nic_firmware(_live: Live, target: Target) -> Observation | None:
+    """Compare the firmware of NICs for DPDK with the one that their driver was tested with."""
     release = numbers(target.facts.dpdk.release)[:2]
     tested = known.X710.tested.get(release)
-    cards = {plan.address for plan in target.plan.nics if plan.role == OVS}
-    shown = {
+    addresses = {plan.address for plan in target.plan.nics if plan.role == OVS}
+    versions = {
         nic: numbers(nic.firmware)[:2]
         for nic in target.facts.nics
-        if nic.address in cards and f"{nic.vendor}:{nic.device}" in known.X710.cards and nic.firmware
+        if nic.address in addresses and f"{nic.vendor}:{nic.device}" in known.X710.nics and nic.firmware
     }
-    if not tested or not shown:
+    if not tested or not versions:
         return None
-    troubles = [
+    problems = [
         info(
-            f"the firmware of the card {nic.name or nic.address} is older than what its driver was tested with",
+            f"the firmware of the NIC {nic.name or nic.address} is older than the one its driver was tested with",
             where=f"ethtool -i {nic.name}",
             found=nic.firmware,
             expected=f"{_firmware(tested)} with DPDK {_text(release)} ({known.X710.source})",
             remedy="Intel's NVM update utility",
-            why="of a pair that nobody tested nobody knows which packets it drops",
+            why="an untested pair of firmware and driver may drop packets",
         )
-        for nic, version in shown.items()
+        for nic, version in versions.items()
         if version and version < tested
     ]
-    return judged(troubles, ", ".join(nic.firmware for nic in shown))
+    return judge(problems, ", ".join(nic.firmware for nic in versions))
 
 
-def qemu(live: Live, _wanted: Target) -> Answer | None:
-    """The QEMU behind vhost-user ports."""
+@check("versions.qemu", Level.LOSS, "QEMU supports vhost-user as Open vSwitch uses it", MACHINE, SWITCH)
+def qemu(live: Live, _target: Target) -> Observation | None:
+    """Look at the version of QEMU behind vhost-user ports."""
     if not live.qemu:
         return None
-    troubles = []
+    problems = []
     iommu = live.switch.other_config.get("vhost-iommu-support") == "true"
     if live.qemu < known.VHOST_CLIENT_QEMU or (iommu and live.qemu < known.VHOST_IOMMU_QEMU):
         least = known.VHOST_IOMMU_QEMU if iommu else known.VHOST_CLIENT_QEMU
-        troubles.append(
+        problems.append(
             error(
-                "this QEMU does not get on with Open vSwitch's vhost-user ports",
+                "this QEMU does not work with Open vSwitch's vhost-user ports",
                 where="qemu-system-x86_64 --version",
                 found=_text(live.qemu),
                 expected=f"{_text(least)} or later ({known.QEMU_SOURCE})",
                 remedy="a newer QEMU"
                 + (", or: ovs-vsctl remove Open_vSwitch . other_config vhost-iommu-support" if iommu else ""),
-                why="its side of the protocol is faulty: a port does not come back after Open vSwitch was restarted",
+                why="its implementation is faulty: a port does not reconnect after Open vSwitch was restarted",
             )
         )
-    return judged(troubles, _text(live.qemu))
-
-
-CHECKS = (
-    Check("versions", "DPDK has no fault that is known here", dpdk, (SWITCH,)),
-    Check("versions", "the kernel's drivers have no fault that is known here", kernel, (MACHINE,)),
-    Check("versions", "firmware and driver were tested together", firmware, ()),
-    Check("versions", "QEMU knows vhost-user", qemu, (MACHINE, SWITCH)),
-)
+    return judge(problems, _text(live.qemu))
 
 
 def numbers(text: str) -> Version:
-    """The first version in a text: ``DPDK 22.11.11`` → (22, 11, 11); empty without one."""
+    """Return the first version in a text: ``DPDK 22.11.11`` → (22, 11, 11); empty without one."""
     match = _NUMBERS.search(text)
     return tuple(int(number) for number in match.groups() if number is not None) if match else ()
 
 
 def kernel_version(banner: str, release: str) -> Version:
-    """The stable release of a kernel: distributions say it in ``/proc/version`` or ``/proc/version_signature`` only."""
+    """Return the stable release of a kernel: distributions name it in ``/proc/version`` or ``version_signature`` only."""
     if match := _STABLE.search(banner):
         return numbers(match[1] or match[2])
-    # A distribution's name ends its patch level with 0, whatever is in it.
+    # In a distribution's release name the last number is always 0.
     version = numbers(release)
     return version if version[2:] and (version[2] > 0 or "-" not in release) else ()
 

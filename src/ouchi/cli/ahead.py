@@ -9,11 +9,16 @@ import click
 
 from ouchi.core.errors import BadInput
 from ouchi.core.instance import Instance
-from ouchi.flows.preview import Ahead
+from ouchi.flows.up import dry_run
 from ouchi.machine.local import LocalMachine
-from ouchi.parts.supervise.choose import choose_supervisor
+from ouchi.parts.conflicts import conflicts
+from ouchi.parts.context import Context
+from ouchi.parts.registry import all_parts
 from ouchi.plan.load import read_target
 from ouchi.report.preview import preview_json, preview_text
+
+CLOUD_SECONDS = 4.0
+"""How long an OpenStack API may take for each answer."""
 
 
 def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
@@ -24,12 +29,15 @@ def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
     """
     machine, instance = LocalMachine(), Instance()
     target = read_target(machine, machine.absolute(site_file))
-    ahead = Ahead(machine, instance, choose_supervisor(machine, instance), target, root=os.geteuid() == 0)
-    intents, findings = ahead.intents(until), ahead.in_the_way()
+    at = Context(machine, instance, target, seconds=CLOUD_SECONDS)
+    states = dry_run(at, until)
+    # Without root our own services could not be told from somebody else's.
+    hidden = os.geteuid() != 0 and machine.exists(instance.run)
+    findings = [] if hidden else conflicts(at, all_parts())
     if as_json:
-        click.echo(json.dumps(preview_json(target, intents, findings), indent=2))
+        click.echo(json.dumps(preview_json(target, states, findings), indent=2))
     else:
-        click.echo(preview_text(target, intents))
+        click.echo(preview_text(target, states))
         if target.site.nics or target.site.cpus.isolate:
             click.echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
     if findings:

@@ -2,116 +2,171 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ouchi.cli.site import site_option
 
+if TYPE_CHECKING:
+    from ouchi.measure.search.extra_tests import ExtraTest
+    from ouchi.measure.search.goals import Goal
+
 PATHS = ("loop", "v2v", "pvp", "pvvp", "p2p", "kernel")
 GOALS = ("ndr", "pdr", "rfc2544", "tst009")
+METHODS = ("mlrsearch", "binary", "tst009")
 TESTS = ("latency", "frame-loss", "back-to-back", "soak", "maximum")
 GUESTS = ("testpmd", "vm")
 
 
-class GoalType(click.ParamType[str]):
-    """A goal by its name, or a loss ratio in percent."""
+class GoalType(click.ParamType["Goal"]):
+    """A goal by its name, or by its loss ratio in percent."""
 
     name = "goal"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return f"[{'|'.join(GOALS)}|N%]"
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        ratio = re.fullmatch(r"(\d{1,2}(\.\d+)?)%", value)
-        if value not in GOALS and not ratio:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
+        from ouchi.measure.search.goals import NAMED_GOALS, partial_drop_goal
+
+        if value in NAMED_GOALS:
+            return NAMED_GOALS[value]
+        if not re.fullmatch(r"(\d{1,2}(\.\d+)?)%", value):
             self.fail(f"{value!r} is neither one of {', '.join(GOALS)} nor a loss in percent such as 0.1%", param, ctx)
-        return value
+        return partial_drop_goal(float(value.removesuffix("%")) / 100)
 
 
-class TestType(click.ParamType[str]):
-    """A test by its name, and perhaps the seconds of its trials."""
+class TestType(click.ParamType["ExtraTest"]):
+    """A test by its name, optionally with the seconds of its trials."""
 
     name = "test"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "TEST[:SECONDS]"
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ExtraTest:
+        from ouchi.measure.search.extra_tests import SECONDS, ExtraTest
+
         name, _, seconds = value.partition(":")
         if name not in TESTS or not re.fullmatch(r"(\d{1,5}(\.\d+)?)?", seconds) or value.endswith(":"):
-            self.fail(f"{value!r} is none of {', '.join(TESTS)}, each perhaps with :SECONDS", param, ctx)
+            self.fail(f"{value!r} is not one of {', '.join(TESTS)}, optionally with :SECONDS", param, ctx)
         if seconds and not float(seconds):
-            self.fail(f"{value!r} would last no time", param, ctx)
-        return value
+            self.fail(f"{value!r} has a duration of zero", param, ctx)
+        return ExtraTest(name, float(seconds or SECONDS[name]))
 
 
 @click.group(invoke_without_command=True)
-@click.option("--path", type=click.Choice(PATHS), default="v2v", show_default=True, help="What is measured.")
+@click.option(
+    "--path", "path_name", type=click.Choice(PATHS), default="v2v", show_default=True, help="Path under test."
+)
 @click.option(
     "--size",
     "sizes",
     multiple=True,
     metavar="BYTES|MIX",
-    help="Frame size with FCS, 64 to 9000, or imix; more than once.  [default: 64]",
+    help="Frame size with FCS, 64 to 9000, or imix; repeatable.  [default: 64]",
 )
-@click.option("--flows", type=click.IntRange(1, 10_000_000), default=1, show_default=True, help="Different flows.")
+@click.option("--flows", type=click.IntRange(1, 10_000_000), default=1, show_default=True, help="Number of flows.")
 @click.option(
-    "--goal", "goals", multiple=True, type=GoalType(),
-    help="What is looked for, or the loss allowed; more than once.  [default: ndr and pdr, without --rate]",
-)  # fmt: skip
-@click.option(
-    "--rate", "rates", multiple=True, metavar="RATE",
-    help="Send at this rate, all directions together: 1Mpps, 3Gbps, 3GbpsL1, 45%; more than once.",
-)  # fmt: skip
-@click.option(
-    "--seconds", type=click.FloatRange(0.01, 86400), default=10.0, show_default=True, help="How long, with --rate."
+    "--stream",
+    "stream_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="YAML file that describes the frames: VLANs, IPv6, TCP, tunnels, varying fields, or a capture.",
 )
 @click.option(
-    "--also", multiple=True, type=TestType(),
-    help=f"What is measured beside: {', '.join(TESTS)}; more than once.",
-)  # fmt: skip
+    "--goal",
+    "goals",
+    multiple=True,
+    type=GoalType(),
+    help="Search goal, or an allowed loss; repeatable.  [default: ndr and pdr, without --rate]",
+)
 @click.option(
-    "--guest", type=click.Choice(GUESTS), default="testpmd", show_default=True,
-    help="What forwards in pvp and pvvp: DPDK's testpmd, or a virtual machine that routes in its kernel.",
-)  # fmt: skip
+    "--search",
+    "method",
+    type=click.Choice(METHODS),
+    default="mlrsearch",
+    show_default=True,
+    help="Search method: MLRsearch, plain binary search, or binary search with loss verification (TST 009).",
+)
 @click.option(
-    "--wire", "wires", nargs=2, multiple=True, metavar="GENERATOR SWITCH",
-    help="For p2p: the cards at the ends of a cable, once or twice.",
-)  # fmt: skip
-@click.option("--beside-kernel", is_flag=True, help="The same through the kernel's bridge, and iperf3, beside v2v.")
-@click.option("--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="Searches at each size.")
-@click.option("--one-way", is_flag=True, help="Frames from left to right only.")
+    "--rate",
+    "rates",
+    multiple=True,
+    metavar="RATE",
+    help="Offer this rate without a search, all directions together: 1Mpps, 3Gbps, 3GbpsL1, 45%; repeatable.",
+)
 @click.option(
-    "--most-seconds", type=click.FloatRange(1, 86400), default=120.0, show_default=True, help="Bound of one search."
+    "--seconds",
+    type=click.FloatRange(0.01, 86400),
+    default=10.0,
+    show_default=True,
+    help="Duration of a trial with --rate.",
+)
+@click.option(
+    "--also",
+    "extra_tests",
+    multiple=True,
+    type=TestType(),
+    help=f"Further tests: {', '.join(TESTS)}; repeatable.",
+)
+@click.option(
+    "--guest",
+    type=click.Choice(GUESTS),
+    default="testpmd",
+    show_default=True,
+    help="Guests of pvp and pvvp: DPDK's testpmd, or virtual machines that route in their kernel.",
+)
+@click.option(
+    "--wire",
+    "wires",
+    nargs=2,
+    multiple=True,
+    metavar="GENERATOR SWITCH",
+    help="For p2p: the NICs at the ends of a cable; once or twice.",
+)
+@click.option("--beside-kernel", "compare_kernel", is_flag=True, help="With v2v: compare with the kernel's bridge.")
+@click.option("--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="Searches per frame size.")
+@click.option("--one-way", is_flag=True, help="Send from left to right only.")
+@click.option(
+    "--max-seconds", type=click.FloatRange(1, 86400), default=120.0, show_default=True, help="Time limit of a search."
 )
 @click.option(
     "-o",
     "folder",
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="The run's folder.  [default: one named for the path and the time]",
+    help="The run's folder.  [default: named after the path and the time]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be measured and where; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be measured and where; change nothing.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the results as JSON on stdout."
 )
 @site_option
 @click.pass_context
 def command(
-    context: click.Context, path: str, sizes: tuple[str, ...], flows: int, goals: tuple[str, ...], rates: tuple[str, ...],
-    seconds: float, also: tuple[str, ...],
-    guest: str, wires: tuple[tuple[str, str], ...], beside_kernel: bool, repeats: int, one_way: bool, most_seconds: float,
-    folder: str | None, dry_run: bool, as_json: bool, site_file: str,
-) -> None:  # fmt: skip
-    """Measure this host with DPDK: which rate a path carries without loss, and how long frames take.
+    context: click.Context,
+    /,
+    stream_file: str | None,
+    folder: str | None,
+    site_file: str,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure this host with DPDK: the rate that a path forwards without loss, and its latency.
 
     \b
-    loop    the generator to itself: what it can do at most
+    loop    the generator alone, over a ring: its maximum
     v2v     through OVS from one vhost-user port to another
-    pvp     through OVS, a guest that forwards, and OVS again
+    pvp     through OVS, a forwarding guest, and OVS again
     pvvp    the same with two guests in a row
-    p2p     through OVS from one card to another, over cables from the generator's cards
+    p2p     through OVS from one NIC to another, over cables from the generator's NICs
     kernel  v2v through the kernel's bridge, without OVS and DPDK
     """
     if context.invoked_subcommand:
@@ -120,14 +175,52 @@ def command(
 
     if not dry_run:
         need_root()
-    from ouchi.cli.benching import Asked, run_bench
+    from ouchi.cli.running import LOCK, stop, timeline_of
+    from ouchi.core.instance import Instance
+    from ouchi.flows import bench
+    from ouchi.machine.local import LocalMachine
+    from ouchi.machine.lock import only_one
+    from ouchi.measure.runs.document import dump
+    from ouchi.measure.runs.folder import read_run
+    from ouchi.report.run.terminal import preview_text, run_text
 
-    asked = Asked(
-        path, sizes or ("64",), goals or (() if rates else ("ndr", "pdr")), also, guest, wires,
-        flows=flows, repeats=repeats, both=not one_way, most_seconds=most_seconds, kernel=beside_kernel, rates=rates,
-        seconds=seconds,
-    )  # fmt: skip
-    context.exit(run_bench(site_file, asked, folder, dry_run=dry_run, as_json=as_json))
+    machine, instance = LocalMachine(), Instance()
+    request = _request(context, machine, stream_file, **options)
+    target = bench.read_bench_target(machine, machine.absolute(site_file), request)
+    folder = machine.absolute(folder or f"ouchi-{request.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
+    if dry_run:
+        preview = bench.preview(machine, instance, target, request, folder)
+        click.echo(json.dumps(preview) if as_json else preview_text(preview))
+        return
+    with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
+        complete = bench.bench(machine, instance, target, request, folder, timeline, lambda: stop(machine))
+    run = read_run(machine, folder)
+    if as_json:
+        click.echo(json.dumps({"folder": folder, **dump(run)}))
+    else:
+        click.echo(f"{run_text(run)}\n\nstored in {folder}\nnext: ouchi report {folder}")
+    context.exit(0 if complete else 1)
+
+
+def _request(context: click.Context, machine: Any, stream_file: str | None, **options: Any) -> Any:
+    """The options as a BenchRequest. Raises BadInput for a bad stream file."""
+    from ouchi.measure.generator.stream_file import read_stream_file
+    from ouchi.measure.paths.wires import Wire
+    from ouchi.measure.request import BenchRequest
+    from ouchi.measure.search.goals import NDR, PDR
+
+    one_way, wires = options.pop("one_way"), options.pop("wires")
+    for name in ("sizes", "goals", "rates", "extra_tests"):
+        options[name] = tuple(dict.fromkeys(options[name]))
+    options["sizes"] = options["sizes"] or ("64",)
+    options["goals"] = options["goals"] or (() if options["rates"] else (NDR, PDR))
+    if stream_file:
+        for name, option in (("sizes", "--size"), ("flows", "--flows")):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"{option} cannot be used with --stream: the file has it")
+        spec = read_stream_file(machine, machine.absolute(stream_file))
+        options |= {"template": spec.template, "sizes": (spec.size,), "flows": spec.flows}
+    return BenchRequest(bidirectional=not one_way, wires=tuple(Wire(*wire) for wire in wires), **options)
 
 
 @command.command()
@@ -135,7 +228,13 @@ def command(
 @click.argument("after", type=click.Path(file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def compare(before: str, after: str, as_json: bool) -> None:
-    """Whether the difference between two runs is real: BEFORE and AFTER are their folders."""
-    from ouchi.cli.benching import run_compare
+    """Test whether the difference between two runs is significant; BEFORE and AFTER are their folders."""
+    from ouchi.machine.local import LocalMachine
+    from ouchi.measure.runs.compare import compare_runs
+    from ouchi.measure.runs.document import dump
+    from ouchi.measure.runs.folder import read_run
+    from ouchi.report.run.terminal import comparison_text
 
-    run_compare(before, after, as_json=as_json)
+    machine = LocalMachine()
+    rows = compare_runs(*(read_run(machine, machine.absolute(folder)) for folder in (before, after)))
+    click.echo(json.dumps([dump(row) for row in rows]) if as_json else comparison_text(rows))

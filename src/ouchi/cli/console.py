@@ -12,7 +12,7 @@ def command(server: str) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.checks.guests import read_domains
+    from ouchi.clients.libvirt import domains_by_server
     from ouchi.core.errors import BadInput, Unhealthy, error
     from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine
@@ -21,7 +21,7 @@ def command(server: str) -> None:
     machine, instance = LocalMachine(), Instance()
     if not machine.exists(instance.libvirt_socket):
         raise Unhealthy(error("no server runs: ouchi is not up", where=instance.libvirt_socket, remedy="ouchi up"))
-    domains = {domain.name: domain.domain for domain in read_domains(machine, instance)}
+    domains = domains_by_server(machine, instance)
     if server not in domains:
         raise BadInput(
             error(

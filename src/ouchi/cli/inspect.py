@@ -49,7 +49,7 @@ def command(
     svg_file: str | None,
     as_json: bool,
 ) -> None:
-    """What this machine, or each host of the site file that has an address, is: CPUs, memory, NICs, kernel.
+    """Show the facts of this host, or of each host of the site file: CPUs, memory, NICs, kernel.
 
     Changes nothing; needs no root.
     """
@@ -62,8 +62,8 @@ def command(
     if snapshot:
         from ouchi.machine.snapshot import open_snapshot
 
-        said = _inspected(open_snapshot(snapshot), save, svg_file, as_json=as_json)
-        click.echo(json.dumps(said.json, indent=2) if as_json else said.text)
+        answer = _inspected(open_snapshot(snapshot), save, svg_file, as_json=as_json)
+        click.echo(json.dumps(answer.json, indent=2) if as_json else answer.text)
         return
     by_default = context.get_parameter_source("site_file") is ParameterSource.DEFAULT and not names
     hosts = [host_at(address, ssh_config)] if address else _hosts(site_file, names, ssh_config, by_default=by_default)
@@ -88,11 +88,11 @@ def _inspected(reader: Reader, save: str | None, svg_file: str | None, *, as_jso
         click.echo(f"saved {members} files and names of {facts.system.hostname or 'this machine'} in {save}", err=True)
     if svg_file:
         write_svg(svg_file, facts, None)
-    return Output("" if as_json else facts_text(facts), facts.to_json())
+    return Output("", facts.to_json()) if as_json else Output(facts_text(facts))
 
 
 def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_default: bool) -> list[SiteHost]:
-    """The hosts of the site file. One that nobody asked for and that is wrong keeps nobody from looking at his machine."""
+    """The hosts of the site file; a faulty file in the default location is ignored with a message."""
     from ouchi.core.errors import BadInput
 
     try:
@@ -100,7 +100,7 @@ def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_d
     except BadInput:
         if not by_default:
             raise
-        click.echo(f"{site_file} cannot be used as it is (ouchi plan says why): this is this machine", err=True)
+        click.echo(f"{site_file} has errors (shown by ouchi plan): inspecting this host", err=True)
         return [this_machine(site_file)]
 
 

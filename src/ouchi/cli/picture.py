@@ -15,12 +15,12 @@ svg_option = click.option(
     "svg_file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Also draw it: cores by socket and cache, NICs on their node.",
+    help="Also draw it: cores by socket and cache, NICs by NUMA node.",
 )
 
 
 def write_svg(path: str, facts: Facts, plan: Plan | None) -> None:
-    """Write the picture, in place of one that is there. Raises :class:`~ouchi.core.errors.BadInput` when it cannot be."""
+    """Write the picture, replacing an older one. Raises :class:`~ouchi.core.errors.BadInput` when that fails."""
     from ouchi.core.errors import BadInput, error
     from ouchi.machine.local import LocalMachine
     from ouchi.report.picture import svg

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @planned_options
-@click.option("--explain", is_flag=True, help="Also what each alternative costs, and the settings it comes down to.")
+@click.option("--explain", is_flag=True, help="Also the costs of each alternative, and the resulting settings.")
 @svg_option
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 @click.pass_context
@@ -32,22 +32,24 @@ def command(
     svg_file: str | None,
     as_json: bool,
 ) -> None:
-    """What this machine, or each host of the site file, should become, and why. Changes nothing; needs no root."""
+    """Plan this host, or each host of the site file: CPUs, memory, NICs, with reasons. Changes nothing; needs no root."""
     import json
+
+    from ouchi.plan.saved import plan_json
 
     style = style_of(choose)
 
     def plan(host: SiteHost) -> Output:
-        return said_of(host.target(style))
+        return answer_of(host.target(style))
 
-    def said_of(target: Target) -> Output:
+    def answer_of(target: Target) -> Output:
         if svg_file:
             write_svg(svg_file, target.facts, target.plan)
-        return Output("" if as_json else _text(target, explain=explain), target.plan.to_json())
+        return Output("", plan_json(target)) if as_json else Output(_text(target, explain=explain))
 
     if snapshot:
-        said = said_of(planned_snapshot(site_file, snapshot, names, style))
-        click.echo(json.dumps(said.json, indent=2) if as_json else said.text)
+        answer = answer_of(planned_snapshot(site_file, snapshot, names, style))
+        click.echo(json.dumps(answer.json, indent=2) if as_json else answer.text)
         return
     hosts = planned_hosts(site_file, names, ssh_config, one=bool(svg_file))
     context.exit(run_hosts(hosts, plan, as_json=as_json))

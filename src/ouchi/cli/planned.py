@@ -1,4 +1,4 @@
-"""The options of commands that begin with a plan, and the plans that they ask for."""
+"""The options of commands that work from a plan, and the plans they choose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ouchi.cli.hosted import host_options
 from ouchi.cli.inspect import snapshot_option
@@ -23,13 +24,44 @@ STYLES = ("capacity", "cache", "power")
 def planned_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--site``, ``--host``, ``--ssh-config``, ``--snapshot`` and ``--choose``."""
     for option in (
-        click.option("--choose", type=click.Choice(STYLES), help="Another of the alternatives that ouchi plan shows."),
+        click.option("--choose", type=click.Choice(STYLES), help="Take this alternative in place of cpus.prefer."),
         snapshot_option,
         host_options,
         read_site_option,
     ):
         command = option(command)
     return command
+
+
+ANOTHER_PLAN = ("site_file", "names", "snapshot", "choose")
+
+plan_option = click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(),
+    metavar="FILE",
+    help="A plan saved by ouchi plan --json, in place of the site file and the host's facts.",
+)
+
+
+def check_plan_alone() -> None:
+    """Raise BadInput when the command line has ``--plan`` and an option that chooses another plan."""
+    from ouchi.core.errors import BadInput, error
+
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in ANOTHER_PLAN and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise BadInput(
+            error(
+                "a saved plan has its own site and facts",
+                found=f"--plan and {', '.join(given)}",
+                expected="--plan alone",
+            )
+        )
 
 
 def style_of(choose: str | None) -> Style | None:
@@ -40,21 +72,21 @@ def style_of(choose: str | None) -> Style | None:
 
 
 def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[SiteHost]:
-    """The hosts to plan; says so when there is no such file. Raises BadInput where ``one`` must be meant."""
+    """The hosts to plan, with a message when there is no site file. Raises BadInput for several where ``one`` is needed."""
     from ouchi.cli.hosted import hosts_of
     from ouchi.core.errors import BadInput
     from ouchi.site import several
 
     hosts = hosts_of(site_file, names, ssh_config)
     if hosts[0].site is None:
-        click.echo(f"there is no {site_file}: this is for the one that ouchi up would write", err=True)
+        click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
     if one and len(hosts) > 1:
         raise BadInput(several([host.site for host in hosts if host.site]))
     return hosts
 
 
 def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style: Style | None) -> Target:
-    """The plan of a snapshot's host; with several in the file, of the one that is named, or has the name of that host."""
+    """The plan of a snapshot's host; of several in the file, the named one or the one with its host name."""
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.snapshot import open_snapshot
     from ouchi.plan.load import facts_of, own_site, target_of
@@ -62,7 +94,7 @@ def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style:
 
     facts, local = facts_of(open_snapshot(snapshot)), LocalMachine()
     if not local.exists(site_file):
-        click.echo(f"there is no {site_file}: this is for the one that ouchi up would write", err=True)
+        click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
         return target_of(site_file, None, facts, style)
     return target_of(site_file, own_site(choose(read_sites(local, site_file), names), facts), facts, style)
 
@@ -70,7 +102,7 @@ def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style:
 def read_planned(
     site_file: str, names: Sequence[str], ssh_config: str | None, snapshot: str | None, choose: str | None
 ) -> Target:
-    """The one plan that is asked for: of this machine, of a host of the file, or of a snapshot's."""
+    """The one chosen plan: of this host, of a host of the file, or of a snapshot."""
     if snapshot:
         return planned_snapshot(site_file, snapshot, names, style_of(choose))
     (host,) = planned_hosts(site_file, names, ssh_config, one=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.planned import planned_options, read_planned
+from ouchi.cli.planned import check_plan_alone, plan_option, planned_options, read_planned
 from ouchi.render.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ ALL = "all"
 @click.option(
     "-o", "folder", metavar="DIR", type=click.Path(file_okay=False), help="Write files, a folder for each target."
 )
+@plan_option
 @planned_options
 def command(
     targets: tuple[str, ...],
@@ -39,17 +40,23 @@ def command(
     ssh_config: str | None,
     snapshot: str | None,
     choose: str | None,
+    plan_file: str | None,
 ) -> None:
-    """The plan as configuration of other tools, on the terminal or as files. Needs no root.
+    """Print the plan as configuration of other tools, or write it as files. Needs no root.
 
-    Nothing but DIR is written to; a file there that ouchi did not write is never replaced.
+    Only DIR is written to; a file there that ouchi did not write is never replaced.
     """
     from ouchi.machine.local import LocalMachine
+    from ouchi.plan.load import read_plan
     from ouchi.render.targets import render
 
-    wanted = read_planned(site_file, names, ssh_config, snapshot, choose)
-    found = render(wanted, TARGETS if ALL in targets else targets)
-    files = {f"{target}/{file.path}": file for target, made in found.items() for file in made}
+    if plan_file:
+        check_plan_alone()
+        target = read_plan(LocalMachine(), plan_file)
+    else:
+        target = read_planned(site_file, names, ssh_config, snapshot, choose)
+    found = render(target, TARGETS if ALL in targets else targets)
+    files = {f"{name}/{file.path}": file for name, made in found.items() for file in made}
     for line in _written(LocalMachine(), folder, files) if folder else _shown(files):
         click.echo(line)
 
@@ -61,7 +68,7 @@ def _shown(files: dict[str, Rendered]) -> Iterator[str]:
 
 
 def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> Iterable[str]:
-    """Write the files and say of each what became of it. Raises :class:`BadInput` before anything is written."""
+    """Write the files and report each as written or unchanged. Raises :class:`BadInput` before anything is written."""
     from ouchi.core.errors import BadInput, error
     from ouchi.render.files import ours
 
@@ -70,7 +77,7 @@ def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> 
     if strangers := [path for path, text in there.items() if not ours(text) and text != files[path].text]:
         raise BadInput(
             error(
-                "a file is in the way that ouchi did not write",
+                "a file exists that ouchi did not write",
                 where=f"{top}/{path}",
                 expected="no file, or one that ouchi render wrote",
                 remedy="another folder, or move it away",
@@ -80,7 +87,7 @@ def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> 
     try:
         for path, file in files.items():
             if there.get(path) == file.text:
-                yield f"{path}: as it was"
+                yield f"{path}: unchanged"
                 continue
             machine.make_folder(f"{top}/{path}".rpartition("/")[0])
             machine.write(f"{top}/{path}", file.text, mode=file.mode)

@@ -32,9 +32,9 @@ _FILE = click.Path(dir_okay=False)
 def command(
     run: str, page_file: str | None, csv_file: str | None, prometheus_file: str | None, as_markdown: bool, as_json: bool
 ) -> None:
-    """A run that ouchi bench measured: tables here, and a page of HTML that needs no network.
+    """Show a run of ouchi bench as tables, and write it as an HTML page that needs no network.
 
-    RUN is its folder. The page is left out when another output is asked for without -o.
+    RUN is its folder. Without -o, no page is written when another output is requested.
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json cannot both be printed")
@@ -54,7 +54,7 @@ def command(
 def _texts(
     run: Run, page_file: str | None, csv_file: str | None, prometheus_file: str | None
 ) -> Iterator[tuple[str, str]]:
-    """The files asked for, and what goes into them."""
+    """The requested files and their content."""
     from ouchi.report.run.csv import csv_text
     from ouchi.report.run.page import page_html
     from ouchi.report.run.prometheus import prometheus_text
@@ -67,11 +67,12 @@ def _texts(
 def _printed(run: Run, *, as_markdown: bool, as_json: bool) -> str:
     import json
 
+    from ouchi.measure.runs.document import dump
     from ouchi.report.run.table import markdown
     from ouchi.report.run.terminal import run_text
 
     if as_json:
-        return json.dumps(run.to_json(), indent=1)
+        return json.dumps(dump(run), indent=1)
     return markdown(run) if as_markdown else run_text(run)
 
 

@@ -20,7 +20,6 @@ from ouchi.machine.command_log import move_to_file
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.plan.load import read_target
-from ouchi.plan.nics import missing_packages
 from ouchi.report.summary import summary_json, summary_text
 from ouchi.report.terminal import Progress
 
@@ -62,8 +61,8 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
             if not applied_for_up(machine, target, until, timeline, yes=yes, restart=restart):
                 return 1
             target = read_target(machine, machine.absolute(site_file))
-        drivers = missing_packages(target.site, target.facts)
-        up = Up(machine, instance, machine.absolute(site_file), timeline, drivers)
+        up = Up(machine, instance, target, timeline)
+        up.begin()
         run_tasks(up.tasks(until), timeline, lambda: stop(machine))
     seconds = timeline.now()
     if as_json:
@@ -73,9 +72,9 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
             for event in timeline.events
             if event.kind in (Kind.CHANGED, Kind.NOTHING)
         ]  # fmt: skip
-        click.echo(json.dumps(summary_json(*up.made(), timings, seconds), indent=2))
+        click.echo(json.dumps(summary_json(up.context.target, up.verdict, timings, seconds), indent=2))
     elif up.verdict:
-        click.echo(summary_text(up.site, up.plan, up.verdict, seconds))
+        click.echo(summary_text(up.context.target, up.verdict, seconds))
     else:
         click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
     return 0
@@ -91,7 +90,7 @@ def run_down(*, purge: bool, as_json: bool) -> int:
     """``down``. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
     with only_one(LOCK, "down"), timeline_of(as_json=as_json) as timeline:
-        anything = down(machine, instance, timeline, purge=purge)
+        anything = down(machine, instance, timeline, lambda: stop(machine), purge=purge)
     if not as_json:
         click.echo("the machine is as before" if anything else "nothing to do: ouchi is not up")
     return 0

@@ -23,5 +23,5 @@ def _named(help: str) -> Callable[[F], F]:
     )
 
 
-site_option = _named("The site file; written for this machine when it is not there.")
-read_site_option = _named("The site file; when it is not there, the one that ouchi up would write is planned.")
+site_option = _named("The site file; written for this host when it does not exist.")
+read_site_option = _named("The site file; without one, the file that ouchi up would write is planned.")

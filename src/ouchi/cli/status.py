@@ -22,12 +22,11 @@ def command(context: click.Context, as_json: bool) -> None:
     from ouchi.core.instance import Instance
     from ouchi.flows.status import read_status, under_way
     from ouchi.machine.local import LocalMachine
-    from ouchi.parts.supervise.choose import choose_supervisor
+    from ouchi.parts.context import Context
     from ouchi.report.status import status_text
 
     machine, instance = LocalMachine(), Instance()
-    supervisor = choose_supervisor(machine, instance)
-    status = read_status(machine, instance, supervisor, under_way(machine, LOCK))
-    machine.interrupt()  # programs of looks that were given up
+    status = read_status(Context(machine, instance, seconds=5.0), under_way(machine, LOCK))
+    machine.interrupt()  # programs of parts that did not answer in time
     click.echo(json.dumps(status.to_json(), indent=2) if as_json else status_text(status))
     context.exit(0 if status.healthy else 1)

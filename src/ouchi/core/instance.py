@@ -33,6 +33,11 @@ class Instance:
         return f"{self.state}/etc"
 
     @property
+    def kept_site(self) -> str:
+        """The text of the site file that ``up`` used, for the commands that judge the host later."""
+        return f"{self.state}/site.yaml"
+
+    @property
     def cache(self) -> str:
         """The OpenStack environment and the guest image, which can be built again."""
         return f"{self.state}/cache"

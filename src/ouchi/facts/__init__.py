@@ -1,6 +1,6 @@
-"""What a host is: read-only facts from sysfs, ``/proc``, ``os-release`` and a few probes, through the one door.
+"""The facts of a host: what sysfs, ``/proc``, ``os-release`` and a few probes show, read through one interface.
 
-Nothing here changes anything, and a recorded snapshot answers as well as the machine itself.
+Nothing is changed, and a recorded snapshot can be read in place of the host itself.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ouchi.core.plain import to_plain
 from ouchi.facts.boot import Boot, read_boot
 from ouchi.facts.cpu import Core, Cpu, L3Group, physical_cores, read_cpus, read_l3
 from ouchi.facts.dpdk import Dpdk, Driver, Support, read_dpdk
@@ -15,7 +16,7 @@ from ouchi.facts.memory import HugepagePool, MemoryNode, read_memory
 from ouchi.facts.nics import Nic, read_nics
 from ouchi.facts.pci import PcieLink
 from ouchi.facts.processor import CState, Processor, read_processor
-from ouchi.facts.reading import pairs, plain, text_of
+from ouchi.facts.reading import pairs, text_of
 from ouchi.facts.system import Distribution, System, read_system
 from ouchi.machine import Reader
 
@@ -63,7 +64,7 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         """The facts as plain JSON."""
-        return dict(plain(self))
+        return dict(to_plain(self))
 
 
 def collect(reader: Reader, session_address: str = "") -> Facts:

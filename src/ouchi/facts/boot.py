@@ -1,4 +1,4 @@
-"""How a host was started: the kernel's command line, the IOMMU and why, Secure Boot and lockdown."""
+"""How a host was booted: the kernel command line, the IOMMU and why, Secure Boot and lockdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e0
 LOCKDOWN = "/sys/kernel/security/lockdown"
 
 OFF = frozenset({"iommu=off", "intel_iommu=off", "amd_iommu=off"})
-"""Words of the command line that switch the IOMMU off."""
+"""Kernel parameters that switch the IOMMU off."""
 
 FIRMWARE = {"DMAR": "Intel VT-d", "IVRS": "AMD-Vi", "IORT": "Arm SMMU", "VIOT": "virtio"}
 """The ACPI tables by which firmware shows an IOMMU."""
@@ -29,10 +29,10 @@ _WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """How the running kernel was started.
+    """How the running kernel was booted.
 
-    ``parameters`` are the words of its command line. ``iommu``: it keeps devices apart now, and ``iommu_reason``
-    says in words why (not). ``secure_boot`` is None where there is no UEFI to ask. ``lockdown`` is ``none``,
+    ``parameters``: its command line. ``iommu``: it keeps devices apart now, and ``iommu_reason`` says why (not).
+    ``secure_boot`` is None without UEFI. ``lockdown`` is ``none``,
     ``integrity`` or ``confidentiality``, empty when the kernel does not say.
     """
 
@@ -44,7 +44,7 @@ class Boot:
 
 
 def read_boot(reader: Reader) -> Boot:
-    """The facts of the running kernel's start; what cannot be read is empty."""
+    """Read how the running kernel was booted; what cannot be read is empty."""
     parameters = parse_parameters(text_of(reader, "/proc/cmdline"))
     on, reason = _iommu(reader, parameters)
     return Boot(
@@ -57,7 +57,7 @@ def read_boot(reader: Reader) -> Boot:
 
 
 def parse_parameters(cmdline: str) -> tuple[str, ...]:
-    """The words of a kernel command line; double quotes hold a word with spaces together."""
+    """The parameters of a kernel command line; double quotes hold one with spaces together."""
     return tuple(_WORD.findall(cmdline))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ouchi.core.cpulist import HIGHEST_CPU
-from ouchi.facts.reading import cpus_of, names_in, plain, text_of, whole
+from ouchi.facts.reading import cpus_of, names_in, text_of, whole
 from ouchi.machine import Reader
 
 ROOT = "/sys/devices/system/cpu"
@@ -37,7 +37,7 @@ class Cpu:
     and ``l3`` are the smallest online CPU of the group that shares the cache, -1 without one. ``siblings`` are the
     CPUs of the same physical core, itself included. ``kind`` is ``performance`` or ``efficient``, empty where all
     cores are alike. ``max_khz`` is 0 and ``governor`` empty when the kernel does not say. ``isolated``: the
-    scheduler leaves it alone since the start of the kernel (``isolcpus=``).
+    scheduler leaves it alone since boot (``isolcpus=``).
     """
 
     id: int
@@ -52,10 +52,6 @@ class Cpu:
     governor: str
     isolated: bool
     online: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The CPU as a JSON object."""
-        return dict(plain(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
+from ouchi.facts.reading import names_in, pairs, text_of, whole
 from ouchi.machine import Reader
 
 NODES = "/sys/devices/system/node"
@@ -43,10 +42,6 @@ class MemoryNode:
     free_kib: int
     hugepages: tuple[HugepagePool, ...]
     distances: tuple[int, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The node as a JSON object."""
-        return dict(plain(self))
 
     def pool(self, size_kib: int) -> HugepagePool | None:
         """The pool of pages of a size, if the kernel has one."""

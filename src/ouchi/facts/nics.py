@@ -1,4 +1,4 @@
-"""Network cards and interfaces: what they are, what they carry, and which of them must not be touched."""
+"""Network interfaces: their hardware, what they carry, and which of them must not be touched."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 from ouchi.facts.addresses import interface_addresses
 from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
-from ouchi.facts.reading import names_in, pairs, plain, text_of, whole
+from ouchi.facts.reading import names_in, pairs, text_of, whole
 from ouchi.machine import Reader
 
 __all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
 
 CLASS = "/sys/class/net"
-CARDS = "/var/lib/ouchi-host/cards.json"
-"""What cards were before ``apply`` took them from the kernel's network, by PCI address: their names above all."""
+BEFORE_BINDING = "/var/lib/ouchi-host/cards.json"
+"""The members :data:`KEPT` of the NICs that ``apply`` bound to VFIO, by PCI address."""
 
 KEPT: Mapping[str, type] = {"name": str, "mac": str, "firmware": str, "rx_queues": int, "tx_queues": int}
-"""The members that only the kernel's driver tells."""
+"""The members that only the kernel's driver reports, with their types."""
 
 _UP = 0x1  # IFF_UP in <linux/if.h>
 _ROUTE_UP = 0x1  # RTF_UP in <linux/route.h>
@@ -41,7 +41,7 @@ class Nic:
     the bridge or bond above it. ``physical``: a device stands behind it, be it a virtual machine's.
 
     ``vendor``, ``device`` and ``subsystem`` are PCI ids (``8086``, ``1572``, ``8086:0001``). ``speed_mbps`` is the
-    link's speed now, 0 unknown. ``vfs_total`` virtual functions can be made, ``vfs_now`` are; a virtual function
+    link's speed now, 0 unknown. ``vfs_total`` VFs can be made, ``vfs_now`` are; a VF
     names its physical one in ``pf``. ``group_with``: who else is in its IOMMU group (-1: in none), bridges left out.
     """
 
@@ -82,10 +82,6 @@ class Nic:
             return f"it has the address {self.addresses[0]}"
         return f"it is part of {self.master}" if self.master else ""
 
-    def to_json(self) -> dict[str, Any]:
-        """The card or interface as a JSON object."""
-        return dict(plain(self))
-
 
 def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     """Every interface but the loopback, by name; then every PCI network function without one, by address.
@@ -99,16 +95,16 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     addresses = interface_addresses(text_of(reader, "/proc/net/fib_trie"), route, text_of(reader, "/proc/net/if_inet6"))
     bus = PciBus(reader)
     nics = {name: _interface(reader, bus, name, _global(addresses.get(name, ())), name in defaults) for name in names}
-    wanted = _bare(session_address)
+    session = _bare(session_address)
     for name, nic in nics.items():
-        nics[name] = replace(nic, session=bool(wanted) and wanted in map(_bare, addresses.get(name, ())))
+        nics[name] = replace(nic, session=bool(session) and session in map(_bare, addresses.get(name, ())))
     below = _below(reader, nics)
     _spread(nics, below, lambda nic: nic.default_route, lambda nic: replace(nic, default_route=True))
     _spread(nics, below, lambda nic: nic.session, lambda nic: replace(nic, session=True))
     seen = {nic.address for nic in nics.values()}
-    cards = read_cards(text_of(reader, CARDS))
+    before = read_before_binding(text_of(reader, BEFORE_BINDING))
     bare = [
-        replace(_nic(bus.function(address)), **cards.get(address, {}))
+        replace(_nic(bus.function(address)), **before.get(address, {}))
         for address in bus.network_functions()
         if address not in seen
     ]
@@ -129,17 +125,17 @@ def default_interfaces(route: str, ipv6_route: str) -> frozenset[str]:
     return frozenset(found - {"lo"})
 
 
-def read_cards(text: str) -> dict[str, dict[str, Any]]:
-    """What each card was, of the members :data:`KEPT`; a text that is damaged says nothing."""
+def read_before_binding(text: str) -> dict[str, dict[str, Any]]:
+    """The members :data:`KEPT` of each NIC, by PCI address; none for a damaged text."""
     try:
-        told = json.loads(text or "{}")
+        parsed = json.loads(text or "{}")
     except ValueError:
         return {}
-    cards = told.items() if isinstance(told, dict) else ()
+    nics = parsed.items() if isinstance(parsed, dict) else ()
     return {
-        address: {key: card[key] for key, kind in KEPT.items() if isinstance(card.get(key), kind)}
-        for address, card in cards
-        if isinstance(card, dict)
+        address: {key: nic[key] for key, kind in KEPT.items() if isinstance(nic.get(key), kind)}
+        for address, nic in nics
+        if isinstance(nic, dict)
     }
 
 
@@ -155,14 +151,14 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
     folder = f"{CLASS}/{name}"
     device = f"{folder}/device"
     # A virtio interface hangs below its PCI function, one folder up; a plain PCI one is the function itself.
-    places = (device, f"{device}/..") if reader.exists(device) else ()
-    events = [pairs(text_of(reader, f"{place}/uevent"), "=") for place in places]
-    nodes = [whole(text_of(reader, f"{place}/numa_node"), -1) for place in places]
+    folders = (device, f"{device}/..") if reader.exists(device) else ()
+    events = [pairs(text_of(reader, f"{path}/uevent"), "=") for path in folders]
+    nodes = [whole(text_of(reader, f"{path}/numa_node"), -1) for path in folders]
     slots = (pci_address(event.get("PCI_SLOT_NAME", "")) for event in events)
     address = next(filter(None, slots), "")
-    # Bridges, taps and the like are many on a host with guests and have nothing of this to say.
-    told = pairs(reader.probe(f"ethtool/{name}"), ":") if places else {}
-    rx_queues, tx_queues = _queues(reader, folder, told) if places else (0, 0)
+    # Not for bridges, taps and the like: a host with guests has many, and ethtool shows nothing of them.
+    ethtool = pairs(reader.probe(f"ethtool/{name}"), ":") if folders else {}
+    rx_queues, tx_queues = _queues(reader, folder, ethtool) if folders else (0, 0)
     return _nic(
         replace(
             bus.function(address),
@@ -176,9 +172,9 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
         default_route=default_route,
         addresses=addresses,
         master=reader.link(f"{folder}/master"),
-        physical=bool(places),
-        firmware=_firmware(told),
-        speed_mbps=max(0, whole(text_of(reader, f"{folder}/speed"), 0)) if places else 0,
+        physical=bool(folders),
+        firmware=_firmware(ethtool),
+        speed_mbps=max(0, whole(text_of(reader, f"{folder}/speed"), 0)) if folders else 0,
         rx_queues=rx_queues,
         tx_queues=tx_queues,
     )
@@ -230,7 +226,7 @@ def _nic(
 
 
 def _queues(reader: Reader, folder: str, ethtool: Mapping[str, str]) -> tuple[int, int]:
-    """The receive and the transmit queues in use, as the driver counts them, or as their folders do."""
+    """The Rx and Tx queues in use, as the driver counts them, or as their folders do."""
     counted = [whole(ethtool.get(key, ""), -1) for key in ("rx queues", "tx queues")]
     if min(counted) < 0:
         names = names_in(reader, f"{folder}/queues")
@@ -256,7 +252,7 @@ def _below(reader: Reader, nics: dict[str, Nic]) -> dict[str, set[str]]:
     """The interfaces directly underneath each: sysfs links them as ``lower_<name>``; ports name their master."""
     found: dict[str, set[str]] = {name: set() for name in nics}
     for name, nic in nics.items():
-        if not nic.physical:  # there is nothing underneath a card but the card
+        if not nic.physical:  # only software interfaces are made of others
             entries = names_in(reader, f"{CLASS}/{name}")
             found[name] |= {entry[6:] for entry in entries if entry.startswith("lower_") and entry[6:] in nics}
     for name, nic in nics.items():

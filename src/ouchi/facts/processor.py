@@ -1,4 +1,4 @@
-"""The processor of a host: who made it, what it is called, and what it can do."""
+"""The processor of a host: vendor, model and capabilities."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CState:
 class Processor:
     """The processor as a whole.
 
-    ``vendor`` and ``model`` are the kernel's words (``AuthenticAMD``), on arm64 those of its number tables.
+    ``vendor`` and ``model`` are as in ``/proc/cpuinfo`` (``AuthenticAMD``), on arm64 names for its numbers.
     ``virtualisation`` is ``vmx``, ``svm``, ``arm`` or empty. ``smt``: cores have more than one thread now.
     ``cstates`` from the lightest to the deepest.
     """

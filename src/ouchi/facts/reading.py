@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass
-from typing import Any
 
 from ouchi.core.cpulist import parse_cpus
 from ouchi.machine import Reader
@@ -60,14 +58,3 @@ def pairs(text: str, separator: str) -> dict[str, str]:
         if middle:
             found.setdefault(key.strip(), value.strip().strip("\"'"))
     return found
-
-
-def plain(value: Any) -> Any:
-    """Frozen values as plain JSON: dataclasses as objects, tuples as lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return value

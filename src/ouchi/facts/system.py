@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from ouchi.facts.memory import available_kib
-from ouchi.facts.reading import pairs, plain, text_of
+from ouchi.facts.reading import pairs, text_of
 from ouchi.machine import Reader
 
 
@@ -40,10 +39,6 @@ class System:
     kvm_device: bool
     memory_available_kib: int
     pdpe1gb: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """The system as a JSON object."""
-        return dict(plain(self))
 
 
 def read_system(reader: Reader, cpuinfo: str, meminfo: dict[str, str]) -> System:

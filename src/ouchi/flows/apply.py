@@ -6,12 +6,12 @@ import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.events import Kind, Timeline
 from ouchi.facts import Facts
-from ouchi.facts.nics import CARDS, KEPT
+from ouchi.facts.nics import BEFORE_BINDING, KEPT
 from ouchi.host import boot, guard, reboot
 from ouchi.host import nics as cards
 from ouchi.host.refusals import grub_edited, refusals
@@ -21,9 +21,9 @@ from ouchi.host.survey import Surroundings, look_around
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
 from ouchi.plan.target import Target, check_names
-from ouchi.steps import Change, engine, rescue
+from ouchi.steps import Change, Record, engine, rescue
 from ouchi.steps import file as path
-from ouchi.steps.journal import Journal
+from ouchi.steps.journal import Journal, Scope
 from ouchi.steps.refresh import LINE
 
 
@@ -43,7 +43,7 @@ class Prepared:
     steps: tuple[Step, ...]
     now: engine.States
     to_do: tuple[tuple[Step, tuple[Change, ...]], ...]
-    gone: tuple[engine.Record, ...]
+    gone: tuple[Record, ...]
     booted: bool
     why: tuple[str, ...]
     packages: tuple[str, ...]
@@ -57,8 +57,9 @@ class Prepared:
     @property
     def unfinished(self) -> bool:
         """Whether a former run left its guard, its units or refreshes: it was killed, or restarted the machine."""
-        kinds = {kind for kind, _, _ in self.journal.entries()}
-        return f"{guard.UNIT}.timer" in self.around.active or bool(kinds & {engine.DUE, engine.UNIT, reboot.ASKED})
+        units = self.journal.records(engine.ONE_BOOT)
+        notes = [self.journal.note(name) for name in (engine.DUE, reboot.ASKED)]
+        return f"{guard.UNIT}.timer" in self.around.active or bool(units or any(notes))
 
 
 def prepare(machine: Machine, target: Target, folder: str, *, own_switch: bool = False) -> Prepared:
@@ -66,14 +67,14 @@ def prepare(machine: Machine, target: Target, folder: str, *, own_switch: bool =
     check_names(target.plan)
     used = (*target.dpdk_nics, *target.sriov_nics)
     names = [*(nic.name for nic in used), *(nic.address for nic in used)]
-    journal = Journal(machine, folder)
+    journal = Journal(machine, folder, Scope.MACHINE)
     added = boot.added_words(journal)
     around = boot.told_apart(look_around(machine, names), target.facts.boot.parameters, added)
     steps = host_steps(target, around, own_switch=own_switch)
     changes = [change for step in steps for change in step.changes]
-    known = engine.records(journal)
-    now = engine.look(machine, [*((c.kind, c.key) for c in changes), *(record.place for record in known)])
-    due = engine.to_do(journal, changes, now)
+    known = engine.current(journal)
+    now = engine.look(machine, [*(change.location for change in changes), *(record.location for record in known)])
+    due = engine.pending(journal, changes, now)
     to_do = tuple((step, todo) for step in steps if (todo := tuple(c for c in step.changes if c in due)))
     findings = refusals(target, around)
     if any("grub" in change.then for change in due) and not any("grub" in record.then for record in known):
@@ -87,7 +88,7 @@ def prepare(machine: Machine, target: Target, folder: str, *, own_switch: bool =
     booted = not boot.missing(target.plan.kernel_args, target.facts.boot.parameters)
     return Prepared(
         machine, folder, target, journal, around, steps, now, to_do, tuple(engine.left_over(journal, changes)), booted, why,
-        needs, rescue.told(machine, folder),
+        needs, rescue.last_run(machine, folder),
     )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def carry_out(
             guard.arm(machine, prepared.folder)
             cutting = True
         timed(step.name, functools.partial(_make, prepared, changes))
-    engine.refresh(machine, journal)  # of a run that was killed before it came to them
+    engine.refresh(journal)  # of a run that was killed before it came to them
     if cutting:
         timed("still reached", lambda: _confirm(prepared, again, ask))
     return list(prepared.why)
@@ -145,8 +146,8 @@ def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     }
     if told:
         # A card without the kernel's driver has no name any more; the site goes on calling it by the one it had.
-        machine.write(CARDS, json.dumps(told, indent=1) + "\n")
-    rescue.write(machine, prepared.folder, engine.records(journal))
+        machine.write(BEFORE_BINDING, json.dumps(told, indent=1) + "\n")
+    rescue.write(machine, prepared.folder, engine.current(journal))
 
 
 def _note_kernel(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
@@ -154,31 +155,31 @@ def _note_kernel(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) ->
     journal = prepared.journal
     # Those of a former plan stay: the kernel may run with them, and until it is written anew the line has them.
     words = dict.fromkeys((*boot.added_words(journal), *boot.ours(prepared.target, prepared.around)))
-    journal.note_all([(boot.WORDS, "kernel", {"words": list(words)})])
+    journal.set_note(boot.PARAMETERS, list(words))
     if not any(boot.ENTRIES in change.then for some in changes.values() for change in some):
         return
-    now, line = prepared.now["path", boot.ENTRY], boot.own_line(prepared.around)
-    known = [record for record in engine.records(journal) if record.key == boot.ENTRY]
+    now, line = prepared.now["file", boot.ENTRY], boot.own_line(prepared.around)
+    known = [record for record in engine.current(journal) if record.key == boot.ENTRY]
     if now is None and not known:
         prepared.machine.write(LINE, line)
     for record in known:
-        if engine.foreign(record, now):
+        if engine.drifted(record, now):
             # Words that the user has written there since are to outlive undo.
-            fresh = path.file(boot.ENTRY, line).state["file"]
-            journal.amend(record.kind, record.key, {"before": now and {**now, "file": fresh}})
+            fresh = path.file_state(line)["file"]
+            journal.put([replace(record, before=now and {**now, "file": fresh})])
 
 
 def _give_back(prepared: Prepared) -> str:
-    theirs = [record for record in prepared.gone if engine.foreign(record, prepared.now[record.place])]
+    theirs = [record for record in prepared.gone if engine.drifted(record, prepared.now[record.location])]
     ours = [record for record in prepared.gone if record not in theirs]
-    engine.take_back(prepared.machine, prepared.journal, ours)
+    engine.undo(prepared.journal, ours)
     left = f"; left as somebody else made it: {', '.join(record.key for record in theirs)}" if theirs else ""
     return f"put back: {', '.join(record.key for record in ours) or 'nothing'}{left}"
 
 
 def _make(prepared: Prepared, changes: Sequence[Change]) -> str:
-    engine.make(prepared.machine, prepared.journal, changes)
-    run = engine.refresh(prepared.machine, prepared.journal, {name for change in changes for name in change.then})
+    engine.bring_about(prepared.journal, changes)
+    run = engine.refresh(prepared.journal, {name for change in changes for name in change.then})
     if "grub" in run:
         _check_grub(prepared)
     if boot.ENTRIES in run:

@@ -1,82 +1,58 @@
-"""``ouchi doctor``: the live host against the plan, with why each difference loses packets and what mends it."""
+"""``ouchi doctor``: the live host against the plan, with why each difference loses packets and what fixes it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from ouchi.checks import cpus, interrupts, kernel, memory, nics, ovs, queues, threads, versions
-from ouchi.checks.values import Answer, Check, Checked, Diagnosis, Mend, Mended, State, Trouble, unknown
+from ouchi.checks.diagnosis import Diagnosis
+from ouchi.checks.fix import make_fixes, preview_fixes
+from ouchi.checks.registry import evaluate
 from ouchi.core.instance import Instance
-from ouchi.flows.status import kept_site
-from ouchi.live.host import Live, gather
+from ouchi.live.host import Live, read
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
-
-__all__ = [
-    "CHECKS",
-    "Checked",
-    "Diagnosis",
-    "Live",
-    "Mend",
-    "Mended",
-    "State",
-    "Trouble",
-    "diagnose",
-    "examine",
-    "kept_here",
-]
-
-CHECKS: tuple[Check, ...] = (
-    *kernel.CHECKS,
-    *memory.CHECKS,
-    *cpus.CHECKS,
-    *interrupts.CHECKS,
-    *threads.CHECKS,
-    *ovs.CHECKS,
-    *queues.CHECKS,
-    *nics.CHECKS,
-    *versions.CHECKS,
-)
+from ouchi.steps.journal import Scope, open_journal
 
 
 def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
-    """Read the host and its plan side by side, and check the one against the other. Nothing is changed.
+    """Read the host and its target in parallel, and evaluate every check. Nothing is changed.
 
-    Raises :class:`~ouchi.core.errors.BadInput` where ``wanted`` does, as the site does not fit the machine.
+    Raises :class:`~ouchi.core.errors.BadInput` where ``target`` does, as the site does not fit the machine.
     """
-    with ThreadPoolExecutor(1) as beside:
-        reading = beside.submit(gather, machine, instance)
-        plan = target()
-        return diagnose(reading.result(), plan)
+    with ThreadPoolExecutor(1) as pool:
+        live = pool.submit(read, machine, instance)
+        expected = target()
+        return diagnose(live.result(), expected)
+
+
+def fix_and_examine(machine: Machine, instance: Instance, target: Callable[[], Target], *, dry_run: bool) -> Diagnosis:
+    """Examine the host, fix what can be fixed while it runs, and examine it again; a dry run only shows the fixes."""
+    diagnosis = examine(machine, instance, target)
+    journal = open_journal(machine, instance, Scope.MACHINE)
+    if dry_run:
+        return replace(diagnosis, fixes=preview_fixes(journal, diagnosis))
+    fixes = make_fixes(journal, diagnosis)
+    return replace(examine(machine, instance, target), fixes=fixes)
 
 
 def diagnose(live: Live, target: Target) -> Diagnosis:
-    """Every check's answer; those that mean nothing on this host are left out."""
-    checked = [
-        Checked(check.subject, check.name, answer)
-        for check in CHECKS
-        if (answer := _asked(check, live, target)) is not None
-    ]
-    return Diagnosis(labels_of(target), tuple(checked))
+    """Evaluate every check; those that do not apply to the host are left out."""
+    return Diagnosis(labels_of(target), evaluate(live, target))
 
 
-def kept_here(machine: Machine, instance: Instance) -> str:
-    """The site file as the ``up`` that runs here used it; empty where none does."""
-    kept = kept_site(instance)
+def site_in_use(machine: Machine, instance: Instance) -> str:
+    """Return the path of the site file that the running instance was made from; empty where none runs."""
+    kept = instance.kept_site
     return kept if machine.exists(instance.ovs) and machine.exists(kept) else ""
 
 
 def labels_of(target: Target) -> tuple[str, ...]:
-    """What must stand beside it."""
+    """Return the labels that qualify a diagnosis."""
     labels = []
     if target.new:
-        labels.append(f"there is no {target.site_file}: the plan is the one that ouchi up would write")
+        labels.append(f"no {target.site_file}: compared with the plan that ouchi up would make")
     if target.plan.overlapped:
-        labels.append("overlapped: polling threads share their CPU, so isolation is not asked for")
+        labels.append("overlapped: PMD threads share their CPU, so isolation is not checked")
     return tuple(labels)
-
-
-def _asked(check: Check, live: Live, target: Target) -> Answer | None:
-    failed = next((name for name in check.needs if name in live.missing), "")
-    return unknown(live.missing[failed]) if failed else check.look(live, target)

@@ -1,102 +1,70 @@
-"""``ouchi down``: the stages of ``up`` backwards, from the journal and from live state; killed anywhere, run it again."""
+"""``ouchi down``: every part removed, after those that need it; killed anywhere, the next run goes on."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from ouchi.clients.libvirt import virsh
-from ouchi.core.events import Kind, Timeline
+from ouchi.core.events import Kind, Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
-from ouchi.machine import Machine, processes
-from ouchi.machine.guests import guests_of
-from ouchi.parts import clouds, device, hugepages, libvirt, packages
-from ouchi.parts import hugetlbfs as mount
-from ouchi.parts.openstack.services import APIS, LATER
-from ouchi.parts.supervise import Supervisor
-from ouchi.parts.supervise.choose import choose_supervisor
-from ouchi.steps.journal import Journal
-
-GUEST_SECONDS = 6.0
-"""How long guests may take to power off by themselves before they are stopped."""
+from ouchi.core.tasks import Task, run_tasks
+from ouchi.machine import Machine
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part
+from ouchi.parts.registry import all_parts, needs_of
 
 
-def down(machine: Machine, instance: Instance, timeline: Timeline, *, purge: bool) -> bool:
-    """Stop everything of this instance and undo every change; True when there was anything to do.
+def down(
+    machine: Machine, instance: Instance, timeline: Timeline, interrupt: Callable[[], None], *, purge: bool
+) -> bool:
+    """Stop everything of this instance and take back every change; True when there was anything to do.
 
-    The data (databases, images, guests' disks, passwords) is kept unless ``purge``.
+    The data (databases, images, guests' disks, passwords) is kept unless ``purge``. ``interrupt`` as for
+    :func:`~ouchi.core.tasks.run_tasks`.
     """
     if not any(machine.exists(folder) for folder in (instance.state, instance.run)):
         return False
-    journal = Journal(machine, instance.state)
-    supervisor = choose_supervisor(machine, instance)
-    # The control plane goes first: nova must not see its guests stop, or it would note that they shall be off.
-    stages: list[tuple[str, str, Callable[[], Outcome]]] = [
-        ("cloud", "control plane", lambda: _stop(supervisor, instance, [*LATER, *(f"{name}-api" for name in APIS)])),
-        ("servers", "guests", lambda: stop_guests(machine, instance)),
-        ("cloud", "services", lambda: _shutdown(supervisor, instance)),
-        ("dataplane", "devices", lambda: _done(device.undo(machine, journal))),
-        ("cloud", "libvirt", lambda: _done(libvirt.undo(machine, journal))),
-        ("host", "hugetlbfs", lambda: _done(mount.undo(machine, instance.hugepages))),
-        ("host", "hugepages", lambda: _done(hugepages.undo(machine, journal))),
-        ("cloud", "clouds.yaml", lambda: _done(clouds.undo(machine, journal))),
-        ("prepare", "packages", lambda: _done(packages.undo(machine, journal))),
-        ("host", "folders", lambda: remove_folders(machine, instance, purge=purge)),
-    ]
-    for stage, name, act in stages:
-        begin = time.monotonic()
-        timeline.emit(Kind.STARTED, stage, name)
-        outcome = act()
-        kind = Kind.CHANGED if outcome.changed else Kind.NOTHING
-        timeline.emit(kind, stage, name, outcome.text, time.monotonic() - begin)
+    run_tasks(tasks(Context(machine, instance), purge=purge), timeline, interrupt)
     return any(event.kind is Kind.CHANGED for event in timeline.events)
 
 
-def _done(texts: list[str]) -> Outcome:
-    return changed("; ".join(texts)) if texts else nothing("nothing of ours")
+def tasks(at: Context, *, purge: bool) -> list[Task]:
+    """The removal of every part that leaves something, after the parts that need it; then the supervisor and the folders."""
+    parts = [part for part in all_parts() if type(part).remove is not Part.remove]
+    return [
+        *(
+            Task(part.stage, part.name, partial(_remove, at, part), _dependents(part, parts))
+            for part in reversed(parts)
+        ),
+        Task("host", "supervisor", partial(_shut_down, at), tuple(part.name for part in parts)),
+        Task("host", "folders", partial(_remove_folders, at, purge=purge), ("supervisor",)),
+    ]
 
 
-def _stop(supervisor: Supervisor, instance: Instance, names: Sequence[str]) -> Outcome:
-    running = _running(instance).intersection(names)
-    supervisor.stop(names)
-    return changed(f"{len(running)} services stopped") if running else nothing("not running")
+def _dependents(part: Part, parts: Sequence[Part]) -> tuple[str, ...]:
+    """The parts that need one, directly or not: they are removed before."""
+    return tuple(other.name for other in parts if part.name in needs_of(other))
 
 
-def _shutdown(supervisor: Supervisor, instance: Instance) -> Outcome:
-    running = _running(instance)
-    supervisor.shutdown()
-    return changed(f"{len(running)} services stopped") if running else nothing("not running")
+def _remove(at: Context, part: Part, _notify: Notify) -> Outcome:
+    return part.remove(at)
 
 
-def _running(instance: Instance) -> set[str]:
-    """The services that have a process, also without a supervisor."""
-    return {process.service for process in processes.marked(instance.name)}
+def _shut_down(at: Context, _notify: Notify) -> Outcome:
+    """End the supervisor, and whatever still carries our mark."""
+    names = at.supervisor.states()
+    at.supervisor.shutdown()
+    return changed("stopped") if names else nothing("not running")
 
 
-def stop_guests(machine: Machine, instance: Instance) -> Outcome:
-    """Ask every guest to power off, then stop those that have not; also without libvirtd."""
-    guests = guests_of(instance)
-    if not guests:
-        return nothing("no guest runs")
-    count = len(guests)
-    names = virsh(machine, instance, "list", "--name", check=False, timeout=10).split()
-    for name in names:
-        virsh(machine, instance, "shutdown", name, "--mode", "acpi", check=False)
-    end = time.monotonic() + (GUEST_SECONDS if names else 0)
-    while (guests := guests_of(instance)) and time.monotonic() < end:
-        time.sleep(0.1)
-    for guest in guests:
-        guest.kill()
-    return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
-
-
-def remove_folders(machine: Machine, instance: Instance, *, purge: bool) -> Outcome:
+def _remove_folders(at: Context, _notify: Notify, *, purge: bool) -> Outcome:
     """Remove the run folder; with ``purge`` the data and logs too."""
+    instance = at.instance
     # The state folder goes last: while it is there, a run that was killed here is continued by the next.
     folders = [instance.run, *((instance.logs, instance.state) if purge else ())]
-    there = [folder for folder in folders if machine.exists(folder)]
+    there = [folder for folder in folders if at.machine.exists(folder)]
     for folder in there:
-        machine.remove(folder)
+        at.machine.remove(folder)
     kept = "" if purge else f"; data kept in {instance.state} (forget it with: ouchi down --purge)"
     return changed(f"removed: {', '.join(there)}{kept}") if there else nothing("no folder")

@@ -24,13 +24,13 @@ from ouchi.core.instance import Instance
 from ouchi.core.redact import add_secrets
 from ouchi.facts import Facts, collect
 from ouchi.flows.doctor import examine
-from ouchi.flows.status import kept_site, read_status
+from ouchi.flows.status import read_status
 from ouchi.machine import Machine, Reader
 from ouchi.machine.snapshot.recorder import Noted, Recorder
 from ouchi.machine.snapshot.redact import Redactor
 from ouchi.machine.snapshot.save import pack, snapshot_members
+from ouchi.parts.context import Context
 from ouchi.parts.settings import RELEASE
-from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan.load import read_target
 from ouchi.report.doctor import doctor_text
 from ouchi.report.status import status_text
@@ -150,7 +150,7 @@ def _write_errors(path: str) -> Iterator[None]:
 
 def _sources(where: Where) -> tuple[Source, ...]:
     machine, instance = where.machine, where.instance
-    site = kept_site(instance) if _is_there(machine, kept_site(instance)) else where.site_file
+    site = instance.kept_site if _is_there(machine, instance.kept_site) else where.site_file
     logs = [name for name in _entries(machine, instance.logs) if name.endswith(".log")]
     return (
         Source("status", partial(_status, machine, instance), needs_root=True),
@@ -191,7 +191,7 @@ def _versions(facts: Facts) -> dict[str, str]:
 
 
 def _status(machine: Machine, instance: Instance) -> dict[str, str]:
-    status = read_status(machine, instance, choose_supervisor(machine, instance))
+    status = read_status(Context(machine, instance, seconds=5.0))
     return {"status.json": _json(status.to_json()), "status.txt": status_text(status, WIDTH, colour=False)}
 
 

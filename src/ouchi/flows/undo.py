@@ -10,13 +10,12 @@ from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.events import Kind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
-from ouchi.facts.nics import CARDS
+from ouchi.facts.nics import BEFORE_BINDING
 from ouchi.host import boot, guard, reboot
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
-from ouchi.steps import State, engine, rescue
-from ouchi.steps.engine import Record
-from ouchi.steps.journal import Journal
+from ouchi.steps import Record, State, engine, rescue
+from ouchi.steps.journal import Journal, Scope, open_journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ def prepare(machine: Machine, instance: Instance) -> Undoing:
     """Look. Raises :class:`~ouchi.core.errors.BadInput` while ouchi's own Open vSwitch has the cards, or the guard is at work."""
     if machine.exists(instance.host) and guard.at_work(machine):
         raise BadInput(guard.busy())
-    journal = Journal(machine, instance.host)
-    records = list(reversed(engine.records(journal)))
+    journal = open_journal(machine, instance, Scope.MACHINE)
+    records = list(reversed(engine.current(journal)))
     if any(record.kind == "driver" for record in records) and machine.exists(instance.ovs_socket):
         raise BadInput(
             error(
@@ -51,8 +50,8 @@ def prepare(machine: Machine, instance: Instance) -> Undoing:
                 remedy="ouchi down, then: ouchi undo",
             )
         )
-    now = engine.look(machine, [record.place for record in records])
-    theirs = tuple(record for record in records if engine.foreign(record, now[record.place]))
+    now = engine.look(machine, [record.location for record in records])
+    theirs = tuple(record for record in records if engine.drifted(record, now[record.location]))
     ours = tuple(record for record in records if record not in theirs)
     anything = machine.exists(instance.host)
     return Undoing(machine, instance, journal, now, ours, theirs, _reasons(machine, journal), anything)
@@ -64,16 +63,16 @@ def carry_out(undoing: Undoing, timeline: Timeline, stage: str = "undo") -> tupl
     guard.disarm(machine)
     reboot.stop_watching(machine)
     packages.undo(machine, journal)
-    journal.forget(reboot.ASKED, "asked")
+    journal.set_note(reboot.ASKED, None)
     for step, group in itertools.groupby(undoing.ours, lambda record: record.step):
-        _timed(machine, journal, timeline, (stage, step), tuple(group))
-    engine.refresh(machine, journal)  # of a run that was killed before it came to them
-    findings = [left(record, undoing.now[record.place]) for record in undoing.theirs]
+        _timed(journal, timeline, (stage, step), tuple(group))
+    engine.refresh(journal)  # of a run that was killed before it came to them
+    findings = [left(record, undoing.now[record.location]) for record in undoing.theirs]
     if findings:  # what has been put back is nobody's to put back again
-        rescue.write(machine, undoing.instance.host, engine.records(journal))
+        rescue.write(machine, undoing.instance.host, engine.current(journal))
     else:
         machine.remove(rescue.script_path(undoing.instance.host))
-        machine.remove(CARDS)
+        machine.remove(BEFORE_BINDING)
         machine.remove(undoing.instance.host)
     return list(undoing.why), findings
 
@@ -86,8 +85,8 @@ def left(record: Record, now: State) -> Finding:
     return warning(
         f"{record.key} was changed by somebody else since, and is left so",
         where=record.key,
-        found=" | ".join(kind.words(record.key, now))[:300] or "nothing there",
-        expected=" | ".join(kind.words(record.key, record.after))[:300] or "nothing there",
+        found=" | ".join(kind.describe(record.key, now))[:300] or "nothing there",
+        expected=" | ".join(kind.describe(record.key, record.after))[:300] or "nothing there",
         remedy="take it away or put it back yourself, then: ouchi undo",
     )
 
@@ -98,13 +97,11 @@ def _reasons(machine: Machine, journal: Journal) -> tuple[str, ...]:
     return (f"the kernel was started with {' '.join(words)}",) if words else ()
 
 
-def _timed(
-    machine: Machine, journal: Journal, timeline: Timeline, task: tuple[str, str], group: tuple[Record, ...]
-) -> None:
+def _timed(journal: Journal, timeline: Timeline, task: tuple[str, str], group: tuple[Record, ...]) -> None:
     begin = time.monotonic()
     timeline.emit(Kind.STARTED, *task)
     try:
-        engine.take_back(machine, journal, group)
+        engine.undo(journal, group)
     except CommandFailed as failure:
         said = engine.failed(failure)
         timeline.emit(Kind.FAILED, *task, said, time.monotonic() - begin)

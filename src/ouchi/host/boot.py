@@ -20,8 +20,8 @@ ENTRY = "/etc/kernel/cmdline"
 ENTRIES = "kernel entries"
 """The refresh that has kernel-install do so."""
 
-WORDS = "words"
-"""The journal's kind for the words that were ever added to the kernel's command line, also those of former plans."""
+PARAMETERS = "kernel parameters"
+"""The journal's note of the parameters that were ever added to the kernel command line, also those of previous plans."""
 
 PAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
 """Words that mean something only together and in their order."""
@@ -57,7 +57,7 @@ def told_apart(around: Surroundings, running: Iterable[str], added: Collection[s
 
 def added_words(journal: Journal) -> tuple[str, ...]:
     """Every word that was added here, also for former plans, since the last undo."""
-    return tuple(word for record in journal.records(WORDS).values() for word in record["words"])
+    return tuple(journal.note(PARAMETERS) or ())
 
 
 def own_line(around: Surroundings) -> str:

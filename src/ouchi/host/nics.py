@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from ouchi.core.errors import Finding, error
@@ -15,7 +14,8 @@ from ouchi.plan.target import Target
 from ouchi.render.files import text_file
 from ouchi.steps import Change, driver
 from ouchi.steps import file as path
-from ouchi.steps import vfs as functions
+from ouchi.steps.vfs import VfsKind
+from ouchi.steps.vfs import vfs as vfs_change
 
 UNITS = "/etc/systemd/system"
 VFIO = "vfio-pci"
@@ -110,15 +110,11 @@ def _left_alone(target: Target, around: Surroundings, bound: tuple[NicPlan, ...]
 
 def _functions(target: Target, nic: NicPlan) -> tuple[Change, ...]:
     """The functions now, and a unit that makes them at every boot before the network and guests come up."""
-    wish = next(wish for wish in target.site.nics if wish.nic in (nic.name, nic.address))
-    vfs = [
-        {"mac": vf_mac(target.site.name, nic.address, number), "vlan": wish.vlan or 0, "spoofchk": wish.spoof_check, "trust": wish.trust}
-        for number in range(nic.vfs)
-    ]  # fmt: skip
-    made = functions.functions(nic.address, vfs)
+    vfs = [{"mac": vf.mac, "vlan": vf.vlan, "spoofchk": vf.spoof_check, "trust": vf.trust} for vf in nic.vfs]
+    made = vfs_change(nic.address, vfs)
     unit = f"ouchi-vfs-{nic.address.replace(':', '-')}.service"
     script = f"etc/ouchi/{unit.removesuffix('.service')}.sh"
-    text = text_file(target, script, ["set -eu", functions.script(nic.address, made.state).rstrip("\n")])
+    text = text_file(target, script, ["set -eu", VfsKind().script(nic.address, made.state).rstrip("\n")])
     lines = (
         "[Unit]",
         f"Description=Virtual functions of {nic.name or nic.address}",
@@ -142,9 +138,3 @@ def _functions(target: Target, nic: NicPlan) -> tuple[Change, ...]:
         path.link(f"{UNITS}/multi-user.target.wants/{unit}", f"../{unit}", "systemd"),
         made,
     )
-
-
-def vf_mac(site: str, address: str, number: int) -> str:
-    """A locally administered address that stays the same: of the site's name, the card and the function's number."""
-    digest = hashlib.sha256(f"{site} {address} {number}".encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))

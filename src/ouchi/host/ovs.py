@@ -6,7 +6,7 @@ from ouchi.host.cpus import files
 from ouchi.host.step import Step
 from ouchi.host.survey import Surroundings
 from ouchi.plan.target import VHOST, Target
-from ouchi.render.ovs import SWITCH, other_config
+from ouchi.render.ovs import SWITCH
 from ouchi.render.systemd import sockets, switch
 from ouchi.steps import Change, alternative, ovsdb
 from ouchi.steps import file as path
@@ -31,7 +31,7 @@ def switch_steps(target: Target, around: Surroundings) -> tuple[Step, ...]:
     if SWITCH in around.programs:
         changes += (alternative.alternative("ovs-vswitchd", SWITCH, "ovs-vswitchd"),)
     changes += tuple(
-        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in other_config(target).items()
+        ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in target.plan.ovs_other_config.items()
     )
     why = "polling threads, hugepages and cards as planned; DPDK reads them when ovs-vswitchd starts"
     steps.append(Step("open vswitch", why, changes, booted=True, cuts=True))

@@ -23,7 +23,7 @@ from ouchi.steps.journal import Journal
 from ouchi.steps.rescue import script_path
 
 ASKED = "reboot"
-"""The journal's kind for a restart that is to come: with which boot id it was asked for, and the words it is for."""
+"""The journal's note of a reboot that is to come: the boot id with which it was requested."""
 
 BACK_SECONDS = 900.0
 """How long a machine may take to come back; servers test their memory for minutes."""
@@ -55,10 +55,9 @@ def check_done(journal: Journal, around: Surroundings, why: Sequence[str], rescu
 
     ``rescued``: when the machine put everything back by itself.
     """
-    asked = journal.records(ASKED).get("asked")
-    if asked is None or asked["boot"] == around.boot_id:
+    if journal.note(ASKED) in (None, around.boot_id):
         return
-    journal.forget(ASKED, "asked")
+    journal.set_note(ASKED, None)
     if rescued:
         raise Failed(
             error(
@@ -88,14 +87,10 @@ def restart(
 
     The connection to a remote machine breaks; the caller waits with :func:`wait_until_back`.
     """
-    journal.note_all([(ASKED, "asked", {"boot": around.boot_id})])
+    journal.set_note(ASKED, around.boot_id)
     units = [*_watching(folder, facts), *(_going_on(go_on) if go_on else ())]
     if units:
-        changes = [Change(engine.UNIT, change.key, change.state, ("systemd",)) for change in units]
-        places = [(change.kind, change.key) for change in changes]
-        engine.note(journal, {"restart": changes}, engine.look(machine, places))
-        engine.make(machine, journal, changes)
-        engine.refresh(machine, journal, ("systemd",))
+        engine.make(journal, "reboot", [Change(engine.ONE_BOOT, one.key, one.state, ("systemd",)) for one in units])
     go_down(machine)
 
 
@@ -109,9 +104,7 @@ def go_down(machine: Machine) -> None:
 def finish(machine: Machine, journal: Journal) -> None:
     """Take away what was there for one restart only."""
     stop_watching(machine)
-    units = [record for record in reversed(engine.records(journal)) if record.kind == engine.UNIT]
-    if units:
-        engine.take_back(machine, journal, units)
+    engine.undo(journal, tuple(reversed(journal.records(engine.ONE_BOOT))))
 
 
 def stop_watching(machine: Machine) -> None:

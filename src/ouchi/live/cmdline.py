@@ -1,4 +1,4 @@
-"""Words of the kernel's command line, in every spelling that the kernel takes.
+"""Kernel parameters in every spelling that the kernel accepts.
 
 Sources: Documentation/admin-guide/kernel-parameters.rst (lists of CPUs), ``housekeeping_isolcpus_setup`` in
 kernel/sched/isolation.c, ``memparse`` in lib/cmdline.c.
@@ -17,24 +17,24 @@ _UNIT_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def key_of(word: str) -> str:
-    """``isolcpus`` of ``isolcpus=1-5``."""
+    """Return the name of a parameter: ``isolcpus`` of ``isolcpus=1-5``."""
     return word.partition("=")[0]
 
 
 def value_of(found: Iterable[str], key: str) -> str | None:
-    """The value of a key; of several the last, which is what the kernel keeps of a list. None: it is not there."""
+    """Return the value of a parameter, None without one; of several the last, as the kernel does with lists."""
     return next((word.partition("=")[2] for word in reversed(tuple(found)) if key_of(word) == key), None)
 
 
 def parts_of(found: Iterable[str], key: str) -> set[str]:
-    """What stands between the commas of all words of a key: ``intel_iommu=on,sm_on``."""
+    """Return the comma-separated values of all parameters of a name: ``intel_iommu=on,sm_on``."""
     return {part for word in found if key_of(word) == key for part in word.partition("=")[2].split(",")}
 
 
 def cpus_in(value: str, last: int) -> set[int]:
-    """The CPUs of a list: ``1-5,7``, ``2-N`` and ``all``, up to the ``last`` one, ``0-31:1/2`` (one of every two).
+    """Return the CPUs of a list: ``1-5,7``, ``2-N`` and ``all``, up to the ``last`` one, ``0-31:1/2`` (one of every two).
 
-    A list with an error in it is no list: none.
+    A list with an error is empty, as in the kernel.
     """
     found: set[int] = set()
     for part in filter(None, value.split(",")):
@@ -48,7 +48,7 @@ def cpus_in(value: str, last: int) -> set[int]:
 
 
 def isolated_in(value: str, last: int) -> set[int]:
-    """The CPUs that ``isolcpus=`` takes from the scheduler: its flags come first, and without any it does so."""
+    """Return the CPUs that ``isolcpus=`` isolates from the scheduler: with the flag ``domain``, or without flags."""
     parts = value.split(",")
     count = next((at for at, part in enumerate(parts) if not part[:1].isalpha()), len(parts))
     flags, cpus = parts[:count], parts[count:]
@@ -56,7 +56,7 @@ def isolated_in(value: str, last: int) -> set[int]:
 
 
 def kib_of(size: str) -> int:
-    """A size in KiB: ``2M``, ``2048k``, ``1GB``. 0 when it is none."""
+    """Return a size in KiB: ``2M``, ``2048k``, ``1GB``; 0 for anything else."""
     match = _SIZE.match(size)
     return int(match[1]) * _UNIT_BYTES[match[2].lower()] // 1024 if match else 0
 

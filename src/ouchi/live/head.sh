@@ -1,4 +1,4 @@
-# What every script begins with. They change nothing, and need only what every Debian has.
+# The beginning of every script. They change nothing, and need only what every Debian has.
 LC_ALL=C; PATH=$PATH:/usr/sbin:/sbin; export LC_ALL PATH; exec 2>/dev/null
 section() { printf '@@ %s\n' "$1"; }
 values() { xargs -r grep -sH ''; }

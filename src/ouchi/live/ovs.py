@@ -1,4 +1,4 @@
-"""Open vSwitch as it runs: what its database holds, and what ovs-vswitchd itself says."""
+"""Open vSwitch: its database, and what ovs-vswitchd reports of its PMD threads, Rx queues and mempools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ouchi.facts.reading import whole
 OURS, PACKAGED, ENABLED, NONE = "ours", "packaged", "enabled", "none"
 
 POLLED = ("dpdk", "dpdkvhostuserclient", "dpdkvhostuser")
-"""The types of ports whose queues polling threads poll; without such a port there are no polling threads."""
+"""Types of ports with Rx queues for PMD threads; without such a port there are no PMD threads."""
 
 _PMD = re.compile(r"pmd thread numa_id (-?[0-9]{1,4}) core_id ([0-9]{1,4}):")
 _QUEUE = re.compile(
@@ -24,8 +24,7 @@ _POOL_NAME = re.compile(r"ovs[0-9a-f]{8}[0-9]{2}([0-9]{5})[0-9]{7,}")
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A receive queue, the CPU that polls it, whether the other side has enabled it, and its load in per cent (-1:
-    not measured yet)."""
+    """An Rx queue: port, number, CPU of its PMD thread, enabled by the other side, load in per cent (-1: not measured)."""
 
     port: str
     number: int
@@ -35,8 +34,8 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Poller:
-    """A polling thread: its CPU, and whether it polls pinned queues only."""
+class PmdThread:
+    """A PMD thread: its CPU, and whether it is isolated, which is to poll pinned Rx queues only."""
 
     cpu: int
     isolated: bool
@@ -44,7 +43,7 @@ class Poller:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Packet buffers: the largest frame they are for (bytes, OVS's own rounding), how many, how many are free."""
+    """A mempool: the largest frame for its mbufs (bytes, rounded by OVS), how many mbufs, how many are free."""
 
     name: str
     mtu: int
@@ -53,8 +52,8 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
-    """An interface of the database. ``error`` and ``status`` are ovs-vswitchd's own words."""
+class OvsPort:
+    """An interface of the database; ``error`` and ``status`` are set by ovs-vswitchd."""
 
     name: str
     kind: str
@@ -65,24 +64,24 @@ class Port:
 
     @property
     def polled(self) -> bool:
-        """True for a port that was made and whose queues polling threads poll."""
+        """Whether the port was created and has Rx queues for PMD threads."""
         return self.kind in POLLED and not self.error
 
     @property
     def rxqs(self) -> int:
-        """How many queues it has at least: a card as many as ovs-vswitchd says of it; a guest may have any number."""
+        """The least number of Rx queues: of a NIC those that ovs-vswitchd reports; a guest may have any number."""
         return max(1, whole(self.status.get("n_rxq", ""), 1)) if self.kind == "dpdk" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Whose Open vSwitch it is, and all of it.
+    """One Open vSwitch.
 
     ``whose``: ``ours``, ``packaged`` (the distribution's runs), ``enabled`` (it starts at boot but does not run) or
-    ``none``. ``run`` is its run folder, ``sockets`` the folder in which guests' sockets are made; its mode and owner
-    are empty where there is no such folder. ``without_qemu``: there is no user of libvirt's guests. ``connected`` are the paths of sockets that somebody has connected to, by
-    the kernel's table: the database says ``disconnected`` of a port whose guest came while it was being made.
-    ``failed``: what did not answer, and its words.
+    ``none``. ``run`` is its run folder, ``sockets`` the folder of the guests' sockets, whose mode and owner are empty
+    where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
+    sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
+    being created. ``failed``: queries without an answer, and their error.
     """
 
     whose: str = NONE
@@ -100,21 +99,21 @@ class Switch:
     dpdk_version: str = ""
     ovs_version: str = ""
     bridges: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[Port, ...] = ()
-    pollers: tuple[Poller, ...] = ()
+    ports: tuple[OvsPort, ...] = ()
+    pmds: tuple[PmdThread, ...] = ()
     queues: tuple[Queue, ...] = ()
     pools: tuple[Pool, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_switch(found: Mapping[str, str]) -> Switch:
-    """Open vSwitch from the sections of its script."""
+    """Return Open vSwitch from the sections of its script."""
     switch, bridges, ports = _tables(found.get("tables", ""))
-    pollers, queues = parse_queues(found.get("queues", ""))
+    pmds, queues = parse_queues(found.get("queues", ""))
     mode, _, owner = found.get("folder", "").strip().partition(" ")
-    failed = {name: _said(found, name) for name in ("tables", "queues", "mempools") if f"{name} failed" in found}
+    failed = {name: _error(found, name) for name in ("tables", "queues", "mempools") if f"{name} failed" in found}
     if "tables" in found and "tables" not in failed and not switch:
-        failed["tables"] = _said(found, "tables")
+        failed["tables"] = _error(found, "tables")
     initialized = switch.get("dpdk_initialized")
     return Switch(
         whose=found.get("whose", NONE).strip() or NONE,
@@ -133,31 +132,31 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         ovs_version=_text(switch.get("ovs_version")),
         bridges=bridges,
         ports=ports,
-        pollers=pollers,
+        pmds=pmds,
         queues=queues,
         pools=parse_pools(found.get("mempools", "")),
         failed=failed,
     )
 
 
-def parse_queues(text: str) -> tuple[tuple[Poller, ...], tuple[Queue, ...]]:
-    """The polling threads and their queues in the text of ``dpif-netdev/pmd-rxq-show``."""
-    pollers: dict[int, bool] = {}
+def parse_queues(text: str) -> tuple[tuple[PmdThread, ...], tuple[Queue, ...]]:
+    """Return the PMD threads and their Rx queues in the output of ``dpif-netdev/pmd-rxq-show``."""
+    pmds: dict[int, bool] = {}
     queues = []
     cpu = -1
     for line in text.split("\n"):
         if match := _PMD.match(line):
             cpu = int(match[2])
-            pollers[cpu] = False
+            pmds[cpu] = False
         elif cpu >= 0 and line.strip() == "isolated : true":
-            pollers[cpu] = True
+            pmds[cpu] = True
         elif cpu >= 0 and (match := _QUEUE.match(line)):
             queues.append(Queue(match[1], int(match[2]), cpu, match[3] == "enabled", whole(match[4] or "", -1)))
-    return tuple(Poller(cpu, isolated) for cpu, isolated in pollers.items()), tuple(queues)
+    return tuple(PmdThread(cpu, isolated) for cpu, isolated in pmds.items()), tuple(queues)
 
 
 def parse_pools(text: str) -> tuple[Pool, ...]:
-    """OVS's pools in the text of ``netdev-dpdk/get-mempool-info`` (``rte_mempool_dump``).
+    """Return the mempools in the output of ``netdev-dpdk/get-mempool-info`` (``rte_mempool_dump``).
 
     The name of a pool holds its MTU (``dpdk_mp_create`` in lib/netdev-dpdk.c).
     """
@@ -173,11 +172,11 @@ def parse_pools(text: str) -> tuple[Pool, ...]:
     return tuple(found)
 
 
-def _tables(text: str) -> tuple[Mapping[str, object], dict[str, str], tuple[Port, ...]]:
-    """The record of Open_vSwitch, each bridge's datapath, and the interfaces; one table of JSON on each line."""
+def _tables(text: str) -> tuple[Mapping[str, object], dict[str, str], tuple[OvsPort, ...]]:
+    """Return the record of Open_vSwitch, each bridge's datapath type, and the interfaces; each line is a JSON table."""
     switch: Mapping[str, object] = {}
     bridges: dict[str, str] = {}
-    ports: list[Port] = []
+    ports: list[OvsPort] = []
     for line in text.split("\n"):
         try:
             rows = parse_rows(line)
@@ -193,8 +192,8 @@ def _tables(text: str) -> tuple[Mapping[str, object], dict[str, str], tuple[Port
     return switch, bridges, tuple(ports)
 
 
-def _port(row: Mapping[str, object]) -> Port:
-    return Port(
+def _port(row: Mapping[str, object]) -> OvsPort:
+    return OvsPort(
         name=_text(row.get("name")),
         kind=_text(row.get("type")),
         error=_text(row.get("error")),
@@ -205,7 +204,7 @@ def _port(row: Mapping[str, object]) -> Port:
 
 
 def _text(value: object) -> str:
-    """A column as text; an optional one that is not set is an empty list."""
+    """Return a column as text; an optional column that is not set is an empty list."""
     if isinstance(value, list):
         value = value[0] if value else ""
     return "" if value is None else str(value)
@@ -215,6 +214,6 @@ def _map(value: object) -> dict[str, str]:
     return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _said(found: Mapping[str, str], name: str) -> str:
-    """The words of something that failed, on one line."""
+def _error(found: Mapping[str, str], name: str) -> str:
+    """Return the error of a query that failed, on one line."""
     return " ".join(found.get(name, "").split())[-300:] or "no answer"

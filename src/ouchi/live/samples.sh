@@ -1,4 +1,4 @@
-# What counts up, before and after $1 seconds.
+# Counters, before and after $1 seconds.
 sample() {
     section "uptime $1"; cat /proc/uptime
     section "interrupts $1"; cat /proc/interrupts
@@ -6,4 +6,3 @@ sample() {
     printf '%s\n' /sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count | values
 }
 sample before; sleep "$1"; sample after
-exit 0

@@ -1,4 +1,4 @@
-"""What the scripts print, taken apart; any text is fine, and what is not understood is left out."""
+"""The output of the scripts, split into sections and values. Any text is accepted; unknown lines are left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MARK = "@@ "
 
 
 def sections(text: str) -> dict[str, str]:
-    """The text of each section by its name; of two with one name the first counts."""
+    """Return the text of each section by its name; of two with one name the first."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.split("\n"):
@@ -21,7 +21,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def values(text: str) -> dict[str, str]:
-    """``PATH:LINE`` as ``grep -H`` writes it, for paths without a colon; the first line of a file counts."""
+    """Return the first line of each file from ``PATH:LINE`` as ``grep -H`` prints it, for paths without a colon."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
         path, colon, value = line.partition(":")
@@ -31,7 +31,7 @@ def values(text: str) -> dict[str, str]:
 
 
 def linked(text: str) -> dict[str, str]:
-    """``PATH TARGET`` as find writes links: the last component of each target by its path."""
+    """Return the last component of each link's target by its path, from ``PATH TARGET`` lines of find."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
         path, space, target = line.partition(" ")
@@ -41,7 +41,7 @@ def linked(text: str) -> dict[str, str]:
 
 
 def by_cpu(found: Mapping[str, str], end: str) -> dict[int, str]:
-    """The values of ``…cpuN/END`` by N."""
+    """Return the values of ``…cpuN/END`` by N."""
     return {
         number: value
         for path, value in found.items()
@@ -50,7 +50,7 @@ def by_cpu(found: Mapping[str, str], end: str) -> dict[int, str]:
 
 
 def cpu_of(path: str) -> int | None:
-    """The number in the first component ``cpuN`` of a path."""
+    """Return the number in the first component ``cpuN`` of a path."""
     for part in path.split("/"):
         digits = part.removeprefix("cpu")
         if digits != part and digits.isascii() and digits.isdigit() and len(digits) < 5:

@@ -1,4 +1,4 @@
-# Open vSwitch: ouchi's own with its run folder $1 and its sockets' folder $2, else the package's in $3 and $4.
+# Open vSwitch: ouchi's own with its run folder $1 and its socket folder $2, else the package's in $3 and $4.
 ask() {
     section "$1"; name=$1; shift
     timeout 4 "$@" 2>&1 || section "$name failed"
@@ -27,4 +27,3 @@ OVS_RUNDIR=$run; export OVS_RUNDIR
 target="$run/ovs-vswitchd.$pid.ctl"
 ask queues ovs-appctl --timeout=3 -t "$target" dpif-netdev/pmd-rxq-show
 ask mempools ovs-appctl --timeout=3 -t "$target" netdev-dpdk/get-mempool-info
-exit 0

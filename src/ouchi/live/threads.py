@@ -1,4 +1,4 @@
-"""Threads and the CPUs that the kernel lets each of them use."""
+"""Threads and their CPU affinity."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 from ouchi.facts.reading import cpus_of, whole
 
-_PLACE = re.compile(r"([0-9]{1,9})/task/([0-9]{1,9})/status")
+_PATH = re.compile(r"([0-9]{1,9})/task/([0-9]{1,9})/status")
 _PMD = re.compile(r"pmd-c([0-9]{1,4})/.*")
 _VCPU = re.compile(r"CPU [0-9]+/(?:KVM|TCG)|ALL CPUs/TCG")
-_GUEST = re.compile(r"-name (?:guest=)?([^, ]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread: its process and that one's parent, its number, its name, whether it is the kernel's, where it may run."""
+    """A thread: process, thread number, name, whether it is a kernel thread, its affinity, the process's parent."""
 
     pid: int
     tid: int
@@ -27,35 +26,26 @@ class Thread:
 
     @property
     def pmd(self) -> int | None:
-        """The CPU that a polling thread of OVS is for, by its name (``pmd-c01/id:8``, lib/dpif-netdev.c)."""
+        """The CPU in the name of a PMD thread (``pmd-c01/id:8``, lib/dpif-netdev.c); None for other threads."""
         match = _PMD.fullmatch(self.name)
         return int(match[1]) if match else None
 
     @property
     def vcpu(self) -> bool:
-        """True for the thread of a guest's vCPU, by the name that QEMU gives it when libvirt starts it."""
+        """Whether it is a vCPU thread, by the name that QEMU gives it when libvirt starts it."""
         return bool(_VCPU.fullmatch(self.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """A QEMU process, the guest's name on its command line, and whether its disk is ouchi's."""
-
-    pid: int
-    name: str
-    ours: bool
-
-
 def parse_threads(text: str) -> tuple[Thread, ...]:
-    """The threads in ``PID/task/TID/status:KEY: VALUE`` lines; those that ended meanwhile are left out.
+    """Return the threads in ``PID/task/TID/status:KEY: VALUE`` lines, without those that ended meanwhile.
 
-    A thread without memory of its own (no ``VmSize``) is the kernel's, or a zombie, which is left out.
+    A thread without ``VmSize`` is a kernel thread, or a zombie, which is left out.
     """
     read: dict[tuple[int, int], dict[str, str]] = {}
     for line in text.split("\n"):
-        place, _, rest = line.partition(":")
+        path, _, rest = line.partition(":")
         key, _, value = rest.partition(":")
-        if match := _PLACE.fullmatch(place):
+        if match := _PATH.fullmatch(path):
             read.setdefault((int(match[1]), int(match[2])), {})[key] = value.strip()
     return tuple(
         Thread(
@@ -71,20 +61,8 @@ def parse_threads(text: str) -> tuple[Thread, ...]:
     )
 
 
-def parse_guests(text: str, disks: str) -> tuple[Guest, ...]:
-    """QEMU processes in ``/proc/PID/cmdline:WORDS`` lines; ``disks`` is the folder of ouchi's guests."""
-    found = []
-    for line in text.split("\n"):
-        place, _, words = line.partition(":")
-        pid = place.removeprefix("/proc/").removesuffix("/cmdline")
-        if pid.isascii() and pid.isdigit() and len(pid) < 10:
-            name = _GUEST.search(words)
-            found.append(Guest(int(pid), name[1] if name else "", disks in words))
-    return tuple(found)
-
-
 def family(threads: Iterable[Thread], pids: Iterable[int]) -> frozenset[int]:
-    """These processes, those that started them, and all that they have started; never process 1."""
+    """Return processes with their ancestors and descendants, never process 1."""
     parents = {thread.pid: thread.parent for thread in threads}
     roots = {pid for pid in pids if pid > 1}
     found = set(roots)
@@ -99,7 +77,7 @@ def family(threads: Iterable[Thread], pids: Iterable[int]) -> frozenset[int]:
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """Names once each, with how often: ``grep, sh (3), and 4 more``."""
+    """Return each name once, with its count: ``grep, sh (3), and 4 more``."""
     counts: dict[str, int] = {}
     for name in names:
         counts[name] = counts.get(name, 0) + 1

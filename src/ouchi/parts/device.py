@@ -1,49 +1,45 @@
-"""Network devices and namespaces that are ours: noted before they are made, removed by their names.
-
-OVS's userspace datapath makes its bridges' devices persistent, so they outlive an ovs-vswitchd that is killed or
-stopped.
-"""
+"""Network devices and namespaces of ouchi: noted before they are made, removed by their names."""
 
 from __future__ import annotations
 
 from ouchi.machine import Machine
+from ouchi.steps import engine
+from ouchi.steps.device import SPACES, noted
 from ouchi.steps.journal import Journal
 
+__all__ = ["KIND", "SPACES", "forget", "is_ours", "note", "undo"]
+
 KIND = "device"
-FOLDER_KIND = "netns"
-SPACES = "/run/netns"
-"""Where iproute2 keeps namespaces: with the first one it makes this folder and a mount point of it, for good."""
+STEP = "devices"
 
 
 def note(machine: Machine, journal: Journal, name: str, namespace: str = "") -> None:
-    """Say that a device, and perhaps a namespace for it, is about to be made by us."""
-    journal.note(KIND, name, {"namespace": namespace})
-    if namespace and not machine.exists(SPACES):
-        journal.note(FOLDER_KIND, SPACES, {})
+    """Note that ouchi is about to make a device, and perhaps a namespace for it."""
+    records = noted(STEP, name, namespace, first=not machine.exists(SPACES))
+    journal.put(record for record in records if not journal.record(*record.location))
 
 
 def is_ours(journal: Journal, name: str) -> bool:
-    """True for a device that we have made or were about to make."""
-    return name in journal.records(KIND)
+    """True for a device that ouchi has made or was about to make."""
+    return journal.record(KIND, name) is not None
 
 
-def undo(machine: Machine, journal: Journal) -> list[str]:
+def forget(journal: Journal, name: str) -> None:
+    """Drop the records of a device that was removed, and of its namespace."""
+    if record := journal.record(KIND, name):
+        journal.forget("netns", f"{SPACES}/{record.after['namespace']}")
+        journal.forget(KIND, name)
+
+
+def undo(_machine: Machine, journal: Journal) -> list[str]:
     """Remove the devices and namespaces, and the folder of namespaces when it came with ours and is empty.
 
     To be called when nothing of ours uses them any more.
     """
-    done = []
-    for name, record in journal.records(KIND).items():
-        if machine.exists(f"/sys/class/net/{name}"):
-            machine.run(("ip", "link", "delete", name), check=False)
-            done.append(name)
-        if space := record["namespace"]:
-            machine.run(("ip", "netns", "delete", str(space)), check=False)
-            done.append(f"namespace {space}")
-        journal.forget(KIND, name)
-    for folder in journal.records(FOLDER_KIND):
-        if not machine.entries(folder):
-            machine.run(("umount", folder), check=False)
-            machine.remove(folder)
-        journal.forget(FOLDER_KIND, folder)
+    devices = journal.records(KIND)
+    # A device first, then its namespace, then their folder.
+    spaces = sorted(journal.records("netns"), key=lambda record: record.key, reverse=True)
+    now = engine.look(journal.machine, [record.location for record in (*devices, *spaces)])
+    engine.undo(journal, (*devices, *spaces))
+    done = [key for (_, key), state in now.items() if state is not None and key != SPACES]
     return [f"removed: {', '.join(done)}"] if done else []

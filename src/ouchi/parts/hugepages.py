@@ -2,21 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ouchi.core.errors import Failed, error
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
+from ouchi.plan.values import HugepageNeed
+from ouchi.steps import engine
+from ouchi.steps.hugepages import hugepages, reserved_at_boot
 from ouchi.steps.journal import Journal
 
-KIND = "hugepages"
+STEP = "hugepages"
 RUN_TIME_KIB = 2048
-"""Larger pages are to be had at boot only: those that were set aside then are taken as they are."""
+"""Larger pages can be reserved at boot only: those that were reserved then are taken as they are."""
 
 
-def counter(node: int, size_kib: int) -> str:
-    """The kernel's counter of a node's pages of a size."""
-    return f"/sys/devices/system/node/node{node}/hugepages/hugepages-{size_kib}kB/nr_hugepages"
+class Hugepages(Part):
+    name = "hugepages"
+    stage = "host"
+
+    def look(self, at: Context) -> PartState:
+        needs = at.target.plan.hugepages
+        found = "; ".join(_found(at.machine, need) for need in needs)
+        if short := [need for need in needs if not reserved(at.machine, at.journal, need, at_boot=set_aside(at))]:
+            texts = [f"{need.count} pages of {need.size_kib} KiB on node {need.node}" for need in short]
+            return missing(f"reserve {'; '.join(texts)}", found, "too few")
+        return present(found, "reserved")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [
+            reserve(at.machine, at.journal, need.node, need.size_kib, need.count, at_boot=set_aside(at))
+            for need in at.target.plan.hugepages
+        ]
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+    def remove(self, at: Context) -> Outcome:
+        done = undo(at.machine, at.journal)
+        return changed("; ".join(done)) if done else nothing("none of ours")
+
+
+def set_aside(at: Context) -> bool:
+    """Whether the kernel was started with the plan's hugepages."""
+    parameters = at.target.plan.kernel_args
+    pages = {parameter for parameter in parameters if parameter.startswith(("default_hugepagesz=", "hugepage"))}
+    return pages <= set(at.target.facts.boot.parameters)
+
+
+def reserved(machine: Machine, journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
+    """Whether :func:`reserve` would have nothing to do."""
+    change = hugepages(need.node, need.size_kib, need.count)
+    record = journal.record(*change.location)
+    if record is None and (at_boot or need.size_kib > RUN_TIME_KIB):
+        state = engine.look(machine, [change.location])[change.location]
+        return bool(state and state["free"] >= need.count)
+    if record and record.after.get("at_boot"):
+        return True
+    return not engine.preview(journal, [change])
+
+
+def _found(machine: Machine, need: HugepageNeed) -> str:
+    location = hugepages(need.node, need.size_kib, need.count).location
+    state = engine.look(machine, [location])[location] or {"pages": 0, "free": 0}
+    size = need.size_kib // 1024
+    return f"node {need.node}: {state['pages']} of {size} MiB, {state['free']} free; {need.count} planned"
 
 
 def reserve(
@@ -24,72 +72,34 @@ def reserve(
 ) -> Outcome:
     """Reserve ``count`` pages more than there were before ouchi.
 
-    ``at_boot``: the kernel was started with the plan's hugepages (``ouchi apply``), so these are they. Raises :class:`~ouchi.core.errors.Failed` when the kernel does not find that much unfragmented memory.
+    ``at_boot``: the kernel was started with the plan's hugepages (``ouchi apply``), so these are they. Raises
+    :class:`~ouchi.core.errors.Failed` when the kernel does not find that much unfragmented memory.
     """
-    path, key = counter(node, size_kib), f"{node}:{size_kib}"
-    have = int(machine.read(path))
-    fresh: dict[str, Any] = {"before": have, "ours": count, "reserved": False}
-    if (at_boot or size_kib > RUN_TIME_KIB) and int(machine.read(_free(path))) >= count:
-        fresh = {"before": have, "ours": 0, "reserved": True, "set aside": True}
-    record = _settled(machine, journal, key, journal.note(KIND, key, fresh))
-    if record.get("set aside"):
+    change = hugepages(node, size_kib, count)
+    record = journal.record(*change.location)
+    if record is None and (at_boot or size_kib > RUN_TIME_KIB):
+        state = engine.look(machine, [change.location])[change.location]
+        if state["free"] >= count:
+            record = reserved_at_boot(node, size_kib, state["pages"])
+            journal.put([record])
+    if record and record.after.get("at_boot"):
         return nothing(f"node {node}: pages of {size_kib} KiB were set aside at boot")
-    # Somebody else may have changed the count since; what counts is that ours are among them.
-    more = max(have + count - int(record["ours"]), count)
-    target = more if record["reserved"] else int(record["before"]) + count
-    if have == target and record["reserved"]:
-        return nothing(f"node {node}: {count} pages of {size_kib} KiB are reserved")
-    # Killed from here on, the next one sees by the pages of others how many of them are ours.
-    journal.amend(KIND, key, {"others": target - count})
-    for _attempt in range(3):
-        machine.poke(path, str(target))
-        if int(machine.read(path)) >= target:
-            journal.amend(KIND, key, {"ours": count, "reserved": True, "others": None})
-            return changed(f"node {node}: {count} pages of {size_kib} KiB reserved")
-        machine.poke("/proc/sys/vm/compact_memory", "1")
-    found = int(machine.read(path))
-    machine.poke(path, str(have))
-    _settled(machine, journal, key, journal.records(KIND)[key])
-    raise Failed(
-        error(
-            f"node {node} has no room for the hugepages of the plan",
-            where=path,
-            found=f"{max(0, found - target + count)} pages of {size_kib} KiB could be reserved",
-            expected=f"{count} pages ({count * size_kib // 1024} MiB) of unfragmented free memory",
-            remedy="end programs that hold memory, or make guests smaller in ouchi.yaml, then: ouchi up",
-        )
-    )
+    if engine.make(journal, STEP, [change]):
+        return changed(f"node {node}: {count} pages of {size_kib} KiB reserved")
+    return nothing(f"node {node}: {count} pages of {size_kib} KiB are reserved")
 
 
-def _free(path: str) -> str:
-    return path.replace("nr_hugepages", "free_hugepages")
+def undo(_machine: Machine, journal: Journal) -> list[str]:
+    """Give our pages back, as far as they are free. A count that others changed meanwhile keeps their change."""
+    records = journal.records("hugepages")
+    before = engine.look(journal.machine, [record.location for record in records])
+    engine.undo(journal, records)
+    after = engine.look(journal.machine, [record.location for record in records])
+    return [
+        f"node {key.partition(':')[0]}: {given} pages of {key.partition(':')[2]} KiB given back"
+        for (kind, key), state in before.items()
+        if (given := state["pages"] - after[kind, key]["pages"])
+    ]
 
 
-def _settled(machine: Machine, journal: Journal, key: str, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of a reservation, put right where it was being changed when somebody was killed."""
-    if record.get("others") is None:
-        return record
-    node, size = (int(word) for word in key.split(":"))
-    ours = max(0, int(machine.read(counter(node, size))) - int(record["others"]))
-    put_right = {"ours": ours, "reserved": True, "others": None}
-    journal.amend(KIND, key, put_right)
-    return record | put_right
-
-
-def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Give our pages back, as far as they are free. A count that somebody else changed meanwhile keeps their change."""
-    done = []
-    for key, record in journal.records(KIND).items():
-        node, size = (int(word) for word in key.split(":"))
-        path = counter(node, size)
-        record = _settled(machine, journal, key, record)
-        have, before, ours = int(machine.read(path)), int(record["before"]), int(record["ours"])
-        if record["reserved"]:
-            free = int(machine.read(_free(path)))
-            machine.poke(path, str(have - min(ours, free)))
-        elif have > before:  # killed while they were being reserved
-            machine.poke(path, str(max(before, have - ours)))
-        journal.forget(KIND, key)
-        if given := have - int(machine.read(path)):
-            done.append(f"node {node}: {given} pages of {size} KiB given back")
-    return done
+PARTS = (Hugepages(),)

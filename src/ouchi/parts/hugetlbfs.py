@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
-from ouchi.machine import Machine
+from ouchi.machine import Machine, Reader
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
 
 
-def is_mounted(machine: Machine, path: str) -> bool:
+class Hugetlbfs(Part):
+    name = "hugetlbfs"
+    stage = "host"
+    needs = ("hugepages",)
+
+    def look(self, at: Context) -> PartState:
+        path = at.instance.hugepages
+        if is_mounted(at.machine, path):
+            return present(path, "mounted")
+        return missing(f"mount a hugetlbfs at {path}", path, "not mounted")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        return mount_hugetlbfs(at.machine, at.instance.hugepages, at.target.plan.hugepages[0].size_kib)
+
+    def remove(self, at: Context) -> Outcome:
+        done = undo(at.machine, at.instance.hugepages)
+        return changed("; ".join(done)) if done else nothing("not mounted")
+
+
+def is_mounted(machine: Reader, path: str) -> bool:
     """True when something is mounted exactly there (``/proc/self/mounts``, second field)."""
     return any(line.split()[1] == path for line in machine.read("/proc/self/mounts").splitlines())
 
@@ -26,3 +48,6 @@ def undo(machine: Machine, path: str) -> list[str]:
         return []
     machine.run(("umount", path))
     return [f"{path} unmounted"]
+
+
+PARTS = (Hugetlbfs(),)

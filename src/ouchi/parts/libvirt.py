@@ -7,15 +7,27 @@ is left in /etc/libvirt.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
+
+from ouchi.clients.libvirt import virsh
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
+from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
+from ouchi.live import kvm
 from ouchi.machine import Machine
+from ouchi.machine.guests import guests_of
+from ouchi.parts.context import Context
+from ouchi.parts.daemon import Daemon, File
 from ouchi.parts.supervise import Service
+from ouchi.steps import engine, file
 from ouchi.steps.journal import Journal
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 QEMU_32 = "/usr/bin/qemu-system-i386"
-KIND = "libvirt"
+WRAPPER = "libvirt/bin/qemu-system-x86_64"
+STEP = "libvirt"
 BOUND = {
     "etc": "/etc/libvirt",
     "lib": "/var/lib/libvirt",
@@ -24,6 +36,41 @@ BOUND = {
     "run": "/run/libvirt",
 }
 """Our folder below ``<state>/libvirt`` and the place it takes in libvirtd's view."""
+
+GUEST_SECONDS = 6.0
+"""How long guests may take to power off by themselves before they are stopped."""
+
+
+class Libvirt(Daemon):
+    name = "libvirtd"
+    stage = "cloud"
+    needs = ("kvm", "hugetlbfs")
+    service_names = ("libvirtd",)
+
+    def files(self, at: Context) -> Mapping[str, File]:
+        return files(at.instance, emulated=at.settings.emulated, qemu_version=kvm.qemu_version(at.machine))
+
+    def services(self, at: Context) -> Sequence[Service]:
+        return [service(at.instance)]
+
+    def prepare(self, at: Context, notify: Notify) -> str:
+        for folder in BOUND:
+            at.machine.make_folder(f"{at.instance.state}/libvirt/{folder}")
+        engine.make(at.journal, STEP, [file.folder(path) for path in BOUND.values()])
+        at.machine.make_folder(f"{at.instance.run}/libvirt")
+        at.machine.make_folder(f"{at.instance.etc}/libvirt/bin")
+        if at.path(WRAPPER) not in map(at.path, self.files(at)):
+            at.machine.remove(at.path(WRAPPER))
+        return ""
+
+    def wait(self, at: Context, *, started: bool) -> None:
+        wait_until_ready(at.machine, at.instance, new=started)
+
+    def remove(self, at: Context) -> Outcome:
+        """Stop the guests, then libvirtd; nova is gone by now, else it would note that its servers shall be off."""
+        outcomes = (stop_guests(at.machine, at.instance), super().remove(at))
+        texts = [outcome.text for outcome in outcomes if outcome.changed] + undo(at.journal)
+        return changed("; ".join(texts)) if texts else nothing("not running")
 
 
 def service(instance: Instance) -> Service:
@@ -36,37 +83,39 @@ def service(instance: Instance) -> Service:
     )
 
 
-def prepare(
-    machine: Machine, journal: Journal, instance: Instance, *, emulated: bool, qemu_version: tuple[int, ...]
-) -> None:
-    """Folders, configuration, the start script and, where it is needed, the QEMU wrapper."""
-    for folder, place in BOUND.items():
-        machine.make_folder(f"{instance.state}/libvirt/{folder}")
-        if not machine.exists(place):
-            journal.note(KIND, place, {})
-            machine.make_folder(place)
-    machine.make_folder(f"{instance.run}/libvirt")
-    machine.make_folder(f"{instance.etc}/libvirt/bin")
-    machine.write(f"{instance.etc}/libvirt/libvirtd.conf", _libvirtd_conf(instance))
-    machine.write(f"{instance.state}/libvirt/etc/qemu.conf", _qemu_conf(instance))
-    machine.write(f"{instance.etc}/libvirt/start", _start_script(instance, emulated=emulated), mode=0o755)
-    machine.write(f"{instance.etc}/libvirt/no-kvm", "", mode=0)
-    wrapper = f"{instance.etc}/libvirt/bin/qemu-system-x86_64"
+def files(instance: Instance, *, emulated: bool, qemu_version: tuple[int, ...]) -> dict[str, File]:
+    """Configuration, the start script and, where it is needed, the QEMU wrapper."""
+    found = {
+        "libvirt/libvirtd.conf": File(_libvirtd_conf(instance), 0o644, folder=0o755),
+        f"{instance.state}/libvirt/etc/qemu.conf": File(_qemu_conf(instance), 0o644, folder=0o755),
+        "libvirt/start": File(_start_script(instance, emulated=emulated), 0o755, folder=0o755),
+        "libvirt/no-kvm": File("", 0, folder=0o755),
+    }
     if needs_wrapper(emulated=emulated, version=qemu_version):
-        machine.write(wrapper, _WRAPPER, mode=0o755)
-    else:
-        machine.remove(wrapper)
+        found[WRAPPER] = File(_WRAPPER, 0o755, folder=0o755)
+    return found
 
 
-def undo(machine: Machine, journal: Journal) -> list[str]:
+def stop_guests(machine: Machine, instance: Instance) -> Outcome:
+    """Ask every guest to power off, then stop those that have not; also without libvirtd."""
+    guests = guests_of(instance)
+    if not guests:
+        return nothing("no guest runs")
+    count = len(guests)
+    names = virsh(machine, instance, "list", "--name", check=False, timeout=10).split()
+    for name in names:
+        virsh(machine, instance, "shutdown", name, "--mode", "acpi", check=False)
+    end = time.monotonic() + (GUEST_SECONDS if names else 0)
+    while (guests := guests_of(instance)) and time.monotonic() < end:
+        time.sleep(0.1)
+    for guest in guests:
+        guest.kill()
+    return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
+
+
+def undo(journal: Journal) -> list[str]:
     """Remove the empty folders that were only there to be bound over."""
-    done = []
-    for place in journal.records(KIND):
-        if machine.exists(place) and not machine.entries(place):
-            machine.remove(place)
-            done.append(f"{place} removed")
-        journal.forget(KIND, place)
-    return done
+    return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=STEP))]
 
 
 def needs_wrapper(*, emulated: bool, version: tuple[int, ...]) -> bool:
@@ -140,3 +189,6 @@ def wait_until_ready(machine: Machine, instance: Instance, *, new: bool) -> None
             raise NotYet(answer.stderr.strip()[-200:])
 
     wait_for("libvirtd", probe, seconds=60, remedy="ouchi logs libvirtd")
+
+
+PARTS = (Libvirt(),)

@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Mapping, Sequence
 
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
-from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Machine
+from ouchi.machine import Machine, Reader
+from ouchi.parts import registry
+from ouchi.parts.context import Context
+from ouchi.parts.daemon import Daemon, File
 from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import Service
 from ouchi.render.ini import ini_text
 
-SCHEMAS = {
-    "keystone": "keystone",
-    "glance": "glance",
-    "placement": "placement",
-    "nova_api": "nova",
-    "nova": "nova",
-    "nova_cell0": "nova",
-    "neutron": "neutron",
-}
-"""Every database and the service (and database user) it belongs to."""
+
+class MariaDb(Daemon):
+    name = "mariadb"
+    stage = "cloud"
+    on = "controller"
+    service_names = ("mariadb",)
+
+    def files(self, at: Context) -> Mapping[str, File]:
+        return {"mariadb.cnf": File(configuration(at.instance), mode=0o644)}
+
+    def services(self, at: Context) -> Sequence[Service]:
+        return [service(at.instance)]
+
+    def prepared(self, at: Context) -> str:
+        return "" if has_data(at.machine, at.instance) else "make its data folder"
+
+    def prepare(self, at: Context, notify: Notify) -> str:
+        at.machine.make_folder(f"{at.instance.run}/mariadb", owner="mysql")
+        return "made its data folder" if initialise(at.machine, at.instance) else ""
+
+    def wait(self, at: Context, *, started: bool) -> None:
+        wait_until_ready(at.machine, at.instance)
+
+    def finished(self, at: Context) -> str:
+        lost = _unloaded(at.machine, at.instance)
+        return f"load the schemas {', '.join(lost)}" if lost else ""
+
+    def finish(self, at: Context, notify: Notify) -> str:
+        loaded = load_schemas(at.machine, at.settings, notify)
+        return f"loaded the schemas {', '.join(loaded)}" if loaded else ""
 
 
 def service(instance: Instance) -> Service:
     """mariadbd, in the foreground, on its socket alone."""
-    return Service(
-        "mariadb",
-        ("/usr/sbin/mariadbd", f"--defaults-file={instance.etc}/mariadb.cnf"),
-        instance.environment,
-        user="mysql",
-        stop_seconds=15,
-    )
+    argv = ("/usr/sbin/mariadbd", f"--defaults-file={instance.etc}/mariadb.cnf")
+    return Service("mariadb", argv, instance.environment, user="mysql", stop_seconds=15)
 
 
 def configuration(instance: Instance) -> str:
@@ -62,11 +80,19 @@ def configuration(instance: Instance) -> str:
     )
 
 
-def initialise(machine: Machine, instance: Instance) -> Outcome:
-    """Make the data folder; built beside it and renamed, so that a killed run leaves nothing that looks whole."""
+def has_data(machine: Reader, instance: Instance) -> bool:
+    """True when the data folder is whole."""
+    return machine.exists(f"{instance.state}/mariadb/mysql")
+
+
+def initialise(machine: Machine, instance: Instance) -> bool:
+    """Make the data folder where there is none; True when it was made.
+
+    It is built beside its place and renamed, so that a killed run leaves nothing that looks whole.
+    """
+    if has_data(machine, instance):
+        return False
     folder = f"{instance.state}/mariadb"
-    if machine.exists(f"{folder}/mysql"):
-        return nothing("the data folder is there")
     new = f"{folder}.new"
     machine.remove(new)
     machine.run(
@@ -85,7 +111,7 @@ def initialise(machine: Machine, instance: Instance) -> Outcome:
     )
     machine.run(("chmod", "0700", new))
     machine.run(("mv", "-T", new, folder))
-    return changed("data folder made")
+    return True
 
 
 def sql(machine: Machine, instance: Instance, statements: str, database: str = "", timeout: float = 60) -> str:
@@ -107,8 +133,8 @@ def wait_until_ready(machine: Machine, instance: Instance) -> None:
     wait_for("MariaDB", probe, seconds=60, remedy="ouchi logs mariadb")
 
 
-def load_schemas(machine: Machine, settings: Settings, say: Say) -> Outcome:
-    """Users, databases and every service's tables.
+def load_schemas(machine: Machine, settings: Settings, notify: Notify) -> list[str]:
+    """Make users, databases and every service's tables; returns the names of the schemas that were loaded.
 
     The tables come from dumps made by the services' own migrations (tools/make_schema.py), because running those
     takes a minute and a half of processor time. Rows of ``ouchi.loaded`` say which
@@ -116,15 +142,21 @@ def load_schemas(machine: Machine, settings: Settings, say: Say) -> Outcome:
     """
     instance = settings.instance
     sql(machine, instance, _users(settings))
-    loaded = set(sql(machine, instance, "select name from ouchi.loaded").split())
-    missing = [name for name in SCHEMAS if name not in loaded]
-    for name in missing:
-        say(f"schema {name}")
+    unloaded = _unloaded(machine, instance)
+    for name in unloaded:
+        notify(f"schema {name}")
         dump = dump_text("nova" if name == "nova_cell0" else name)
         recreate = f"drop database if exists {name}; create database {name} character set utf8mb3; use {name};\n"
         finish = f"\ninsert into ouchi.loaded values ('{name}');\n"
         sql(machine, instance, recreate + "set foreign_key_checks=0;\n" + dump + finish, timeout=120)
-    return changed(f"{len(missing)} schemas loaded") if missing else nothing("the schemas are there")
+    return unloaded
+
+
+def _unloaded(machine: Machine, instance: Instance) -> list[str]:
+    """The schemas that are not loaded whole."""
+    known = "select table_name from information_schema.tables where table_schema = 'ouchi' and table_name = 'loaded'"
+    loaded = sql(machine, instance, "select name from ouchi.loaded").split() if sql(machine, instance, known) else []
+    return [name for name in registry.schemas() if name not in loaded]
 
 
 def dump_text(name: str) -> str:
@@ -134,7 +166,7 @@ def dump_text(name: str) -> str:
 
 def empty_databases(settings: Settings) -> str:
     """SQL that makes every database, empty, and its user: what the services' own migrations start from."""
-    made = [f"create database if not exists {name} character set utf8mb3;" for name in SCHEMAS]
+    made = [f"create database if not exists {name} character set utf8mb3;" for name in registry.schemas()]
     return "\n".join((*made, _users(settings)))
 
 
@@ -146,7 +178,10 @@ def _users(settings: Settings) -> str:
     ]
     lines += [
         f"create or replace user '{user}'@'localhost' identified by '{settings.secrets[user]}';"
-        for user in sorted(set(SCHEMAS.values()))
+        for user in sorted(set(registry.schemas().values()))
     ]
-    lines += [f"grant all on {name}.* to '{user}'@'localhost';" for name, user in SCHEMAS.items()]
+    lines += [f"grant all on {name}.* to '{user}'@'localhost';" for name, user in registry.schemas().items()]
     return "\n".join(lines)
+
+
+PARTS = (MariaDb(),)

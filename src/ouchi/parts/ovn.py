@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
-from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
+from ouchi.parts.context import Context
+from ouchi.parts.daemon import Daemon
 from ouchi.parts.ovs import environment
 from ouchi.parts.supervise import Service
 
 DATABASES = ("nb", "sb")
+
+
+class Ovn(Daemon):
+    name = "ovn"
+    stage = "cloud"
+    needs = ("bridges",)
+    service_names = ("ovn-db", "ovn-northd", "ovn-controller")
+
+    def services(self, at: Context) -> Sequence[Service]:
+        return services(at.instance)
+
+    def prepared(self, at: Context) -> str:
+        lost = missing_databases(at.machine, at.instance)
+        return f"make its databases {', '.join(lost)}" if lost else ""
+
+    def prepare(self, at: Context, notify: Notify) -> str:
+        made = create_databases(at.machine, at.instance)
+        return f"made its databases {', '.join(made)}" if made else ""
+
+    def wait(self, at: Context, *, started: bool) -> None:
+        wait_until_ready(at.machine, at.instance, at.target.facts.system.hostname)
 
 
 def services(instance: Instance) -> tuple[Service, ...]:
@@ -47,32 +70,22 @@ def services(instance: Instance) -> tuple[Service, ...]:
     )
 
 
-def create_databases(machine: Machine, instance: Instance) -> Outcome:
-    """The northbound and southbound databases; kept by ``down``, because neutron's own database mirrors them."""
+def missing_databases(machine: Machine, instance: Instance) -> list[str]:
+    """The databases that are not there."""
+    return [name for name in DATABASES if not machine.exists(f"{instance.state}/ovn/{name}.db")]
+
+
+def create_databases(machine: Machine, instance: Instance) -> list[str]:
+    """Make the databases that are missing and return which; kept by ``down``: neutron's own database mirrors them."""
     machine.make_folder(f"{instance.state}/ovn", mode=0o700)
     machine.make_folder(f"{instance.run}/ovn")
-    made = []
-    for name in DATABASES:
+    made = missing_databases(machine, instance)
+    for name in made:
         path = f"{instance.state}/ovn/{name}.db"
-        if not machine.exists(path):
-            machine.remove(f"{path}.new")
-            machine.run(("ovsdb-tool", "create", f"{path}.new", f"/usr/share/ovn/ovn-{name}.ovsschema"))
-            machine.run(("mv", f"{path}.new", path))
-            made.append(name)
-    return changed(f"databases made: {', '.join(made)}") if made else nothing("the databases are there")
-
-
-def chassis(instance: Instance, host: str, physnets: Mapping[str, str]) -> dict[str, str]:
-    """OVS's external-ids that make this node an OVN chassis. Tunnels are for other nodes; there are none."""
-    return {
-        "system-id": f"{instance.name}-{host}",
-        "hostname": host,
-        "ovn-remote": f"unix:{instance.ovn_socket}",
-        "ovn-encap-type": "geneve",
-        "ovn-encap-ip": "127.0.0.1",
-        "ovn-bridge-mappings": ",".join(f"{physnet}:{bridge}" for physnet, bridge in physnets.items()),
-        "ovn-bridge-datapath-type": "netdev",
-    }
+        machine.remove(f"{path}.new")
+        machine.run(("ovsdb-tool", "create", f"{path}.new", f"/usr/share/ovn/ovn-{name}.ovsschema"))
+        machine.run(("mv", f"{path}.new", path))
+    return made
 
 
 def wait_until_ready(machine: Machine, instance: Instance, host: str) -> None:
@@ -85,3 +98,6 @@ def wait_until_ready(machine: Machine, instance: Instance, host: str) -> None:
             raise NotYet(answer.stderr.strip()[-200:] or f"chassis: {answer.stdout.split()}")
 
     wait_for("OVN's chassis", probe, seconds=60, remedy="ouchi logs ovn-controller")
+
+
+PARTS = (Ovn(),)

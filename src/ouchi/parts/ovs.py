@@ -6,21 +6,85 @@ datapath* in the same network namespace is impossible (both would make the devic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 
-from ouchi.clients.ovs import appctl, quote, vsctl
+from ouchi.clients.ovs import appctl, quote, tables, vsctl
+from ouchi.core.errors import Finding, error
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
+from ouchi.parts import device
+from ouchi.parts.context import Context
+from ouchi.parts.daemon import Daemon
 from ouchi.parts.supervise import CONFIGURATION, Service, digest
+from ouchi.render.ovs import other_config
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
-INTEGRATION = "br-int"
 DATAPATH = "ovs-netdev"
 """The device of the userspace datapath itself."""
+
+
+class Ovs(Daemon):
+    name = "ovs"
+    stage = "dataplane"
+    needs = ("hugetlbfs",)
+    service_names = ("ovsdb", "ovs-vswitchd")
+
+    def conflicts(self, at: Context) -> list[Finding]:
+        return foreign_devices(at, (DATAPATH,))
+
+    def services(self, at: Context) -> Sequence[Service]:
+        return services(at.instance, other_config(at.target))
+
+    def prepared(self, at: Context) -> str:
+        return "" if at.machine.exists(f"{at.instance.ovs}/conf.db") else "make its database"
+
+    def finished(self, at: Context) -> str:
+        changes = self._settings_to_change(at)
+        return f"set {', '.join(changes)}" if changes else ""
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        made = create_database(at.machine, at.instance)
+        database, switch = self.services(at)
+        started = at.supervisor.start([database])
+        wait_for_database(at.machine, at.instance)
+        settings = self._settings_to_change(at)
+        # DPDK's part is read when ovs-vswitchd starts, so it is in the database before.
+        configure(at.machine, at.instance, other_config(at.target), self._identifiers(at))
+        started += at.supervisor.start([switch])
+        wait_for_switch(at.machine, at.instance)
+        if started:
+            return changed(f"started {', '.join(started)}")
+        if settings or made:
+            return changed(f"set {', '.join(settings)}")
+        return nothing("running: ovsdb, ovs-vswitchd")
+
+    def remove(self, at: Context) -> Outcome:
+        """Stop it; its bridges' devices are persistent, so they outlive it and go now, with the endpoints' ones."""
+        stopped, devices = super().remove(at), device.undo(at.machine, at.journal)
+        return (
+            changed("; ".join(filter(None, [stopped.text if stopped.changed else "", *devices])))
+            if (stopped.changed or devices)
+            else stopped
+        )
+
+    def _identifiers(self, at: Context) -> Mapping[str, str]:
+        return chassis(at.instance, at.target.facts.system.hostname, at.target.bridges)
+
+    def _settings_to_change(self, at: Context) -> list[str]:
+        """The keys of the database's settings that differ from the plan."""
+        rows = tables(at.machine, at.instance, "Open_vSwitch", ("other_config", "external_ids"))
+        found = rows[0] if rows else {}
+        planned = {"other_config": other_config(at.target), "external_ids": self._identifiers(at)}
+        return [
+            f"{column}:{key}"
+            for column, values in planned.items()
+            for key, value in values.items()
+            if not isinstance(known := found.get(column), dict) or known.get(key) != value
+        ]
 
 
 def environment(instance: Instance) -> dict[str, str]:
@@ -34,7 +98,7 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def services(instance: Instance, other_config: Mapping[str, str] = MappingProxyType({})) -> tuple[Service, Service]:
+def services(instance: Instance, settings: Mapping[str, str]) -> tuple[Service, Service]:
     """ovsdb-server and ovs-vswitchd, in the foreground; DPDK reads the plan only when ovs-vswitchd starts."""
     database = Service(
         "ovsdb",
@@ -56,13 +120,29 @@ def services(instance: Instance, other_config: Mapping[str, str] = MappingProxyT
             f"--pidfile={instance.ovs}/ovs-vswitchd.pid",
             "-vsyslog:off",
         ),
-        environment(instance) | {CONFIGURATION: digest(sorted(other_config.items()))},
+        environment(instance) | {CONFIGURATION: digest(sorted(settings.items()))},
     )
     return database, switch
 
 
-def create_database(machine: Machine, instance: Instance) -> Outcome:
-    """A fresh configuration database: the plan is written into it on every start, so nothing old can linger."""
+def chassis(instance: Instance, host: str, physnets: Mapping[str, str]) -> dict[str, str]:
+    """OVS's external-ids that make this node an OVN chassis. Tunnels are for other nodes; there are none."""
+    return {
+        "system-id": f"{instance.name}-{host}",
+        "hostname": host,
+        "ovn-remote": f"unix:{instance.ovn_socket}",
+        "ovn-encap-type": "geneve",
+        "ovn-encap-ip": "127.0.0.1",
+        "ovn-bridge-mappings": ",".join(f"{physnet}:{bridge}" for physnet, bridge in physnets.items()),
+        "ovn-bridge-datapath-type": "netdev",
+    }
+
+
+def create_database(machine: Machine, instance: Instance) -> bool:
+    """Make a fresh configuration database where there is none; True when it was made.
+
+    The plan is written into it on every start, so nothing old can linger.
+    """
     machine.make_folder(instance.ovs)
     machine.make_folder(f"{instance.run}/dpdk", mode=0o700)
     # The guests' QEMU makes its sockets here; setgid so that OVS and QEMU agree on the group.
@@ -71,12 +151,12 @@ def create_database(machine: Machine, instance: Instance) -> Outcome:
     machine.make_folder(f"{instance.etc}/ovs")
     machine.run(("ln", "-sfn", VSWITCHD, f"{instance.etc}/ovs/ovs-vswitchd"))
     if machine.exists(f"{instance.ovs}/conf.db"):
-        return nothing("the database is there")
+        return False
     new = f"{instance.ovs}/conf.db.new"
     machine.remove(new)
     machine.run(("ovsdb-tool", "create", new, SCHEMA))
     machine.run(("mv", new, f"{instance.ovs}/conf.db"))
-    return changed("database made")
+    return True
 
 
 def wait_for_database(machine: Machine, instance: Instance) -> None:
@@ -92,11 +172,11 @@ def wait_for_database(machine: Machine, instance: Instance) -> None:
 
 
 def configure(
-    machine: Machine, instance: Instance, other_config: Mapping[str, str], external_ids: Mapping[str, str]
+    machine: Machine, instance: Instance, settings: Mapping[str, str], external_ids: Mapping[str, str]
 ) -> None:
-    """Write the plan into the database; DPDK's part is read when ovs-vswitchd starts."""
+    """Write the plan into the database."""
     words: list[str] = ["--", "set", "Open_vSwitch", "."]
-    words += [f"other_config:{key}={quote(value)}" for key, value in other_config.items()]
+    words += [f"other_config:{key}={quote(value)}" for key, value in settings.items()]
     words += [f"external_ids:{key}={quote(value)}" for key, value in external_ids.items()]
     vsctl(machine, instance, *words)
 
@@ -114,11 +194,19 @@ def wait_for_switch(machine: Machine, instance: Instance) -> None:
     wait_for("OVS-DPDK", probe, seconds=60, remedy="ouchi logs ovs-vswitchd")
 
 
-def create_bridges(machine: Machine, instance: Instance, physnets: Mapping[str, str]) -> None:
-    """br-int and one bridge for each physnet, all in the userspace datapath (patch ports join no others)."""
-    words: list[str] = []
-    for name in (INTEGRATION, *physnets.values()):
-        words += ["--", "--may-exist", "add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev"]
-        words += [f"external_ids:ouchi={instance.name}"]
-    words += ["--", "set", "Bridge", INTEGRATION, "fail_mode=secure"]
-    vsctl(machine, instance, *words, wait=30)
+def foreign_devices(at: Context, names: Sequence[str]) -> list[Finding]:
+    """A finding for each network device of these names that ouchi has not made."""
+    return [
+        error(
+            f"the network device {name} is already in use by an Open vSwitch that is not ours",
+            where=f"/sys/class/net/{name}",
+            found="a device that ouchi has not made",
+            expected="no other userspace datapath and no bridge of that name in this network namespace",
+            remedy="stop the other Open vSwitch, then: ouchi up",
+        )
+        for name in names
+        if at.machine.exists(f"/sys/class/net/{name}") and not device.is_ours(at.journal, name)
+    ]
+
+
+PARTS = (Ovs(),)

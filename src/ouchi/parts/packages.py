@@ -4,13 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.errors import BadInput, Failed, Finding, error
+from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import CommandFailed, Machine
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
+from ouchi.plan.nics import missing_packages as driver_packages
+from ouchi.steps import engine
+from ouchi.steps.file import file
 from ouchi.steps.journal import Journal
+from ouchi.vnf.images.small import BUILD_PACKAGES
 
-KIND = "policy-rc.d"
+PACKAGES = (
+    "openvswitch-switch-dpdk",
+    # DPDK's drivers are plug-ins: without this one there is no memory pool (Debian 12, Ubuntu 24.04, Debian 13, and what comes).
+    "librte-mempool-ring23|librte-mempool-ring24|librte-mempool-ring25|librte-mempool-ring26",
+    "ovn-central",
+    "ovn-host",
+    "mariadb-server",
+    "rabbitmq-server",
+    "libvirt-daemon-system",
+    "libvirt-clients",
+    "libvirt-daemon-driver-qemu",
+    "python3-libvirt",
+    "qemu-system-x86",
+    "qemu-utils",
+    "genisoimage",
+    "iproute2",
+    "iputils-ping",
+    "ethtool",
+    "iperf3",
+)
+"""What the host needs; the guest image's own tools come on top."""
+
+DISK_MIB = 2500
+"""What packages, OpenStack's environment, the image and the databases take on a fresh machine."""
+
+STEP = "packages"
 POLICY = "/usr/sbin/policy-rc.d"
 """What Debian's maintainer scripts ask before they start a service; status 101 means no (Debian Policy, invoke-rc.d)."""
 
@@ -54,6 +85,49 @@ UNITS = frozenset(
 """Services that come with the packages: ouchi runs its own, and these would come up, some on every address, at the next boot."""
 
 
+class Packages(Part):
+    name = "packages"
+    stage = "prepare"
+    needs = ()
+
+    def conflicts(self, at: Context) -> list[Finding]:
+        there = at.instance.state if at.machine.exists(at.instance.state) else "/var/lib"
+        free = int(at.machine.run(("df", "-Pm", there)).stdout.split("\n")[1].split()[3])
+        if free >= DISK_MIB:
+            return []
+        return [
+            error(
+                "the disk is too full",
+                where=there,
+                found=f"{free} MiB free",
+                expected=f"at least {DISK_MIB} MiB",
+                remedy=f"make room on the disk that holds {there}, then: ouchi up",
+            )
+        ]
+
+    def look(self, at: Context) -> PartState:
+        names = _needed(at)
+        if lost := missing_packages(at.machine, names):
+            return missing(
+                f"install {len(lost)} packages: {' '.join(lost)}", f"{len(lost)} of {len(names)} are missing"
+            )
+        return present(f"all {len(names)} packages are installed", "installed")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        if found := self.conflicts(at):
+            raise BadInput(found)
+        return install(at.machine, at.journal, _needed(at), notify)
+
+    def remove(self, at: Context) -> Outcome:
+        done = undo(at.machine, at.journal)
+        return changed("; ".join(done)) if done else nothing("packages stay installed")
+
+
+def _needed(at: Context) -> tuple[str, ...]:
+    """What the host, the guest image and the drivers of the site's NICs need."""
+    return (*PACKAGES, *BUILD_PACKAGES, *driver_packages(at.target.site, at.target.facts))
+
+
 def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
     """Those of ``names`` that are not installed; an alternative is written ``a|b``."""
     wanted = [choice for name in names for choice in name.split("|")]
@@ -62,12 +136,12 @@ def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
     return [name for name in names if not installed.intersection(name.split("|"))]
 
 
-def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) -> Outcome:
+def install(machine: Machine, journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
     """Install what is missing with apt; an interrupted dpkg is finished first.
 
     Raises :class:`~ouchi.core.errors.Failed` with apt's own words.
     """
-    _allow_services(machine, journal)
+    undo(machine, journal)
     missing = missing_packages(machine, names)
     if not missing:
         return nothing(f"all {len(names)} packages are installed")
@@ -75,15 +149,13 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     try:
         if not machine.exists(POLICY):
-            journal.note(KIND, POLICY, {})
-            machine.write(
-                POLICY, "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n", mode=0o755
-            )
-        say("reading package lists")
+            text = "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n"
+            engine.make(journal, STEP, [file(POLICY, text, mode=0o755)])
+        notify("reading package lists")
         machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
         machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
         chosen = [_available(machine, name) for name in missing]
-        say(f"installing {len(missing)} packages and what they need")
+        notify(f"installing {len(missing)} packages and what they need")
         machine.run(
             ("apt-get", "-q", "-y", "--no-install-recommends", *APT_OPTIONS, "install", *chosen),
             timeout=1800,
@@ -101,7 +173,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], say: Say) 
             )
         ) from None
     finally:
-        _allow_services(machine, journal)
+        undo(machine, journal)
     _disable(machine, _unit_files(machine) - units_before)
     return changed(f"{len(missing)} packages installed")
 
@@ -125,15 +197,9 @@ def _disable(machine: Machine, units: set[str]) -> None:
         machine.run(("systemctl", "disable", *sorted(units)), check=False)
 
 
-def _allow_services(machine: Machine, journal: Journal) -> None:
-    """Take our policy away again, also one that a killed run left."""
-    for path in journal.records(KIND):
-        machine.remove(path)
-        journal.forget(KIND, path)
+def undo(_machine: Machine, journal: Journal) -> list[str]:
+    """Remove the policy, also one that a killed run left; the packages themselves stay."""
+    return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=STEP))]
 
 
-def undo(machine: Machine, journal: Journal) -> list[str]:
-    """Take away what a killed run left; the packages themselves stay."""
-    left = list(journal.records(KIND))
-    _allow_services(machine, journal)
-    return [f"{path} removed" for path in left]
+PARTS = (Packages(),)

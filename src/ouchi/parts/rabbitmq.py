@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping, Sequence
 
-from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.machine import Machine
-from ouchi.parts.settings import PORTS, Settings
+from ouchi.parts.context import Context
+from ouchi.parts.daemon import Daemon, File
+from ouchi.parts.part import Listener
+from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import Service
 
 USER = "rabbitmq"
 
 
-def services(instance: Instance) -> tuple[Service, Service]:
-    """epmd and rabbitmq-server, both bound to loopback."""
+class RabbitMq(Daemon):
+    name = "rabbitmq"
+    stage = "cloud"
+    on = "controller"
+    ports = (
+        Listener("rabbitmq", 5672, "rabbitmq"),
+        Listener("epmd", 4369, "epmd"),
+        Listener("erlang", 25672, "rabbitmq"),
+    )
+    secrets = ("rabbitmq", "erlang_cookie")
+    service_names = ("epmd", "rabbitmq")
+
+    def files(self, at: Context) -> Mapping[str, File]:
+        return files(at.settings)
+
+    def services(self, at: Context) -> Sequence[Service]:
+        return services(at.settings)
+
+    def wait(self, at: Context, *, started: bool) -> None:
+        wait_until_ready(at.settings)
+
+
+def services(settings: Settings) -> tuple[Service, Service]:
+    """epmd and rabbitmq-server, both bound to the controller's address."""
+    instance = settings.instance
     epmd = Service(
         "epmd",
-        ("/usr/bin/epmd", "-address", "127.0.0.1", "-port", str(PORTS["epmd"])),
+        ("/usr/bin/epmd", "-address", settings.controller, "-port", str(settings.ports["epmd"])),
         instance.environment,
         user=USER,
         stop_seconds=3,
@@ -27,15 +52,16 @@ def services(instance: Instance) -> tuple[Service, Service]:
         ("/usr/lib/rabbitmq/bin/rabbitmq-server",),
         # By this its script becomes the broker. Else it stays in front of it, and when it dies, the broker runs on
         # without a supervisor, holding the ports that the next one wants.
-        {**instance.environment, **environment(instance), "RUNNING_UNDER_SYSTEMD": "true"},
+        {**instance.environment, **environment(settings), "RUNNING_UNDER_SYSTEMD": "true"},
         user=USER,
         stop_seconds=15,
     )
     return epmd, rabbit
 
 
-def environment(instance: Instance) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     """What the broker and its command-line tools find this instance by."""
+    instance = settings.instance
     home = f"{instance.state}/rabbitmq"
     return {
         "HOME": home,
@@ -47,9 +73,9 @@ def environment(instance: Instance) -> dict[str, str]:
         "RABBITMQ_LOG_BASE": f"{home}/log",
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_PID_FILE": f"{home}/rabbitmq.pid",
-        "RABBITMQ_DIST_PORT": str(PORTS["erlang"]),
-        "ERL_EPMD_PORT": str(PORTS["epmd"]),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_DIST_PORT": str(settings.ports["erlang"]),
+        "ERL_EPMD_PORT": str(settings.ports["epmd"]),
+        "ERL_EPMD_ADDRESS": settings.controller,
         # Erlang's schedulers spin by default; on a shared machine they should sleep. The node port stays on loopback.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
             "+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2 -kernel inet_dist_use_interface {127,0,0,1}"
@@ -57,41 +83,37 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def prepare(machine: Machine, settings: Settings) -> None:
-    """Folders, the Erlang cookie and the configuration; the user's password is set when the broker first starts."""
-    instance = settings.instance
-    home = f"{instance.state}/rabbitmq"
-    machine.make_folder(home, mode=0o700, owner=USER)
-    machine.write(f"{home}/.erlang.cookie", settings.secrets["erlang_cookie"], mode=0o400, owner=USER)
-    machine.write(f"{home}/enabled_plugins", "[].\n", mode=0o600, owner=USER)
-    machine.make_folder(f"{instance.etc}/rabbitmq", mode=0o700, owner=USER)
-    machine.write(
-        f"{instance.etc}/rabbitmq/rabbitmq.conf",
-        "\n".join(
-            (
-                "# Written by ouchi; changes made here are lost.",
-                f"listeners.tcp.local = 127.0.0.1:{PORTS['rabbitmq']}",
-                "default_user = ouchi",
-                f"default_pass = {settings.secrets['rabbitmq']}",
-                "log.console = true",
-                "log.console.level = warning",
-                # The figure is for brokers that are alone; ours shares the disk with guests.
-                "disk_free_limit.absolute = 50MB",
-                "",
-            )
-        ),
-        mode=0o600,
-        owner=USER,
+def files(settings: Settings) -> dict[str, File]:
+    """The Erlang cookie and the configuration; the user's password is set when the broker first starts."""
+    home = f"{settings.instance.state}/rabbitmq"
+    lines = (
+        "# Written by ouchi; changes made here are lost.",
+        f"listeners.tcp.local = {settings.controller}:{settings.ports['rabbitmq']}",
+        "default_user = ouchi",
+        f"default_pass = {settings.secrets['rabbitmq']}",
+        "log.console = true",
+        "log.console.level = warning",
+        # The figure is for brokers that are alone; ours shares the disk with guests.
+        "disk_free_limit.absolute = 50MB",
+        "",
     )
+    return {
+        f"{home}/.erlang.cookie": File(settings.secrets["erlang_cookie"], 0o400, USER, 0o700),
+        f"{home}/enabled_plugins": File("[].\n", 0o600, USER, 0o700),
+        "rabbitmq/rabbitmq.conf": File("\n".join(lines), 0o600, USER, 0o700),
+    }
 
 
-def wait_until_ready() -> None:
+def wait_until_ready(settings: Settings) -> None:
     """Wait until the broker answers in AMQP."""
 
     def probe() -> None:
-        with socket.create_connection(("127.0.0.1", PORTS["rabbitmq"]), timeout=5) as connection:
+        with socket.create_connection((settings.controller, settings.ports["rabbitmq"]), timeout=5) as connection:
             connection.sendall(b"AMQP\x00\x00\x09\x01")
             if not connection.recv(4):
                 raise NotYet("the connection was closed")
 
     wait_for("RabbitMQ", probe, seconds=120, every=0.3, remedy="ouchi logs rabbitmq")
+
+
+PARTS = (RabbitMq(),)

@@ -1,65 +1,43 @@
-"""The embedded OpenStack: one node, without containers, next to a private MariaDB and RabbitMQ."""
+"""What the configuration of OpenStack and its backing services is made from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ouchi.clients.openstack import Access
 from ouchi.core.instance import Instance
 
 RELEASE = "2026.1"
 CLOUD = "ouchi"
 """The name in clouds.yaml."""
 REGION = "RegionOne"
-
-PORTS: Mapping[str, int] = {
-    "keystone": 5000,
-    "glance": 9292,
-    "placement": 8778,
-    "nova": 8774,
-    "neutron": 9696,
-    "rabbitmq": 5672,
-    "epmd": 4369,
-    "erlang": 25672,
-}
-"""TCP ports on loopback, the services' usual ones."""
-
-
-VERSIONS: Mapping[str, str] = {
-    "keystone": "/v3",
-    "glance": "/v2",
-    "placement": "",
-    "nova": "/v2.1",
-    "neutron": "/v2.0",
-}
-"""The path under which each API keeps the version that ouchi speaks."""
+MARK = "made by ouchi"
+"""The description of everything that ouchi makes in the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that the configuration files and services are made from."""
+    """All values that configuration files and service definitions depend on."""
 
     instance: Instance
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    ports: Mapping[str, int]
+    """TCP ports on the controller's address, by name."""
     host: str
-    """The name of this compute node: nova's host and the OVN chassis' hostname."""
+    """The name of this compute node: nova's host and the OVN chassis' host name."""
     nova: Mapping[str, Mapping[str, str | tuple[str, ...]]]
     """The plan's own nova.conf settings by section."""
     physnets: tuple[str, ...]
     mtu: int = 1500
-    """The largest packet of any network of the site."""
+    """The largest MTU of any network of the site, in bytes."""
+    emulated: bool = False
+    """Guests run under TCG, because KVM does not work here."""
+    controller: str = "127.0.0.1"
+    """The address on which the controller's services listen and are found."""
 
     def url(self, service: str) -> str:
-        """A service's address on loopback."""
-        return f"http://127.0.0.1:{PORTS[service]}"
-
-    @property
-    def access(self) -> Access:
-        """The APIs' URLs and the administrator's password."""
-        return Access(
-            {name: f"{self.url(name)}{path}" for name, path in VERSIONS.items()}, self.secrets.get("admin", "")
-        )
+        """The base URL of a service's API."""
+        return f"http://{self.controller}:{self.ports[service]}"
 
     def database(self, service: str, schema: str = "") -> str:
         """SQLAlchemy's address of a service's database on the private socket."""
@@ -72,4 +50,4 @@ class Settings:
     @property
     def transport(self) -> str:
         """oslo.messaging's address of RabbitMQ."""
-        return f"rabbit://ouchi:{self.secrets['rabbitmq']}@127.0.0.1:{PORTS['rabbitmq']}/"
+        return f"rabbit://ouchi:{self.secrets['rabbitmq']}@{self.controller}:{self.ports['rabbitmq']}/"

@@ -32,14 +32,23 @@ from ouchi.plan.values import (
 from ouchi.site import Site, check_against
 
 __all__ = [
-    "Alternative", "GuestPlan", "HugepageNeed", "NicPlan", "NovaValue", "Plan", "Pools", "Reason", "Style", "make_plan",
-]  # fmt: skip
+    "Alternative",
+    "GuestPlan",
+    "HugepageNeed",
+    "NicPlan",
+    "NovaValue",
+    "Plan",
+    "Pools",
+    "Reason",
+    "Style",
+    "make_plan",
+]
 
 
 def make_plan(site: Site, facts: Facts, style: Style | None = None) -> Plan:
-    """The plan of a host, in the style that the site prefers or in another.
+    """The plan of a host, in the style that the site prefers, or in ``style``.
 
-    Raises :class:`BadInput` with every reason why the site cannot be had on this host.
+    Raises :class:`BadInput` with every reason why the site is not possible on this host.
     """
     notes = Notes()
     facts = _without_forbidden(site, facts, notes)
@@ -81,7 +90,7 @@ def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
             error(
                 f"CPU {first} cannot be forbidden",
                 where=where,
-                found=f"CPU {first}, which interrupts and timers cannot leave",
+                found=f"CPU {first}, to which interrupts and timers are bound",
                 expected="CPUs without it",
                 remedy=f"take {first} out of cpus.forbidden",
             )
@@ -103,7 +112,7 @@ def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
 
 
 def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes) -> None:
-    """Stop before choosing pools when the site names CPUs or NICs that cannot be had."""
+    """Stop before choosing pools when the site names CPUs or NICs that this host does not have."""
     for finding in check_against(site, facts):
         notes.find(finding)
     if not cores:

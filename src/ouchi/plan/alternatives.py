@@ -1,6 +1,6 @@
-"""The plans worth comparing: the same rules with another aim, each with what it gains and gives up.
+"""The alternatives: the same rules with other aims, each with its gains and costs.
 
-Which one is better is for a measurement to say; here is only what can be counted.
+They are compared by what can be counted; which one is faster only a measurement shows.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ouchi.plan.values import Alternative, NicPlan, Pools, counted, cpus_text
 from ouchi.site import Site
 
 FEWEST_LEFT = 0.5
-"""The part of the CPUs that guests could have which a plan must leave them to be worth comparing."""
+"""The share of the dedicated CPUs of the style capacity that another style must have to be compared."""
 
 
 def drafts(site: Site, facts: Facts, cores: Sequence[Core], nics: Sequence[NicPlan]) -> dict[Style, Draft]:
-    """Every style that makes a difference on this machine, capacity always and first. Not all of them need to work."""
+    """The drafts of the styles that differ on this machine, capacity first. Not all of them need to work."""
     capacity = draft(site, facts, cores, nics, Style.CAPACITY)
     found = {Style.CAPACITY: capacity}
     if capacity.pools.overlapped:
@@ -38,20 +38,22 @@ def drafts(site: Site, facts: Facts, cores: Sequence[Core], nics: Sequence[NicPl
     return found
 
 
-def choose(site: Site, found: Mapping[Style, Draft], wished: Style, cores: Sequence[Core]) -> Draft:
-    """The draft in the style that is wished for, or the nearest that works, with a note why; else one with errors."""
-    wish = found.get(wished)
-    nearest = next((one for one in (wish, *found.values()) if one and one.works), wish or found[Style.CAPACITY])
-    if nearest is wish:
+def choose(site: Site, found: Mapping[Style, Draft], requested: Style, cores: Sequence[Core]) -> Draft:
+    """The draft in the requested style, or the first that works, with a note why; else one with errors."""
+    preferred = found.get(requested)
+    nearest = next(
+        (one for one in (preferred, *found.values()) if one and one.works), preferred or found[Style.CAPACITY]
+    )
+    if nearest is preferred:
         return nearest
     where, expected = site.where("cpus", "prefer"), f"planned for {nearest.style}"
-    if wish:
-        broken = next(finding for finding in wish.notes.findings if finding.severity is Severity.ERROR)
-        claim = f"a plan for {wished} cannot hold your servers"
+    if preferred:
+        broken = next(finding for finding in preferred.notes.findings if finding.severity is Severity.ERROR)
+        claim = f"a plan for {requested} cannot hold your servers"
         nearest.notes.find(warning(claim, where=where, found=broken.claim, expected=expected))
     else:
-        found_instead = _why_not(wished, nearest.pools, cores)
-        claim = f"a plan for {wished} would gain nothing on this machine"
+        found_instead = _why_not(requested, nearest.pools, cores)
+        claim = f"a plan for {requested} would gain nothing on this machine"
         nearest.notes.find(info(claim, where=where, found=found_instead, expected=expected))
     return nearest
 
@@ -64,18 +66,21 @@ def compare(
     numbers = {one.style: _numbers(cores, one) for one in working}
     rivals = [
         _Rival(
-            one, numbers[one.style], [numbers[other.style] for other in working if other is not one], _naps(one, facts)
+            one,
+            numbers[one.style],
+            [numbers[other.style] for other in working if other is not one],
+            _sleeps(one, facts),
         )
         for one in working
     ]
-    naps = any(rival.naps for rival in rivals)
+    sleeps = any(rival.sleeps for rival in rivals)
     return tuple(
         Alternative(
             name=rival.draft.style.value,
             chosen=rival.draft is chosen,
             pools=rival.draft.pools,
-            gains=tuple(_gains(rival, naps, facts, cores)),
-            costs=tuple(_costs(rival, naps, facts)),
+            gains=tuple(_gains(rival, sleeps, facts, cores)),
+            costs=tuple(_costs(rival, sleeps, facts)),
             numbers=rival.numbers,
         )
         for rival in sorted(rivals, key=lambda rival: (rival.draft is not chosen, rival.draft.style.value))
@@ -84,12 +89,12 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Rival:
-    """A draft, what can be counted of it and of the others, and whether its polling threads sleep when idle."""
+    """A draft, what can be counted of it and of the others, and whether its PMD threads sleep when idle."""
 
     draft: Draft
     numbers: Mapping[str, int]
     others: Sequence[Mapping[str, int]]
-    naps: bool
+    sleeps: bool
 
     def most(self, key: str) -> int:
         """The largest number of the others; the own one when there are none."""
@@ -100,7 +105,7 @@ class _Rival:
         return min((other[key] for other in self.others), default=self.numbers[key])
 
 
-def _naps(one: Draft, facts: Facts) -> bool:
+def _sleeps(one: Draft, facts: Facts) -> bool:
     return (one.style is Style.POWER or one.pools.overlapped) and bool(sleep_key(facts.ovs_version))
 
 
@@ -139,29 +144,29 @@ def _numbers(cores: Sequence[Core], one: Draft) -> dict[str, int]:
     }
 
 
-def _gains(rival: _Rival, naps: bool, facts: Facts, cores: Sequence[Core]) -> list[str]:
+def _gains(rival: _Rival, sleeps: bool, facts: Facts, cores: Sequence[Core]) -> list[str]:
     numbers, gains = rival.numbers, []
     if not rival.others:
         return ["no other plan would differ on this machine"]
     if numbers["dedicated_cpus"] > (fewest := rival.least("dedicated_cpus")):
         gains.append(f"{counted(numbers['dedicated_cpus'], 'CPU')} for pinned guests, where another plan has {fewest}")
     if (near := numbers["guest_cpus_near_pmd"]) > rival.least("guest_cpus_near_pmd"):
-        gains.append(f"{near} of the guests' {numbers['guest_cpus']} CPUs have a polling thread in their L3 cache")
+        gains.append(f"{near} of the guests' {numbers['guest_cpus']} CPUs have a PMD thread in their L3 cache")
     if not numbers["l3_shared_with_host"] and rival.most("l3_shared_with_host"):
         gains.append("no guest shares an L3 cache with Linux and OpenStack")
     if numbers["pmd_cores"] > (fewest := rival.least("pmd_cores")):
         gains.append(f"{counted(numbers['pmd_cores'], 'core')} poll, where another plan has {fewest}")
-    if rival.naps:
-        gains.append("polling threads without packets sleep, and their cores with them")
-    elif naps:
-        gains.append("polling threads never sleep: no packet waits for one to wake")
+    if rival.sleeps:
+        gains.append("PMD threads without packets sleep, and their cores with them")
+    elif sleeps:
+        gains.append("PMD threads never sleep: no packet waits for one to wake")
     if rival.draft.style is Style.POWER:
         gains += _savings(rival.draft.pools, facts, cores)
-    return gains or ["the plainest of these plans"]
+    return gains or ["the default rules"]
 
 
 def _savings(pools: Pools, facts: Facts, cores: Sequence[Core]) -> list[str]:
-    """What the plan for few watts saves besides polling."""
+    """The savings of the style power besides the PMD threads."""
     savings = []
     efficient = {cpu for core in cores if core.kind == "efficient" for cpu in core.cpus} & set(pools.host)
     if efficient:
@@ -173,7 +178,7 @@ def _savings(pools: Pools, facts: Facts, cores: Sequence[Core]) -> list[str]:
     return savings
 
 
-def _costs(rival: _Rival, naps: bool, facts: Facts) -> list[str]:
+def _costs(rival: _Rival, sleeps: bool, facts: Facts) -> list[str]:
     numbers, costs = rival.numbers, []
     if (fewer := rival.most("dedicated_cpus") - numbers["dedicated_cpus"]) > 0:
         costs.append(f"{counted(fewer, 'CPU')} fewer for pinned guests ({numbers['dedicated_cpus']} left)")
@@ -184,16 +189,16 @@ def _costs(rival: _Rival, naps: bool, facts: Facts) -> list[str]:
     if (far := numbers["guest_cpus"] - numbers["guest_cpus_near_pmd"]) and far > min(
         (other["guest_cpus"] - other["guest_cpus_near_pmd"] for other in rival.others), default=far
     ):
-        costs.append(f"packets of {far} of the guests' {numbers['guest_cpus']} CPUs cross from one L3 cache to another")
+        costs.append(f"packets of {far} of the guests' {numbers['guest_cpus']} CPUs cross between L3 caches")
     if numbers["pmd_cores"] < (most := rival.most("pmd_cores")):
         polls = "polls" if numbers["pmd_cores"] == 1 else "poll"
         costs.append(f"only {counted(numbers['pmd_cores'], 'core')} {polls}, where another plan has {most}")
-    if rival.naps:
+    if rival.sleeps:
         costs.append(
-            f"the first packets after a pause wait up to {SLEEP_US} µs for the polling thread to wake: above "
-            f"{RING / SLEEP_US:.1f} million in a second, a receive ring of {RING} overflows meanwhile"
+            f"the first packets after a pause wait up to {SLEEP_US} µs for the PMD thread to wake: above "
+            f"{RING / SLEEP_US:.1f} million in a second, an Rx ring of {RING} overflows meanwhile"
         )
-    elif naps:
+    elif sleeps:
         costs.append(f"{counted(numbers['pmd_cores'], 'core')} at full power even when no packet comes")
     return [*costs, *_smaller_caches(rival.draft.pools, facts)]
 
@@ -207,15 +212,15 @@ def _smaller_caches(pools: Pools, facts: Facts) -> list[str]:
     if not 0 < theirs < lost:
         return []
     return [
-        f"guests have an L3 cache of {theirs // 1024} MiB; the one of {lost // 1024} MiB is the host's and polling's"
+        f"guests have an L3 cache of {theirs // 1024} MiB; the one of {lost // 1024} MiB belongs to the host and the PMD threads"
     ]
 
 
-def _why_not(wished: Style, pools: Pools, cores: Sequence[Core]) -> str:
+def _why_not(requested: Style, pools: Pools, cores: Sequence[Core]) -> str:
     if pools.overlapped:
         return "there are too few cores for a choice"
-    if wished is not Style.CACHE:
-        return "the pools would be the same, and the installed OVS does not let polling threads sleep"
+    if requested is not Style.CACHE:
+        return "the pools would be the same, and the installed OVS does not let PMD threads sleep"
     groups = {core.l3 for core in cores if core.l3 >= 0}
     if not groups:
         return "the machine shows no L3 cache"
@@ -223,4 +228,4 @@ def _why_not(wished: Style, pools: Pools, cores: Sequence[Core]) -> str:
         return "its cores share one L3 cache"
     if not _have_caches(cores):
         return "each core shows an L3 cache of its own"
-    return "the L3 caches without Linux and without polling leave guests too few CPUs where their packets are"
+    return "the L3 caches without Linux and PMD threads have too few CPUs for guests on the NUMA nodes of the NICs"

@@ -1,4 +1,4 @@
-"""One host in one style: its pools and all that follows from them, whether it can be had or not."""
+"""One host in one style: its pools and all that follows from them, whether it is possible or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ouchi.site import Site
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Pools, cards, guests and memory in one style, with the reasons; what cannot be is an error in the notes."""
+    """Pools, NICs, guests and memory in one style, with the reasons; what cannot be is an error in the notes."""
 
     style: Style
     pools: Pools

@@ -1,4 +1,4 @@
-"""A guest's flavor: its name and properties, as nova, its commands and its exports are told them."""
+"""The flavor of a guest: its name and extra specs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from ouchi.plan.values import GuestPlan
 
 
 def flavor_name(guest: GuestPlan) -> str:
-    """A flavor says what it is."""
+    """``ouchi.pinned.2c.512m``: pinned or shared, vCPUs, MiB of memory."""
     return f"ouchi.{'pinned' if guest.pinned else 'shared'}.{guest.vcpus}c.{guest.memory_mib}m"
 
 
 def extra_specs(guest: GuestPlan) -> dict[str, str]:
-    """A flavor's properties. Without hugepages a vhost-user port is there but dead."""
+    """The extra specs of the flavor. Without hugepages a vhost-user port carries no packets."""
     specs = {"hw:mem_page_size": "large"}
     if guest.pinned:
         specs |= {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"}

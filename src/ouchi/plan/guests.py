@@ -18,7 +18,7 @@ RATIO = 4  # nova's initial_cpu_allocation_ratio: vCPUs per shared CPU
 
 
 def in_turn(site: Site) -> list[int]:
-    """The servers' places in the file in the order in which they get dedicated CPUs.
+    """The indexes of the servers in the order in which they get dedicated CPUs.
 
     Those that must be pinned, then those that may; forwarders first among each, as their packets wait for them.
     """
@@ -40,7 +40,7 @@ def place_guests(
 ) -> tuple[GuestPlan, ...]:
     """The servers in the file's order, each pinned or not and with a node; what cannot be is an error finding.
 
-    A server goes to the node of the card behind its networks, else where threads poll, as far as CPUs and memory last.
+    A server goes to the node of the NIC behind its networks, else where threads poll, as far as CPUs and memory last.
     ``room_mib``: memory for guests on each NUMA node that has any.
     """
     node_of = {cpu: core.node for core in cores for cpu in core.cpus}
@@ -53,12 +53,12 @@ def place_guests(
     pinned: dict[int, int] = {}
     for index in in_turn(site):
         server = site.servers[index]
-        cards = _nodes_of_its_cards(site, index, nics)
+        nic_nodes = _nodes_of_nics(site, index, nics)
         fitting = [node for node in sorted(dedicated) if dedicated[node] >= server.vcpus and node in room_mib]
         if fitting:
-            # Where memory is short everywhere, that is said in numbers when the pages are counted.
+            # Memory that is short everywhere becomes a finding when the pages are counted.
             node = min(
-                fitting, key=lambda node: (left[node] < server.memory_mib, node not in cards, node not in polled)
+                fitting, key=lambda node: (left[node] < server.memory_mib, node not in nic_nodes, node not in polled)
             )
             dedicated[node] -= server.vcpus
             left[node] -= server.memory_mib
@@ -86,8 +86,8 @@ def place_guests(
     return tuple(guests)
 
 
-def _nodes_of_its_cards(site: Site, index: int, nics: Sequence[NicPlan]) -> set[int]:
-    """The NUMA nodes of the cards behind a server's networks."""
+def _nodes_of_nics(site: Site, index: int, nics: Sequence[NicPlan]) -> set[int]:
+    """The NUMA nodes of the NICs behind a server's networks."""
     physnet_of = {network.name: network.physnet for network in site.networks}
     physnets = {physnet_of[port.network] for port in site.servers[index].ports}
     return {nic.node for nic in nics if nic.physnet in physnets}
@@ -118,9 +118,9 @@ def allocation_ratio(guests: Sequence[GuestPlan]) -> int:
 
 def _reason(server: Server, pinned: bool, pools: Pools) -> str:
     if pinned:
-        return "your file says so" if server.pinned is True else "a dedicated CPU for each vCPU"
+        return "set in the site file" if server.pinned is True else "a dedicated CPU for each vCPU"
     if server.pinned is False:
-        return "your file says so: runs on the shared pool"
+        return "set in the site file: runs on the shared pool"
     if not pools.dedicated:
         return "this machine has no dedicated CPU: runs on the shared pool"
     return "no dedicated CPU left: runs on the shared pool"

@@ -1,6 +1,6 @@
-"""Which CPUs Linux's scheduler is kept away from, and the kernel's command line for it.
+"""Isolated CPUs and the kernel parameters.
 
-None of it is needed to run: ``up`` does without unless the site asks for it, because it takes a restart.
+OVS and guests run without them: ``up`` does not set them unless the site file says so, because they need a reboot.
 Sources: Documentation/admin-guide/kernel-parameters.txt; the AMD driver has no ``amd_iommu=on``
 (``parse_amd_iommu_options`` in drivers/iommu/amd/init.c).
 """
@@ -20,27 +20,27 @@ SIZES = {2048: "2M", 1024 * 1024: "1G"}
 
 
 def isolated_cpus(site: Site, facts: Facts, pools: Pools, notes: Notes) -> tuple[int, ...]:
-    """Polling threads and pinned guests; never the shared pool, where the scheduler has to balance."""
+    """PMD threads and pinned guests; never the shared pool, where the scheduler has to balance."""
     wrongly = {cpu.id for cpu in facts.cpus if cpu.isolated} & {*pools.host, *pools.shared}
     if wrongly:
         notes.find(
             warning(
-                f"CPUs {cpus_text(wrongly)} are isolated since the start of the kernel, but the host's or shared",
+                f"CPUs {cpus_text(wrongly)} are isolated since boot, but in the pool host or shared",
                 where="/sys/devices/system/cpu/isolated",
                 found=cpus_text(cpu.id for cpu in facts.cpus if cpu.isolated),
-                expected="CPUs that Linux balances load over: on isolated ones all threads crowd on one",
-                remedy="ouchi apply, which restarts the machine",
+                expected="CPUs over which Linux balances load: among isolated ones all threads stay on one",
+                remedy="ouchi apply, which reboots the host",
             )
         )
     if site.cpus.isolate is False:
-        notes.because("isolated", "none", "your file says so (cpus.isolate)")
+        notes.because("isolated", "none", "set in the site file (cpus.isolate)")
         return ()
     if pools.overlapped:
-        notes.because("isolated", "none", "the polling thread shares its CPU: isolating it would starve the host")
+        notes.because("isolated", "none", "the PMD thread shares its CPU: isolating it would starve the host")
         return ()
     found = tuple(sorted({*pools.pmd, *pools.dedicated} - {*pools.shared, *pools.host}))
     notes.because(
-        "isolated", cpus_text(found), "polling threads and pinned vCPUs, each alone on its CPU; the shared pool is not"
+        "isolated", cpus_text(found), "PMD threads and pinned vCPUs, each alone on its CPU; the shared pool is not"
     )
     return found
 
@@ -48,16 +48,16 @@ def isolated_cpus(site: Site, facts: Facts, pools: Pools, notes: Notes) -> tuple
 def kernel_args(
     facts: Facts, pools: Pools, isolated: Sequence[int], pages: Sequence[HugepageNeed], nics: Sequence[NicPlan]
 ) -> tuple[str, ...]:
-    """The words to add to the kernel's command line."""
-    words = [*_hugepages(facts, pages)]
-    # Virtual functions go to guests by VFIO whatever drives their card.
+    """The kernel parameters to add."""
+    parameters = [*_hugepages(facts, pages)]
+    # VFs go to guests by VFIO whatever drives their NIC.
     if any(nic.role == SRIOV or (nic.role == OVS and not nic.dpdk.bifurcated) for nic in nics):
-        words += _iommu(facts)
+        parameters += _iommu(facts)
     if isolated:
         cpus = format_cpus(isolated)
-        words += [f"isolcpus=domain,managed_irq,{cpus}", f"nohz_full={cpus}", f"rcu_nocbs={cpus}"]
-        words.append(f"irqaffinity={format_cpus(pools.host)}")
-    return tuple(words)
+        parameters += [f"isolcpus=domain,managed_irq,{cpus}", f"nohz_full={cpus}", f"rcu_nocbs={cpus}"]
+        parameters.append(f"irqaffinity={format_cpus(pools.host)}")
+    return tuple(parameters)
 
 
 def _hugepages(facts: Facts, pages: Sequence[HugepageNeed]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The plan as keys of Open vSwitch and nova."""
+"""The plan as other_config keys of Open vSwitch and options of nova."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ouchi.plan.style import Style
 from ouchi.plan.values import Notes, NovaValue, Pools, mask
 from ouchi.site import Site
 
-SLEEP_US = 500  # the longest nap of an idle polling thread that may sleep
+SLEEP_US = 500  # the longest sleep of an idle PMD thread, where it may sleep
+AFFINITY_SINCE = (2, 16)
+"""The release with ``pmd-rxq-isolate``; without it, PMD threads with assigned Rx queues poll nothing else."""
 
 
 def ovs_other_config(facts: Facts, chosen: Draft, notes: Notes) -> dict[str, str]:
@@ -27,28 +29,36 @@ def ovs_other_config(facts: Facts, chosen: Draft, notes: Notes) -> dict[str, str
         "dpdk-extra": allowed or "--no-pci",
         "pmd-cpu-mask": mask(pools.pmd),
     }
-    which = "only the NICs of your file" if allowed else "your file has no NIC for it"
-    why = f"{which}; if not told, DPDK probes every PCI device, this machine's own NIC among them"
+    if any(nic.rxqs for nic in chosen.nics) and ovs_release(facts.ovs_version) >= AFFINITY_SINCE:
+        # PMD threads with assigned Rx queues continue to poll the guests' ports.
+        keys |= {"pmd-rxq-assign": "group", "pmd-rxq-isolate": "false"}
+    which = "only the NICs of the site file" if allowed else "no NIC in the site file"
+    why = f"{which}; without an allow list DPDK probes every PCI device, the management NIC among them"
     notes.because("dpdk-extra", keys["dpdk-extra"], why)
     if memory.per_port:
         keys["per-port-memory"] = "true"
     if (pools.overlapped or chosen.style is Style.POWER) and (key := sleep_key(facts.ovs_version)):
         keys[key] = str(SLEEP_US)
         why = "leaves its CPU to the host" if pools.overlapped else "lets its core rest"
-        notes.because(key, f"{SLEEP_US} µs", f"an idle polling thread {why}")
+        notes.because(key, f"{SLEEP_US} µs", f"an idle PMD thread {why}")
     return keys
 
 
 def sleep_key(ovs_version: str) -> str:
-    """The key that lets an idle polling thread sleep; its name depends on the version, empty when unknown.
+    """The key that lets an idle PMD thread sleep; its name depends on the version, empty when that is unknown.
 
     ``pmd-maxsleep`` came with OVS 3.1 and is ``pmd-sleep-max`` since 3.2.
     """
-    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", ovs_version)
-    version = (int(match[1]), int(match[2])) if match else (0, 0)
-    if version < (3, 1):
+    release = ovs_release(ovs_version)
+    if release < (3, 1):
         return ""
-    return "pmd-maxsleep" if version < (3, 2) else "pmd-sleep-max"
+    return "pmd-maxsleep" if release < (3, 2) else "pmd-sleep-max"
+
+
+def ovs_release(ovs_version: str) -> tuple[int, int]:
+    """Open vSwitch's major and minor version; (0, 0) when it is not known."""
+    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", ovs_version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def saves_power(facts: Facts, pools: Pools) -> bool:
@@ -83,7 +93,7 @@ def nova_keys(site: Site, facts: Facts, chosen: Draft) -> dict[str, dict[str, No
 
 
 def _near_their_network(site: Site, facts: Facts, chosen: Draft) -> dict[str, dict[str, NovaValue]]:
-    """Guests go to the NUMA node of the card behind their network, where there are several nodes.
+    """Guests go to the NUMA node of the NIC behind their network, where there are several nodes.
 
     Not for a network that a guest of the plan is on from another node: nova would refuse that guest
     (``nova.virt.hardware._numa_cells_support_network_metadata``).

@@ -39,6 +39,33 @@ def target_of(site_file: str, site: Site | None, facts: Facts, style: Style | No
     return Target(site, facts, make_plan(site, facts, style), site_file, new=True)
 
 
+def read_plan(machine: Machine, path: str) -> Target:
+    """The target in a file that ``ouchi plan --json`` wrote; ``path`` is on ``machine``.
+
+    Its facts are those of when it was planned: :func:`ouchi.plan.same_host.on_host` puts the present ones in their
+    place. Raises :class:`~ouchi.core.errors.BadInput` with every error and its place in the document.
+    """
+    from ouchi.plan.saved import LARGEST, parse_plan
+
+    try:
+        status = machine.status(path)
+        if status and status.kind == "link":
+            followed = machine.run(("readlink", "-f", "--", path), check=False).stdout.removesuffix("\n")
+            status = machine.status(followed) if followed else status
+        if status and status.kind != "file":
+            found = {"folder": "a folder", "link": "a link to itself"}.get(status.kind, "a device, pipe or socket")
+            raise BadInput(error("the plan cannot be read", where=path, found=found, expected="a regular file"))
+        text = machine.read_bytes(path, LARGEST + 1)
+    except OSError as reason:
+        found = reason.strerror or str(reason)
+        raise BadInput(
+            error(
+                "the plan cannot be read", where=path, found=found, expected="a file", remedy="ouchi plan --json > FILE"
+            )
+        ) from None
+    return parse_plan(text, path)
+
+
 def facts_of(reader: Reader) -> Facts:
     """A host's facts, with what carries the user's session to it marked."""
     return collect(reader, reader.probe("session").strip())

@@ -1,7 +1,7 @@
 """Hugepages: how many OVS-DPDK and the guests need on each NUMA node, and whether they fit.
 
 Pages of 2 MiB, because the kernel can still hand those out while it runs: nothing here needs a reboot. Where enough
-pages of 1 GiB are set aside already (by the kernel's command line, at boot), those.
+pages of 1 GiB are reserved already (by kernel parameters, at boot), those.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def room_mib(site: Site, facts: Facts, pools: Pools) -> dict[int, int]:
 
 
 def _page_size(facts: Facts, socket_mib: Mapping[int, int], guest_mib: Mapping[int, list[int]], notes: Notes) -> int:
-    """1 GiB where the kernel has set enough of those aside and every guest is made of whole ones; else 2 MiB."""
+    """1 GiB where enough of those are reserved and every guest's memory is a multiple; else 2 MiB."""
     there = {node.node: pool.total for node in facts.memory if (pool := node.pool(GIANT_KIB))}
     if not sum(there.values()):
         return PAGE_KIB
@@ -100,9 +100,9 @@ def _page_size(facts: Facts, socket_mib: Mapping[int, int], guest_mib: Mapping[i
         why = "a server's memory is no multiple of 1 GiB"
     elif any(there.get(node, 0) < count for node, count in need.items()):
         short = next(node for node, count in sorted(need.items()) if there.get(node, 0) < count)
-        why = f"on NUMA node {short} {there.get(short, 0)} of 1 GiB are set aside, {need[short]} would be needed"
+        why = f"on NUMA node {short} {there.get(short, 0)} of 1 GiB are reserved, {need[short]} are needed"
     else:
-        notes.because("hugepage size", "1 GiB", "enough are set aside already: fewer entries in the CPUs' TLB")
+        notes.because("hugepage size", "1 GiB", "enough are reserved already: fewer TLB misses")
         return GIANT_KIB
     notes.because("hugepage size", "2 MiB", why)
     return PAGE_KIB
@@ -110,7 +110,7 @@ def _page_size(facts: Facts, socket_mib: Mapping[int, int], guest_mib: Mapping[i
 
 @dataclass(frozen=True, slots=True)
 class _Ports:
-    """DPDK ports on a node by MTU: receive queues of each NIC, and how many vhost-user ports."""
+    """DPDK ports on a node by MTU: Rx queues of each NIC, and how many vhost-user ports."""
 
     nic_queues: dict[int, list[int]]
     vhost: Counter[int]
@@ -150,16 +150,16 @@ def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, notes: Note
     mtus = sorted({mtu for of_node in ports.values() for mtu in (*of_node.vhost, *of_node.nic_queues)})
     what = (
         f"{counted(vhost, 'vhost-user port')} ({SPARE_PORTS} of them spare), {counted(nics, 'NIC')}, MTU "
-        f"{' and '.join(map(str, mtus))}, {counted(pmds, 'polling thread')}: {per_port} MiB with a pool per port, "
+        f"{' and '.join(map(str, mtus))}, {counted(pmds, 'PMD thread')}: {per_port} MiB with a pool per port, "
         f"{shared} MiB with shared pools"
     )
     chosen = total_kib < SMALL_KIB and per_port < shared
     if chosen:
         because = f"{what}; this machine has {total_kib / 1024 / 1024:.1f} GiB, less than {SMALL_KIB // 1024**2} GiB"
     elif total_kib < SMALL_KIB:
-        because = f"{what}; shared is the smaller"
+        because = f"{what}; shared pools are smaller"
     else:
-        because = f"{what}; with {total_kib / 1024 / 1024:.0f} GiB the larger pool is affordable and harder to exhaust"
+        because = f"{what}; with {total_kib / 1024 / 1024:.0f} GiB the larger pool fits and is harder to exhaust"
     notes.because("packet buffers", "a pool per port" if chosen else "shared pools", because)
     return chosen
 
@@ -185,12 +185,12 @@ def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: P
         if node is None or pool is None:
             notes.find(_no_pages(need.node, facts))
             continue
-        # Pages that are already set aside cost nothing: planning a running host again finds room for the same plan.
+        # Pages that are already reserved cost nothing: planning a running host again finds room for the same plan.
         missing_kib[need.node] = max(0, need.count - pool.total) * need.size_kib
         control = CONTROL_MIB * 1024 if need.node == host_node else 0
         if missing_kib[need.node] and missing_kib[need.node] > node.free_kib - control:
             notes.find(_too_little(site, need, node.free_kib, control, pool.total))
-            missing_kib[need.node] = 0  # told already
+            missing_kib[need.node] = 0  # reported already
     total = sum(missing_kib.values())
     available = facts.system.memory_available_kib
     if len(nodes) > 1 and total and total > available - CONTROL_MIB * 1024:
@@ -200,15 +200,15 @@ def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: P
 
 
 def _too_little(site: Site, need: HugepageNeed, free_kib: int, control_kib: int, there: int) -> Finding:
-    place = f"NUMA node {need.node}" if need.node >= 0 else "this machine"
+    subject = f"NUMA node {need.node}" if need.node >= 0 else "this machine"
     room = max(0, free_kib - control_kib) // 1024
     return error(
-        f"{place} has too little memory for OVS-DPDK and the servers",
+        f"{subject} has too little memory for OVS-DPDK and the servers",
         where=site.where("servers"),
-        found=f"{need.count} hugepages of 2 MiB are needed ({need.count * 2} MiB, {there * 2} MiB of it already set "
-        f"aside); {free_kib // 1024} MiB are available, of which the control plane needs {control_kib // 1024} MiB",
+        found=f"{need.count} hugepages of 2 MiB are needed ({need.count * 2} MiB, {there * 2} MiB of it already "
+        f"reserved); {free_kib // 1024} MiB are available, of which the control plane needs {control_kib // 1024} MiB",
         expected=f"at most {room + there * 2} MiB in hugepages",
-        remedy="fewer servers or less memory for each, or end what uses this machine's memory",
+        remedy="fewer servers or less memory for each, or stop other users of this host's memory",
     )
 
 
@@ -218,7 +218,7 @@ def _no_pages(node: int, facts: Facts) -> Finding:
             f"NUMA node {node} has no memory, but a NIC or a server of the plan is there",
             where=f"/sys/devices/system/node/node{node}",
             expected="memory on every NUMA node that takes part",
-            remedy="move the NIC or the memory to the other socket, or set the pools in your file",
+            remedy="move the NIC or the memory to the other socket, or set the pools in the site file",
         )
     sizes = sorted({pool.size_kib for memory in facts.memory for pool in memory.hugepages})
     return error(

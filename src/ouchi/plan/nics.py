@@ -1,52 +1,80 @@
-"""What each network card is for, whether DPDK can drive it, and which polling thread has which of its queues."""
+"""What each NIC is for, whether DPDK can drive it, and which PMD thread has which of its queues."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts, Nic
 from ouchi.facts.dpdk import missing_package, support
-from ouchi.plan.values import NicPlan, Notes, Pools, counted, cpus_text
+from ouchi.plan.values import NicPlan, Notes, Pools, VfPlan, counted, cpus_text
 from ouchi.site import Site
-from ouchi.site.models import Nic as Wanted
+from ouchi.site.models import Nic as SiteNic
 
-ALONE, OVS, SRIOV = "left alone", "ovs-dpdk", "sriov"
+ALONE: Final = "left alone"
+OVS: Final = "ovs-dpdk"
+SRIOV: Final = "sriov"
 
 
 def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
-    """Every card with a PCI address, those of the site first; queues come with :func:`assign_queues`.
+    """Every NIC with a PCI address, those of the site first; queues come with :func:`assign_queues`.
 
-    What the site wants of a card and cannot have is an error finding.
+    What the site requests and the NIC does not support is an error finding.
     """
     plans = []
-    for index, wanted in enumerate(site.nics):
-        nic = next(nic for nic in facts.nics if wanted.nic in (nic.name, nic.address))
+    for index, requested in enumerate(site.nics):
+        nic = next(nic for nic in facts.nics if requested.nic in (nic.name, nic.address))
         verdict = support(nic, facts.dpdk)
-        for finding in _remarks(site, facts, index, wanted, nic):
+        for finding in _nic_findings(site, facts, index, requested, nic):
             notes.find(finding)
-        reason = "your file says so" + (f": {wanted.vfs} virtual functions for guests" if wanted.vfs else "")
+        reason = "set in the site file" + (f": {requested.vfs} VFs for guests" if requested.vfs else "")
         plans.append(
-            NicPlan(nic.name, nic.address, nic.node, wanted.role, wanted.physnet, wanted.vfs, (), verdict, reason)
+            NicPlan(
+                name=nic.name,
+                address=nic.address,
+                node=nic.node,
+                role=requested.role,
+                physnet=requested.physnet,
+                vfs=_vfs(site, requested, nic),
+                rxqs=(),
+                dpdk=verdict,
+                reason=reason,
+            )
         )
     taken = {plan.address for plan in plans}
     for nic in facts.nics:
         if nic.address and nic.address not in taken:
-            why = nic.use or "it is not in your file"
-            plans.append(NicPlan(nic.name, nic.address, nic.node, ALONE, "", 0, (), support(nic, facts.dpdk), why))
+            why = nic.use or "not in the site file"
+            plans.append(NicPlan(nic.name, nic.address, nic.node, ALONE, "", (), (), support(nic, facts.dpdk), why))
     return tuple(plans)
 
 
+def _vfs(site: Site, requested: SiteNic, nic: Nic) -> tuple[VfPlan, ...]:
+    """The VFs of a NIC, all with the settings of the site file."""
+    vlan, trust, spoof_check = requested.vlan or 0, requested.trust, requested.spoof_check
+    return tuple(
+        VfPlan(vf_mac(site.name, nic.address, number), vlan, trust, spoof_check) for number in range(requested.vfs)
+    )
+
+
+def vf_mac(site: str, address: str, number: int) -> str:
+    """A locally administered MAC address that depends only on the site's name, the NIC and the VF's number."""
+    digest = hashlib.sha256(f"{site} {address} {number}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+
 def missing_packages(site: Site, facts: Facts) -> tuple[str, ...]:
-    """The packages of drivers that the site's cards need and this host has not, by name."""
-    wanted = {wish.nic for wish in site.nics if wish.role == OVS}
-    cards = [nic for nic in facts.nics if {nic.name, nic.address} & wanted]
-    return tuple(sorted({package for nic in cards if (package := missing_package(nic, facts.dpdk))}))
+    """The packages of drivers that the site's NICs need and this host has not, by name."""
+    requested = {nic.nic for nic in site.nics if nic.role == OVS}
+    nics = [nic for nic in facts.nics if {nic.name, nic.address} & requested]
+    return tuple(sorted({package for nic in nics if (package := missing_package(nic, facts.dpdk))}))
 
 
 def assign_queues(site: Site, nics: Sequence[NicPlan], facts: Facts, pools: Pools, notes: Notes) -> tuple[NicPlan, ...]:
-    """One receive queue for each polling thread on the card's node, or as many as card and driver have."""
+    """One Rx queue for each PMD thread on the NIC's node, or as many as NIC and driver have."""
     node_of = {cpu.id: cpu.node for cpu in facts.cpus}
     hardware = {nic.address: nic.rx_queues for nic in facts.nics}
     plans = []
@@ -64,28 +92,28 @@ def assign_queues(site: Site, nics: Sequence[NicPlan], facts: Facts, pools: Pool
 
 
 def _queues(plan: NicPlan, local: tuple[int, ...], pools: Pools, hardware: int) -> tuple[tuple[int, ...], str]:
-    """The polling thread of each receive queue of a card, and why so many."""
+    """The PMD thread of each Rx queue of a NIC, and why so many."""
     threads, limit = local or pools.pmd, plan.dpdk.most_queues
     if limit and limit < len(threads):
-        return threads[:limit], f"{plan.dpdk.pmd} has no more than {counted(limit, 'receive queue')} for this card"
-    # One is what a kernel driver shows that was not asked for more: no limit of the card.
+        return threads[:limit], f"{plan.dpdk.pmd} has no more than {counted(limit, 'Rx queue')} for this NIC"
+    # A kernel driver that was not configured for more shows one: no limit of the NIC.
     if 1 < hardware < len(threads):
-        return threads[:hardware], f"the card shows {counted(hardware, 'receive queue')}"
-    where = "on its NUMA node" if local else "there is, as its NUMA node has none"
-    return threads, f"a receive queue for each polling thread {where}"
+        return threads[:hardware], f"the NIC shows {counted(hardware, 'Rx queue')}"
+    where = " on its NUMA node" if local else "; none is on its NUMA node"
+    return threads, f"an Rx queue for each PMD thread{where}"
 
 
 def _far(where: str, plan: NicPlan, pools: Pools) -> Finding:
     return warning(
-        f"no polling thread is on the NUMA node of the NIC {plan.name or plan.address}",
+        f"no PMD thread is on the NUMA node of the NIC {plan.name or plan.address}",
         where=where,
         found=f"the NIC is on node {plan.node}, PMD are CPUs {cpus_text(pools.pmd)}: each packet crosses between nodes",
         expected=f"a polling core on node {plan.node}",
-        remedy="cpus.pmd or cpus.pmd_cores in your file, or the NIC in a slot of the other socket",
+        remedy="cpus.pmd or cpus.pmd_cores in the site file, or the NIC in a slot of the other socket",
     )
 
 
-def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> Iterator[Finding]:
+def _nic_findings(site: Site, facts: Facts, index: int, requested: SiteNic, nic: Nic) -> Iterator[Finding]:
     where = site.where("nics", index, "nic")
     name = nic.name or nic.address
     if not nic.address:
@@ -98,7 +126,7 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
         )
         return
     verdict = support(nic, facts.dpdk)
-    if wanted.role == OVS and not verdict.supported and not verdict.pmd:
+    if requested.role == OVS and not verdict.supported and not verdict.pmd:
         yield error(
             f"DPDK cannot drive the NIC {name}",
             where=where,
@@ -106,19 +134,19 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             expected="a NIC that a driver of the installed DPDK knows",
             remedy="another NIC, or another DPDK; the host's NICs and their drivers: ouchi inspect",
         )
-    if wanted.role == OVS and (package := missing_package(nic, facts.dpdk)):
+    if requested.role == OVS and (package := missing_package(nic, facts.dpdk)):
         yield info(
             f"the driver of the NIC {name} comes with the package {package}, which ouchi up installs", where=where
         )
-    if wanted.role == SRIOV and wanted.vfs > nic.vfs_total:
+    if requested.role == SRIOV and requested.vfs > nic.vfs_total:
         yield error(
-            f"the NIC {name} has fewer virtual functions",
+            f"the NIC {name} has fewer VFs",
             where=site.where("nics", index, "vfs"),
-            found=f"{wanted.vfs} wanted, {nic.vfs_total} there at most",
+            found=f"{requested.vfs} requested, {nic.vfs_total} available",
             expected=f"at most {nic.vfs_total}" if nic.vfs_total else "a NIC with SR-IOV, switched on in the firmware",
             remedy="fewer vfs, or another NIC: ouchi inspect",
         )
-    by_vfio = wanted.role == OVS and not verdict.bifurcated  # and the virtual functions of any card
+    by_vfio = requested.role == OVS and not verdict.bifurcated  # and the VFs of any NIC
     if nic.group_with and by_vfio:
         yield warning(
             f"the IOMMU group of the NIC {name} has other devices too",
@@ -126,7 +154,7 @@ def _remarks(site: Site, facts: Facts, index: int, wanted: Wanted, nic: Nic) -> 
             found=f"group {nic.iommu_group}, with {', '.join(nic.group_with)}",
             expected="every device of the group bound to vfio-pci or to no driver: VFIO opens whole groups only",
         )
-    if not facts.boot.iommu and (by_vfio or wanted.role == SRIOV):
+    if not facts.boot.iommu and (by_vfio or requested.role == SRIOV):
         yield info(
             "the IOMMU is off: vfio-pci needs it" + (", or its no-IOMMU mode" if by_vfio else ""),
             where=where,

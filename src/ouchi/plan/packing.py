@@ -29,14 +29,14 @@ def pack(cores: Iterable[Sequence[int]], guests: Iterable[int]) -> tuple[tuple[i
     free = [list(core) for core in cores]
     packed: list[tuple[int, ...]] = []
     for vcpus in guests:
-        chosen = tuple(_place(free, vcpus))
+        chosen = tuple(_cpus_for(free, vcpus))
         packed.append(chosen)
         taken = set(chosen)
         free = [[cpu for cpu in core if cpu not in taken] for core in free]
     return tuple(packed)
 
 
-def _place(free: list[list[int]], vcpus: int) -> list[int]:
+def _cpus_for(free: list[list[int]], vcpus: int) -> list[int]:
     for threads in range(max(map(len, free), default=0), 0, -1):
         cores = [core[:threads] for core in free if len(core) >= threads]
         if threads * len(cores) >= vcpus:

@@ -1,8 +1,8 @@
-"""Who gets which CPUs: host, pmd, dedicated and shared.
+"""The pools of CPUs: host, pmd, dedicated and shared.
 
 Kept always: CPU 0 is the host's; pools are made of whole physical cores; they are disjoint (shared may be the
 host's) and cover every online CPU. What the user's file says is obeyed and the rest chosen around it; only that can
-leave a CPU idle or split a core, and then a finding says so. With fewer than three physical cores the polling thread
+leave a CPU idle or split a core, and then a finding says so. With fewer than three physical cores the PMD thread
 overlaps the host.
 """
 
@@ -17,7 +17,7 @@ from ouchi.plan.style import Style
 from ouchi.plan.values import Notes, Pools, counted, cpus_text
 from ouchi.site import Cpus, Site
 
-LARGE = 16  # cores from which the host and the polling threads get two each
+LARGE = 16  # cores from which the host and the PMD threads get two each
 EFFICIENT = "efficient"
 FEWEST = 3  # cores that host, PMD and guests need to have one each
 
@@ -25,21 +25,21 @@ OVERLAPPED = "overlapped: figures are not meaningful as performance"
 
 
 def refused(site: Site, cores: Sequence[Core]) -> list[Finding]:
-    """What in the user's pools cannot be kept on this machine, whatever the rest."""
+    """What the site file says of pools and this host cannot have."""
     first = cores[0].id
-    wishes = site.cpus
+    requested = site.cpus
     findings = []
-    if wishes.host is not None and first not in wishes.host:
+    if requested.host is not None and first not in requested.host:
         findings.append(_first_cpu(site, "host", first, f"a host pool with CPU {first}"))
-    if wishes.dedicated is not None and first in wishes.dedicated:
+    if requested.dedicated is not None and first in requested.dedicated:
         findings.append(_first_cpu(site, "dedicated", first, f"a dedicated pool without CPU {first}"))
-    if wishes.pmd is not None and first in wishes.pmd and len(cores) >= FEWEST:
+    if requested.pmd is not None and first in requested.pmd and len(cores) >= FEWEST:
         findings.append(_first_cpu(site, "pmd", first, f"a pmd pool without CPU {first}"))
-    free = [core for core in _untouched(wishes, cores) if core is not cores[0]]
-    if wishes.pmd is None and len(cores) >= FEWEST and not free:
+    free = [core for core in _untouched(requested, cores) if core is not cores[0]]
+    if requested.pmd is None and len(cores) >= FEWEST and not free:
         findings.append(
             error(
-                "the pools leave no core for OVS-DPDK's polling thread",
+                "the pools leave no core for OVS-DPDK's PMD thread",
                 where=site.where("cpus"),
                 found=f"every one of {counted(len(cores), 'core')} is in a pool, in part at least",
                 expected="one physical core in no pool, or a pmd pool",
@@ -52,39 +52,43 @@ def refused(site: Site, cores: Sequence[Core]) -> list[Finding]:
 def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], style: Style, notes: Notes) -> Pools:
     """The pools of a machine with these physical cores.
 
-    ``pmd_nodes``: the NUMA nodes of the NICs, where the polling threads go; empty: where CPU 0 is.
+    ``pmd_nodes``: the NUMA nodes of the NICs, where the PMD threads go; empty: where CPU 0 is.
     """
-    wishes = site.cpus
-    free = list(_untouched(wishes, cores))
-    host = wishes.host or _host(wishes, cores, free, style, notes)
+    requested = site.cpus
+    free = list(_untouched(requested, cores))
+    host = requested.host or _host(requested, cores, free, style, notes)
     free = _without(free, host)
-    pmd = wishes.pmd or _pmd(wishes, cores, free, host, pmd_nodes, style, notes)
+    pmd = requested.pmd or _pmd(requested, cores, free, host, pmd_nodes, style, notes)
     free = _without(free, pmd)
-    if style is Style.CACHE and wishes.host is None and wishes.dedicated is None:
+    if style is Style.CACHE and requested.host is None and requested.dedicated is None:
         host = _with_their_caches(cores, free, host, pmd, notes)
         free = _without(free, host)
-    dedicated = wishes.dedicated
+    dedicated = requested.dedicated
     if dedicated is None:
         dedicated = _cpus(free)
         notes.because("pool dedicated", cpus_text(dedicated), _why_dedicated(cores, dedicated))
-    elif wishes.host is None and free:
+    elif requested.host is None and free:
         host = tuple(sorted({*host, *_cpus(free)}))
-        notes.because("pool host", cpus_text(host), "also has what the pools of your file leave over")
-    shared = wishes.shared or host
-    if wishes.shared is None:
+        notes.because("pool host", cpus_text(host), "also has the CPUs that the pools of the site file leave over")
+    shared = requested.shared or host
+    if requested.shared is None:
         notes.because("pool shared", cpus_text(shared), "the host's: emulator threads and unpinned vCPUs run there")
     for pool in ("host", "pmd", "dedicated", "shared"):
-        if (wish := getattr(wishes, pool)) is not None:
-            notes.because(f"pool {pool}", cpus_text(wish), "your file says so")
+        if (given := getattr(requested, pool)) is not None:
+            notes.because(f"pool {pool}", cpus_text(given), "set in the site file")
     pools = Pools(host, tuple(sorted(pmd)), dedicated, shared)
-    for finding in (*_too_few_poll(site, cores, pools), *_remarks(site, cores, pools)):
+    for finding in (*_too_few_poll(site, cores, pools), *_pool_findings(site, cores, pools)):
         notes.find(finding)
     return pools
 
 
-def _host(wishes: Cpus, cores: Sequence[Core], free: list[Core], style: Style, notes: Notes) -> tuple[int, ...]:
+def _host(requested: Cpus, cores: Sequence[Core], free: list[Core], style: Style, notes: Notes) -> tuple[int, ...]:
     """The core of CPU 0, and on a large machine a second one: next to it, or an efficient one where there are any."""
-    others = {*(wishes.pmd or ()), *(wishes.dedicated or ())} if len(cores) >= FEWEST else {*(wishes.dedicated or ())}
+    others = (
+        {*(requested.pmd or ()), *(requested.dedicated or ())}
+        if len(cores) >= FEWEST
+        else {*(requested.dedicated or ())}
+    )
     host = {cpu for cpu in cores[0].cpus if cpu not in others}
     why = f"CPU {cores[0].id} serves interrupts and timers that cannot move; the whole core goes with it"
     if style is Style.POWER and (cluster := _efficient_cluster(free)):
@@ -92,7 +96,7 @@ def _host(wishes: Cpus, cores: Sequence[Core], free: list[Core], style: Style, n
         why += f"; the efficient cores {cpus_text(_cpus(cluster))} carry emulator threads and services on few watts"
     elif len(cores) >= LARGE and len(free) > FEWEST:
         beside = [core for core in free if core is not cores[0] and core.node == cores[0].node]
-        if len(beside) > 1:  # the last one is for polling, if the card is on this node
+        if len(beside) > 1:  # the last one is for polling, if the NIC is on this node
             second = next((core for core in beside if core.kind == EFFICIENT), beside[0])
             host |= set(second.cpus)
             which = f"the efficient core {cpus_text(second.cpus)}" if second.kind == EFFICIENT else "a second one"
@@ -111,7 +115,7 @@ def _efficient_cluster(free: list[Core]) -> list[Core]:
 def _with_their_caches(
     cores: Sequence[Core], free: list[Core], host: tuple[int, ...], pmd: tuple[int, ...], notes: Notes
 ) -> tuple[int, ...]:
-    """The host's pool with what is left of the L3 groups that it and the polling threads are in."""
+    """The host's pool with what is left of the L3 groups that it and the PMD threads are in."""
     groups = {core.l3 for core in cores if set(core.cpus) & {*host, *pmd}}
     left = _cpus([core for core in free if core.l3 in groups])
     if left:
@@ -123,7 +127,7 @@ def _with_their_caches(
 
 
 def _pmd(
-    wishes: Cpus,
+    requested: Cpus,
     cores: Sequence[Core],
     free: list[Core],
     host: tuple[int, ...],
@@ -135,12 +139,12 @@ def _pmd(
         # The last thread of the host's core: with SMT the host keeps one thread that is not polled on.
         chosen = max(set(cores[0].cpus) & set(host))
         aim = "so that guests can have the other core" if len(cores) > 1 else "and everything else"
-        why = f"only {counted(len(cores), 'core')}: the polling thread overlaps the host {aim}"
+        why = f"only {counted(len(cores), 'core')}: the PMD thread overlaps the host {aim}"
         notes.because("pool pmd", str(chosen), why)
         return (chosen,)
     where = "the NICs are" if nodes else "CPU 0 is"
     nodes = nodes or (cores[0].node,)
-    count, why = _pmd_count(wishes, cores, free, len(nodes), style)
+    count, why = _pmd_count(requested, cores, free, len(nodes), style)
     chosen_cores: list[Core] = []
     rest = free
     for turn in range(count):
@@ -149,17 +153,17 @@ def _pmd(
         if style is Style.CACHE:
             chosen_cores.append(_beside(candidates, host, chosen_cores, cores))
         else:
-            chosen_cores.append(_near_guests(candidates, rest, cores, wishes.dedicated))
+            chosen_cores.append(_near_guests(candidates, rest, cores, requested.dedicated))
         rest = [core for core in rest if core is not chosen_cores[-1]]
     pmd = _cpus(chosen_cores)
-    why += _why_there(cores, free, chosen_cores, where, wishes.dedicated, style)
+    why += _why_there(cores, free, chosen_cores, where, requested.dedicated, style)
     notes.because("pool pmd", cpus_text(pmd), why)
     return pmd
 
 
-def _pmd_count(wishes: Cpus, cores: Sequence[Core], free: list[Core], nodes: int, style: Style) -> tuple[int, str]:
+def _pmd_count(requested: Cpus, cores: Sequence[Core], free: list[Core], nodes: int, style: Style) -> tuple[int, str]:
     """How many cores poll, and why."""
-    most = max(1, len(free) - (wishes.dedicated is None))  # guests come first to the last core
+    most = max(1, len(free) - (requested.dedicated is None))  # guests come first to the last core
     large = len(cores) >= LARGE
     count = 2 if large and style is not Style.POWER else 1
     size = f"{LARGE} or more" if large else f"fewer than {LARGE}"
@@ -170,8 +174,8 @@ def _pmd_count(wishes: Cpus, cores: Sequence[Core], free: list[Core], nodes: int
         why = "the fewest that there can be"
     if nodes > count:
         count, why = nodes, "one for each NUMA node with a NIC"
-    if wishes.pmd_cores is not None:
-        count, why = wishes.pmd_cores, "your file says so"
+    if requested.pmd_cores is not None:
+        count, why = requested.pmd_cores, "set in the site file"
     if count > most:
         why += f"; not {count}, because guests need one of the {counted(len(free), 'core')} that the host leaves"
     count = min(count, most)
@@ -180,15 +184,15 @@ def _pmd_count(wishes: Cpus, cores: Sequence[Core], free: list[Core], nodes: int
 
 def _too_few_poll(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
     """Where the number of polling cores in the user's file cannot be had."""
-    wanted = site.cpus.pmd_cores or 0
+    requested = site.cpus.pmd_cores or 0
     there = sum(not set(pools.pmd).isdisjoint(core.cpus) for core in cores)
-    if wanted <= there:
+    if requested <= there:
         return []
     return [
         warning(
-            "fewer cores poll than your file says",
+            "fewer cores poll than the site file says",
             where=site.where("cpus", "pmd_cores"),
-            found=f"pmd_cores {wanted} of {counted(len(cores), 'core')}",
+            found=f"pmd_cores {requested} of {counted(len(cores), 'core')}",
             expected=f"at most {there}: the host keeps its core, and guests have the last one",
         )
     ]
@@ -200,7 +204,7 @@ def _fast(candidates: list[Core]) -> list[Core]:
 
 
 def _beside(candidates: list[Core], host: tuple[int, ...], chosen: list[Core], cores: Sequence[Core]) -> Core:
-    """The first core in an L3 group that is lost to guests already, the host's or that of a polling thread."""
+    """The first core in an L3 group that is lost to guests already, the host's or that of a PMD thread."""
     taken = {core.l3 for core in cores if set(core.cpus) & set(host)} | {core.l3 for core in chosen}
     return min(candidates, key=lambda core: (core.l3 not in taken, core.id))
 
@@ -246,15 +250,15 @@ def _why_dedicated(cores: Sequence[Core], dedicated: tuple[int, ...]) -> str:
     return "no core is left" if len(cores) > 1 else "a single core stays whole with the host: guests run unpinned"
 
 
-def _remarks(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
-    """What the user should know about these pools."""
-    remarks = []
+def _pool_findings(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
+    """Warnings and hints about these pools."""
+    findings = []
     if pools.overlapped:
-        remarks.append(
+        findings.append(
             warning(
                 OVERLAPPED,
                 where=f"CPU {cpus_text(set(pools.pmd) & {*pools.host, *pools.shared})}",
-                found=f"{counted(len(cores), 'physical core')}; the polling thread shares a CPU with the host",
+                found=f"{counted(len(cores), 'physical core')}; the PMD thread shares a CPU with the host",
                 expected=f"at least {FEWEST} physical cores for figures that mean something",
             )
         )
@@ -264,7 +268,7 @@ def _remarks(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
     for core in cores:
         owners = [pool for pool, cpus in members.items() if cpus & set(core.cpus)]
         if len(owners) > 1:
-            remarks.append(
+            findings.append(
                 warning(
                     f"the physical core of CPU {core.id} is split between {' and '.join(owners)}",
                     where=site.where("cpus"),
@@ -274,19 +278,21 @@ def _remarks(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
             )
     idle = {cpu for core in cores for cpu in core.cpus} - {*pools.host, *pools.pmd, *pools.dedicated, *pools.shared}
     if idle:
-        remarks.append(
+        findings.append(
             info(
                 f"CPUs {cpus_text(idle)} are in no pool and stay idle",
                 where=site.where("cpus"),
-                found="the pools of your file leave them over, or they are threads of a core that is in one",
+                found="the pools of the site file leave them over, or they are threads of a core that is in one",
             )
         )
-    return remarks
+    return findings
 
 
-def _untouched(wishes: Cpus, cores: Sequence[Core]) -> list[Core]:
+def _untouched(requested: Cpus, cores: Sequence[Core]) -> list[Core]:
     """The cores of which no CPU is in a pool of the user's file."""
-    taken = {cpu for pool in (wishes.host, wishes.pmd, wishes.dedicated, wishes.shared) for cpu in pool or ()}
+    taken = {
+        cpu for pool in (requested.host, requested.pmd, requested.dedicated, requested.shared) for cpu in pool or ()
+    }
     return [core for core in cores if not taken & set(core.cpus)]
 
 

@@ -1,4 +1,4 @@
-"""What pools can be made for: the styles that ``cpus.prefer`` names."""
+"""The styles of a plan, as ``cpus.prefer`` names them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Style(StrEnum):
-    """The same rules, another aim.
+    """The aim of the pools.
 
     ``capacity``: as few CPUs as will do for polling, the rest for guests. ``cache``: guests have L3 caches without
-    Linux and without polling threads. ``power``: polling threads sleep, on as few cores as will do; on a hybrid
+    Linux and without PMD threads. ``power``: PMD threads sleep, on as few cores as will do; on a hybrid
     machine the shared pool has efficient cores.
     """
 

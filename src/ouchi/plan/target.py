@@ -23,7 +23,7 @@ _MODULE = re.compile(r"[a-zA-Z0-9_-]{0,64}")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What one host should become.
+    """The target of one host.
 
     The host's name is the site's, which is safe in every file; the machine's own host name may differ. ``site_file`` is
     where the site was read from; ``new``: there is no such file yet, and ``up`` would write it.
@@ -62,17 +62,17 @@ class Target:
 
     @property
     def dpdk_nics(self) -> tuple[NicPlan, ...]:
-        """The cards that OVS-DPDK drives."""
+        """The NICs that OVS-DPDK drives."""
         return tuple(nic for nic in self.plan.nics if nic.role == "ovs-dpdk")
 
     @property
     def sriov_nics(self) -> tuple[NicPlan, ...]:
-        """The cards whose virtual functions go to guests."""
+        """The NICs whose VFs go to guests."""
         return tuple(nic for nic in self.plan.nics if nic.role == "sriov")
 
     @property
     def isolated_cpus(self) -> tuple[int, ...]:
-        """The CPUs that interrupts and other programs are to leave alone: of polling threads and pinned vCPUs only."""
+        """The CPUs of PMD threads and pinned vCPUs only, from which interrupts and other programs are kept away."""
         pools = self.plan.pools
         return tuple(sorted({*pools.pmd, *pools.dedicated} - {*pools.host, *pools.shared}))
 
@@ -103,7 +103,7 @@ def check_names(plan: Plan) -> None:
         wrong = [value for key, form in _NAMES.items() if not form.fullmatch(value := getattr(nic, key))]
         wrong += [] if _MODULE.fullmatch(nic.dpdk.kmod) else [nic.dpdk.kmod]
         findings += [
-            error("a network card has a name that cannot be rendered", found=ascii(name)[:100], expected="a name as the kernel gives it")
+            error("a NIC has an invalid name", found=ascii(name)[:100], expected="a name as the kernel gives it")
             for name in wrong
         ]  # fmt: skip
     if findings:

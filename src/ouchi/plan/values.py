@@ -1,17 +1,17 @@
-"""What a plan is made of. Every value is frozen and has one JSON form, version 2."""
+"""The values of a plan. All are frozen; their JSON form has the version :data:`SCHEMA`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding
+from ouchi.core.plain import to_plain
 from ouchi.facts.dpdk import Support
-from ouchi.facts.reading import plain
 
-SCHEMA = 2
+SCHEMA = 3
 
 NovaValue = str | tuple[str, ...]
 """One value, or several for an option that is written once for each."""
@@ -19,9 +19,9 @@ NovaValue = str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Who has which CPUs (numbers, ascending).
+    """The CPUs of each pool (numbers, ascending).
 
-    ``host``: Linux and OpenStack. ``pmd``: OVS-DPDK's polling threads. ``dedicated``: pinned vCPUs, one each.
+    ``host``: Linux and OpenStack. ``pmd``: OVS-DPDK's PMD threads. ``dedicated``: pinned vCPUs, one each.
     ``shared``: unpinned vCPUs and emulator threads; as a rule the same as ``host``.
     """
 
@@ -32,12 +32,8 @@ class Pools:
 
     @property
     def overlapped(self) -> bool:
-        """True when polling threads share CPUs with the host or with guests."""
+        """True when PMD threads share CPUs with the host or with guests."""
         return bool(set(self.pmd) & ({*self.host, *self.shared, *self.dedicated}))
-
-    def to_json(self) -> dict[str, list[int]]:
-        """The pools as lists of CPU numbers."""
-        return dict(plain(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +46,29 @@ class HugepageNeed:
 
 
 @dataclass(frozen=True, slots=True)
-class NicPlan:
-    """A network card of the host: kernel name, PCI address, NUMA node, and what it is for.
+class VfPlan:
+    """A VF with its settings, as ``ip link set PF vf NUMBER`` names them. ``vlan`` 0: none."""
 
-    ``role``: ``ovs-dpdk`` (OVS's polling threads drive it), ``sriov`` (its ``vfs`` virtual functions go to guests) or
-    ``left alone``. ``rxqs``: the CPU of the polling thread for each receive queue. ``reason`` is why it has its role.
+    mac: str
+    vlan: int
+    trust: bool
+    spoof_check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NicPlan:
+    """A NIC of the host: kernel name, PCI address, NUMA node, and its role.
+
+    ``role``: ``ovs-dpdk`` (OVS's PMD threads drive it), ``sriov`` (its ``vfs`` go to guests) or ``left alone``.
+    ``rxqs``: the CPU of the PMD thread for each Rx queue. ``reason`` is why it has its role.
     """
 
     name: str
     address: str
     node: int
-    role: str
+    role: Literal["ovs-dpdk", "sriov", "left alone"]
     physnet: str
-    vfs: int
+    vfs: tuple[VfPlan, ...]
     rxqs: tuple[int, ...]
     dpdk: Support
     reason: str
@@ -87,10 +93,10 @@ class GuestPlan:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A plan worth comparing: its pools, what it gains and gives up in words, and the same in ``numbers``.
+    """A plan in another style: its pools, its gains and costs as text, and what they were counted from.
 
     Numbers: ``pmd_cores``, ``dedicated_cpus``, ``guest_cpus`` (those that the site's pinned guests get),
-    ``guest_cpus_near_pmd`` (of these, those that share an L3 cache with a polling thread), ``l3_shared_with_host``
+    ``guest_cpus_near_pmd`` (of these, those that share an L3 cache with a PMD thread), ``l3_shared_with_host``
     (dedicated CPUs whose L3 cache the host's pool shares), ``idle_cpus``.
     """
 
@@ -113,10 +119,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a host should be, and why.
+    """The plan of a host, with its reasons.
 
-    ``name`` is the alternative that was chosen. ``isolated``: the CPUs to keep Linux's scheduler away from, by
-    ``kernel_args``, which take a reboot; ``up`` does without. ``nova`` is section → option → value.
+    ``name`` is the alternative that was chosen. ``isolated``: the CPUs to isolate from the scheduler by
+    ``kernel_args``, which need a reboot; ``up`` does not set them. ``nova`` is section → option → value.
     """
 
     schema: int
@@ -135,24 +141,8 @@ class Plan:
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as plain JSON: CPU lists as numbers, the PMD mask in hexadecimal."""
-        return {
-            "schema": self.schema,
-            "name": self.name,
-            "pools": self.pools.to_json(),
-            "isolated": list(self.isolated),
-            "masks": {"pmd": mask(self.pools.pmd)},
-            "overlapped": self.overlapped,
-            "hugepages": plain(self.hugepages),
-            "kernel_args": list(self.kernel_args),
-            "ovs": {"other_config": dict(self.ovs_other_config)},
-            "nova": plain(self.nova),
-            "nics": plain(self.nics),
-            "guests": plain(self.guests),
-            "alternatives": plain(self.alternatives),
-            "reasons": plain(self.reasons),
-            "findings": [finding.to_json() for finding in self.findings],
-        }
+        """The plan as plain JSON; findings without their empty members."""
+        return {**to_plain(self), "findings": [finding.to_json() for finding in self.findings]}
 
 
 @dataclass(slots=True)

@@ -1,1 +1,1 @@
-"""Plans and settings as configuration text: pure functions, no machine in sight."""
+"""A plan as configuration of other tools: pure functions, one target per file."""

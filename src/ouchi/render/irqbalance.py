@@ -13,7 +13,7 @@ def irqbalance(target: Target) -> tuple[Rendered, ...]:
     """A drop-in for its unit, so ``/etc/default/irqbalance`` stays the administrator's; a line there would win."""
     cpus = format_cpus(target.isolated_cpus)
     if not cpus:  # an empty list would let irqbalance have what it leaves alone by itself
-        return (text_file(target, PATH, (), "No CPU has polling threads or pinned vCPUs alone: nothing is banned."),)
+        return (text_file(target, PATH, (), "No CPU has PMD threads or pinned vCPUs alone: nothing is banned."),)
     return (
         text_file(
             target,

@@ -1,7 +1,7 @@
 """kolla-ansible: an inventory, variables and configuration for a site that outgrows one machine.
 
-Its role ``ovs-dpdk`` works with the Open vSwitch agent only, binds cards to ``uio_pci_generic`` and hands on neither
-the mask of the polling threads nor the number of queues; a script sets these after each deployment.
+Its role ``ovs-dpdk`` works with the Open vSwitch agent only, binds NICs to ``uio_pci_generic`` and hands on neither
+the mask of the PMD threads nor the number of queues; a script sets these after each deployment.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _after_deploy(target: Target) -> Rendered:
 
 
 def _kernel_name(number: int, nic: NicPlan) -> str:
-    """kolla-ansible names a port as the kernel named its card."""
+    """kolla-ansible names a port as the kernel named its NIC."""
     return nic.name or f"dpdk{number}"
 
 

@@ -60,7 +60,7 @@ def _domain(target: Target, index: int, guest: GuestPlan) -> ET.Element:
     for number, port in enumerate(target.site.servers[index].ports):
         _interface(devices, port_name(index, number), networks[port.network].mtu)
     _put(devices, "console", type="pty")
-    # Nothing moves the guest's memory about behind the polling threads' backs.
+    # PMD threads access the guest's memory: no balloon may take it away.
     _put(devices, "memballoon", model="none")
     return domain
 

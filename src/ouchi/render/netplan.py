@@ -1,4 +1,4 @@
-"""netplan: how many virtual functions the SR-IOV cards have; cards of OVS-DPDK are not in it."""
+"""netplan: the number of VFs of each SR-IOV NIC; NICs of OVS-DPDK are not in it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ PATH = "etc/netplan/90-ouchi.yaml"
 
 
 def netplan(target: Target) -> tuple[Rendered, ...]:
-    """A file beside yours. It can add virtual functions, but not take a card out of another file."""
+    """A file beside yours. It can add VFs, but not take a NIC out of another file."""
     taken = [nic.name for nic in target.dpdk_nics if nic.name]
     remarks = [f"Goes to /{PATH}. Then: netplan apply."]
     if taken:
         remarks.append(f"OVS-DPDK has {', '.join(taken)}: no other file in /etc/netplan may name them.")
-    cards = {nic.name: {"virtual-function-count": nic.vfs} for nic in target.sriov_nics}
+    interfaces = {nic.name: {"virtual-function-count": len(nic.vfs)} for nic in target.sriov_nics}
     network: dict[str, object] = {"version": 2}
-    if cards:
-        network["ethernets"] = cards
+    if interfaces:
+        network["ethernets"] = interfaces
     # netplan warns of files that others may read.
     return (Rendered(PATH, comment(made_by(target, *remarks)) + yaml_text({"network": network}), 0o600),)

@@ -13,7 +13,7 @@ SRIOV = "etc/neutron/neutron-sriov-nic-agent.conf.d/90-ouchi.conf"
 
 
 def neutron(target: Target) -> tuple[Rendered, ...]:
-    """Folders ``ovn`` and ``ovs-agent``; ``sriov`` beside them when cards give virtual functions to guests."""
+    """Folders ``ovn`` and ``ovs-agent``; ``sriov`` beside them when NICs give VFs to guests."""
     server = f"Goes to /{DROP_IN} where neutron's API runs; a key in ml2_conf.ini wins over it."
     files = [
         ini_file(target, f"ovn/{DROP_IN}", ovn_sections(target), server),

@@ -11,7 +11,6 @@ from ouchi.render.files import Rendered, comment, made_by
 from ouchi.render.ini import Sections
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections
-from ouchi.render.ovs import other_config
 from ouchi.render.yaml import yaml_text
 
 FOLDER = "etc/openstack_deploy"
@@ -73,7 +72,7 @@ def host_variables(target: Target) -> dict[str, Any]:
         "ovs_dpdk_pci_addresses": [nic.address for nic in target.dpdk_nics if not nic.dpdk.bifurcated],
         "ovs_dpdk_lcore_mask": mask(target.plan.pools.host),
         "ovs_dpdk_pmd_cpu_mask": mask(target.plan.pools.pmd),
-        "ovs_dpdk_socket_mem": other_config(target).get("dpdk-socket-mem", "0"),
+        "ovs_dpdk_socket_mem": target.plan.ovs_other_config.get("dpdk-socket-mem", "0"),
         "ovs_dpdk_nr_2m_pages": pages[2048],
         "ovs_dpdk_nr_1g_pages": pages[1048576],
         "neutron_provider_networks": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 
 from ouchi.plan import NicPlan
@@ -12,13 +11,10 @@ from ouchi.render.files import Rendered, script, words
 
 INTEGRATION = "br-int"
 VSCTL = "ovs-vsctl --no-wait"
-"""What ovs-vswitchd is to do it does when it starts: until then DPDK does not know its settings."""
+"""ovs-vswitchd reads the settings when it starts; without ``--no-wait`` ovs-vsctl would wait for it."""
 
 SWITCH = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 """Debian's and Ubuntu's ovs-vswitchd with DPDK."""
-
-AFFINITY_SINCE = (2, 16)
-"""The release with ``pmd-rxq-isolate``; without it, polling threads with pinned queues poll nothing else."""
 
 
 def ovs(target: Target) -> tuple[Rendered, ...]:
@@ -35,14 +31,8 @@ def ovs(target: Target) -> tuple[Rendered, ...]:
     )
 
 
-def release(target: Target) -> tuple[int, int]:
-    """The installed Open vSwitch's major and minor version; (0, 0) when it is not known."""
-    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", target.facts.ovs_version)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
 def version_remarks(target: Target) -> tuple[str, ...]:
-    """What is said of the version, on which the names of some keys depend."""
+    """The comment about the version, on which the names of some keys depend."""
     if target.facts.ovs_version:
         return (f"For Open vSwitch {target.facts.ovs_version}.",)
     return (
@@ -52,15 +42,14 @@ def version_remarks(target: Target) -> tuple[str, ...]:
 
 
 def other_config(target: Target) -> dict[str, str]:
-    """The plan's ``other_config``, and what its pinned queues need: the polling threads go on to poll guests' ports."""
-    queues = {"pmd-rxq-assign": "group", "pmd-rxq-isolate": "false"} if _pins(target) else {}
-    return {**queues, **target.plan.ovs_other_config}
+    """The plan's ``other_config``."""
+    return dict(target.plan.ovs_other_config)
 
 
 def setting_lines(target: Target, vsctl: str) -> Iterator[str]:
     """Commands for the Open_vSwitch record."""
     yield f"{vsctl} init"
-    for key, value in other_config(target).items():
+    for key, value in target.plan.ovs_other_config.items():
         yield f"{vsctl} {words('set', 'Open_vSwitch', '.', column('other_config', key, value))}"
     yield ""
 
@@ -79,7 +68,7 @@ def port_lines(target: Target, vsctl: str, name: Callable[[int, NicPlan], str] |
     for number, nic in enumerate(target.dpdk_nics):
         port = name(number, nic) if name else f"dpdk{number}"
         bridge = target.bridges[nic.physnet]
-        yield f"# {nic.name or 'a card without an interface'}, {nic.address}, NUMA node {nic.node}, for {nic.physnet}"
+        yield f"# {nic.name or 'a NIC without an interface'}, {nic.address}, NUMA node {nic.node}, for {nic.physnet}"
         settings = port_settings(target, nic)
         yield f"{vsctl} {words('--may-exist', 'add-port', bridge, port, '--', 'set', 'Interface', port, *settings)}"
 
@@ -93,7 +82,7 @@ def port_settings(target: Target, nic: NicPlan) -> tuple[str, ...]:
     ]
     if nic.rxqs:
         settings.append(column("options", "n_rxq", str(len(nic.rxqs))))
-        if _pins(target):
+        if "pmd-rxq-isolate" in target.plan.ovs_other_config:
             pairs = ",".join(f"{queue}:{cpu}" for queue, cpu in enumerate(nic.rxqs))
             settings.append(column("other_config", "pmd-rxq-affinity", pairs))
     return tuple(settings)
@@ -102,7 +91,3 @@ def port_settings(target: Target, nic: NicPlan) -> tuple[str, ...]:
 def column(column: str, key: str, value: str) -> str:
     """A key of a map as ovs-vsctl reads it: the value as a JSON string, whatever is in it."""
     return f"{column}:{key}={json.dumps(value)}"
-
-
-def _pins(target: Target) -> bool:
-    return release(target) >= AFFINITY_SINCE and any(nic.rxqs for nic in target.dpdk_nics)

@@ -27,16 +27,16 @@ def switch(target: Target) -> Rendered:
         target,
         "etc/systemd/system/ovs-vswitchd.service.d/90-ouchi.conf",
         ("[Service]", "CPUAffinity=", f"CPUAffinity={_affinity(target)}"),
-        "For all threads of ovs-vswitchd but the polling ones, which pin themselves. So dpdk-lcore-mask is not",
+        "For all threads of ovs-vswitchd but PMD threads, which pin themselves. So dpdk-lcore-mask is not",
         "needed, which would put them all on one CPU. Then: systemctl daemon-reload; systemctl restart ovs-vswitchd.",
     )
 
 
 def modules(target: Target) -> Rendered:
-    """For the cards of OVS-DPDK."""
+    """For the NICs of OVS-DPDK."""
     path = "etc/modules-load.d/90-ouchi.conf"
     modules = sorted({nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated})
-    remark = "The modules that DPDK's drivers are bound to." if modules else "No card of the plan needs a module."
+    remark = "The modules that DPDK's drivers are bound to." if modules else "No NIC of the plan needs a module."
     return text_file(target, path, modules, remark)
 
 

@@ -1,4 +1,4 @@
-"""What a plan can be rendered to. Each target is a function of its own name in a module of its own name."""
+"""The render targets: each is a function ``NAME`` in a module ``NAME`` of this package."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 TARGETS: Mapping[str, str] = MappingProxyType(
     {
-        "kernel": "the kernel's command line, for GRUB",
+        "kernel": "kernel parameters, for GRUB",
         "systemd": "CPUs of services, modules, the sockets' folder",
         "ovs": "a script for Open vSwitch: settings, bridges, ports",
         "nova": "nova.conf for nova-compute and nova-scheduler",
         "neutron": "neutron with OVN or with the Open vSwitch agent",
         "flavors": "a script that makes the flavors",
-        "libvirt": "domains for those without OpenStack, and their ports",
+        "libvirt": "domains without OpenStack, and their ports",
         "tuned": "a profile",
         "irqbalance": "CPUs without interrupts",
-        "driverctl": "a script that binds the cards",
-        "netplan": "virtual functions",
+        "driverctl": "a script that binds the NICs",
+        "netplan": "VFs",
         "kolla-ansible": "inventory, variables, configuration",
         "openstack-ansible": "a compute host",
         "devstack": "local.conf and local.sh",
     }
 )
-"""Each target and what it is. They are imported when they are asked for."""
+"""Each target and what it is; its module is imported when it is rendered."""
 
 
 def render(target: Target, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:

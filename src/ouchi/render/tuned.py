@@ -19,20 +19,20 @@ vCPUs would be driven off their CPUs otherwise."""
 
 
 def tuned(target: Target, folder: str = FOLDER) -> tuple[Rendered, ...]:
-    """The profile ``ouchi``; without CPUs to keep quiet it changes nothing beyond network-latency."""
+    """The profile ``ouchi``; without isolated CPUs it adds nothing to network-latency."""
     path = f"{folder}/{PROFILE}/tuned.conf"
-    quiet = format_cpus(target.isolated_cpus)
-    if not quiet:
-        summary = "summary=ouchi: no CPU has polling threads or pinned vCPUs alone"
+    isolated = format_cpus(target.isolated_cpus)
+    if not isolated:
+        summary = "summary=ouchi: no CPU has PMD threads or pinned vCPUs alone"
         only = ("[main]", summary, "include=network-latency")
         return (text_file(target, path, only, "Then: tuned-adm profile ouchi."),)
     lines = (
         "[main]",
-        "summary=ouchi: polling threads and pinned vCPUs have their CPUs to themselves",
+        "summary=ouchi: PMD threads and pinned vCPUs have their CPUs to themselves",
         "include=cpu-partitioning",
         "",
         "[variables]",
-        f"isolated_cores={quiet}",
+        f"isolated_cores={isolated}",
         # Written down even when it is empty: the parent profile would take tuned's own variables file otherwise.
         f"no_balance_cores={format_cpus(target.plan.isolated)}",
         "",

@@ -12,8 +12,7 @@ from ouchi.flows.apply import Prepared
 from ouchi.flows.undo import Undoing
 from ouchi.host.step import Step
 from ouchi.report.page import page
-from ouchi.steps import Change, State
-from ouchi.steps.engine import Record
+from ouchi.steps import Change, Record, State
 from ouchi.steps.kinds import KINDS
 
 
@@ -31,7 +30,7 @@ def difference_text(prepared: Prepared, width: int | None = None, *, colour: boo
     if prepared.gone:
         lines.append(Text("former plan: no longer wanted", style="bold"))
         for record in prepared.gone:
-            lines += _change(record.kind, record.key, prepared.now[record.place], record.before)
+            lines += _change(record.kind, record.key, prepared.now[record.location], record.before)
     if prepared.why:
         lines.append(Text.assemble(("restart", "bold"), f": {'; '.join(prepared.why)}"))
     if not lines:
@@ -43,7 +42,7 @@ def undo_text(undoing: Undoing, width: int | None = None, *, colour: bool | None
     """What would be put back, newest first."""
     lines: list[Text] = []
     for record in undoing.ours:
-        lines += _change(record.kind, record.key, undoing.now[record.place], record.before)
+        lines += _change(record.kind, record.key, undoing.now[record.location], record.before)
     for record in undoing.theirs:
         lines.append(Text(f"  {record.key}: changed by somebody else since; left so", style="yellow"))
     if undoing.why:
@@ -57,7 +56,7 @@ def prepared_json(prepared: Prepared) -> dict[str, Any]:
     """The same as plain JSON."""
     return {
         "steps": [_step(prepared, step, changes) for step, changes in prepared.to_do],
-        "former": [_record(record, prepared.now[record.place]) for record in prepared.gone],
+        "former": [_record(record, prepared.now[record.location]) for record in prepared.gone],
         "restart": list(prepared.why),
         "rescued": prepared.rescued,
     }
@@ -66,8 +65,8 @@ def prepared_json(prepared: Prepared) -> dict[str, Any]:
 def undoing_json(undoing: Undoing) -> dict[str, Any]:
     """The same as plain JSON."""
     return {
-        "back": [_record(record, undoing.now[record.place]) for record in undoing.ours],
-        "left": [_record(record, undoing.now[record.place]) for record in undoing.theirs],
+        "back": [_record(record, undoing.now[record.location]) for record in undoing.ours],
+        "left": [_record(record, undoing.now[record.location]) for record in undoing.theirs],
         "restart": list(undoing.why),
     }
 
@@ -88,13 +87,13 @@ def _record(record: Record, now: State) -> dict[str, Any]:
 
 
 def _json(kind: str, key: str, now: State, then: State) -> dict[str, Any]:
-    return {"kind": kind, "key": key, "now": KINDS[kind].words(key, now), "then": KINDS[kind].words(key, then)}
+    return {"kind": kind, "key": key, "now": KINDS[kind].describe(key, now), "then": KINDS[kind].describe(key, then)}
 
 
 def _change(kind: str, key: str, now: State, then: State) -> Iterator[Text]:
     """The key, then the lines that go and that come."""
     yield Text(f"  {key}")
-    before, after = KINDS[kind].words(key, now), KINDS[kind].words(key, then)
+    before, after = KINDS[kind].describe(key, now), KINDS[kind].describe(key, then)
     for line in difflib.ndiff(before, after):
         mark, rest = line[0], line[2:]
         if mark in "+-":

@@ -1,4 +1,4 @@
-"""A diagnosis for people: what holds and what does not by subject, then each finding in full."""
+"""A diagnosis as text: the results by subject, then each finding in full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.checks.values import Checked, Diagnosis, Mended, State
+from ouchi.checks.diagnosis import Diagnosis, FixResult
+from ouchi.checks.model import CheckResult, Result
 from ouchi.core.errors import Severity
 from ouchi.report.page import COLOURS, finding_text, page
 
@@ -17,13 +18,13 @@ MARKS = {Severity.ERROR: "✘", Severity.WARNING: "!", Severity.INFO: "i"}
 
 
 def doctor_text(diagnosis: Diagnosis, width: int | None = None, *, colour: bool | None = None) -> str:
-    """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
+    """Return a diagnosis as text; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     labels = [Text(f"label: {label}", style="yellow") for label in diagnosis.labels]
-    mended = [_mended(one) for one in diagnosis.mended]
-    findings = [finding_text(trouble.finding) for trouble in diagnosis.troubles]
+    fixes = [_fix(one) for one in diagnosis.fixes]
+    findings = [finding_text(problem.finding) for problem in diagnosis.problems]
     between = [Text("")] if findings else []
     return page(
-        _headline(diagnosis), *labels, *mended, "", _table(diagnosis), *between, *findings, width=width, colour=colour
+        _headline(diagnosis), *labels, *fixes, "", _table(diagnosis), *between, *findings, width=width, colour=colour
     )
 
 
@@ -33,17 +34,17 @@ def _headline(diagnosis: Diagnosis) -> Text:
         "warning": diagnosis.count(Severity.WARNING),
         "remark": diagnosis.count(Severity.INFO),
     }
-    said = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count]
-    held, open_checks = len(diagnosis.in_state(State.OK)), len(diagnosis.in_state(State.UNKNOWN))
-    said.append(f"{held} check{' holds' if held == 1 else 's hold'}")
-    if open_checks:
-        said.append(f"{open_checks} could not be asked")
+    parts = [f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items() if count]
+    held, not_evaluated = len(diagnosis.with_result(Result.OK)), len(diagnosis.with_result(Result.UNKNOWN))
+    parts.append(f"{held} check{' holds' if held == 1 else 's hold'}")
+    if not_evaluated:
+        parts.append(f"{not_evaluated} could not be evaluated")
     verdict, style = {0: ("healthy", "green"), 4: ("warnings", "yellow"), 1: ("failures", "red")}[diagnosis.status]
-    return Text(f"{verdict}: {', '.join(said)}", style=f"bold {style}")
+    return Text(f"{verdict}: {', '.join(parts)}", style=f"bold {style}")
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    """Each subject with what is wrong first, then what is not known, then what holds, with what was found."""
+    """Return a table: for each subject first its findings, then unknown checks, then those that hold."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
     table.add_column("subject", style="dim", no_wrap=True)
     table.add_column("mark", no_wrap=True)
@@ -51,39 +52,43 @@ def _table(diagnosis: Diagnosis) -> Table:
     table.add_column("found", overflow="fold", style="dim")
     for subject, group in groupby(diagnosis.checks, key=lambda check: check.subject):
         shown = subject
-        for mark, style, said, found in _lines(list(group)):
-            table.add_row(shown, Text(mark, style=style), Text(said), Text(found))
+        for mark, style, text, found in _lines(list(group)):
+            table.add_row(shown, Text(mark, style=style), Text(text), Text(found))
             shown = ""
         table.add_section()
     return table
 
 
-def _lines(checks: list[Checked]) -> Iterator[tuple[str, str, str, str]]:
-    """Mark, its colour, what is said, what was found."""
+def _lines(checks: list[CheckResult]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield mark, its colour, finding or check, and what was found."""
     for check in checks:
-        for trouble in check.answer.troubles:
-            finding = trouble.finding
+        for finding in check.findings:
             yield MARKS[finding.severity], COLOURS[finding.severity], finding.claim, finding.found
-    # Many things are not known for one reason, such as who asks.
+    # Many checks are unknown for one reason, such as the lack of root.
     reasons: dict[str, list[str]] = {}
     for check in checks:
-        if check.answer.state is State.UNKNOWN:
-            reasons.setdefault(check.answer.found, []).append(check.name)
-    for reason, names in reasons.items():
-        yield "?", "yellow", "; ".join(names), reason
+        if check.result is Result.UNKNOWN:
+            reasons.setdefault(check.found, []).append(check.title)
+    for reason, titles in reasons.items():
+        yield "?", "yellow", "; ".join(titles), reason
     for check in checks:
-        if check.answer.state is State.OK:
-            yield "✔", "green", check.name, check.answer.found
+        if check.result is Result.OK:
+            yield "✔", "green", check.title, check.found
 
 
-def _mended(mended: Mended) -> Text:
-    """One line for what was done, one for each thing that could not be."""
-    head = f"mended: {mended.name}" if not mended.failed else f"mended in part: {mended.name}"
-    if not mended.done and mended.failed:
-        head = f"not mended: {mended.name}"
-    elif not mended.done:
-        head = f"already so: {mended.name}"
-    text = Text(head, style="green" if not mended.failed else "yellow")
-    for failure in mended.failed:
-        text.append(f"\n  {failure}")
+def _fix(fix: FixResult) -> Text:
+    """Return a line for a fix and how long it lasts, one for each difference, and one for each that could not be made."""
+    failed_changes = len(fix.failures)
+    if not fix.made:
+        head = "would fix"
+    elif failed_changes:
+        head = "not fixed" if failed_changes == len(fix.differences) else "fixed in part"
+    else:
+        head = "fixed" if fix.differences else "nothing to fix"
+    text = Text(f"{head}: {fix.name} ({fix.lasts})", style="yellow" if failed_changes or not fix.made else "green")
+    for one in fix.differences:
+        now, target = (" | ".join(lines) or "nothing" for lines in (one.now, one.target))
+        text.append(f"\n  {one.key}: {now} → {target}")
+    for failure in fix.failures:
+        text.append(f"\n  failed: {failure}", style="yellow")
     return text

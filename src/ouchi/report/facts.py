@@ -1,4 +1,4 @@
-"""A host's facts for people: the system, CPUs by socket and cache, memory by node, NICs with what they can and carry."""
+"""The facts of a host as text: the system, CPUs by socket and cache, memory by node, NICs with traffic and capabilities."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rich.text import Text
 from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Boot, Core, Facts, MemoryNode, Nic, PcieLink, Processor, System, physical_cores
 from ouchi.facts.dpdk import Dpdk, Support, support
+from ouchi.plan.values import counted
 from ouchi.report.page import page
+from ouchi.report.text import size
 
-_MACHINES = {"": "bare metal, as far as it can be told", "hypervisor": "virtual"}
+_MACHINES = {"": "bare metal, as far as can be seen", "hypervisor": "virtual"}
 _KINDS = {"": "", "performance": "P", "efficient": "E"}
 
 
@@ -28,7 +30,7 @@ def facts_text(facts: Facts, width: int | None = None, *, colour: bool | None = 
 
 def _system(facts: Facts) -> list[Text | Table]:
     system = facts.system
-    guests = "/dev/kvm is there (ouchi up tries whether a guest starts)" if system.kvm_device else "no /dev/kvm"
+    guests = "/dev/kvm exists (ouchi up tests whether a guest starts)" if system.kvm_device else "no /dev/kvm"
     rows = {
         "system": f"{system.distribution.pretty or 'unknown distribution'}, Linux {system.kernel or 'unknown'}, "
         f"{system.architecture or 'unknown architecture'}",
@@ -61,22 +63,22 @@ def _processor(processor: Processor, system: System) -> str:
 
 
 def _boot(boot: Boot) -> str:
-    secure = {None: "no UEFI Secure Boot to be seen", True: "Secure Boot on", False: "Secure Boot off"}
-    return f"{secure[boot.secure_boot]}, lockdown {boot.lockdown or 'not told'}"
+    secure = {None: "no UEFI Secure Boot", True: "Secure Boot on", False: "Secure Boot off"}
+    return f"{secure[boot.secure_boot]}, lockdown {boot.lockdown or 'unknown'}"
 
 
 def _software(facts: Facts) -> str:
     ovs = f"Open vSwitch {facts.ovs_version}" if facts.ovs_version else "no Open vSwitch"
     dpdk = facts.dpdk
     if not dpdk.present:
-        return f"{ovs}, no DPDK: its drivers are those that ouchi's table of DPDK {dpdk.table} knows"
+        return f"{ovs}, no DPDK: drivers as in ouchi's table of DPDK {dpdk.table}"
     return (
-        f"{ovs}, DPDK {dpdk.release or 'of an unknown release'} with {_counted(len(dpdk.installed), 'network driver')}"
+        f"{ovs}, DPDK {dpdk.release or 'of an unknown release'} with {counted(len(dpdk.installed), 'network driver')}"
     )
 
 
 def _cpus(facts: Facts) -> list[Text | Table]:
-    """One line for each group of like cores that share an L3 cache: that is what placement goes by."""
+    """One line for each group of like cores that share an L3 cache: placement goes by these."""
     cores = physical_cores(facts.cpus)
     size_of = {group.cpus[0]: group.size_kib for group in facts.l3}
     kinds = any(core.kind for core in cores)
@@ -94,7 +96,7 @@ def _cpus(facts: Facts) -> list[Text | Table]:
             _number(package),
             str(node),
             _number(l3),
-            _size(size_of[l3]) if size_of.get(l3) else "-",
+            size(size_of[l3]) if size_of.get(l3) else "-",
             f"{fastest / 1e6:.2f} GHz" if fastest else "-",
             *([_KINDS[kind]] if kinds else []),
             Text("  ".join(format_cpus(core.cpus) for core in listed), style="cyan"),
@@ -106,10 +108,10 @@ def _cpu_summary(facts: Facts, cores: tuple[Core, ...]) -> str:
     online = [cpu for cpu in facts.cpus if cpu.online]
     of_kind = [f"{sum(core.kind == kind for core in cores)} {letter}" for kind, letter in _KINDS.items() if kind]
     counts = [
-        _counted(len(online), "CPU"),
-        _counted(len(cores), "core") + (f" ({', '.join(of_kind)})" if any(core.kind for core in cores) else ""),
-        _counted(len({cpu.package for cpu in online}), "socket"),
-        _counted(len({core.node for core in cores}), "NUMA node"),
+        counted(len(online), "CPU"),
+        counted(len(cores), "core") + (f" ({', '.join(of_kind)})" if any(core.kind for core in cores) else ""),
+        counted(len({cpu.package for cpu in online}), "socket"),
+        counted(len({core.node for core in cores}), "NUMA node"),
     ]
     governors = sorted({cpu.governor for cpu in online if cpu.governor})
     rest = {
@@ -133,37 +135,37 @@ def _clusters(cores: tuple[Core, ...]) -> list[Text | Table]:
 def _memory(nodes: tuple[MemoryNode, ...]) -> list[Text | Table]:
     sizes = sorted({pool.size_kib for node in nodes for pool in node.hugepages})
     table = _table()
-    for title in ("node", "total", "available", *(f"hugepages of {_size(size)}" for size in sizes)):
+    for title in ("node", "total", "available", *(f"hugepages of {size(kib)}" for kib in sizes)):
         table.add_column(title, justify="right")
     for node in nodes:
-        pools = [node.pool(size) for size in sizes]
+        pools = [node.pool(kib) for kib in sizes]
         pages = [f"{pool.total}, {pool.free} free" if pool and pool.total else "0" if pool else "-" for pool in pools]
-        table.add_row(str(node.node), _size(node.total_kib), _size(node.free_kib), *pages)
-    return [_title("Memory", _size(sum(node.total_kib for node in nodes))), table]
+        table.add_row(str(node.node), size(node.total_kib), size(node.free_kib), *pages)
+    return [_title("Memory", size(sum(node.total_kib for node in nodes))), table]
 
 
 def _nics(nics: tuple[Nic, ...], dpdk: Dpdk) -> list[Text | Table]:
-    """What the cards carry, what they can; interfaces without a device behind them, mostly software, in a line."""
-    cards = [(nic, support(nic, dpdk)) for nic in nics if nic.physical]
+    """The traffic and the capabilities of NICs; interfaces without hardware in a line."""
+    hardware = [(nic, support(nic, dpdk)) for nic in nics if nic.physical]
     others = [nic for nic in nics if not nic.physical]
-    shown: list[Text | Table] = [_title("NICs", _counted(len(cards), "card") if cards else "no card")]
-    shown += [_carrying(cards)] if cards else []
-    if on_bus := [(nic, verdict) for nic, verdict in cards if nic.address]:
-        shown += [Text(), _able(on_bus)]
-        shown += _told("firmware", ((nic.firmware, nic.address) for nic, _ in on_bus))
-        shown += _told("DPDK", ((verdict.reason, nic.address) for nic, verdict in on_bus))
+    shown: list[Text | Table] = [_title("NICs", counted(len(hardware), "NIC") if hardware else "none")]
+    shown += [_traffic(hardware)] if hardware else []
+    if on_bus := [(nic, verdict) for nic, verdict in hardware if nic.address]:
+        shown += [Text(), _capabilities(on_bus)]
+        shown += _in_lines("firmware", ((nic.firmware, nic.address) for nic, _ in on_bus))
+        shown += _in_lines("DPDK", ((verdict.reason, nic.address) for nic, verdict in on_bus))
     if others:
         named = (f"{nic.name} ({', '.join(uses)})" if (uses := _uses(nic)) else nic.name for nic in others)
         shown.append(Text.assemble(("without a device: ", "dim"), ", ".join(named)))
     return shown
 
 
-def _carrying(cards: list[tuple[Nic, Support]]) -> Table:
+def _traffic(nics: list[tuple[Nic, Support]]) -> Table:
     table = _table()
     for title in ("name", "PCI address", "driver", "node", "link"):
         table.add_column(title, no_wrap=True)
     table.add_column("carries")
-    for nic, verdict in cards:
+    for nic, verdict in nics:
         node = str(nic.node) if nic.node_known else "?"
         free = Text("nothing: OVS-DPDK may have it", style="green") if verdict.supported else Text("nothing")
         carried = Text(", ".join(uses), style="yellow") if (uses := _uses(nic)) else free
@@ -171,14 +173,14 @@ def _carrying(cards: list[tuple[Nic, Support]]) -> Table:
     return table
 
 
-def _able(cards: list[tuple[Nic, Support]]) -> Table:
+def _capabilities(nics: list[tuple[Nic, Support]]) -> Table:
     """What the hardware and the host's DPDK make possible, by PCI address: not every function has a name."""
     table = _table()
     for title in ("PCI address", "ids"):
         table.add_column(title, no_wrap=True)
     for title in ("PCIe", "queues", "VFs", "IOMMU group", "DPDK"):
         table.add_column(title, overflow="fold")
-    for nic, verdict in cards:
+    for nic, verdict in nics:
         pmd = ", ".join(filter(None, (verdict.pmd, verdict.kmod)))
         table.add_row(
             nic.address,
@@ -192,12 +194,12 @@ def _able(cards: list[tuple[Nic, Support]]) -> Table:
     return table
 
 
-def _told(what: str, of_each: Iterable[tuple[str, str]]) -> list[Text]:
-    """What is too long for a table, once for all the cards of which it is so."""
-    said: dict[str, list[str]] = {}
+def _in_lines(what: str, of_each: Iterable[tuple[str, str]]) -> list[Text]:
+    """Texts that are too long for a table, each once for all the NICs that have it."""
+    addresses: dict[str, list[str]] = {}
     for text, address in of_each:
-        said.setdefault(text, []).append(address)
-    return [Text.assemble((f"{what} of {', '.join(on)}: ", "dim"), text) for text, on in said.items() if text]
+        addresses.setdefault(text, []).append(address)
+    return [Text.assemble((f"{what} of {', '.join(on)}: ", "dim"), text) for text, on in addresses.items() if text]
 
 
 def _queues(nic: Nic) -> str:
@@ -214,7 +216,7 @@ def _link(nic: Nic) -> str:
 
 
 def _pcie(link: PcieLink | None) -> Text | str:
-    """The link as it is, and what the card could do where that is more."""
+    """The link as it is, and at best where that is more."""
     if link is None:
         return "-"
     now, best = _lanes(link.speed_gts, link.width), _lanes(link.max_speed_gts, link.max_width)
@@ -248,15 +250,3 @@ def _title(name: str, summary: str) -> Text:
 
 def _number(number: int) -> str:
     return "-" if number < 0 else str(number)
-
-
-def _size(kib: int) -> str:
-    """KiB as people write it: ``2 MiB``, ``23.5 GiB``."""
-    for unit, name in ((1024 * 1024, "GiB"), (1024, "MiB")):
-        if kib >= unit:
-            return f"{kib / unit:.1f} {name}".replace(".0 ", " ")
-    return f"{kib} KiB"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,4 +1,4 @@
-"""A plan for people: pools, memory, NICs and servers as a table, each choice with its reason; what else could be."""
+"""A plan as text: pools, memory, NICs and servers in a table, each choice with its reason; the alternatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ouchi.report.page import finding_text, page
 def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False, explain: bool = False) -> str:
     """The table and the findings; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`.
 
-    ``explain``: also what each alternative gains and gives up, and the settings that the plan comes down to.
+    ``explain``: also the gains and costs of each alternative, and the resulting settings.
     """
     parts: list[RenderableType] = [_choices(plan)]
     if len(plan.alternatives) > 1:
@@ -60,12 +60,12 @@ def _alternatives(plan: Plan, *, explain: bool) -> Table:
     table.add_column("plan", style="bold", no_wrap=True)
     table.add_column("pmd", style="cyan", no_wrap=True)
     table.add_column("dedicated", style="cyan", max_width=18)
-    table.add_column("gains, and what it gives up" if explain else "gains (ouchi plan --explain says what it costs)")
+    table.add_column("gains and costs" if explain else "gains (costs: ouchi plan --explain)")
     for alternative in plan.alternatives:
         name = f"{alternative.name} {'✔' if alternative.chosen else ''}"
         pools = alternative.pools
-        words = _weighed(alternative) if explain else Text("; ".join(alternative.gains))
-        table.add_row(name, format_cpus(pools.pmd) or "-", format_cpus(pools.dedicated) or "-", words)
+        text = _weighed(alternative) if explain else Text("; ".join(alternative.gains))
+        table.add_row(name, format_cpus(pools.pmd) or "-", format_cpus(pools.dedicated) or "-", text)
     return table
 
 
@@ -76,7 +76,7 @@ def _weighed(alternative: Alternative) -> Text:
 
 
 def _settings(plan: Plan) -> Iterator[RenderableType]:
-    """What the plan comes down to, key by key."""
+    """The settings of the plan, key by key."""
     table = _table()
     table.add_column("where", style="bold", no_wrap=True)
     table.add_column("setting")
@@ -86,13 +86,13 @@ def _settings(plan: Plan) -> Iterator[RenderableType]:
         for option, value in options.items():
             for line in (value,) if isinstance(value, str) else value:
                 table.add_row(f"nova.conf [{section}]", f"{option} = {line}")
-    for word in plan.kernel_args:
-        table.add_row("kernel (takes a reboot)", word)
+    for parameter in plan.kernel_args:
+        table.add_row("kernel parameter (needs a reboot)", parameter)
     yield table
 
 
 def _role(nic: NicPlan) -> str:
-    return f"{nic.role}, {nic.vfs} VFs" if nic.vfs else nic.role
+    return f"{nic.role}, {len(nic.vfs)} VFs" if nic.vfs else nic.role
 
 
 def _why_nic(nic: NicPlan) -> str:

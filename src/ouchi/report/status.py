@@ -1,4 +1,4 @@
-"""A host's status for people: a table from the machine up, then what is wrong and what to do about it."""
+"""A host's status for people: one line for each part, then what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.checks.status.values import NOT_ASKED, HostStatus, Part
+from ouchi.parts.host_status import HostStatus
+from ouchi.parts.part import PartState
 from ouchi.report.page import finding_text, page
 
 
@@ -26,41 +27,31 @@ def _headline(status: HostStatus) -> Text:
         return Text("ouchi is not up (next: ouchi up)", style="bold")
     if status.healthy:
         return Text(f"ouchi is up: {len(status.parts)} parts, all as planned", style="bold green")
-    wrong = sum(not part.ok for part in status.parts)
+    wrong = sum(not line.state.ok for line in status.parts)
+    if not wrong:
+        return Text(f"ouchi is up, but not as planned: {len(status.errors)} findings", style="bold red")
     return Text(f"ouchi is up, but {wrong} of {len(status.parts)} parts are not as planned", style="bold red")
 
 
 def _table(status: HostStatus) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
-    table.add_column("layer", style="dim", no_wrap=True)
+    table.add_column("stage", style="dim", no_wrap=True)
     table.add_column("mark", no_wrap=True)
     table.add_column("part", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("seen", overflow="fold")
-    for layer, parts in groupby(status.parts, key=lambda part: part.layer):
-        shown = {"layer": layer, "label": ""}
-        for part in parts:
-            mark, style = _mark(part)
-            # Neither the layer nor the name of a part with several lines is said again.
-            label = "" if part.label == shown["label"] else part.label
-            row = (shown["layer"], Text(mark, style=style), label, part.state, _seen(part))
-            table.add_row(*row, style="" if part.ok else style)
-            shown = {"layer": "", "label": part.label}
+    table.add_column("found", overflow="fold")
+    for stage, lines in groupby(status.parts, key=lambda line: line.stage):
+        shown = stage
+        for line in lines:
+            mark, style = _mark(line.state)
+            row = (shown, Text(mark, style=style), line.name, line.state.state, line.state.found)
+            table.add_row(*row, style="" if line.state.ok else style)
+            shown = ""
         table.add_section()
     return table
 
 
-def _mark(part: Part) -> tuple[str, str]:
-    if part.ok:
+def _mark(state: PartState) -> tuple[str, str]:
+    if state.ok:
         return "✔", "green"
-    return ("?", "yellow") if part.state == NOT_ASKED else ("✘", "red")
-
-
-def _seen(part: Part) -> Text:
-    """What was found; what a check says should be so before it, a service's restarts after it; nothing twice."""
-    found = "" if part.found.lower() == part.state else part.found
-    if part.kind == "service":
-        return Text.assemble(found, (f"; {part.detail}" if part.detail else "", "yellow"))
-    if part.kind == "API":
-        return Text(found)
-    return Text(": ".join(filter(None, (part.detail, found))))
+    return ("?", "yellow") if state.ok is None else ("✘", "red")

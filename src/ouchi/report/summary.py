@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.checks.traffic import Measurement
-from ouchi.checks.verify import Verdict
-from ouchi.plan import Plan
+from ouchi.checks.verdict import Verdict
+from ouchi.plan.target import Target
 from ouchi.report.plan import pools_line
-from ouchi.site import Site
 
 
-def summary_text(site: Site, plan: Plan, verdict: Verdict, seconds: float) -> str:
+def summary_text(target: Target, verdict: Verdict, seconds: float) -> str:
     """The summary for people."""
+    site, plan = target.site, target.plan
     servers = ", ".join(f"{guest.name} ({'pinned' if guest.pinned else 'shared CPUs'})" for guest in plan.guests)
     lines = [
         "",
@@ -52,14 +52,14 @@ def _measured(measurement: Measurement) -> list[str]:
 
 
 def summary_json(
-    site: Site | None, plan: Plan | None, verdict: Verdict | None, timings: list[dict[str, Any]], seconds: float
+    target: Target, verdict: Verdict | None, timings: list[dict[str, Any]], seconds: float
 ) -> dict[str, Any]:
-    """The same for programs; what an earlier stage than ``--until`` would have told is null."""
+    """The same for programs; ``verified`` is null when ``up`` stopped before."""
     return {
         "schema": 1,
-        "site": site.name if site else None,
+        "site": target.site.name,
         "seconds": round(seconds, 2),
-        "plan": plan.to_json() if plan else None,
+        "plan": target.plan.to_json(),
         "verified": verdict.to_json() if verdict else None,
         "tasks": timings,
     }

@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
+from ouchi.live.kvm import remembered
 from ouchi.machine.background import Launcher
-from ouchi.parts.kvm import remembered
 from ouchi.rig.assets import ASSETS, Assets
 from ouchi.rig.building import building, digest
 from ouchi.rig.debian import require_tools

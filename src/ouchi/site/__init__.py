@@ -10,7 +10,7 @@ from ouchi.site.hosts import choose
 from ouchi.site.load import load_site, load_sites, read_site, read_sites, several
 from ouchi.site.models import Cpus, Network, Nic, Port, Server, Site, site_schema
 from ouchi.site.values import parse_memory
-from ouchi.site.write import default_site
+from ouchi.site.write import default_site, write_schema
 
 __all__ = [
     "Cpus",
@@ -29,4 +29,5 @@ __all__ = [
     "read_sites",
     "several",
     "site_schema",
+    "write_schema",
 ]

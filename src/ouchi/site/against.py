@@ -9,7 +9,7 @@ from ouchi.core.errors import Finding, error
 from ouchi.facts import Facts
 from ouchi.facts.nics import Nic
 from ouchi.site.models import POOLS, Site
-from ouchi.site.words import did_you_mean, one_of, quoted
+from ouchi.site.text import did_you_mean, one_of, quoted
 
 
 def check_against(site: Site, facts: Facts) -> list[Finding]:
@@ -32,30 +32,30 @@ def _cpus(site: Site, facts: Facts) -> Iterator[Finding]:
 
 def _nics(site: Site, facts: Facts) -> Iterator[Finding]:
     taken: dict[str, str] = {}
-    for index, wanted in enumerate(site.nics):
+    for index, requested in enumerate(site.nics):
         where = site.where("nics", index, "nic")
-        nic = next((nic for nic in facts.nics if wanted.nic in (nic.name, nic.address)), None)
+        nic = next((nic for nic in facts.nics if requested.nic in (nic.name, nic.address)), None)
         if nic is None:
-            yield _no_such_nic(wanted.nic, where, facts)
+            yield _no_such_nic(requested.nic, where, facts)
             continue
         uses = list(_uses(nic))
         if uses:
             yield error(
-                f"the NIC {wanted.nic} is in use and would cut this machine off",
+                f"the NIC {requested.nic} is in use and would cut this machine off",
                 where=where,
                 found=f"{nic.name or nic.address} " + " and ".join(uses),
-                expected="a NIC that nothing depends on",
+                expected="a NIC that carries nothing",
                 remedy=_others(facts),
             )
-        card = nic.address or nic.name
-        if card in taken:
+        key = nic.address or nic.name
+        if key in taken:
             yield error(
                 f"the NIC {nic.name or nic.address} is there twice",
                 where=where,
-                found=f"{wanted.nic} and {taken[card]}",
+                found=f"{requested.nic} and {taken[key]}",
                 expected="each NIC once",
             )
-        taken.setdefault(card, wanted.nic)
+        taken.setdefault(key, requested.nic)
 
 
 def _no_such_nic(name: str, where: str, facts: Facts) -> Finding:

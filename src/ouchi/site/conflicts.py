@@ -1,4 +1,4 @@
-"""What two values of a site may not say together.
+"""Conflicts between values of a site.
 
 Works on the values that are right by themselves, keyed by their path in the file, so that a site with a
 wrong value elsewhere still has every conflict reported.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ouchi.core.cpulist import format_cpus
 from ouchi.site.models import POOLS
 from ouchi.site.source import Path
-from ouchi.site.words import did_you_mean, dotted, one_of, quoted
+from ouchi.site.text import did_you_mean, dotted, one_of, quoted
 
 Values = Mapping[Path, Any]
 """Of one host."""
@@ -42,7 +42,7 @@ def conflicts(values: Values) -> Iterator[Conflict]:
     yield from _references(values)
     yield from _addresses(values)
     yield from _forwarders(values)
-    yield from _virtual_functions(values)
+    yield from _vf_settings(values)
 
 
 def _pools(values: Values) -> Iterator[Conflict]:
@@ -63,7 +63,7 @@ def _pools(values: Values) -> Iterator[Conflict]:
             claim = f"the pool {pool} has CPUs that are forbidden"
             yield Conflict(path, claim, f"CPU {format_cpus(common)}", f"no CPU in both {pool} and forbidden")
     if values.get(("cpus", "pmd")) and values.get(("cpus", "pmd_cores")):
-        claim = "the polling threads' CPUs are given twice"
+        claim = "the PMD threads' CPUs are given twice"
         yield Conflict(("cpus", "pmd_cores"), claim, "pmd and pmd_cores", "one of the two")
 
 
@@ -156,18 +156,18 @@ def _forwarders(values: Values) -> Iterator[Conflict]:
             yield Conflict(path, claim, "1 port", "at least 2 ports", "add a port, or take forwards away")
 
 
-def _virtual_functions(values: Values) -> Iterator[Conflict]:
+def _vf_settings(values: Values) -> Iterator[Conflict]:
     for path, role in _column(values, "nics", "role"):
         vfs = values.get((*path[:-1], "vfs"))
         if vfs is not None and (role == "sriov") != (vfs > 0):
-            claim = "the card has no virtual functions" if vfs == 0 else "only cards with role sriov have vfs"
+            claim = "the NIC has no VFs" if vfs == 0 else "only NICs with role sriov have vfs"
             yield Conflict((*path[:-1], "vfs"), claim, f"role {role}, vfs {vfs}", "vfs with role sriov, and only there")
         for key, usual in (("vlan", None), ("trust", False), ("spoof_check", True)):
             value = values.get((*path[:-1], key), usual)
             if role != "sriov" and value != usual:
-                claim = f"{key} is for virtual functions, which only cards with role sriov have"
-                said = str(value).lower()
-                yield Conflict((*path[:-1], key), claim, f"role {role}, {key} {said}", f"{key} with role sriov only")
+                claim = f"{key} is for VFs, which only NICs with role sriov have"
+                text = str(value).lower()
+                yield Conflict((*path[:-1], key), claim, f"role {role}, {key} {text}", f"{key} with role sriov only")
 
 
 def _in_subnet(path: Path, address: IPv4Address, subnet: IPv4Network | None) -> Iterator[Conflict]:

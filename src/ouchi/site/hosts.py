@@ -1,4 +1,4 @@
-"""A file with several hosts: one site for each of them, and which of them is meant."""
+"""A file with several hosts: one site for each of them, and the choice by name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ouchi.machine.ssh.address import parse_address
 from ouchi.site.conflicts import Conflict
 from ouchi.site.models import Host, Site
 from ouchi.site.source import Path, Position, Source
-from ouchi.site.words import did_you_mean, dotted, one_of, quoted
+from ouchi.site.text import did_you_mean, dotted, one_of, quoted
 
 OWN = tuple(Host.model_fields)
-"""What a host says in place of the file."""
+"""The keys that a host may set in place of the file."""
 
 
 def has_hosts(source: Source) -> bool:
@@ -23,7 +23,7 @@ def has_hosts(source: Source) -> bool:
 
 
 def split(source: Source) -> tuple[Source, ...]:
-    """The file as each of its hosts has it, at the very same places; what is no host at all is passed over."""
+    """The file as each of its hosts has it, with the same positions; items that are no host are skipped."""
     if not has_hosts(source) or not isinstance(source.data, dict):
         return (source,)
     hosts = source.data["hosts"]
@@ -33,9 +33,9 @@ def split(source: Source) -> tuple[Source, ...]:
 
 
 def between(values: Mapping[Path, Any]) -> Iterator[Conflict]:
-    """What two hosts of a file may not have in common; ``values`` are those of the whole file."""
+    """Conflicts between the hosts of a file; ``values`` are those of the whole file."""
     names: dict[str, Path] = {}
-    places: dict[tuple[str, int], Path] = {}
+    addresses: dict[tuple[str, int], Path] = {}
     for path, name in values.items():
         if len(path) != 3 or path[0] != "hosts" or path[2] != "name":
             continue
@@ -44,16 +44,18 @@ def between(values: Mapping[Path, Any]) -> Iterator[Conflict]:
                 path, f"the name {quoted(name)} is there twice", f"also {dotted(names[name])}", "each host once"
             )
         names.setdefault(name, path)
-        place = (*path[:2], "address")
-        address = values.get(place) or values.get(("address",))
+        address_path = (*path[:2], "address")
+        address = values.get(address_path) or values.get(("address",))
         if address is None:
             continue
         parsed = parse_address(address)
         key = parsed.host.lower(), parsed.port
-        if key in places:
-            found = f"{address}, also {dotted(places[key])}"
-            yield Conflict(place, f"the address {quoted(address)} is there twice", found, "an address of its own")
-        places.setdefault(key, place)
+        if key in addresses:
+            found = f"{address}, also {dotted(addresses[key])}"
+            yield Conflict(
+                address_path, f"the address {quoted(address)} is there twice", found, "an address of its own"
+            )
+        addresses.setdefault(key, address_path)
 
 
 def choose(sites: Sequence[Site], names: Sequence[str]) -> tuple[Site, ...]:
@@ -85,11 +87,13 @@ def _one(source: Source, data: Mapping[str, object], number: int, host: Mapping[
     )
 
 
-def _moved(places: Mapping[Path, Position], number: int, own: Mapping[str, object]) -> dict[Path, Position]:
-    """Where everything stands that a host has: what it says itself, and of the rest what the file says for all."""
+def _moved(positions: Mapping[Path, Position], number: int, own: Mapping[str, object]) -> dict[Path, Position]:
+    """The positions of the values of a host: its own, and for the rest those of the file."""
     mine = ("hosts", number)
-    found = {path: place for path, place in places.items() if path and path[0] != "hosts" and path[0] not in own}
-    for path, place in places.items():
+    found = {
+        path: position for path, position in positions.items() if path and path[0] != "hosts" and path[0] not in own
+    }
+    for path, position in positions.items():
         if path[:2] == mine and (len(path) == 2 or path[2] in own):
-            found[path[2:]] = place
+            found[path[2:]] = position
     return found

@@ -29,18 +29,17 @@ def leaves(model: type[BaseModel], data: object, at: Path = ()) -> Iterator[tupl
             yield from leaves(part, value, path)
 
 
-def model_at(path: Path) -> type[BaseModel]:
-    """The model that the mapping at `path` is read as."""
-    model: type[BaseModel] = SiteFile
+def model_at(path: Path, model: type[BaseModel] = SiteFile) -> type[BaseModel]:
+    """The model that the mapping at `path` of a file of `model` is read as."""
     for name in path:
         if isinstance(name, str):
             model = part_of(model.model_fields[name]) or model
     return model
 
 
-def field_at(path: Path) -> FieldInfo | None:
+def field_at(path: Path, model: type[BaseModel] = SiteFile) -> FieldInfo | None:
     """The field whose value stands at `path`; None for the file and for an item of a list."""
-    return model_at(path[:-1]).model_fields[str(path[-1])] if path and isinstance(path[-1], str) else None
+    return model_at(path[:-1], model).model_fields[str(path[-1])] if path and isinstance(path[-1], str) else None
 
 
 def part_of(field: FieldInfo) -> type[BaseModel] | None:

@@ -14,10 +14,10 @@ from ouchi.machine import Reader
 from ouchi.site.conflicts import Conflict, conflicts
 from ouchi.site.hosts import between, has_hosts, split
 from ouchi.site.leaves import leaves
-from ouchi.site.misshapen import misshapen
 from ouchi.site.models import Site, SiteFile
+from ouchi.site.schema_errors import schema_error
 from ouchi.site.source import Placed, Position, Source, parse
-from ouchi.site.words import clip, one_of
+from ouchi.site.text import clip, one_of
 
 MOST_FINDINGS = 50
 
@@ -55,7 +55,7 @@ def read_site(machine: Reader, path: FilePath) -> Site:
 
 
 def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where the command has it") -> Finding:
-    """A file with several hosts where one must be meant."""
+    """The finding for a file with several hosts where one is needed."""
     return error(
         "the site file describes several hosts",
         where=sites[0].file,
@@ -69,19 +69,19 @@ def _read(machine: Reader, path: FilePath) -> bytes:
     try:
         return machine.read(path).encode("utf-8", errors="replace")
     except OSError as reason:
-        said = reason.strerror or str(reason)
+        found = reason.strerror or str(reason)
         raise BadInput(
-            error("the site file cannot be read", where=str(path), found=said, expected="a YAML file")
+            error("the site file cannot be read", where=str(path), found=found, expected="a YAML file")
         ) from None
 
 
 def _wrong(source: Source) -> list[Placed]:
-    """What is wrong by itself, wherever it stands."""
+    """Values that are wrong by themselves."""
     try:
         (SiteFile if has_hosts(source) else Site).model_validate(source.data)
     except ValidationError as reason:
         details = [each for each in reason.errors(include_url=False) if not _echo(each)]
-        return [misshapen(each, source) for each in details[: MOST_FINDINGS + 1]]
+        return [schema_error(each, source) for each in details[: MOST_FINDINGS + 1]]
     return []
 
 
@@ -91,7 +91,7 @@ def _echo(details: ErrorDetails) -> bool:
 
 
 def _conflicts(source: Source, parts: Sequence[Source]) -> list[Placed]:
-    """What cannot stand together, for each host; what is shared is said once, the rest with its host's name."""
+    """Conflicts of each host; what is shared is reported once, the rest with its host's name."""
     found: dict[tuple[Position, Conflict], list[str]] = {}
     for part in parts:
         for each in islice(conflicts(dict(leaves(Site, part.data))), MOST_FINDINGS + 1):
@@ -132,7 +132,7 @@ def _name(part: Source) -> str:
 
 
 def _in_order(placed: list[Placed]) -> list[Finding]:
-    """As the file has them; a person corrects the first few dozen and runs again."""
+    """In the order of the file, at most :data:`MOST_FINDINGS`."""
     placed.sort(key=lambda item: item[0])
     findings = [finding for _, finding in placed[:MOST_FINDINGS]]
     if len(placed) > MOST_FINDINGS:
@@ -142,7 +142,7 @@ def _in_order(placed: list[Placed]) -> list[Finding]:
 
 def _empty(file: str) -> Finding:
     return error(
-        "the file says nothing",
+        "the file is empty",
         where=f"{file}:1:1",
         found="an empty file, or comments only",
         expected="a site: name, networks and servers",

@@ -19,18 +19,18 @@ _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _LABEL_TEXT = "characters a-z, 0-9 and -, the first and last a letter or digit"
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Cpus(_Part):
+class Cpus(_Section):
     """Which CPUs each pool has; ``None``: ouchi chooses. CPU numbers are Linux's."""
 
     host: CpuList | None = Field(
         default=None, title="CPUs of Linux, ouchi and OpenStack", description='CPUs as text: "0,2-5"'
     )
     pmd: CpuList | None = Field(
-        default=None, title="CPUs that OVS-DPDK keeps busy polling", description='CPUs as text, in no other pool: "1"'
+        default=None, title="CPUs of OVS-DPDK's PMD threads", description='CPUs as text, in no other pool: "1"'
     )
     dedicated: CpuList | None = Field(
         default=None, title="CPUs for pinned vCPUs, one each", description='CPUs as text, in no other pool: "2-5"'
@@ -45,19 +45,19 @@ class Cpus(_Part):
     )
     pmd_cores: int | None = Field(
         default=None,
-        title="How many whole cores OVS-DPDK keeps busy polling, where pmd is left out",
+        title="How many whole cores PMD threads get, where pmd is left out",
         description="a whole number from 1 to 64",
         ge=1,
         le=64,
     )
     isolate: bool | None = Field(
         default=None,
-        title="Whether the kernel keeps everything else off polling and pinned CPUs, by its command line; up sees to it",
+        title="Whether kernel parameters isolate the CPUs of PMD threads and pinned vCPUs; up reboots for it",
         description="true or false; left out, ouchi apply does it and ouchi up does not",
     )
     prefer: Literal["capacity", "cache", "power"] = Field(
         default="capacity",
-        title="What the pools are made for: most CPUs for guests, an L3 cache without the host for them, or few watts",
+        title="The aim of the pools: most CPUs for guests, an L3 cache without the host for them, or low power",
         description="capacity, cache or power",
     )
 
@@ -65,11 +65,11 @@ class Cpus(_Part):
 POOLS = ("host", "pmd", "dedicated", "shared")
 
 
-class Nic(_Part):
-    """A network card for the data plane, and the physical network behind it."""
+class Nic(_Section):
+    """A NIC for the data plane, and the physical network behind it."""
 
     nic: str = Field(
-        title="The card",
+        title="The NIC",
         description="a kernel name (enp3s0) or a PCI address (0000:03:00.0)",
         pattern=r"^([a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$",
     )
@@ -81,36 +81,36 @@ class Nic(_Part):
     )
     role: Literal["ovs-dpdk", "sriov"] = Field(
         default="ovs-dpdk",
-        title="Whether OVS-DPDK drives it, or its virtual functions go to guests",
+        title="Whether OVS-DPDK drives it, or its VFs go to guests",
         description="ovs-dpdk or sriov",
     )
     vfs: int = Field(
         default=0,
-        title="How many virtual functions it shows, with role sriov",
+        title="How many VFs it has, with role sriov",
         description="a whole number from 1 to 256 with role sriov, left out otherwise",
         ge=0,
         le=256,
     )
     vlan: int | None = Field(
         default=None,
-        title="The VLAN that the card itself puts its virtual functions on, with role sriov",
+        title="The VLAN that the NIC puts its VFs on, with role sriov",
         description="a whole number from 1 to 4094 with role sriov, left out otherwise",
         ge=1,
         le=4094,
     )
     trust: bool = Field(
         default=False,
-        title="Whether guests may change the MAC address of their virtual function and see all packets, with role sriov",
+        title="Whether guests may change the MAC address of their VF and see all packets, with role sriov",
         description="true or false; true with role sriov only",
     )
     spoof_check: bool = Field(
         default=True,
-        title="Whether the card drops what guests send with another MAC address than their own, with role sriov",
+        title="Whether the NIC drops what guests send with another MAC address than their own, with role sriov",
         description="true or false; false with role sriov only",
     )
 
 
-class Network(_Part):
+class Network(_Section):
     """A VLAN with one IPv4 subnet."""
 
     name: str = Field(title="The network's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
@@ -133,7 +133,7 @@ class Network(_Part):
         title="The addresses on it", description="an IPv4 network from /8 to /29, such as 10.101.0.0/24"
     )
     gateway: Address | None = Field(
-        default=None, title="The router that servers are told of", description="an IPv4 address in the subnet"
+        default=None, title="The router of the servers", description="an IPv4 address in the subnet"
     )
     endpoint: Address | None = Field(
         default=None,
@@ -142,7 +142,7 @@ class Network(_Part):
     )
 
 
-class Port(_Part):
+class Port(_Section):
     """A server's connection to a network, by vhost-user."""
 
     network: str = Field(
@@ -155,7 +155,7 @@ class Port(_Part):
     )
 
 
-class Server(_Part):
+class Server(_Section):
     """A virtual machine."""
 
     name: str = Field(
@@ -176,7 +176,7 @@ class Server(_Part):
     )
     forwards: bool = Field(
         default=False,
-        title="Whether it passes packets on between its ports (port security is then off)",
+        title="Whether it forwards packets between its ports (port security is then off)",
         description="true or false",
     )
     ports: tuple[Port, ...] = Field(
@@ -193,11 +193,11 @@ class Server(_Part):
 
 
 _CPUS = "any of host, pmd, dedicated and shared, each with a CPU list; forbidden, pmd_cores, isolate, prefer"
-_NICS = "a list of cards, each with nic and physnet"
+_NICS = "a list of NICs, each with nic and physnet"
 _SERVERS = "a list of servers, each with name, vcpus, memory and ports"
 
 
-class Host(_Part):
+class Host(_Section):
     """One of several hosts of a file; what it leaves out is as the file has it for all."""
 
     name: str = Field(title="The host's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
@@ -206,14 +206,14 @@ class Host(_Part):
     )
     cpus: Cpus | None = Field(default=None, title="Its CPU pools, in place of the file's", description=_CPUS)
     nics: tuple[Nic, ...] | None = Field(
-        default=None, title="Its cards for the data plane, in place of the file's", description=_NICS, strict=False
+        default=None, title="Its NICs for the data plane, in place of the file's", description=_NICS, strict=False
     )
     servers: tuple[Server, ...] | None = Field(
         default=None, title="Its virtual machines, in place of the file's", description=_SERVERS, strict=False
     )
 
 
-class _Common(_Part):
+class _Common(_Section):
     name: str = Field(
         title="The host's name, or with several hosts that of the site",
         description=f"1 to 32 {_LABEL_TEXT}",
@@ -224,7 +224,7 @@ class _Common(_Part):
         default=None, title="Where ssh finds the host; this machine itself where this is left out", description=FORM
     )
     cpus: Cpus = Field(default=Cpus(), title="The CPU pools", description=_CPUS)
-    nics: tuple[Nic, ...] = Field(default=(), title="Cards for the data plane", description=_NICS, strict=False)
+    nics: tuple[Nic, ...] = Field(default=(), title="NICs for the data plane", description=_NICS, strict=False)
     networks: tuple[Network, ...] = Field(
         title="VLAN networks", description="a list of networks, each with name, vlan and subnet", strict=False
     )
@@ -244,7 +244,7 @@ class SiteFile(_Common):
 
 
 class Site(_Common):
-    """One host: its CPUs, cards, networks and servers."""
+    """One host: its CPUs, NICs, networks and servers."""
 
     servers: tuple[Server, ...] = Field(title="Virtual machines", description=_SERVERS, strict=False)
 

@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
 )
 
 from ouchi.core.errors import BadInput, Finding, error
-from ouchi.site.words import clip, quoted
+from ouchi.site.text import clip, quoted
 
 Path = tuple[str | int, ...]
 Position = tuple[int, int]
@@ -170,7 +170,7 @@ class _Builder:
         if frame and isinstance(frame.items, dict) and frame.key is None:
             self._key(frame, event)
             return
-        path = self._place(frame)
+        path = self._path_of(frame)
         if path is not None:
             self.positions[path] = _position(event)
         value = _value(event)
@@ -192,7 +192,7 @@ class _Builder:
                 )
             self._open.append(_Frame(path, value))
 
-    def _place(self, frame: _Frame | None) -> Path | None:
+    def _path_of(self, frame: _Frame | None) -> Path | None:
         if frame is None:
             return ()
         if frame.path is None or frame.discard:
@@ -224,7 +224,7 @@ class _Builder:
         if self._nodes > MOST_NODES:
             self._refuse(
                 event,
-                "the file is too long for a site",
+                "the file has too many keys and values",
                 found="still more keys and values",
                 expected=f"at most {MOST_NODES} of them",
             )
@@ -257,7 +257,7 @@ def _decode(text: bytes, file: str) -> str:
     if len(text) > LARGEST:
         raise BadInput(
             error(
-                "the file is too large for a site",
+                "the file is too large",
                 where=_at(file, (1, 1)),
                 found=f"{len(text)} bytes",
                 expected=f"at most {LARGEST} bytes (1 MiB)",
@@ -282,7 +282,7 @@ def _decode(text: bytes, file: str) -> str:
 def _check_lines(text: str, file: str) -> None:
     for number, line in enumerate(_BREAK.split(text), 1):
         if len(line) > LONGEST_LINE:
-            claim, column = "the line is too long for a site", LONGEST_LINE + 1
+            claim, column = "the line is too long", LONGEST_LINE + 1
             found, expected = f"{len(line)} characters", f"at most {LONGEST_LINE} characters"
         elif line.startswith("%"):
             claim, column = "directives are not read", 1
@@ -295,9 +295,9 @@ def _check_lines(text: str, file: str) -> None:
 def _syntax_error(reason: MarkedYAMLError, text: str, file: str) -> Finding:
     mark = reason.problem_mark or reason.context_mark
     position = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    said = " ".join(part for part in (reason.context, reason.problem) if part)
+    message = " ".join(part for part in (reason.context, reason.problem) if part)
     return error(
-        f"this is not valid YAML: {clip(said, 160)}",
+        f"this is not valid YAML: {clip(message, 160)}",
         where=_at(file, position),
         found=_line(text, position),
         expected="lines of `key: value` and `- item`, indented by spaces",

@@ -1,30 +1,33 @@
-"""The first site file: what `ouchi up` writes when there is none."""
+"""The first site file, which `ouchi up` writes when there is none."""
 
 from __future__ import annotations
 
+import json
 import re
 from string import Template
 
+from ouchi.machine import Machine
+from ouchi.site.models import site_schema
 from ouchi.site.source import scalar
-from ouchi.site.words import quoted
+from ouchi.site.text import quoted
 
 _FILE = Template("""\
-# What this machine is to become. `ouchi up` makes it so, and makes only the difference when run again.
-# `ouchi plan` shows what would be done, and why, without doing it. Every key is explained in docs/site.md.
+# The target of this host. `ouchi up` sets it up; run again, it makes only the difference.
+# `ouchi plan` shows the plan with its reasons and changes nothing. Every key is explained in docs/site.md.
 
 # The host's name: 1 to 32 characters a-z, 0-9 and -.
 name: $name
 
 # CPUs. This machine has $cpus and $memory MiB of memory. Left out, ouchi divides the CPUs by itself.
 $division
-# Network cards that OVS-DPDK takes over from Linux. None: the networks stay within this machine, and no card
-# is touched. A card that carries your session, an address or the default route is refused.
+# NICs that OVS-DPDK takes over from Linux. None: the networks stay within this machine, and no NIC
+# is touched. A NIC that carries your session, an address or the default route is refused.
 #nics:
 #  - nic: enp3s0              # a name from `ip link`, or a PCI address such as 0000:03:00.0
-#    physnet: physnet1        # the networks below with this physnet go out through this card
+#    physnet: physnet1        # the networks below with this physnet go out through this NIC
 
 # VLAN networks. Each has a VLAN ID (1 to 4094) and an IPv4 subnet of its own.
-# gateway:  the router that servers are told of; here the forwarder's ports.
+# gateway:  the router of the servers; here the forwarder's ports.
 # endpoint: this host's own address on the VLAN, in a network namespace of its own; measurements run
 #           between it and the servers.
 networks:
@@ -44,7 +47,7 @@ networks:
 # vcpus:    1 to 64.
 # memory:   an even number of MiB, or GiB; it comes from hugepages.
 # pinned:   true, false or auto: each vCPU on a dedicated CPU of its own; auto: as far as those last.
-# forwards: true: the server passes packets on between its ports (two or more).
+# forwards: true: the server forwards packets between its ports (two or more).
 # ports:    each on a network, with an address or, without one, the next free address.
 servers:
   # Answers to measurements: left -> forwarder -> right.
@@ -72,18 +75,26 @@ servers:
 """)
 
 
-def default_site(name: str, cpu_count: int, memory_mib: int) -> str:
-    """A commented site for a machine with `cpu_count` CPUs and `memory_mib` MiB: no card, no pool, two servers.
+def default_site(name: str, cpu_count: int, memory_mib: int, schema: str = "") -> str:
+    """A commented site for a host with `cpu_count` CPUs and `memory_mib` MiB: no NIC, no pool, two servers.
 
-    A `name` that a site cannot have, such as ``Desktop.local``, is turned into one that it can.
+    A `name` that a site cannot have, such as ``Desktop.local``, is turned into one that it can. `schema` is the path of
+    the file's JSON Schema, which editors read from the first line.
     """
     label = re.sub(r"[^a-z0-9]+", "-", name.lower())[:32].strip("-") or "home"
-    return _FILE.substitute(
+    return (f"# yaml-language-server: $schema={schema}\n" if schema else "") + _FILE.substitute(
         name=label if isinstance(scalar(label), str) else quoted(label),
         cpus="1 CPU" if cpu_count == 1 else f"{cpu_count} CPUs",
         memory=memory_mib,
         division=_division(cpu_count),
     )
+
+
+def write_schema(machine: Machine, path: str) -> None:
+    """Write the JSON Schema of the site file unless it is there already."""
+    text = json.dumps(site_schema(), indent=2) + "\n"
+    if not machine.exists(path) or machine.read(path) != text:
+        machine.write(path, text)
 
 
 def _division(cpu_count: int) -> str:
@@ -97,7 +108,7 @@ def _division(cpu_count: int) -> str:
     return f"""\
 #cpus:
 #  host: "0"                  # Linux, ouchi, OpenStack
-#  pmd: "1"                   # OVS-DPDK, always busy; in no other pool
+#  pmd: "1"                   # PMD threads of OVS-DPDK, always busy; in no other pool
 #  {f'dedicated: "{dedicated}"':<27}# pinned vCPUs, one each; in no other pool
 #  shared: "0"                # vCPUs that are not pinned, emulator threads; may be the host's
 """

@@ -1,6 +1,6 @@
-"""Which kernel driver has a PCI function, now and at every boot; by driverctl.
+"""The kernel driver of a PCI function, now and at every boot, by driverctl.
 
-The state has two members: ``saved``, what driverctl sets at boot, and ``driver``, what drives the function now; each
+The state has two members: ``saved``, the driver that driverctl binds at boot, and ``driver``, the current one; each
 empty for none.
 """
 
@@ -10,9 +10,8 @@ import shlex
 from collections.abc import Sequence
 
 from ouchi.machine import Machine
-from ouchi.steps import Change, State
+from ouchi.steps import Change, Kind, State
 
-KIND = "driver"
 FOLDER = "/etc/driverctl.d"
 
 LOOK = r"""
@@ -31,7 +30,7 @@ PUT = r"""
 device=/sys/bus/pci/devices/$address
 now() { if [ -L "$device/driver" ]; then basename -- "$(readlink -- "$device/driver")"; fi; }
 # The kernel would wait, without end, for a program that has the function open through VFIO.
-if [ "$(now)" = vfio-pci ] && [ "$wanted" != vfio-pci ]; then
+if [ "$(now)" = vfio-pci ] && [ "$target" != vfio-pci ]; then
     group=$(basename -- "$(readlink -- "$device/iommu_group")")
     user=$(find /proc/[0-9]*/fd -lname "/dev/vfio/$group" -print -quit 2>/dev/null) || :
     if [ -n "$user" ]; then
@@ -42,12 +41,12 @@ if [ "$(now)" = vfio-pci ] && [ "$wanted" != vfio-pci ]; then
     fi
 fi
 if [ -n "$saved" ]; then driverctl set-override "$address" "$saved"
-elif [ -e "/etc/driverctl.d/pci-$address" ] || [ "$(now)" != "$wanted" ]; then
+elif [ -e "/etc/driverctl.d/pci-$address" ] || [ "$(now)" != "$target" ]; then
     # It complains when the kernel has no driver of its own for the function; what counts is looked at below.
     driverctl unset-override "$address" || :
 fi
-if [ "$(now)" != "$wanted" ]; then
-    if [ -n "$wanted" ]; then driverctl --nosave set-override "$address" "$wanted"
+if [ "$(now)" != "$target" ]; then
+    if [ -n "$target" ]; then driverctl --nosave set-override "$address" "$target"
     else printf '%s\n' "$address" >"$device/driver/unbind"
     fi
 fi
@@ -57,23 +56,25 @@ sync -f /etc
 
 def driver(address: str, name: str) -> Change:
     """The function at a PCI address is driven by ``name``, at every boot too."""
-    return Change(KIND, address, {"saved": name, "driver": name})
+    return Change("driver", address, {"saved": name, "driver": name})
 
 
-def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-    """Both members for each address."""
-    lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
-    return {
-        key: dict(zip(("saved", "driver"), line.split("|"), strict=True)) for key, line in zip(keys, lines, strict=True)
-    }
+class DriverKind(Kind):
+    """The override and the driver of a function by its PCI address."""
 
+    name = "driver"
 
-def script(key: str, state: State) -> str:
-    """Sets or unsets the override; where the function had no driver or another one than that of its own, puts that back."""
-    values = {"address": key, "saved": state["saved"], "wanted": state["driver"]}
-    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + PUT.lstrip("\n")
+    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
+        lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
+        return {
+            key: dict(zip(("saved", "driver"), line.split("|"), strict=True))
+            for key, line in zip(keys, lines, strict=True)
+        }
 
+    def script(self, key: str, state: State) -> str:
+        """Sets or unsets the override; then binds the function to a driver that is not the kernel's choice, or to none."""
+        values = {"address": key, "saved": state["saved"], "target": state["driver"]}
+        return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()) + PUT.lstrip("\n")
 
-def words(_key: str, state: State) -> list[str]:
-    """Now and at boot."""
-    return [f"driver: {state['driver'] or 'none'}", f"at boot: {state['saved'] or 'as the kernel chooses'}"]
+    def describe(self, _key: str, state: State) -> list[str]:
+        return [f"driver: {state['driver'] or 'none'}", f"at boot: {state['saved'] or 'as the kernel chooses'}"]

@@ -1,178 +1,257 @@
-"""Making changes and taking them back, with a journal that is on disk before anything is touched.
+"""Making changes and undoing them, with a journal that is on disk before anything is touched.
 
-A record has the name of its ``step``; ``before`` and ``after``, the states; ``then``, the refreshes; and ``doing``, true
-while the change may be half made. What is neither as it was before nor as it was made, and not being done, somebody else has changed.
+:func:`preview`, :func:`make` (or :func:`make_each`) and :func:`undo` are the whole of it; ``apply``, which notes all its
+changes before it makes the first, uses the parts of :func:`make`.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ouchi.core.errors import Failed, Finding, error
 from ouchi.machine import CommandFailed, Machine
-from ouchi.steps import Change, State
+from ouchi.steps import Change, Lasts, Location, Record, State, matches
 from ouchi.steps.journal import Journal
 from ouchi.steps.kinds import KINDS
 from ouchi.steps.refresh import REFRESHES
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
 DUE = "refresh"
-"""The journal's kind for refreshes that are due."""
+"""The journal's note of the refreshes that are due."""
 
-UNIT = "unit"
-"""The journal's kind for files that are there for one restart of the machine only (:mod:`ouchi.host.reboot`)."""
+ONE_BOOT = "one-boot file"
+"""The kind of files that exist for one reboot only (:mod:`ouchi.host.reboot`)."""
 
-SECONDS = 120.0
-"""The longest that one change may take, but for refreshes."""
-
-Key = tuple[str, str]
-States = dict[Key, State]
+States = dict[Location, State]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What the journal says of a change."""
+class Difference:
+    """The current state and the target of a key, in lines."""
 
-    step: str
     kind: str
     key: str
-    before: State
-    after: State
-    then: tuple[str, ...]
-    doing: bool
+    now: tuple[str, ...]
+    target: tuple[str, ...]
 
-    @property
-    def place(self) -> Key:
-        """By kind and key."""
-        return self.kind, self.key
+    def to_json(self) -> dict[str, Any]:
+        """The difference as plain JSON."""
+        return {"kind": self.kind, "key": self.key, "now": list(self.now), "target": list(self.target)}
 
 
-def records(journal: Journal) -> list[Record]:
-    """Every change of the journal, oldest first."""
-    return [
-        Record(
-            record["step"], kind, key, record["before"], record["after"], tuple(record["then"]), bool(record["doing"])
-        )
-        for kind, key, record in journal.entries()
-        if kind in KINDS
-    ]
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A change that was tried; ``failure`` says why it could not be made, and is empty when it was."""
+
+    change: Change
+    failure: str
 
 
-def look(machine: Machine, places: Iterable[Key]) -> States:
-    """The state of each place now; one question for each kind."""
+def preview(journal: Journal, changes: Sequence[Change]) -> tuple[Difference, ...]:
+    """Show what :func:`make` would change. Changes nothing."""
+    now = look(journal.machine, (change.location for change in changes))
+    return tuple(
+        difference(change.location, now[change.location], change.state) for change in pending(journal, changes, now)
+    )
+
+
+def make(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Make those of ``changes`` that are not made yet, and return them.
+
+    Raises :class:`~ouchi.core.errors.Failed` when one cannot be made; it stays in the journal, in progress.
+    """
+    now = look(journal.machine, (change.location for change in changes))
+    todo = pending(journal, changes, now)
+    note(journal, {step: todo}, now)
+    bring_about(journal, todo)
+    refresh(journal, {name for change in todo for name in change.then})
+    return tuple(todo)
+
+
+def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[Attempt, ...]:
+    """The same, but a change that cannot be made does not stop the others. A value that the kernel writes in another
+    form than it was given counts as made.
+    """
+    now = look(journal.machine, (change.location for change in changes))
+    todo = pending(journal, changes, now)
+    note(journal, {step: todo}, now)
+    _add_due(journal, (name for change in todo for name in change.then))
+    failures: dict[Location, str] = {}
+    for change in todo:
+        try:
+            _put(journal, change)
+        except CommandFailed as reason:
+            failures[change.location] = failed(reason)
+    after = look(journal.machine, (change.location for change in todo))
+    for change in todo:
+        if change.lasts is Lasts.PROCESS or matches(change.state, after[change.location]):
+            continue
+        if after[change.location] == now[change.location]:
+            failures.setdefault(change.location, "the value stays as it was")
+            journal.forget(*change.location)
+    _settle(journal, [change for change in todo if change.location not in failures], after)
+    refresh(journal, {name for change in todo for name in change.then})
+    return tuple(Attempt(change, failures.get(change.location, "")) for change in todo)
+
+
+def undo(journal: Journal, records: Sequence[Record] | None = None) -> tuple[Record, ...]:
+    """Undo records, in the order given (all of them, newest first, when ``records`` is None), and return them.
+
+    Step by step, each with its refreshes: what a later step started may use what an earlier one made (ovs-vswitchd a
+    NIC, say). What was changed by others since is overwritten: leave out those that have :func:`drifted`.
+    """
+    chosen = tuple(reversed(current(journal))) if records is None else tuple(records)
+    for _, group in itertools.groupby(chosen, lambda record: record.step):
+        step = tuple(group)
+        due = {name for record in step for name in record.then}
+        now = look(journal.machine, (record.location for record in step))
+        _add_due(journal, due)
+        for record in step:
+            kind = KINDS[record.kind]
+            target = kind.current(record, now[record.location])
+            journal.put([replace(target, in_progress=True)])
+            kind.put(journal.machine, target.key, target.before)
+            journal.forget(*target.location)
+        refresh(journal, due)
+    return chosen
+
+
+def current(journal: Journal) -> tuple[Record, ...]:
+    """Every record, oldest first, without changes that a reboot has undone."""
+    records = journal.records()
+    if not any(record.boot_id for record in records):
+        return records
+    boot_id = journal.machine.read(BOOT_ID).strip()
+    return tuple(record for record in records if record.boot_id in ("", boot_id))
+
+
+def look(machine: Machine, locations: Iterable[Location]) -> States:
+    """Read the current state of each location; one command for each kind."""
     by_kind: dict[str, list[str]] = {}
-    for kind, key in dict.fromkeys(places):
+    for kind, key in dict.fromkeys(locations):
         by_kind.setdefault(kind, []).append(key)
     return {
         (kind, key): state for kind, keys in by_kind.items() for key, state in KINDS[kind].look(machine, keys).items()
     }
 
 
-def to_do(journal: Journal, changes: Sequence[Change], now: States) -> list[Change]:
-    """Those of ``changes`` that do not hold, or may be half made."""
-    doing = {record.place for record in records(journal) if record.doing}
-    return [
-        change
-        for change in changes
-        if not holds(change.state, now[change.kind, change.key]) or (change.kind, change.key) in doing
-    ]
+def pending(journal: Journal, changes: Sequence[Change], now: States) -> list[Change]:
+    """Those of ``changes`` whose target is not the current state, or that may be half made."""
+    return [change for change in changes if _pending(journal.record(*change.location), change, now[change.location])]
 
 
-def holds(wanted: State, now: State) -> bool:
-    """Whether a state is as wanted; members that the wanted one has not may be anything (a folder's mode, say)."""
-    if isinstance(wanted, dict) and isinstance(now, dict):
-        return all(name in now and now[name] == value for name, value in wanted.items())
-    return bool(now == wanted)
+def _pending(record: Record | None, change: Change, now: State) -> bool:
+    _, after = KINDS[change.kind].plan(change, now, record)
+    return bool(record and record.in_progress) or not matches(after, now)
 
 
 def left_over(journal: Journal, changes: Iterable[Change]) -> list[Record]:
-    """What was made for another plan and is in this one no more, newest first."""
-    wanted = {(change.kind, change.key) for change in changes}
-    return [record for record in reversed(records(journal)) if record.place not in wanted and record.kind != UNIT]
+    """Return what was made for another plan and is not in this one, newest first."""
+    planned = {change.location for change in changes}
+    return [
+        record
+        for record in reversed(journal.records())
+        if record.location not in planned and record.kind != ONE_BOOT and not record.boot_id
+    ]
 
 
-def foreign(record: Record, now: State) -> bool:
-    """Whether somebody else has changed it since."""
-    return not record.doing and now not in (record.before, record.after)
+def drifted(record: Record, now: State) -> bool:
+    """Whether another program or user has changed it since."""
+    return KINDS[record.kind].drifted(record, now)
 
 
 def note(journal: Journal, changes: Mapping[str, Sequence[Change]], now: States) -> None:
     """Write down what is about to be changed, by the names of steps, and what is there."""
-    journal.note_all(
-        (change.kind, change.key, _record(step, change, now[change.kind, change.key]))
-        for step, some in changes.items()
-        for change in some
-    )
+    known = {record.location: record for record in current(journal)}
+    temporary = any(change.lasts is Lasts.REBOOT for some in changes.values() for change in some)
+    boot_id = journal.machine.read(BOOT_ID).strip() if temporary else ""
+    records = []
+    for step, some in changes.items():
+        for change in some:
+            if change.lasts is Lasts.PROCESS:
+                continue
+            kind, record = KINDS[change.kind], known.get(change.location)
+            before, after = kind.plan(change, now[change.location], record)
+            lasting = boot_id if change.lasts is Lasts.REBOOT and not (record and not record.boot_id) else ""
+            records.append(Record(step, *change.location, before, after, change.then, True, lasting))
+    journal.put(records)
 
 
-def _record(step: str, change: Change, now: State) -> dict[str, Any]:
-    return {"step": step, "before": now, "after": change.state, "then": list(change.then), "doing": True}
+def bring_about(journal: Journal, changes: Sequence[Change]) -> None:
+    """Make noted changes, in their order, and check that they hold.
 
-
-def make(machine: Machine, journal: Journal, changes: Sequence[Change]) -> None:
-    """Bring noted changes about, in their order, and see that they hold.
-
-    Raises :class:`~ouchi.core.errors.Failed` when one cannot be made; it is still noted as being done.
+    Raises :class:`~ouchi.core.errors.Failed` when one cannot be made; its record is still in progress.
     """
     # Before they are made: whoever is killed after them leaves the refreshes to the next.
-    journal.note_all((DUE, name, {}) for change in changes for name in change.then)
+    _add_due(journal, (name for change in changes for name in change.then))
     for change in changes:
-        put(machine, change.kind, change.key, change.state)
-    after = look(machine, [(change.kind, change.key) for change in changes])
-    if wrong := [change for change in changes if not holds(change.state, after[change.kind, change.key])]:
-        raise Failed([_unlike(change, after[change.kind, change.key]) for change in wrong])
-    # What the kernel or a program made of it counts, so that undo knows it again: a MAC in other letters, say.
-    journal.note_all(
-        (change.kind, change.key, {"after": after[change.kind, change.key], "doing": False}) for change in changes
+        _put(journal, change)
+    after = look(journal.machine, (change.location for change in changes))
+    wrong = [
+        record
+        for change in changes
+        if (record := journal.record(*change.location)) and not matches(record.after, after[record.location])
+    ]
+    if wrong:
+        raise Failed([_not_made(record, after[record.location]) for record in wrong])
+    _settle(journal, changes, after)
+
+
+def _put(journal: Journal, change: Change) -> None:
+    record = journal.record(*change.location)
+    KINDS[change.kind].put(journal.machine, change.key, record.after if record else change.state)
+
+
+def _settle(journal: Journal, changes: Sequence[Change], after: States) -> None:
+    """Note the states as the kernel or a program shows them, so that undo recognises them: a MAC in other letters, say."""
+    journal.put(
+        replace(record, after=after[record.location], in_progress=False)
+        for change in changes
+        if (record := journal.record(*change.location))
     )
 
 
-def _unlike(change: Change, now: State) -> Finding:
-    kind = KINDS[change.kind]
+def _not_made(record: Record, now: State) -> Finding:
+    shown = difference(record.location, now, record.after)
     return error(
-        f"{change.key} did not become what it was made",
-        where=change.key,
-        found=" | ".join(kind.words(change.key, now))[:300] or "nothing there",
-        expected=" | ".join(kind.words(change.key, change.state))[:300],
-        remedy="look for what sets it back (dmesg, journalctl), then: ouchi apply",
+        f"{record.key} is not as it was set",
+        where=record.key,
+        found=" | ".join(shown.now)[:300] or "nothing",
+        expected=" | ".join(shown.target)[:300],
+        remedy="look for what sets it back (dmesg, journalctl), then run the same command again",
     )
 
 
-def put(machine: Machine, kind: str, key: str, state: State) -> None:
-    """Bring one state about."""
-    machine.run(("sh", "-ceu", KINDS[kind].script(key, state)), timeout=SECONDS)
+def difference(location: Location, now: State, target: State) -> Difference:
+    """Show two states of a location side by side."""
+    kind, key = location
+    return Difference(kind, key, tuple(KINDS[kind].describe(key, now)), tuple(KINDS[kind].describe(key, target)))
 
 
-def take_back(machine: Machine, journal: Journal, taken: Sequence[Record]) -> None:
-    """Put what was there before, in the order given (newest first), and forget it; step by step with its refreshes.
-
-    What a later step started may hold what an earlier one made: ovs-vswitchd a card, say.
-    """
-    for _, group in itertools.groupby(taken, lambda record: record.step):
-        step = tuple(group)
-        due = {name for record in step for name in record.then}
-        journal.note_all((DUE, name, {}) for name in due)
-        for record in step:
-            journal.amend(record.kind, record.key, {"doing": True})
-            put(machine, record.kind, record.key, record.before)
-            journal.forget(record.kind, record.key)
-        refresh(machine, journal, due)
-
-
-def refresh(machine: Machine, journal: Journal, names: Iterable[str] | None = None) -> list[str]:
-    """Run what is due, each once, in the table's order; all of it when ``names`` is None. Returns what was run."""
-    due = journal.records(DUE)
-    run = [name for name in REFRESHES if name in due and (names is None or name in names)]
+def refresh(journal: Journal, names: Iterable[str] | None = None) -> list[str]:
+    """Run the refreshes that are due, each once, in the table's order; all when ``names`` is None. Returns those run."""
+    chosen = None if names is None else set(names)
+    run = [name for name in REFRESHES if name in _due(journal) and (chosen is None or name in chosen)]
     for name in run:
         script, seconds = REFRESHES[name]
-        machine.run(("sh", "-ceu", script), timeout=seconds)
-        journal.forget(DUE, name)
+        journal.machine.run(("sh", "-ceu", script), timeout=seconds)
+        journal.set_note(DUE, [due for due in _due(journal) if due != name])
     return run
 
 
+def _due(journal: Journal) -> list[str]:
+    return list(journal.note(DUE) or ())
+
+
+def _add_due(journal: Journal, names: Iterable[str]) -> None:
+    journal.set_note(DUE, list(dict.fromkeys((*_due(journal), *names))))
+
+
 def failed(reason: CommandFailed) -> str:
-    """What a script said in the end, in one line."""
-    said = (reason.result.stderr.strip() or reason.result.stdout.strip()).splitlines()
-    return said[-1] if said else f"exit status {reason.result.status}"
+    """The last line of a failed script's output."""
+    lines = (reason.result.stderr.strip() or reason.result.stdout.strip()).splitlines()
+    return lines[-1] if lines else f"exit status {reason.result.status}"

@@ -7,9 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from ouchi.machine import Machine
-from ouchi.steps import Change, State
-
-KIND = "path"
+from ouchi.steps import Change, Kind, Lasts, State
 
 LOOK = r"""
 for path; do
@@ -23,25 +21,80 @@ done
 """
 
 
-def file(path: str, text: str, *then: str, mode: int = 0o644) -> Change:
+def file(path: str, text: str, *then: str, mode: int = 0o644, lasts: Lasts = Lasts.UNDO) -> Change:
     """A file of root's with this text."""
-    return Change(KIND, path, {"file": _pack(text.encode()), "mode": f"{mode:o}", "owner": "0:0"}, then)
+    return Change("file", path, file_state(text, mode), then, lasts)
 
 
-def folder(path: str, *, owner: str = "") -> Change:
-    """A folder, with the mode and owner that it has unless one is named; undone, ours goes if it is empty."""
-    return Change(KIND, path, {"folder": True} | ({"mode": "755", "owner": owner} if owner else {}))
+def file_state(text: str, mode: int = 0o644) -> State:
+    """The state of a file of root's."""
+    return {"file": base64.b64encode(text.encode()).decode(), "mode": f"{mode:o}", "owner": "0:0"}
+
+
+def folder(path: str, *, owner: str = "", mode: int = 0o755, lasts: Lasts = Lasts.UNDO) -> Change:
+    """A folder, with the mode and owner that it has unless an owner is named; a new one goes when undone, if it is empty."""
+    owned = {"mode": f"{mode:o}", "owner": owner} if owner else {}
+    return Change("file", path, {"folder": True} | owned, lasts=lasts)
 
 
 def link(path: str, target: str, *then: str) -> Change:
     """A symbolic link."""
-    return Change(KIND, path, {"link": target}, then)
+    return Change("file", path, {"link": target}, then)
 
 
-def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-    """What is at each path, without following a link at its end."""
-    lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
-    return {key: _state(lines) for key in keys}
+class FileKind(Kind):
+    """What is at a path, without following a link at its end."""
+
+    name = "file"
+
+    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
+        lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
+        return {key: _state(lines) for key in keys}
+
+    def script(self, key: str, state: State) -> str:
+        """Replaces a file or link at once: a reader sees the old or the new one, also after a power cut."""
+        folder, _, name = key.rpartition("/")
+        path, parent, fresh = shlex.quote(key), shlex.quote(folder), shlex.quote(f"{folder}/.{name}.ouchi")
+        if state is None:
+            # A folder that something else has come into stays.
+            return (
+                f"rm -f -- {fresh}\n"
+                f"if [ -d {path} ] && [ ! -L {path} ]; then rmdir --ignore-fail-on-non-empty -- {path}\n"
+                f"else rm -f -- {path}; fi\nif [ -d {parent} ]; then sync -- {parent}; fi\n"
+            )
+        if "link" in state:
+            return f"ln -sfnT -- {shlex.quote(state['link'])} {fresh}\nmv -fT -- {fresh} {path}\nsync -- {parent}\n"
+        if "folder" in state:
+            lines = f"[ -d {path} ] || mkdir -m 755 -- {path}\n"
+            return f"{lines}{_owned(state, path) if 'mode' in state else ''}sync -- {parent}\n"
+        packed = "\n".join(state["file"][i : i + 76] for i in range(0, len(state["file"]), 76))
+        return (
+            f"base64 -d >{fresh} <<'END'\n{packed}\nEND\n{_owned(state, fresh)}"
+            f"sync -- {fresh}\nmv -fT -- {fresh} {path}\nsync -- {parent}\n"
+        )
+
+    def describe(self, _key: str, state: State) -> list[str]:
+        """A file's lines, or what else it is."""
+        if state is None:
+            return []
+        if "file" in state:
+            return text_of(state).splitlines()
+        if "link" in state:
+            return [f"-> {state['link']}"]
+        if "folder" in state:
+            return [f"a folder{', of ' + state['owner'] if 'owner' in state else ''}"]
+        return [str(state["other"])]
+
+
+class OneBootFileKind(FileKind):
+    """A file that exists for one reboot only (:mod:`ouchi.host.reboot`), beside a record of the same path that stays."""
+
+    name = "one-boot file"
+
+
+def text_of(state: State) -> str:
+    """The text of a file's state; empty for anything else."""
+    return base64.b64decode(state["file"]).decode(errors="replace") if state and "file" in state else ""
 
 
 def _state(lines: list[str]) -> State:
@@ -60,52 +113,5 @@ def _state(lines: list[str]) -> State:
             return None
 
 
-def script(key: str, state: State) -> str:
-    """Replaces a file or link at once: whoever reads sees the old or the new one, also after a power cut."""
-    path, parent = shlex.quote(key), shlex.quote(key.rpartition("/")[0])
-    fresh = shlex.quote(f"{key.rpartition('/')[0]}/.{key.rpartition('/')[2]}.ouchi")
-    if state is None:
-        # A folder that something else has come into stays.
-        return (
-            f"rm -f -- {fresh}\n"
-            f"if [ -d {path} ] && [ ! -L {path} ]; then rmdir --ignore-fail-on-non-empty -- {path}\n"
-            f"else rm -f -- {path}; fi\nif [ -d {parent} ]; then sync -- {parent}; fi\n"
-        )
-    if "link" in state:
-        return f"ln -sfnT -- {shlex.quote(state['link'])} {fresh}\nmv -fT -- {fresh} {path}\nsync -- {parent}\n"
-    if "folder" in state:
-        lines = f"[ -d {path} ] || mkdir -m 755 -- {path}\n"
-        if "mode" in state:
-            lines += f"chown -- {shlex.quote(state['owner'])} {path}\nchmod -- {shlex.quote(state['mode'])} {path}\n"
-        return f"{lines}sync -- {parent}\n"
-    return (
-        f"base64 -d >{fresh} <<'END'\n{_wrapped(state['file'])}\nEND\n"
-        f"chown -- {shlex.quote(state['owner'])} {fresh}\nchmod -- {shlex.quote(state['mode'])} {fresh}\n"
-        f"sync -- {fresh}\nmv -fT -- {fresh} {path}\nsync -- {parent}\n"
-    )
-
-
-def words(_key: str, state: State) -> list[str]:
-    """A file's lines, or what else it is."""
-    if state is None:
-        return []
-    if "file" in state:
-        return base64.b64decode(state["file"]).decode(errors="replace").splitlines()
-    if "link" in state:
-        return [f"-> {state['link']}"]
-    if "folder" in state:
-        return [f"a folder{', of ' + state['owner'] if 'owner' in state else ''}"]
-    return [str(state["other"])]
-
-
-def text_of(state: State) -> str:
-    """The text of a file's state; empty for anything else."""
-    return base64.b64decode(state["file"]).decode(errors="replace") if state and "file" in state else ""
-
-
-def _pack(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _wrapped(packed: str) -> str:
-    return "\n".join(packed[i : i + 76] for i in range(0, len(packed), 76))
+def _owned(state: State, path: str) -> str:
+    return f"chown -- {shlex.quote(state['owner'])} {path}\nchmod -- {shlex.quote(state['mode'])} {path}\n"

@@ -1,18 +1,42 @@
-"""Every kind of change by its name in the journal."""
+"""Every kind of change, by its name in the journal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
 
-from ouchi.steps import Kind, alternative, driver, ovsdb, tuned
-from ouchi.steps import file as path
-from ouchi.steps import sysfs as value
-from ouchi.steps import vfs as functions
-
-MODULES = (path, driver, functions, alternative, ovsdb, value, tuned)
+from ouchi.steps import Kind
+from ouchi.steps.alternative import AlternativeKind
+from ouchi.steps.command import CommandKind
+from ouchi.steps.device import DeviceKind, NamespaceKind
+from ouchi.steps.driver import DriverKind
+from ouchi.steps.file import FileKind, OneBootFileKind
+from ouchi.steps.hugepages import HugepagesKind
+from ouchi.steps.ovsdb import OvsdbKind
+from ouchi.steps.sysfs import SysfsKind
+from ouchi.steps.thread import ThreadKind
+from ouchi.steps.tuned import TunedKind
+from ouchi.steps.vfs import VfsKind
+from ouchi.steps.yaml_entry import YamlEntryKind
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {module.KIND: cast("Kind", module) for module in MODULES} | {"unit": cast("Kind", path)}
+    {
+        kind.name: kind
+        for kind in (
+            FileKind(),
+            OneBootFileKind(),
+            DriverKind(),
+            VfsKind(),
+            AlternativeKind(),
+            OvsdbKind(),
+            SysfsKind(),
+            TunedKind(),
+            HugepagesKind(),
+            DeviceKind(),
+            NamespaceKind(),
+            YamlEntryKind(),
+            ThreadKind(),
+            CommandKind(),
+        )
+    }
 )

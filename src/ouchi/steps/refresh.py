@@ -1,6 +1,6 @@
-"""What must be run for changed files to take effect. In the table's order, each once, whatever asked for it.
+"""Refreshes: commands that make changed files take effect. They run in the table's order, each once.
 
-That one is due is in the journal before the file is changed, so a run that was killed in between leaves it to the next.
+That one is due is in the journal before the file is changed, so a run that is killed in between leaves it to the next.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from types import MappingProxyType
 from ouchi.core.instance import Instance
 
 LINE = f"{Instance().host}/cmdline"
-"""The kernel's command line without ouchi's words, on hosts that have no file of it of their own."""
+"""The kernel's command line without ouchi's parameters, on hosts that have no file of it of their own."""
 
 ENTRIES = f"""
-# Without a file kernel-install takes the running kernel's line, in which ouchi's words may be.
+# Without a file kernel-install takes the running kernel's line, which may have ouchi's parameters.
 if [ ! -e /etc/kernel/cmdline ] && [ ! -e /usr/lib/kernel/cmdline ] && [ -e {LINE} ]; then
     conf=$(mktemp -d)
     trap 'rm -r -- "$conf"' EXIT
@@ -28,8 +28,8 @@ fi
 for modules in /lib/modules/*; do
     release=${{modules##*/}}
     found=
-    for place in /efi /boot /boot/efi; do
-        for entry in "$place/loader/entries"/*-"$release".conf "$place/loader/entries"/*-"$release"+*.conf; do
+    for folder in /efi /boot /boot/efi; do
+        for entry in "$folder/loader/entries"/*-"$release".conf "$folder/loader/entries"/*-"$release"+*.conf; do
             if [ -e "$entry" ]; then found=$entry; fi
         done
     done

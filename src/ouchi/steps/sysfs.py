@@ -1,4 +1,4 @@
-"""A value in sysfs, such as a CPU's governor. The state is its text; ``None`` where the file is not there."""
+"""A value in sysfs or procfs, such as a CPU's governor. The state is its text; ``None`` where the file cannot be read."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import shlex
 from collections.abc import Sequence
 
 from ouchi.machine import Machine
-from ouchi.steps import Change, State
-
-KIND = "value"
+from ouchi.steps import Change, Kind, Lasts, State
 
 LOOK = 'for path; do printf "%s\\n" "$(head -n 1 -- "$path" 2>/dev/null)"; done'
 
 
-def value(path: str, text: str) -> Change:
-    """The file at ``path`` says ``text``, until the next boot."""
-    return Change(KIND, path, text)
+def value(path: str, text: str, *, lasts: Lasts = Lasts.UNDO) -> Change:
+    """The file at ``path`` holds ``text``. ``lasts``: until undone where something sets it again at boot."""
+    return Change("sysfs", path, text, lasts=lasts)
 
 
-def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-    """The first line of each."""
-    lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
-    return {key: line or None for key, line in zip(keys, lines, strict=True)}
+class SysfsKind(Kind):
+    """The first line of a file of the kernel."""
 
+    name = "sysfs"
 
-def script(key: str, state: State) -> str:
-    """Writes it."""
-    return ":\n" if state is None else f"printf '%s\\n' {shlex.quote(state)} >{shlex.quote(key)}\n"
+    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
+        lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
+        return {key: line or None for key, line in zip(keys, lines, strict=True)}
 
+    def script(self, key: str, state: State) -> str:
+        return ":\n" if state is None else f"printf '%s\\n' {shlex.quote(state)} >{shlex.quote(key)}\n"
 
-def words(_key: str, state: State) -> list[str]:
-    """The text."""
-    return [] if state is None else [str(state)]
+    def describe(self, _key: str, state: State) -> list[str]:
+        return [] if state is None else [str(state)]

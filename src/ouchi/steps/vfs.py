@@ -1,7 +1,7 @@
-"""A card's virtual functions: how many, and what each may do. At boot a unit of systemd brings the same about.
+"""The virtual functions (VFs) of a NIC and their settings. At boot a unit of systemd brings the same about.
 
-The state: ``count``; ``up``, whether the card itself is, without which a function's driver gets no address from it; and
-``vfs`` with a member for each function: ``mac``, ``vlan`` (0: none), ``spoofchk``, ``trust``.
+The state: ``count``; ``up``, whether the NIC itself is, without which a VF's driver gets no address from it; and
+``vfs`` with a member for each VF: ``mac``, ``vlan`` (0: none), ``spoofchk``, ``trust``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ouchi.machine import Machine
-from ouchi.steps import Change, State
-
-KIND = "virtual functions"
+from ouchi.steps import Change, Kind, State
 
 LOOK = r"""
 for address; do
@@ -45,8 +43,8 @@ ip link set dev "$name" "$link"
 PROBE = r"""
 if [ -n "$probed" ]; then echo 1 >"$device/sriov_drivers_autoprobe"; fi
 
-# Lets a driver have function $1 unless one has it. A driver that a card did not answer, as while it is being reset,
-# makes up an address, and that of a trusted function takes the place of $2: once more, then.
+# Binds VF $1 to its driver unless it has one. A driver that the NIC did not answer, as while it is being reset, makes
+# up an address, and that of a trusted VF takes the place of $2: once more, then.
 drive() {
     if [ ! -e "$device/virtfn$1" ] || [ -e "$device/virtfn$1/driver" ]; then return 0; fi
     function=$(readlink -- "$device/virtfn$1")
@@ -58,68 +56,81 @@ drive() {
         ip link set dev "$name" vf "$1" mac "$2"
         sleep 1
     done
-    echo "the driver of function $1 did not take the address $2 but $has" >&2
+    echo "the driver of VF $1 did not take the address $2 but $has" >&2
     return 1
 }
 """
 
 
-def functions(address: str, vfs: Sequence[Mapping[str, Any]]) -> Change:
-    """The card at a PCI address shows these virtual functions."""
-    return Change(KIND, address, {"count": len(vfs), "up": True, "vfs": [dict(vf) for vf in vfs]})
+def vfs(address: str, settings: Sequence[Mapping[str, Any]]) -> Change:
+    """The NIC at a PCI address has VFs with these settings."""
+    return Change("VFs", address, {"count": len(settings), "up": True, "vfs": [dict(one) for one in settings]})
 
 
-def look(machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-    """As sysfs and the card's driver say; a card without a network interface tells nothing of its functions."""
-    lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
-    return {key: _state(*line.partition(" ")[::2]) for key, line in zip(keys, lines, strict=True)}
+class VfsKind(Kind):
+    """As sysfs and the NIC's driver show them; a NIC without a network interface shows no settings."""
+
+    name = "VFs"
+
+    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
+        lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
+        return {key: parse(*line.partition(" ")[::2]) for key, line in zip(keys, lines, strict=True)}
+
+    def script(self, key: str, state: State) -> str:
+        """Removes the VFs and makes them again where their number differs, then sets each.
+
+        Their drivers come last: one that has a VF already keeps the address that the VF had before.
+        """
+        values = {"address": key, "count": str(int(state["count"])), "link": "up" if state["up"] else "down"}
+        lines = (
+            *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
+            MAKE.strip("\n"),
+            *(f'ip link set dev "$name" vf {number} {_settings(vf)}' for number, vf in enumerate(state["vfs"])),
+            PROBE.strip("\n"),
+            *(f"drive {number} {shlex.quote(vf['mac'])}" for number, vf in enumerate(state["vfs"])),
+        )
+        return "\n".join(lines) + "\n"
+
+    def describe(self, _key: str, state: State) -> list[str]:
+        return [
+            f"{state['count']} VFs, the NIC is {'up' if state['up'] else 'down'}",
+            *(
+                f"VF {number}: {vf['mac']}, VLAN {vf['vlan'] or 'none'}, spoof check {_switch(vf['spoofchk'])},"
+                f" trust {_switch(vf['trust'])}"
+                for number, vf in enumerate(state["vfs"])
+            ),
+        ]
 
 
-def _state(count: str, shown: str) -> State:
+def parse(count: str, shown: str) -> State:
+    """The state in ``sriov_numvfs`` and in what ``ip -json link show`` prints."""
     link = json.loads(shown)[0] if shown.strip() else {}
-    told = link.get("vfinfo_list", [])
-    vfs = [
+    found = [
         {
             "mac": str(vf.get("address", "")).lower(),
             "vlan": next((vlan.get("vlan", 0) for vlan in vf.get("vlan_list", [])), 0),
             "spoofchk": bool(vf.get("spoofchk")),
             "trust": bool(vf.get("trust")),
         }
-        for vf in told
+        for vf in link.get("vfinfo_list", [])
     ]
-    return {"count": int(count), "up": "UP" in link.get("flags", ()), "vfs": vfs if int(count) else []}
+    return {"count": int(count), "up": "UP" in link.get("flags", ()), "vfs": found if int(count) else []}
 
 
-def script(key: str, state: State) -> str:
-    """Takes the functions away and makes them anew where they differ in number, then sets each.
-
-    Their drivers come last: one that has a function already goes on with the address that the function had before.
-    """
-    values = {"address": key, "count": str(int(state["count"])), "link": "up" if state["up"] else "down"}
-    settings = [
-        (
-            "mac", vf["mac"], "vlan", str(int(vf["vlan"])),
-            "spoofchk", "on" if vf["spoofchk"] else "off", "trust", "on" if vf["trust"] else "off",
-        )
-        for vf in state["vfs"]
-    ]  # fmt: skip
-    lines = (
-        *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
-        MAKE.strip("\n"),
-        *(f'ip link set dev "$name" vf {number} {shlex.join(words)}' for number, words in enumerate(settings)),
-        PROBE.strip("\n"),
-        *(f"drive {number} {shlex.quote(vf['mac'])}" for number, vf in enumerate(state["vfs"])),
+def _settings(vf: Mapping[str, Any]) -> str:
+    """The words of ``ip link set vf``."""
+    words = (
+        "mac",
+        vf["mac"],
+        "vlan",
+        str(int(vf["vlan"])),
+        "spoofchk",
+        _switch(vf["spoofchk"]),
+        "trust",
+        _switch(vf["trust"]),
     )
-    return "\n".join(lines) + "\n"
+    return shlex.join(words)
 
 
-def words(_key: str, state: State) -> list[str]:
-    """The number, and a line for each."""
-    yes = {True: "on", False: "off"}
-    return [
-        f"{state['count']} virtual functions, the card is {'up' if state['up'] else 'down'}",
-        *(
-            f"vf {number}: {vf['mac']}, VLAN {vf['vlan'] or 'none'}, spoof check {yes[vf['spoofchk']]}, trust {yes[vf['trust']]}"
-            for number, vf in enumerate(state["vfs"])
-        ),
-    ]
+def _switch(on: bool) -> str:
+    return "on" if on else "off"

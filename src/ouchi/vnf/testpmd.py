@@ -1,4 +1,4 @@
-"""A guest of a path: DPDK's testpmd in a process of its own, which sends on what it receives."""
+"""A guest of a path: DPDK's testpmd, a process that forwards between two ports."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ouchi.machine.background import Background, Launcher
 from ouchi.plan.mempools import MTU
 
 PACKAGE = "dpdk-dev"
-"""What testpmd comes with."""
-BUFFERS = 16384
-"""Packet buffers: several times what two rings of 1024 descriptors hold."""
-BUFFER_ROOM = 128 + 26
-"""Bytes of a buffer beyond the MTU: RTE_PKTMBUF_HEADROOM, Ethernet header, checksum, two VLAN tags."""
-TIED = ("setpriv", "--pdeathsig", "KILL")
-"""The words that have a guest, which would poll its CPU for ever, end when whoever started it does."""
-LEAST_BUFFER = 2048 + 128
-"""Bytes; testpmd's own default."""
+"""The package of testpmd."""
+MBUFS = 16384
+"""Mbufs: several times what two rings of 1024 descriptors hold."""
+MBUF_OVERHEAD = 128 + 26
+"""Bytes of an mbuf beyond the MTU: RTE_PKTMBUF_HEADROOM, Ethernet header, checksum, two VLAN tags."""
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+"""Command prefix: the kernel kills the guest, which busy-polls, when its parent ends."""
+MIN_MBUF = 2048 + 128
+"""Bytes; testpmd's default."""
 
 
-def buffer_bytes(mtu: int) -> int:
-    """The bytes of each packet buffer of a guest: a frame must fit into one."""
-    return max(LEAST_BUFFER, mtu + BUFFER_ROOM)
+def mbuf_bytes(mtu: int) -> int:
+    """Bytes of each mbuf: a frame must fit into one."""
+    return max(MIN_MBUF, mtu + MBUF_OVERHEAD)
 
 
-def start_guest(
+def start_testpmd(
     machine: Launcher,
     folder: str,
     number: int,
@@ -38,27 +38,18 @@ def start_guest(
 ) -> Background:
     """testpmd in forward mode ``io`` between two virtual devices, its main thread and its worker on ``cpus``.
 
-    ``number`` tells guests apart. It touches no PCI device. Whether it forwards shows when the path is taught. Raises
+    ``number`` distinguishes guests. No PCI device is probed. Whether it forwards shows in the warm-up. Raises
     :class:`~ouchi.core.errors.Failed` when it cannot be started.
     """
     lcores = f"0@{cpus[0]},1@{cpus[1]}"
-    argv = [
-        *TIED,
-        "dpdk-testpmd",
-        "--in-memory",
-        "--single-file-segments",
-        "--no-telemetry",
-        "--no-pci",
-        "--lcores",
-        lcores,
-    ]
-    argv += ["--file-prefix", f"ouchi-guest{number}"]
+    argv = [*DIE_WITH_PARENT, "dpdk-testpmd", "--in-memory", "--single-file-segments", "--no-telemetry", "--no-pci"]
+    argv += ["--lcores", lcores, "--file-prefix", f"ouchi-guest{number}"]
     for device in devices:
         argv += ["--vdev", device]
-    argv += ["--", "--forward-mode=io", "--auto-start", f"--total-num-mbufs={BUFFERS}", "--no-mlockall"]
+    argv += ["--", "--forward-mode=io", "--auto-start", f"--total-num-mbufs={MBUFS}", "--no-mlockall"]
     if mtu != MTU:
-        argv += [f"--mbuf-size={buffer_bytes(mtu)}", f"--max-pkt-len={mtu + 18}"]
-    # Without a terminal testpmd forwards until a signal; with an end of input it would leave at once.
+        argv += [f"--mbuf-size={mbuf_bytes(mtu)}", f"--max-pkt-len={mtu + 18}"]
+    # With a stats period testpmd forwards until a signal; otherwise it would exit at the end of its input.
     argv += ["--stats-period=3600"]
     try:
         return machine.start(argv, log=f"{folder}/guest{number}.log", env=dict(env))

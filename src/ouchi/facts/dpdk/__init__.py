@@ -1,4 +1,4 @@
-"""Which network cards DPDK can drive, by what its drivers say of themselves."""
+"""Which NICs DPDK can drive, by the PMD information in its drivers."""
 
 from __future__ import annotations
 

@@ -63,14 +63,17 @@ def nearest(release: str) -> str:
 def table(release: str) -> Table:
     """The table of a release of :func:`releases`."""
     data = importlib.resources.files("ouchi.facts") / "data" / f"dpdk-{release}.json"
-    said = json.loads(data.read_text(encoding="utf-8"))
+    parsed = json.loads(data.read_text(encoding="utf-8"))
     drivers = (
         Driver(name, f"{library}.so.{abi_of(release)}", unpack(ids), tuple(kmods.split()))
-        for library, inside in said["libraries"].items()
+        for library, inside in parsed["libraries"].items()
         for name, (kmods, ids) in inside.items()
     )
     return Table(
-        said["release"], said["distribution"], said["version"], tuple(sorted(drivers, key=lambda driver: driver.name))
+        parsed["release"],
+        parsed["distribution"],
+        parsed["version"],
+        tuple(sorted(drivers, key=lambda driver: driver.name)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a DPDK driver says of itself: the PMD information inside its binary, as a pure function of bytes.
+"""The PMD information inside the binary of a DPDK driver, read by a pure function of bytes.
 
 Every driver carries NUL-terminated strings of the form ``PMD_INFO_STRING= {"name" : "net_i40e", "kmod" :
 "* igb_uio | vfio-pci", "pci_ids" : [[32902, 5490, 65535, 65535], …]}`` (written by DPDK's
@@ -17,7 +17,7 @@ from typing import Any
 
 MARKER = b"PMD_INFO_STRING="
 _LONGEST = 256 * 1024  # bytes of one string; the longest in DPDK 22.11 to 25.11 has 3 KiB
-_MOST_STRINGS = 256  # of one file; DPDK 25.11 has 60 drivers of network cards
+_MOST_STRINGS = 256  # of one file; DPDK 25.11 has 60 drivers of NICs
 _MOST_IDS = 4096  # of one driver; the most in DPDK 22.11 to 25.11 is 93
 _ANY = 0xFFFF  # PCI_ANY_ID
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -37,7 +37,7 @@ class Driver:
     kmods: tuple[str, ...]
 
     def __hash__(self) -> int:
-        return hash(self.name)  # the ids are hundreds, and drivers are looked up for each card
+        return hash(self.name)  # the ids are hundreds, and drivers are looked up for each NIC
 
 
 def drivers_in(data: bytes, library: str) -> tuple[Driver, ...]:
@@ -68,15 +68,15 @@ def _strings(data: bytes) -> Iterator[bytes]:
 @lru_cache(maxsize=256)  # a fleet of hosts has the same drivers
 def _driver(text: bytes, library: str) -> Driver | None:
     try:
-        said = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):  # a file may hold anything, brackets a million deep among it
         return None
-    if not isinstance(said, dict):
+    if not isinstance(parsed, dict):
         return None
-    name, ids = said.get("name"), tuple(sorted(set(_ids(said.get("pci_ids")))))
+    name, ids = parsed.get("name"), tuple(sorted(set(_ids(parsed.get("pci_ids")))))
     if not isinstance(name, str) or not _NAME.fullmatch(name) or not ids:
         return None
-    return Driver(name, library, ids, _kmods(said.get("kmod")))
+    return Driver(name, library, ids, _kmods(parsed.get("kmod")))
 
 
 def _ids(rows: Any) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _ids(rows: Any) -> Iterator[str]:
         if not isinstance(row, list) or len(row) != 4 or not all(map(_is_id, row)):
             continue
         vendor, device, *subsystem = row
-        if vendor == _ANY:  # would take every card there is; no driver of DPDK's says so
+        if vendor == _ANY:  # would take every NIC there is; no driver of DPDK does
             continue
         words = [vendor, device, *(subsystem if _ANY not in subsystem else ())]
         yield ":".join("*" if word == _ANY else f"{word:04x}" for word in words)

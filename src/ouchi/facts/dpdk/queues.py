@@ -1,4 +1,4 @@
-"""Cards with few queues: what DPDK's driver offers at most, which OVS silently keeps to.
+"""NICs with few queues: the limits of DPDK's drivers, which OVS applies without a message.
 
 From ``max_rx_queues`` and ``max_tx_queues`` in the drivers' ``dev_infos_get``: ``r8169_ethdev.c`` of DPDK 24.11 (all
 chips 1 and 1) and 25.11 (8126 and 8127: 4 and 2), ``em_ethdev.c``, ``igb_ethdev.c``, ``igc_ethdev.h``
@@ -14,7 +14,7 @@ from ouchi.facts.dpdk.release import later
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """Receive and transmit queues at most; 0 where no limit is known."""
+    """The greatest number of Rx and Tx queues; 0 where no limit is known."""
 
     receive: int
     transmit: int
@@ -29,7 +29,7 @@ _IGB = {
 
 
 def queues(pmd: str, device: str, release: str) -> Queues:
-    """The most queues of a card (PCI device id, ``8168``) under a driver of a DPDK release (``25.11``)."""
+    """The most queues of a NIC (PCI device id, ``8168``) under a driver of a DPDK release (``25.11``)."""
     match pmd:
         case "net_r8169":
             many = device in _R8169_MULTIQUEUE and not later("25.11", release)

@@ -1,4 +1,4 @@
-"""Whether DPDK can drive a network card, in words that an engineer believes."""
+"""Whether DPDK can drive a NIC, with the evidence."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ouchi.facts.dpdk.release import abi_of, later
 from ouchi.facts.nics import Nic
 
 USERSPACE = ("vfio-pci", "uio_pci_generic", "igb_uio")
-"""The modules that hand a card to a driver outside the kernel, best first."""
+"""The modules that hand a NIC to a driver outside the kernel, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Whether DPDK can drive a card: by which driver (``pmd``), bound to which kernel module, and why or why not.
+    """Whether DPDK can drive a NIC: by which driver (``pmd``), bound to which kernel module, and why or why not.
 
     ``supported`` means that a driver is there to do it: installed, or, where there is no DPDK on the host yet, in the
-    table of the release that will be. A card whose driver the installed release has, but in a package that is not
-    installed, is not supported as things are; ``pmd`` and ``kmod`` are told all the same and ``reason`` names the
-    package. ``bifurcated``: the card stays with its kernel driver, which ``kmod`` then is, and is never unbound.
-    ``most_queues``: receive queues at most, 0 without a known limit.
+    table of the release that will be. A NIC whose driver the installed release has, but in a package that is not
+    installed, is not supported as things are; ``pmd`` and ``kmod`` are given all the same and ``reason`` names the
+    package. ``bifurcated``: the NIC stays with its kernel driver, which ``kmod`` then is, and is never unbound.
+    ``most_queues``: Rx queues at most, 0 without a known limit.
     """
 
     supported: bool
@@ -36,7 +36,7 @@ class Support:
 
 
 def support(nic: Nic, dpdk: Dpdk) -> Support:
-    """Judge one card by the drivers on its host, or by the table where there are none."""
+    """Judge one NIC by the drivers on its host, or by the table where there are none."""
     if not nic.address:
         return _none("it is not a PCI device, and DPDK's drivers are for those")
     if not nic.vendor or not nic.device:
@@ -50,7 +50,7 @@ def support(nic: Nic, dpdk: Dpdk) -> Support:
 
 
 def missing_package(nic: Nic, dpdk: Dpdk) -> str:
-    """The package of a card's driver; empty when the driver is installed, or no driver is known."""
+    """The package of a NIC's driver; empty when the driver is installed, or no driver is known."""
     driver = None if _match(nic, dpdk.installed) else _match(nic, dpdk.known)
     return package_of(driver, dpdk.release or dpdk.offered or dpdk.table) if driver else ""
 
@@ -62,7 +62,7 @@ def package_of(driver: Driver, release: str) -> str:
 
 
 def _known(driver: Driver, dpdk: Dpdk, release: str) -> str:
-    """Why a card that no installed driver takes, but one of the table, is or is not supported."""
+    """Why a NIC whose driver is not installed but in the table is or is not supported."""
     drives = f"DPDK {dpdk.table}'s {driver.name} drives it"
     if not dpdk.present:
         return f"{drives} ({_by_table(dpdk)}); its package is {package_of(driver, release)}"
@@ -74,22 +74,22 @@ def _known(driver: Driver, dpdk: Dpdk, release: str) -> str:
 
 
 def _unknown(nic: Nic, dpdk: Dpdk) -> str:
-    """Why a card is not supported that neither an installed driver nor one of the table takes."""
-    card = f"{nic.vendor}:{nic.device}"
+    """Why a NIC is not supported that has neither an installed driver nor one in the table."""
+    ids = f"{nic.vendor}:{nic.device}"
     if not dpdk.present:
-        said = f"no driver of DPDK {dpdk.table} drives {card} ({_by_table(dpdk)})"
+        reason = f"no driver of DPDK {dpdk.table} drives {ids} ({_by_table(dpdk)})"
     elif dpdk.release == dpdk.table:
-        said = f"no driver of DPDK {dpdk.release} drives {card}, installed or not"
+        reason = f"no driver of DPDK {dpdk.release} drives {ids}, installed or not"
     else:
-        said = f"no installed driver of {_named(dpdk)} drives {card}, nor any of DPDK {dpdk.table}"
+        reason = f"no installed driver of {_named(dpdk)} drives {ids}, nor any of DPDK {dpdk.table}"
     for release in releases():
         if later(release, dpdk.table) and (driver := _match(nic, table(release).drivers)):
-            return f"{said}; DPDK {release}'s {driver.name} does"
-    return said
+            return f"{reason}; DPDK {release}'s {driver.name} does"
+    return reason
 
 
 def _by_table(dpdk: Dpdk) -> str:
-    """What a judgement rests on where there is no DPDK to ask."""
+    """The table that is used where no DPDK is installed."""
     nearest = f", the nearest to this distribution's {dpdk.offered}" if dpdk.offered not in ("", dpdk.table) else ""
     packages = f" from {table(dpdk.table).distribution}'s packages" if dpdk.table in releases() else ""
     return f"DPDK is not installed here: by ouchi's table of {dpdk.table}{packages}{nearest}"
@@ -100,7 +100,7 @@ def _by(driver: Driver, nic: Nic, release: str, supported: bool, reason: str) ->
     bifurcated = bool(driver.kmods) and not kmod
     if bifurcated:
         kmod = _kernel_driver(driver, nic)
-        reason += f"; {kmod} keeps the card, which is never unbound"
+        reason += f"; {kmod} keeps the NIC, which is never unbound"
     elif not kmod:
         kmod = USERSPACE[0]
         reason += f"; it names no kernel module, and {kmod} is DPDK's usual one"
@@ -122,8 +122,8 @@ def _few(most: Queues) -> str:
     if not most.receive:
         return ""
     if most == Queues(1, 1):
-        return "; one receive and one transmit queue, which all polling threads share under a lock"
-    return f"; at most {most.receive} receive and {most.transmit} transmit queues"
+        return "; one Rx and one Tx queue, which all PMD threads share under a lock"
+    return f"; at most {most.receive} Rx and {most.transmit} Tx queues"
 
 
 def _named(dpdk: Dpdk) -> str:
@@ -131,7 +131,7 @@ def _named(dpdk: Dpdk) -> str:
 
 
 def _match(nic: Nic, drivers: tuple[Driver, ...]) -> Driver | None:
-    """The driver of a card. Of several the first by name: net_iavf before net_ice_dcf, which needs to be asked for."""
+    """The driver of a NIC. Of several the first by name: net_iavf before net_ice_dcf, which needs to be asked for."""
     index = _index(drivers)
     keys = (f"{nic.vendor}:{nic.device}:{nic.subsystem}", f"{nic.vendor}:{nic.device}", f"{nic.vendor}:*")
     return next((index[key] for key in keys if key in index), None)

@@ -1,4 +1,4 @@
-"""Building the generator on this machine, against the DPDK that its distribution has."""
+"""Building the generator on this machine, against the distribution's DPDK."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ouchi.machine import CommandFailed, Machine
 PACKAGES = ("gcc", "libc6-dev", "meson", "ninja-build", "pkg-config", "libdpdk-dev", "libjansson-dev")
 NAME = "ouchi-generator"
 
-_ABLE = re.compile(r"^(?:flags|Features)\s*:.*$", re.MULTILINE)  # what -march=native goes by
+_CPU_FLAGS = re.compile(r"^(?:flags|Features)\s*:.*$", re.MULTILINE)  # what -march=native depends on
 
 
-def built(machine: Machine, instance: Instance) -> str:
-    """Where the program is that fits its sources and the installed DPDK; it need not be there yet."""
+def program_path(machine: Machine, instance: Instance) -> str:
+    """The path of the program for its sources and the installed DPDK; it may not be built yet."""
     return f"{instance.cache}/generator/{_fingerprint(machine)}/{NAME}"
 
 
 def build(machine: Machine, instance: Instance, say: Say) -> str:
-    """Build the generator unless it was before; the path of the program.
+    """Build the generator unless it exists; the path of the program.
 
-    Raises :class:`~ouchi.core.errors.Failed` with what the compiler said.
+    Raises :class:`~ouchi.core.errors.Failed` with the compiler's output.
     """
-    program = built(machine, instance)
+    program = program_path(machine, instance)
     if machine.exists(program):
         return program
-    place = program.rpartition("/")[0]
-    work = f"{place}.new"
+    target = program.rpartition("/")[0]
+    work = f"{target}.new"
     machine.remove(work)
     machine.make_folder(work)
     say("compiling")
@@ -49,14 +49,14 @@ def build(machine: Machine, instance: Instance, say: Say) -> str:
                 remedy=f"see {work}/meson-logs",
             )
         ) from None
-    machine.make_folder(place)
+    machine.make_folder(target)
     machine.run(("mv", f"{work}/{NAME}", program))
     machine.remove(work)
     return program
 
 
 def _sources(machine: Machine) -> str:
-    """The folder of the C sources: inside the installed package, or beside the checkout's."""
+    """The folder of the C sources: in the installed package, or in the checkout."""
     package = PurePath(str(importlib.resources.files("ouchi")))
     for folder in (package / "generator", package.parent.parent / "generator"):
         if machine.exists(folder / "meson.build"):
@@ -67,11 +67,11 @@ def _sources(machine: Machine) -> str:
 
 
 def _fingerprint(machine: Machine) -> str:
-    """Of the sources, and of the DPDK and the processor that they are built for."""
+    """A hash of the sources, and of the DPDK and the processor that they are built for."""
     sources = _sources(machine)
-    known = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in ("meson.build", *(f"src/{name}" for name in machine.entries(f"{sources}/src"))):
-        known.update(name.encode() + b"\0" + machine.read_bytes(f"{sources}/{name}"))
-    known.update(machine.run(("pkg-config", "--modversion", "libdpdk")).stdout.encode())
-    known.update("".join(_ABLE.findall(machine.read("/proc/cpuinfo"))[:1]).encode())
-    return known.hexdigest()[:16]
+        digest.update(name.encode() + b"\0" + machine.read_bytes(f"{sources}/{name}"))
+    digest.update(machine.run(("pkg-config", "--modversion", "libdpdk")).stdout.encode())
+    digest.update("".join(_CPU_FLAGS.findall(machine.read("/proc/cpuinfo"))[:1]).encode())
+    return digest.hexdigest()[:16]

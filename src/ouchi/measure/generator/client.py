@@ -1,4 +1,4 @@
-"""Talking to the generator: a line of JSON asks, a line of JSON answers, and events come in between."""
+"""The client of the generator's protocol: JSON lines on a unix socket, with events between the answers."""
 
 from __future__ import annotations
 
@@ -12,64 +12,65 @@ from typing import Any
 
 from ouchi.core.errors import Failed, error
 
-LONGEST = 64 * 1024 * 1024
-"""Bytes of a line at most: results with every bucket of many streams are some hundred kB."""
+MAX_LINE = 64 * 1024 * 1024
+"""Bytes of a line; results with full histograms of many streams have some hundred kB."""
 
-_TICK = 0.2  # seconds; how long a look at the socket takes at most, so that Ctrl-C and a dead generator are noticed
+_TICK = 0.2  # seconds between checks whether the generator still runs
 
 
-class Refused(Failed):
-    """The generator did not do what it was asked; it is alive and has changed nothing."""
+class RequestRejected(Failed):
+    """The generator rejected a request; it still runs, unchanged."""
 
 
 class Client:
-    """One connection. ``fate`` says what became of the generator (empty while it is alive)."""
+    """One connection. ``exit_reason`` returns why the generator ended, empty while it runs."""
 
-    def __init__(self, path: str, fate: Callable[[], str]) -> None:
+    def __init__(self, path: str, exit_reason: Callable[[], str]) -> None:
         self._path = path
-        self._fate = fate
+        self._exit_reason = exit_reason
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(_TICK)
-        self._rest = bytearray()
+        self._buffer = bytearray()
         self._events: deque[dict[str, Any]] = deque()
-        self._asked = 0
+        self._last_id = 0
         try:
             self._socket.connect(path)
         except OSError:
             self._socket.close()
             raise
 
-    def ask(
-        self, do: str, *, within: float = 30.0, meanwhile: Callable[[], None] | None = None, **members: Any
+    def request(
+        self, do: str, *, timeout_seconds: float = 30.0, meanwhile: Callable[[], None] | None = None, **members: Any
     ) -> dict[str, Any]:
-        """Have something done; the members of the answer. ``meanwhile`` is called before the answer is waited for.
+        """Send a request and return its answer. ``meanwhile`` is called between the two.
 
-        Raises :class:`Refused` with the generator's reason, :class:`~ouchi.core.errors.Failed` when it is gone or does not
-        answer within ``within`` seconds.
+        Raises :class:`RequestRejected` with the generator's reason, :class:`~ouchi.core.errors.Failed` when it has ended
+        or does not answer in time.
         """
-        self._asked += 1
-        self._send(json.dumps({"id": self._asked, "do": do, **members}, separators=(",", ":")).encode() + b"\n")
+        self._last_id += 1
+        line = json.dumps({"id": self._last_id, "do": do, **members}, separators=(",", ":"))
+        self._send(line.encode() + b"\n")
         if meanwhile:
             meanwhile()
-        end = time.monotonic() + within
+        end = time.monotonic() + timeout_seconds
         while True:
             message = self._message(end, f"the answer to {do}")
             if "event" in message:
                 self._events.append(message)
             elif "error" in message:
                 reason = message["error"]
-                raise Refused(
+                raise RequestRejected(
                     error(
-                        f"the generator refuses: {reason['text']}",
+                        f"the generator rejects a request: {reason['text']}",
                         where=f"{do}: {reason['where']}",
-                        found=_short(members),
+                        found=_shortened(members),
                     )
                 )
-            elif message.get("id") == self._asked:
+            elif message.get("id") == self._last_id:
                 return message
 
     def event(self, seconds: float, what: str) -> dict[str, Any]:
-        """The next event, waited for at most so long."""
+        """The next event; ``what`` names it should it not arrive within ``seconds``."""
         if self._events:
             return self._events.popleft()
         end = time.monotonic() + seconds
@@ -79,7 +80,7 @@ class Client:
                 return message
 
     def close(self) -> None:
-        """Hang up; the generator stops what it sends."""
+        """Disconnect; the generator then stops sending."""
         with contextlib.suppress(OSError):
             self._socket.close()
 
@@ -89,48 +90,48 @@ class Client:
             self._socket.sendall(data)
             self._socket.settimeout(_TICK)
         except OSError as reason:
-            raise self._gone(self._fate() or str(reason)) from None
+            raise self._ended(self._exit_reason() or str(reason)) from None
 
     def _message(self, end: float, what: str) -> dict[str, Any]:
-        while (line := self._line()) is None:
+        while (line := self._next_line()) is None:
             try:
                 data = self._socket.recv(1 << 20)
             except TimeoutError:
-                if gone := self._fate():
-                    raise self._gone(gone) from None
+                if reason := self._exit_reason():
+                    raise self._ended(reason) from None
                 if time.monotonic() > end:
                     raise Failed(
-                        error(f"waited for {what} in vain", where=self._path, remedy="run the same command again")
+                        error(f"timeout waiting for {what}", where=self._path, remedy="run the same command again")
                     ) from None
                 continue
             except OSError as reason:
-                raise self._gone(str(reason)) from None
-            if not data or len(self._rest) > LONGEST:
-                raise self._gone(self._fate() or "it hung up")
-            self._rest += data
+                raise self._ended(str(reason)) from None
+            if not data or len(self._buffer) > MAX_LINE:
+                raise self._ended(self._exit_reason() or "it closed the connection")
+            self._buffer += data
         message: dict[str, Any] = json.loads(line)
         return message
 
-    def _line(self) -> bytes | None:
-        end = self._rest.find(b"\n")
+    def _next_line(self) -> bytes | None:
+        end = self._buffer.find(b"\n")
         if end < 0:
             return None
-        line = bytes(self._rest[:end])
-        del self._rest[: end + 1]
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
-    def _gone(self, found: str) -> Failed:
+    def _ended(self, found: str) -> Failed:
         return Failed(
             error(
-                "the traffic generator is gone",
+                "the traffic generator has ended",
                 where=self._path,
                 found=found[-600:],
-                expected="that it answers",
+                expected="an answer",
                 remedy="run the same command again",
             )
         )
 
 
-def _short(members: Mapping[str, Any]) -> str:
+def _shortened(members: Mapping[str, Any]) -> str:
     text = json.dumps(members)
     return text if len(text) <= 200 else text[:200] + "…"

@@ -1,7 +1,7 @@
-"""Frames and where their headers stand: Ethernet, VLAN and QinQ, IPv4 and IPv6, UDP and TCP, VXLAN and Geneve.
+"""Frames and their headers: Ethernet, VLAN and QinQ, IPv4 and IPv6, UDP and TCP, VXLAN and Geneve.
 
-A frame here is bytes without FCS whose last twelve are zero: there the generator writes its signature, whose ones'
-complement sum is zero, so that the checksums made over the zeros stay right. Sizes are in bytes and include FCS.
+A frame is bytes without FCS whose last twelve are zero. The generator replaces them by its signature, whose ones'
+complement sum is zero, so that checksums over the zeros stay valid. Sizes are in bytes and include FCS.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ouchi.core.errors import BadInput, Finding, error
-from ouchi.measure.generator.imix import LEAST_SIZE
+from ouchi.measure.generator.imix import MIN_SIZE
 from ouchi.measure.generator.rates import FCS
-from ouchi.measure.generator.scapy_quietly import load_scapy
+from ouchi.measure.generator.scapy_loader import load_scapy
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
 SIGNATURE = 12
-"""Bytes at the end of each frame that are the generator's."""
+"""Bytes of the generator's signature at the end of each frame."""
 VXLAN_PORT = 4789
 GENEVE_PORT = 6081
 
@@ -31,11 +31,11 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headers:
-    """The headers of a frame from the outside in.
+    """The headers of a frame, outermost first.
 
     ``vlans`` are VLAN ids, outermost first: one is an 802.1Q tag, two are 802.1ad (QinQ). With a ``tunnel`` these
-    are the outer headers, ``protocol`` is UDP, and ``dst_port`` is what the tunnel's end listens on
-    (:data:`VXLAN_PORT`, :data:`GENEVE_PORT`). TCP is a segment with ACK of no connection.
+    are the outer headers, ``protocol`` is UDP, and ``dst_port`` is the tunnel endpoint's port
+    (:data:`VXLAN_PORT`, :data:`GENEVE_PORT`). TCP frames are ACK segments that belong to no connection.
     """
 
     src_mac: str
@@ -48,41 +48,23 @@ class Headers:
     protocol: Literal["udp", "tcp"] = "udp"
     tunnel: Tunnel | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "src_mac": self.src_mac,
-            "dst_mac": self.dst_mac,
-            "vlans": list(self.vlans),
-            "src_ip": self.src_ip,
-            "dst_ip": self.dst_ip,
-            "protocol": self.protocol,
-            "src_port": self.src_port,
-            "dst_port": self.dst_port,
-            "tunnel": self.tunnel.to_json() if self.tunnel else None,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """What outer headers carry: a network identifier (24 bits) and an inner frame, which is no tunnel itself.
+    """The payload of the outer headers: a network identifier (24 bits) and an inner frame, not tunnelled itself.
 
-    The outer UDP checksum is zero, that is, none: RFC 7348 section 5 wants it so for VXLAN, RFC 8926 section 4.3 and
-    RFC 6936 let Geneve and IPv6 do it, and Open vSwitch does it too.
+    The outer UDP checksum is zero (none): RFC 7348 section 5 asks for it in VXLAN, RFC 8926 section 4.3 and RFC 6936
+    allow it for Geneve and IPv6, and Open vSwitch does the same.
     """
 
     kind: Literal["vxlan", "geneve"]
     vni: int
     inner: Headers
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {"kind": self.kind, "vni": self.vni, "inner": self.inner.to_json()}
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Byte offsets in a frame: of the VLAN tags' ids, the IP header, the UDP or TCP header and what follows it."""
+    """Byte offsets in a frame: of the VLAN ids, the IP header, the UDP or TCP header and its end."""
 
     vlans: tuple[int, ...]
     ip: int
@@ -95,7 +77,7 @@ class Layout:
 
 
 def layouts(headers: Headers) -> tuple[Layout, ...]:
-    """Where the headers stand: one layout, or two with a tunnel, the inner headers last."""
+    """The offsets of the headers: one layout, or with a tunnel two, the inner headers last."""
     found = [_layout(headers, 0)]
     if headers.tunnel:
         found.append(_layout(headers.tunnel.inner, found[0].end))
@@ -117,35 +99,35 @@ def _layout(headers: Headers, start: int) -> Layout:
     )
 
 
-def least_size(headers: Headers) -> int:
+def min_size(headers: Headers) -> int:
     """The smallest frame (bytes with FCS) that has room for the headers and the signature."""
-    return max(LEAST_SIZE, layouts(headers)[-1].end + SIGNATURE + FCS)
+    return max(MIN_SIZE, layouts(headers)[-1].end + SIGNATURE + FCS)
 
 
 def build_frame(headers: Headers, size: int) -> bytes:
     """A frame of ``size`` bytes with FCS, but without FCS: ``size - 4`` bytes, all zero behind the headers.
 
-    The headers must be good (:func:`header_findings`). Raises :class:`BadInput` when ``size`` is too small for them.
+    The headers must be valid (:func:`header_findings`). Raises :class:`BadInput` when ``size`` is too small for them.
     """
-    if size < least_size(headers):
+    if size < min_size(headers):
         raise BadInput(too_small(headers, size))
     room = size - FCS - layouts(headers)[-1].end
     return bytes(_packet(headers, room))
 
 
 def too_small(headers: Headers, size: int, where: str = "frame size") -> Finding:
-    """The finding about a size that the headers do not fit into."""
+    """The finding for a size that is too small for the headers."""
     return error(
         "the frame is too small for its headers and the generator's signature",
         where=where,
         found=f"{size} bytes",
-        expected=f"at least {least_size(headers)} bytes: {layouts(headers)[-1].end} of headers, {SIGNATURE} of signature, "
+        expected=f"at least {min_size(headers)} bytes: {layouts(headers)[-1].end} of headers, {SIGNATURE} of signature, "
         f"{FCS} of FCS",
     )
 
 
 def _packet(headers: Headers, payload: int) -> Packet:
-    """The headers and ``payload`` zero bytes; lengths and checksums are scapy's work."""
+    """The headers and ``payload`` zero bytes, with lengths and checksums by scapy."""
     load_scapy()
     from scapy.layers.inet import IP, TCP, UDP
     from scapy.layers.inet6 import IPv6
@@ -176,13 +158,11 @@ def _tunnel(tunnel: Tunnel) -> Packet:
 
 
 def header_findings(headers: Headers, where: str = "headers") -> Iterator[Finding]:
-    """Everything that is wrong with the headers, the tunnel and its inner frame."""
+    """All errors in the headers, the tunnel and its inner frame."""
     yield from _mac_findings(headers, where)
     yield from _ip_findings(headers, where)
     if len(headers.vlans) > 2:
-        yield error(
-            "there are too many VLAN tags", where=f"{where}.vlans", found=str(len(headers.vlans)), expected="0 to 2"
-        )
+        yield error("too many VLAN tags", where=f"{where}.vlans", found=str(len(headers.vlans)), expected="0 to 2")
     for vlan in headers.vlans:
         yield from _range(f"{where}.vlans", vlan, 1, 4094)
     for name in ("src_port", "dst_port"):
@@ -210,7 +190,7 @@ def _mac_findings(headers: Headers, where: str) -> Iterator[Finding]:
         if not _MAC.fullmatch(mac):
             yield _bad(f"{where}.{name}", mac, "six bytes like 02:00:00:00:00:01")
         elif name == "src_mac" and int(mac[:2], 16) & 1:
-            yield _bad(f"{where}.{name}", mac, "an address of one station: the first byte is even")
+            yield _bad(f"{where}.{name}", mac, "a unicast address: the first byte is even")
 
 
 def _ip_findings(headers: Headers, where: str) -> Iterator[Finding]:
@@ -222,23 +202,23 @@ def _ip_findings(headers: Headers, where: str) -> Iterator[Finding]:
             continue
         versions.add(address.version)
         if name == "src_ip" and address.is_multicast:
-            yield _bad(f"{where}.{name}", text, "the address of one host, not of a group")
+            yield _bad(f"{where}.{name}", text, "a unicast address")
     if len(versions) > 1:
         yield _bad(where, f"{headers.src_ip} to {headers.dst_ip}", "two addresses of the same IP version")
 
 
 def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
-    """The address, without a zone; None when it is none."""
+    """The address, without a zone; None when the text is no address."""
     try:
         return ip_address(text) if "%" not in text else None
     except ValueError:
         return None
 
 
-def _range(where: str, value: int, least: int, most: int) -> Iterator[Finding]:
-    if not least <= value <= most:
-        yield _bad(where, str(value), f"{least} to {most}")
+def _range(where: str, value: int, minimum: int, maximum: int) -> Iterator[Finding]:
+    if not minimum <= value <= maximum:
+        yield _bad(where, str(value), f"{minimum} to {maximum}")
 
 
 def _bad(where: str, found: str, expected: str) -> Finding:
-    return error("this cannot be put into a frame", where=where, found=found[:60] or "nothing", expected=expected)
+    return error("the value is not valid in a frame", where=where, found=found[:60] or "nothing", expected=expected)

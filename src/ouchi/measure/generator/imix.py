@@ -1,20 +1,19 @@
-"""Frame sizes: one, or a mix of several in a fixed order, which RFC 6985 calls a genome.
+"""Frame sizes: one, or a mix of several in a fixed order (an IMIX genome, RFC 6985).
 
-Mixes that share the name "IMIX" differ in their mean size and with it in every bit rate: a result names its genome.
+Mixes named "IMIX" differ in their mean size, and so in every bit rate: results name the genome.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ouchi.core.errors import BadInput, Finding, error
 
-LEAST_SIZE = 64
-MOST_SIZE = 9000
+MIN_SIZE = 64
+MAX_SIZE = 9000
 
 _LETTERS = {"a": 64, "b": 128, "c": 256, "d": 512, "e": 1024, "f": 1280, "g": 1518, "h": 2112, "i": 9000}
-"""RFC 6985, section 4, up to the largest frame we send; its j is 16,000 bytes, its z the path's MTU."""
+"""RFC 6985, section 4, up to the largest supported frame; j would be 16,000 bytes, z the path's MTU."""
 
 _MIXED = "abaabacababa"  # 7:4:1, the sizes as evenly spread as they can be
 _NAMED = {
@@ -22,12 +21,12 @@ _NAMED = {
     "imix-csit": (_MIXED, {"a": 64, "b": 570, "c": 1518}),  # FD.io CSIT's IMIX_v4_1: 28:16:4
     "imix-vsperf": ("aaaaaaaddddg", _LETTERS),  # OPNFV vsperf's default genome
 }
-_LONGEST_GENOME = 1000
+_MAX_LETTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Genome:
-    """Frame sizes in bytes (with FCS and VLAN tags), in the order in which they are sent again and again."""
+    """Frame sizes in bytes (with FCS and VLAN tags), in the order in which they are sent, repeatedly."""
 
     name: str
     sizes: tuple[int, ...]
@@ -37,13 +36,9 @@ class Genome:
         """The mean size in bytes."""
         return sum(self.sizes) / len(self.sizes)
 
-    def to_json(self) -> dict[str, Any]:
-        """The name, the sizes and their mean."""
-        return {"name": self.name, "sizes": list(self.sizes), "mean": self.mean}
-
 
 def genome(text: str, *, where: str = "frame size") -> Genome:
-    """The sizes that a text means: a number of bytes, a named mix, or a genome in RFC 6985's letters.
+    """The sizes of a text: a number of bytes, a named mix, or a genome in RFC 6985's letters.
 
     Names: ``imix`` (7:4:1 of 64, 594 and 1518), ``imix-csit`` (28:16:4 of 64, 570 and 1518), ``imix-vsperf``
     (``aaaaaaaddddg``). Letters: a 64, b 128, c 256, d 512, e 1024, f 1280, g 1518, h 2112, i 9000.
@@ -53,25 +48,25 @@ def genome(text: str, *, where: str = "frame size") -> Genome:
     if text.isascii() and text.isdigit():
         return Genome(text.lstrip("0") or "0", (_size(text, where),))
     order, letters = _NAMED.get(text.lower(), (text, _LETTERS))
-    if not order or len(order) > _LONGEST_GENOME or set(order) - set(letters):
+    if not order or len(order) > _MAX_LETTERS or set(order) - set(letters):
         raise BadInput(_no_genome(text, where))
     return Genome(text.lower(), tuple(letters[letter] for letter in order))
 
 
 def _size(text: str, where: str) -> int:
-    # A number that long is no size, and int() would refuse the longest ones.
-    size = int(text) if len(text) <= 9 else MOST_SIZE + 1
-    if not LEAST_SIZE <= size <= MOST_SIZE:
-        expected = f"{LEAST_SIZE} to {MOST_SIZE} bytes, FCS and VLAN tags included"
-        raise BadInput(error("frames of this size cannot be sent", where=where, found=text[:60], expected=expected))
+    # int() refuses very long numbers.
+    size = int(text) if len(text) <= 9 else MAX_SIZE + 1
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        expected = f"{MIN_SIZE} to {MAX_SIZE} bytes, FCS and VLAN tags included"
+        raise BadInput(error("the frame size is out of range", where=where, found=text[:60], expected=expected))
     return size
 
 
 def _no_genome(text: str, where: str) -> Finding:
     letters = ", ".join(f"{letter} {size}" for letter, size in _LETTERS.items())
     return error(
-        "this is neither a frame size nor a mix of sizes",
+        "neither a frame size nor a mix of sizes",
         where=where,
         found=text[:60] or "nothing",
-        expected=f"bytes, {', '.join(_NAMED)}, or up to {_LONGEST_GENOME} letters of RFC 6985 ({letters})",
+        expected=f"bytes, {', '.join(_NAMED)}, or up to {_MAX_LETTERS} letters of RFC 6985 ({letters})",
     )

@@ -1,7 +1,10 @@
-"""The frames in a capture: classic pcap and pcapng, as bytes in the order in which they were captured.
+"""Reads the frames of a capture: classic pcap and pcapng, in the order in which they were captured.
 
-Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. Only Ethernet, and only whole frames, for they are to be
-sent again. Frames are taken to be without FCS, as Linux captures them.
+Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. Only Ethernet, and only complete frames, since they are
+sent again; without FCS, as Linux captures them.
+
+Not scapy's readers (2.8): they end silently at damage, keep the interfaces of an earlier pcapng section, and return
+simple packets of an interface without a snap length as empty.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput, Finding, error
 
-MOST_BYTES = 32 << 20
-MOST_FRAMES = 20_000
+MAX_BYTES = 32 << 20
+MAX_FRAMES = 20_000
 
 _ETHERNET = 1
 _PCAP = {b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">", b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<"}
@@ -24,19 +27,21 @@ _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 1, 2, 3, 6
 def frames_of(content: bytes, where: str) -> tuple[bytes, ...]:
     """The frames of a capture, ``content`` being the file's bytes and ``where`` its name.
 
-    Raises :class:`BadInput` for anything but a whole pcap or pcapng file of Ethernet frames captured in full, at most
+    Raises :class:`BadInput` for anything but a complete pcap or pcapng file of complete Ethernet frames, at most
     :data:`MOST_FRAMES` of them in :data:`MOST_BYTES`.
     """
-    if len(content) > MOST_BYTES:
-        raise BadInput(_wrong("the capture is too large", where, "more", f"at most {MOST_BYTES >> 20} MiB"))
+    if len(content) > MAX_BYTES:
+        raise BadInput(_wrong("the capture is too large", where, "more", f"at most {MAX_BYTES >> 20} MiB"))
     magic = content[:4]
     if magic not in _PCAP and magic != _SECTION:
-        raise BadInput(_wrong("this is no capture", where, magic.hex(" ") or "an empty file", "a pcap or pcapng file"))
+        raise BadInput(
+            _wrong("this is not a capture", where, magic.hex(" ") or "an empty file", "a pcap or pcapng file")
+        )
     source = _Blocks(content, where) if magic == _SECTION else _Records(content, where, _PCAP[magic])
     frames: list[bytes] = []
     for frame in source.frames():
-        if len(frames) == MOST_FRAMES:
-            raise BadInput(_wrong("the capture has too many frames", where, "more", f"at most {MOST_FRAMES:,}"))
+        if len(frames) == MAX_FRAMES:
+            raise BadInput(_wrong("the capture has too many frames", where, "more", f"at most {MAX_FRAMES:,}"))
         frames.append(frame)
     if not frames:
         raise BadInput(_wrong("the capture is empty", where, "no frames", "at least one"))
@@ -49,7 +54,7 @@ def _wrong(claim: str, where: str, found: str, expected: str) -> Finding:
 
 @dataclass
 class _Capture:
-    """The bytes of a file with a place to read on from."""
+    """The bytes of a file and the read position."""
 
     content: bytes
     where: str
@@ -57,48 +62,54 @@ class _Capture:
     at: int = 0
 
     def take(self, count: int) -> bytes:
-        """The next ``count`` bytes; the file must have them."""
-        taken = self.content[self.at : self.at + count]
-        if len(taken) < count:
+        """The next ``count`` bytes. Raises BadInput when the file ends before."""
+        max_offered_result = self.content[self.at : self.at + count]
+        if len(max_offered_result) < count:
             raise BadInput(
                 _wrong(
-                    "the capture breaks off", f"{self.where}: byte {self.at:,}", f"{len(taken):,} bytes", f"{count:,}"
+                    "the capture is truncated",
+                    f"{self.where}: byte {self.at:,}",
+                    f"{len(max_offered_result):,} bytes",
+                    f"{count:,}",
                 )
             )
         self.at += count
-        return taken
+        return max_offered_result
 
     def numbers(self, layout: str, data: bytes) -> tuple[int, ...]:
         """Unsigned numbers in the file's byte order from the beginning of ``data``."""
         if struct.calcsize(layout) > len(data):
             raise BadInput(
-                _wrong("the capture is damaged", self.place, f"a block of {len(data)} bytes", "a longer one")
+                _wrong("the capture is damaged", self.position, f"a block of {len(data)} bytes", "a longer one")
             )
         return struct.unpack_from(self.order + layout, data)
 
     @property
-    def place(self) -> str:
-        """Where reading stands, for findings."""
+    def position(self) -> str:
+        """The read position, for findings."""
         return f"{self.where}: before byte {self.at:,}"
 
     def ethernet(self, link: int) -> None:
-        """Refuse frames of another kind."""
+        """Raise BadInput unless the link type is Ethernet."""
         if link != _ETHERNET:
             raise BadInput(
                 _wrong(
-                    "the capture is not of Ethernet frames", self.place, f"link type {link}", "link type 1 (Ethernet)"
+                    "the capture has another link type than Ethernet",
+                    self.position,
+                    f"link type {link}",
+                    "link type 1 (Ethernet)",
                 )
             )
 
-    def whole(self, frame: bytes, length: int) -> bytes:
-        """The frame, which must be all of what was on the wire."""
+    def complete(self, frame: bytes, length: int) -> bytes:
+        """The frame; raises BadInput unless it is complete."""
         if len(frame) < length:
             raise BadInput(
                 error(
-                    "the capture holds only the beginning of a frame",
-                    where=self.place,
+                    "a frame was not captured completely",
+                    where=self.position,
                     found=f"{len(frame):,} of {length:,} bytes",
-                    expected="whole frames",
+                    expected="complete frames",
                     remedy="capture again without a limit: tcpdump -s 0",
                 )
             )
@@ -114,14 +125,14 @@ class _Records(_Capture):
     def frames(self) -> Iterator[bytes]:
         """Each record's frame."""
         *_, link = self.numbers("IHHIIII", self.take(24))
-        self.ethernet(link & 0xFFFF)  # above it stands the length of the FCS
+        self.ethernet(link & 0xFFFF)  # the upper bits are flags and the length of the FCS
         while self.at < len(self.content):
             _, _, captured, length = self.numbers("IIII", self.take(16))
-            yield self.whole(self.take(captured), length)
+            yield self.complete(self.take(captured), length)
 
 
 class _Blocks(_Capture):
-    """pcapng: sections of blocks; interfaces are described before the packets that came in on them."""
+    """pcapng: sections of blocks; interfaces are described before their packets."""
 
     def frames(self) -> Iterator[bytes]:
         """Each packet block's frame."""
@@ -140,15 +151,19 @@ class _Blocks(_Capture):
         """The kind and the content of the next block."""
         head = self.take(8)
         if head[:4] == _SECTION:
-            mark = self.content[self.at : self.at + 4]
-            self.order = ">" if mark == b"\x1a\x2b\x3c\x4d" else "<"
+            byte_order = self.content[self.at : self.at + 4]
+            self.order = ">" if byte_order == b"\x1a\x2b\x3c\x4d" else "<"
         kind, length = self.numbers("II", head)
         if length < 12 or length % 4:
-            raise BadInput(_wrong("the capture is damaged", self.place, f"a block of {length} bytes", "12, 16, 20, …"))
+            raise BadInput(
+                _wrong("the capture is damaged", self.position, f"a block of {length} bytes", "12, 16, 20, …")
+            )
         body = self.take(length - 12)
-        (again,) = self.numbers("I", self.take(4))
-        if again != length:
-            raise BadInput(_wrong("the capture is damaged", self.place, f"a block that ends with {again}", str(length)))
+        (trailer,) = self.numbers("I", self.take(4))
+        if trailer != length:
+            raise BadInput(
+                _wrong("the capture is damaged", self.position, f"a block with trailer {trailer}", str(length))
+            )
         return kind, body
 
     def _frame(self, kind: int, body: bytes, interfaces: list[tuple[int, int]]) -> bytes:
@@ -163,7 +178,9 @@ class _Blocks(_Capture):
             start = 20
         if interface >= len(interfaces):
             raise BadInput(
-                _wrong("the capture is damaged", self.place, f"interface {interface}", "one described before")
+                _wrong(
+                    "the capture is damaged", self.position, f"interface {interface}", "an interface described before"
+                )
             )
         link, most = interfaces[interface]
         self.ethernet(link)
@@ -171,6 +188,6 @@ class _Blocks(_Capture):
             captured = min(captured, most)
         if captured > len(body) - start:
             raise BadInput(
-                _wrong("the capture is damaged", self.place, f"a frame of {captured} bytes in {len(body)}", "less")
+                _wrong("the capture is damaged", self.position, f"a frame of {captured} bytes in {len(body)}", "less")
             )
-        return self.whole(body[start : start + captured], length)
+        return self.complete(body[start : start + captured], length)

@@ -1,4 +1,4 @@
-"""The traffic generator: its process, its ports, what it sends, and what a trial came to."""
+"""The traffic generator's process: its ports, its streams, and running trials."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ouchi.machine.background import Launcher
 from ouchi.measure.generator.client import Client
 from ouchi.measure.generator.streams import Stream
 
-PATIENCE = 20
-"""Seconds without a client after which the generator ends by itself."""
-LINE = 900_000
-"""Bytes of frames in one request; a line may have a MiB."""
+CLIENT_TIMEOUT = 20
+"""Seconds without a client after which the generator exits."""
+MAX_REQUEST = 900_000
+"""Characters of frames in one request; a line may have a MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An open port. ``speed_mbps`` is 0 where the driver does not know; ``up``: its link was, when it was asked."""
+    """An open port. ``speed_mbps`` is 0 where the driver does not report it; ``up``: its link."""
 
     name: str
     driver: str
@@ -31,23 +31,23 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
-    """A stream on its way: from which port, to which one, sent in bursts of how many, by which worker, on which queue."""
+class RoutedStream:
+    """A stream with its ports, burst size (frames), worker and TX queue."""
 
     stream: Stream
-    sent_from: str
-    received_at: str
+    tx_port: str
+    rx_port: str
     burst: int = 32
     worker: int = 0
     queue: int = 0
 
 
 class Generator:
-    """A running generator. A context manager: leaving it ends the process.
+    """A running generator; a context manager that ends the process.
 
-    ``cpus``: the first for the part that talks (it sleeps between), the others one worker each; a CPU may come twice.
-    ``folder``: a private folder for its socket and log. ``eal``: more of DPDK's options (``-a`` of cards; without any,
-    no PCI device is touched).
+    ``cpus``: the first for the control thread, which mostly sleeps, then one for each worker; a CPU may occur twice.
+    ``folder``: a private folder for its socket and log. ``eal``: EAL options (``-a`` for NICs; by default no PCI device
+    is probed).
     """
 
     def __init__(
@@ -63,14 +63,13 @@ class Generator:
         self.socket = f"{folder}/generator.sock"
         machine.remove(self.socket)
         lcores = ",".join(f"{number}@{cpu}" for number, cpu in enumerate(cpus))
-        argv = [
-            program, self.socket, str(PATIENCE), "--in-memory", "--single-file-segments", "--no-telemetry",
-            "--lcores", lcores, "--file-prefix", "ouchi-generator", *eal,
-        ]  # fmt: skip
+        memory = ("--in-memory", "--single-file-segments", "--no-telemetry")
+        options = (*memory, "--lcores", lcores, "--file-prefix", "ouchi-generator", *eal)
+        argv = (program, self.socket, str(CLIENT_TIMEOUT), *options)
         self._process = machine.start(argv, log=f"{folder}/generator.log", env=env)
         try:
             self._client = self._connect()
-            self._client.ask("hello")
+            self._client.request("hello")
         except BaseException:
             self._process.end()
             raise
@@ -81,20 +80,22 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self, name: str, device: str, *, meanwhile: Callable[[], None] | None = None, **wishes: int) -> Port:
+    def open(self, name: str, device: str, *, meanwhile: Callable[[], None] | None = None, **options: int) -> Port:
         """Open a port: a PCI address or a virtual device with its arguments.
 
-        ``wishes``: rx_queues, tx_queues, rx_ring, tx_ring (descriptors), mtu (bytes), worker, patience (seconds).
-        A vhost-user server is open when its client has come: ``meanwhile`` sees to that. Raises
-        :class:`~ouchi.measure.generator.client.Refused` with DPDK's reason.
+        ``options``: rx_queues, tx_queues, rx_ring, tx_ring (descriptors), mtu (bytes), worker, timeout (seconds).
+        Opening a vhost-user server blocks until its client connects: ``meanwhile`` makes it connect. Raises
+        :class:`~ouchi.measure.generator.client.RequestRejected` with DPDK's reason.
         """
-        seconds = 30.0 + wishes.get("patience", 10)
-        told = self._client.ask("open", port=name, device=device, meanwhile=meanwhile, within=seconds, **wishes)
-        return _port(told)
+        seconds = 30.0 + options.get("timeout", 10)
+        answer = self._client.request(
+            "open", port=name, device=device, meanwhile=meanwhile, timeout_seconds=seconds, **options
+        )
+        return _port(answer)
 
     def port(self, name: str) -> Port:
-        """A port as it is now."""
-        return _port(self._client.ask("port", port=name))
+        """The current state of a port."""
+        return _port(self._client.request("port", port=name))
 
     def wait_for_links(self, names: Sequence[str], seconds: float) -> None:
         """Wait until the links of ports are up."""
@@ -106,12 +107,13 @@ class Generator:
 
         wait_for("the generator's links", probe, seconds=seconds, every=0.02)
 
-    def load(self, flows: Sequence[Flow]) -> None:
-        """Set what is to be sent, in place of what was."""
-        self._client.ask("streams", streams=[_stream(number, flow) for number, flow in enumerate(flows)])
-        for number, flow in enumerate(flows):
-            for frames in _batches(flow.stream.frames):
-                self._client.ask("append", stream=number, frames=[frame.hex() for frame in frames])
+    def load(self, streams: Sequence[RoutedStream]) -> None:
+        """Replace the streams to be sent."""
+        requests = [_stream_json(number, routed) for number, routed in enumerate(streams)]
+        self._client.request("streams", streams=requests)
+        for number, routed in enumerate(streams):
+            for frames in _batches(routed.stream.frames):
+                self._client.request("append", stream=number, frames=[frame.hex() for frame in frames])
 
     def run(
         self,
@@ -122,100 +124,100 @@ class Generator:
         drain: float = 0.1,
         ramp: float = 0,
         stall: float = 100e-6,
-        nap: float = 0,
-        first: bool = False,
+        idle_sleep: float = 0,
+        realtime: bool = False,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Send every stream at its rate (pps; 0: as fast as the port takes) and return the generator's counts.
+        """Send each stream at its rate (pps; 0: unpaced) and return the generator's counters.
 
-        ``drain``: seconds of receiving after the last frame; ``ramp``: seconds from nothing to the full rate; ``nap``:
-        seconds that workers sleep when nothing is due, where others need their CPUs; ``first``: when they wake they run
-        at once, whoever is on the CPU (SCHED_FIFO), as far as the kernel lets them. An interrupted run is stopped before the interruption goes on.
+        ``drain``: seconds of receiving after the last frame; ``ramp``: seconds from 0 to the full rate; ``stall``:
+        interruptions of a worker above so many seconds count as stalls; ``idle_sleep``: seconds that workers sleep when
+        nothing is due, on shared CPUs; ``realtime``: workers run under SCHED_FIFO, where the kernel allows it. On an
+        exception such as KeyboardInterrupt the trial is stopped first.
         """
         for number, pps in enumerate(rates):
-            self._client.ask("rate", stream=number, pps=float(pps))
-        number = self._client.ask(
+            self._client.request("rate", stream=number, pps=float(pps))
+        number = self._client.request(
             "start",
             seconds=float(seconds),
             count=count,
             drain=float(drain),
             ramp=float(ramp),
             stall=stall,
-            nap=float(nap),
-            first=int(first),
+            idle_sleep=float(idle_sleep),
+            realtime=int(realtime),
         )["trial"]
         try:
             while True:
                 event = self._client.event(30.0, "the generator's progress")
-                if event["trial"] != number:  # of one that was interrupted
+                if event["trial"] != number:  # of an interrupted trial
                     continue
                 if event["event"] == "done":
-                    return self._client.ask("results")
+                    return self._client.request("results")
                 if progress:
                     progress(event)
         except BaseException:
             with suppress(OuchiError):
-                self._client.ask("stop", within=2)
+                self._client.request("stop", timeout_seconds=2)
             raise
 
     def close(self) -> None:
-        """End it. Twice is fine."""
+        """End the process; does nothing the second time."""
         with suppress(OuchiError):
-            self._client.ask("quit", within=2)
+            self._client.request("quit", timeout_seconds=2)
         self._client.close()
         self._process.end()
 
     def _connect(self) -> Client:
         def probe() -> Client:
-            if gone := self._fate():
+            if reason := self._exit_reason():
                 raise Failed(
                     error(
                         "the traffic generator does not start",
                         where=self.socket,
-                        found=gone[-600:],
+                        found=reason[-600:],
                         remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
                     )
                 )
-            return Client(self.socket, self._fate)
+            return Client(self.socket, self._exit_reason)
 
         return wait_for("the traffic generator", probe, seconds=30, every=0.02)
 
-    def _fate(self) -> str:
+    def _exit_reason(self) -> str:
         status = self._process.status()
         return "" if status is None else f"it ended with status {status}: {self._process.log_tail()}"
 
 
-def _port(told: dict[str, Any]) -> Port:
-    return Port(told["port"], told["driver"], told["mac"].lower(), told["up"], told["speed_mbps"])
+def _port(answer: dict[str, Any]) -> Port:
+    return Port(answer["port"], answer["driver"], answer["mac"].lower(), answer["up"], answer["speed_mbps"])
 
 
-def _stream(number: int, flow: Flow) -> dict[str, Any]:
-    stream = flow.stream
-    whole = sum(map(len, stream.frames)) * 2 < LINE
+def _stream_json(number: int, routed: RoutedStream) -> dict[str, Any]:
+    stream = routed.stream
     return {
         "stream": number,
-        "from": flow.sent_from,
-        "to": flow.received_at,
+        "from": routed.tx_port,
+        "to": routed.rx_port,
         "pps": 0.0,
-        "burst": flow.burst,
-        "worker": flow.worker,
-        "queue": flow.queue,
-        "frames": [frame.hex() for frame in stream.frames] if whole else [],
+        "burst": routed.burst,
+        "worker": routed.worker,
+        "queue": routed.queue,
+        "frames": [] if _batches(stream.frames) else [frame.hex() for frame in stream.frames],
         "order": list(stream.order),
         "fields": [field.to_json() for field in stream.fields],
     }
 
 
 def _batches(frames: Sequence[bytes]) -> list[list[bytes]]:
-    """The frames in parts that fit into a request each; none when they all fit into the first one."""
-    if sum(map(len, frames)) * 2 < LINE:
+    """The frames in batches that fit into a request each; empty when all fit into the first request."""
+    if sum(map(len, frames)) * 2 < MAX_REQUEST:
         return []
     batches: list[list[bytes]] = [[]]
-    room = LINE
+    room = MAX_REQUEST
     for frame in frames:
         if len(frame) * 2 + 4 > room:
             batches.append([])
-            room = LINE
+            room = MAX_REQUEST
         batches[-1].append(frame)
         room -= len(frame) * 2 + 4
     return batches

@@ -1,9 +1,9 @@
-"""Captured frames made fit to be sent again: room for the signature, and checksums that are right with it.
+"""Prepares captured frames for replay: room for the signature, and valid checksums with it.
 
-The last twelve bytes of every frame become the generator's, so what stood there is lost. They must lie wholly within
-what a UDP or TCP checksum covers or wholly behind it, or the checksum could not hold; where they would not, or would
-take part of a header, the frame is made longer by zeros at its end. The checksums of IPv4, UDP and TCP, in VXLAN and
-Geneve too, are made again (a capture at the sender often has none yet); other protocols' are left as they are.
+The signature replaces the last twelve bytes of every frame. They must be entirely inside or entirely outside of what a
+UDP or TCP checksum covers; where they would not be, or would overlap a header, the frame is padded with zeros. The
+checksums of IPv4, UDP and TCP, also inside VXLAN and Geneve, are recomputed (with checksum offload a capture at the
+sender has none); those of other protocols are left unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput, Finding, error, info, warning
 from ouchi.measure.generator.frames import GENEVE_PORT, SIGNATURE, VXLAN_PORT
-from ouchi.measure.generator.imix import LEAST_SIZE, MOST_SIZE
+from ouchi.measure.generator.imix import MAX_SIZE, MIN_SIZE
 from ouchi.measure.generator.pcap import frames_of
 from ouchi.measure.generator.rates import FCS
 from ouchi.measure.generator.streams import Stream
@@ -28,7 +28,7 @@ _HOP_BY_HOP, _DESTINATION = 0, 60
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """A whole UDP or TCP datagram in a frame: byte offsets of its headers, of what follows them and of its end."""
+    """A complete UDP or TCP datagram in a frame: byte offsets of its headers, payload and end."""
 
     ip: int
     version: int
@@ -39,10 +39,10 @@ class Datagram:
 
 
 def replay_stream(name: str, content: bytes, where: str) -> tuple[Stream, tuple[Finding, ...]]:
-    """A stream of a capture's frames in their order, not their times, and what was changed about them.
+    """A stream of a capture's frames, in order but without their timing, and notes about changes to them.
 
-    ``content`` is the file (:func:`ouchi.measure.generator.pcap.frames_of`), ``where`` its name. Raises :class:`BadInput` when
-    it is no capture, or holds frames that cannot be sent.
+    ``content``: of the file (:func:`ouchi.measure.generator.pcap.frames_of`), ``where``: its name. Raises
+    :class:`BadInput` for an invalid capture, and for frames that cannot be sent.
     """
     captured = frames_of(content, where)
     made = {frame: prepare(frame) for frame in dict.fromkeys(captured)}
@@ -56,13 +56,13 @@ def replay_stream(name: str, content: bytes, where: str) -> tuple[Stream, tuple[
 
 
 def prepare(frame: bytes) -> bytes:
-    """The frame (without FCS) with twelve zero bytes at its end, longer if need be, and right checksums."""
-    least, datagrams = dissect(frame)
+    """The frame (without FCS) ending with twelve zero bytes, padded if necessary, with valid checksums."""
+    headers_end, datagrams = dissect(frame)
     ends = [datagram.end for datagram in datagrams]
-    length = max(len(frame), LEAST_SIZE - FCS)
+    length = max(len(frame), MIN_SIZE - FCS)
     start = length - SIGNATURE
-    if start < least or any(start < end < length for end in ends):
-        length = max(least, *ends, LEAST_SIZE - FCS - SIGNATURE) + SIGNATURE
+    if start < headers_end or any(start < end < length for end in ends):
+        length = max(headers_end, *ends, MIN_SIZE - FCS - SIGNATURE) + SIGNATURE
     data = bytearray(frame[: length - SIGNATURE].ljust(length, b"\0"))
     for datagram in reversed(datagrams):  # an outer checksum covers the inner ones
         _fix(data, datagram)
@@ -70,7 +70,7 @@ def prepare(frame: bytes) -> bytes:
 
 
 def dissect(frame: bytes) -> tuple[int, tuple[Datagram, ...]]:
-    """Where the headers end that were understood, and the datagrams, the outermost first."""
+    """The end of the known headers, and the datagrams, outermost first."""
     datagrams: list[Datagram] = []
     at, limit = 0, len(frame)
     while True:
@@ -86,12 +86,12 @@ def dissect(frame: bytes) -> tuple[int, tuple[Datagram, ...]]:
 
 
 def _u16(data: bytes, at: int) -> int:
-    """A number in the frame; what lies beyond its end counts as zero."""
+    """A 16-bit number in the frame; bytes beyond its end are zero."""
     return int.from_bytes(data[at : at + 2].ljust(2, b"\0"), "big")
 
 
 def _ethernet(frame: bytes, at: int) -> tuple[int, int]:
-    """The type behind the VLAN tags, and where it ends."""
+    """The EtherType behind the VLAN tags, and its end."""
     at += _ETHERNET
     while (ethertype := _u16(frame, at - 2)) in _TAGS:
         at += 4
@@ -99,7 +99,7 @@ def _ethernet(frame: bytes, at: int) -> tuple[int, int]:
 
 
 def _datagram(frame: bytes, ip: int, ethertype: int, limit: int) -> Datagram | None:
-    """The UDP or TCP datagram at an IP header; None when there is none, or only a part of one."""
+    """The UDP or TCP datagram at an IP header; None without a complete one."""
     found = _ipv4(frame, ip) if ethertype == _IPV4 else _ipv6(frame, ip) if ethertype == _IPV6 else None
     if found is None:
         return None
@@ -115,14 +115,14 @@ def _datagram(frame: bytes, ip: int, ethertype: int, limit: int) -> Datagram | N
 
 
 def _ipv4(frame: bytes, ip: int) -> tuple[int, int, int] | None:
-    """Protocol, where its header begins and the packet ends; None for a fragment or a broken header."""
+    """Protocol, start of its header and end of the packet; None for a fragment or an invalid header."""
     if len(frame) < ip + 20 or frame[ip] >> 4 != 4 or frame[ip] & 15 < 5 or _u16(frame, ip + 6) & 0x3FFF:
         return None
     return frame[ip + 9], ip + (frame[ip] & 15) * 4, ip + _u16(frame, ip + 2)
 
 
 def _ipv6(frame: bytes, ip: int) -> tuple[int, int, int] | None:
-    """The same behind the extension headers that leave checksums alone; None for all others."""
+    """The same behind extension headers that do not affect checksums; None with others."""
     if len(frame) < ip + 40 or frame[ip] >> 4 != 6:
         return None
     protocol, at, end = frame[ip + 6], ip + 40, ip + 40 + _u16(frame, ip + 4)
@@ -132,7 +132,7 @@ def _ipv6(frame: bytes, ip: int) -> tuple[int, int, int] | None:
 
 
 def _tunnelled(frame: bytes, datagram: Datagram) -> int | None:
-    """Where the inner frame of a tunnel begins; None when this is none."""
+    """The start of a tunnel's inner frame; None for other datagrams."""
     at = datagram.payload
     if datagram.protocol != _UDP or at + 8 > datagram.end:
         return None
@@ -147,7 +147,7 @@ def _tunnelled(frame: bytes, datagram: Datagram) -> int | None:
 
 
 def _fix(data: bytearray, datagram: Datagram) -> None:
-    """Make the checksums of a datagram and its IPv4 header again; UDP without a checksum stays without."""
+    """Recompute the checksums of a datagram and its IPv4 header; UDP without a checksum stays without."""
     ip, l4 = datagram.ip, datagram.l4
     if datagram.version == 4:
         data[ip + 10 : ip + 12] = bytes(2)
@@ -174,38 +174,36 @@ def _checksum(data: bytes | bytearray) -> int:
 
 def _length_findings(captured: tuple[bytes, ...], made: dict[bytes, bytes], where: str) -> Iterator[Finding]:
     short = [at for at, frame in enumerate(captured, start=1) if len(frame) < _ETHERNET]
-    large = [at for at, frame in enumerate(captured, start=1) if len(made[frame]) + FCS > MOST_SIZE]
+    large = [at for at, frame in enumerate(captured, start=1) if len(made[frame]) + FCS > MAX_SIZE]
     if short:
         found, expected = _which(short), f"at least {_ETHERNET} bytes, an Ethernet header"
-        yield error("there are frames without a whole header", where=where, found=found, expected=expected)
+        yield error("frames are shorter than an Ethernet header", where=where, found=found, expected=expected)
     if large:
         yield error(
-            "there are frames too large to be sent",
+            "frames are too large to be sent",
             where=where,
             found=_which(large),
-            expected=f"at most {MOST_SIZE:,} bytes with FCS and room for the signature",
+            expected=f"at most {MAX_SIZE:,} bytes with FCS and room for the signature",
             remedy="capture with segmentation offload off: ethtool -K INTERFACE tso off gso off gro off",
         )
 
 
 def _notes(captured: tuple[bytes, ...], made: dict[bytes, bytes], where: str) -> Iterator[Finding]:
-    yield info(f"the last {SIGNATURE} bytes of each frame become the generator's signature", where=where)
+    yield info(f"the generator's signature replaces the last {SIGNATURE} bytes of each frame", where=where)
     longer = [at for at, frame in enumerate(captured, start=1) if len(made[frame]) > len(frame)]
     if longer:
-        yield info(
-            "frames are sent longer than captured, to make room for the signature", where=where, found=_which(longer)
-        )
+        yield info("frames are padded to make room for the signature", where=where, found=_which(longer))
     bare = {frame: not dissect(frame)[1] for frame in made}
     others = [at for at, frame in enumerate(captured, start=1) if bare[frame]]
     if others:
         yield warning(
-            "frames are not whole UDP or TCP datagrams: a checksum over their last bytes will be wrong",
+            "frames are no complete UDP or TCP datagrams: checksums over their last bytes will be invalid",
             where=where,
             found=_which(others),
         )
 
 
 def _which(numbers: list[int]) -> str:
-    """How many frames, and the numbers of the first (counted from 1, as Wireshark does)."""
+    """The number of frames, and the first frame numbers (from 1, as in Wireshark)."""
     first = ", ".join(str(number) for number in numbers[:5])
     return f"{len(numbers):,} (number {first}{', …' if len(numbers) > 5 else ''})"

@@ -1,22 +1,21 @@
-"""Streams: the frames that one port sends again and again, and what changes in them."""
+"""Streams: the frames that a port sends repeatedly, and the fields that vary in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ouchi.core.errors import BadInput, Finding
-from ouchi.measure.generator.flows import BY_PORT_THEN_ADDRESS, Field, Vary, fields_for
-from ouchi.measure.generator.frames import Headers, build_frame, header_findings, least_size, too_small
+from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Field, Vary, fields_for
+from ouchi.measure.generator.frames import Headers, build_frame, header_findings, min_size, too_small
 from ouchi.measure.generator.imix import Genome, genome
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What the generator sends: ``frames`` without FCS, in the repeated ``order`` of their indices.
+    """A stream: ``frames`` without FCS, sent in the repeated ``order`` of their indices.
 
-    ``fields`` change in every frame alike; ``mean_size`` is the mean frame in bytes with FCS.
+    ``fields`` vary in every frame; ``mean_size`` is the mean frame in bytes with FCS.
     """
 
     name: str
@@ -25,16 +24,6 @@ class Stream:
     fields: tuple[Field, ...]
     mean_size: float
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, the frames in hexadecimal digits."""
-        return {
-            "name": self.name,
-            "mean_size": self.mean_size,
-            "frames": [frame.hex() for frame in self.frames],
-            "order": list(self.order),
-            "fields": [field.to_json() for field in self.fields],
-        }
-
 
 def make_stream(
     name: str,
@@ -42,16 +31,16 @@ def make_stream(
     *,
     size: int | str = 64,
     flows: int = 1,
-    vary: Sequence[Vary] = BY_PORT_THEN_ADDRESS,
+    vary: Sequence[Vary] = PORTS_THEN_ADDRESSES,
 ) -> Stream:
     """A stream of frames with these headers.
 
     ``size`` is in bytes with FCS and VLAN tags (of a tunnelled frame the whole), or names a mix
-    (:func:`ouchi.measure.generator.imix.genome`). ``flows`` different flows come of the fields in ``vary``, see
-    :mod:`ouchi.measure.generator.flows`. Sizes and flows turn independently: where the length of a mix and a count of values
-    have a common divisor, each flow sees only some of the sizes; ``random`` fields avoid that.
+    (:func:`ouchi.measure.generator.imix.genome`). ``vary``: the fields that produce ``flows`` different
+    flows, see :mod:`ouchi.measure.generator.flows`. Sizes and flows cycle independently: where the length of a mix and a number of
+    values have a common divisor, each flow sees only some of the sizes; ``random`` fields avoid that.
 
-    Raises :class:`BadInput` with everything that is wrong.
+    Raises :class:`BadInput` with all errors.
     """
     headers_wrong = tuple(header_findings(headers, f"{name}.headers"))
     sizes, sizes_wrong = _sizes(name, None if headers_wrong else headers, size)
@@ -69,7 +58,7 @@ def make_stream(
 
 
 def _sizes(name: str, headers: Headers | None, size: int | str) -> tuple[Genome, tuple[Finding, ...]]:
-    """The sizes, and those that the headers (when they are good) do not fit into."""
+    """The sizes, and a finding for each that is too small for valid headers."""
     where = f"{name}.size"
     try:
         sizes = genome(str(size), where=where)
@@ -77,7 +66,7 @@ def _sizes(name: str, headers: Headers | None, size: int | str) -> tuple[Genome,
         return Genome("", ()), problem.findings
     if headers is None:
         return sizes, ()
-    least = least_size(headers)
+    least = min_size(headers)
     return sizes, tuple(too_small(headers, each, where) for each in sorted(set(sizes.sizes)) if each < least)
 
 

@@ -1,1 +1,1 @@
-"""Paths on one host: what joins the generator's ports, and what runs between them."""
+"""Paths on one host: what forwards between the generator's ports, and how a path is opened."""

@@ -1,4 +1,4 @@
-"""Who runs on which CPU while a path is measured."""
+"""The CPUs and memory on which a path is measured."""
 
 from __future__ import annotations
 
@@ -8,34 +8,40 @@ from ouchi.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Cpus:
-    """CPU numbers: ``main`` for what sleeps most of the time, the generator's ``workers``, one for each guest.
+class Placement:
+    """Where the generator and the guests run.
 
-    ``urgent``: the generator goes before whoever else is there, as only guests share its CPUs.
+    CPU numbers: ``main`` for control threads, which mostly sleep; the generator's ``workers``; ``guests``, one each.
+    ``realtime``: the workers run under SCHED_FIFO, since only guests share their CPUs. ``node`` and ``page_kib``: NUMA
+    node and size of the hugepages.
     """
 
     main: int
     workers: tuple[int, ...]
     guests: tuple[int, ...]
-    urgent: bool = False
+    realtime: bool = False
+    node: int = 0
+    page_kib: int = 2048
 
     @property
     def shared(self) -> bool:
-        """Whether the generator and the guests have fewer CPUs than they are."""
+        """Whether the generator's workers and the guests share CPUs."""
         every = (*self.workers, *self.guests)
         return len(set(every)) < len(every)
 
 
-def choose_cpus(plan: Plan, *, directions: int, guests: int, servers: bool = False) -> Cpus:
-    """The plan's CPUs for guests, as whoever measures is one: never those of the PMDs where there are others.
+def place(plan: Plan, *, directions: int, guests: int, servers_running: bool = False) -> Placement:
+    """Choose CPUs of the plan's pool for guests, avoiding those of PMD threads where possible.
 
-    A worker for each direction where there are enough for the guests too; else one for all directions. Where even
-    those do not suffice, guests share. ``servers``: those of the site run, on the same CPUs.
+    Each direction gets a worker where enough CPUs remain for the guests, else one worker serves all directions; guests
+    share CPUs where there are too few. ``servers_running``: the site's servers run on the same CPUs.
     """
     pools = plan.pools
     free = [cpu for cpu in pools.dedicated if cpu not in pools.pmd] or list(pools.dedicated) or list(pools.host)
-    workers = directions if len(free) >= directions + guests else 1
-    behind = free[workers:] or free
-    chosen = tuple(behind[number % len(behind)] for number in range(guests))
-    cpus = Cpus(min(pools.host), tuple(free[:workers]), chosen)
-    return replace(cpus, urgent=cpus.shared and not servers and not {*cpus.workers} & {*pools.host, *pools.pmd})
+    count = directions if len(free) >= directions + guests else 1
+    workers, rest = tuple(free[:count]), free[count:] or free
+    guest_cpus = tuple(rest[number % len(rest)] for number in range(guests))
+    pages = plan.hugepages[0]
+    placement = Placement(min(pools.host), workers, guest_cpus, node=pages.node, page_kib=pages.size_kib)
+    exclusive = not servers_running and not {*workers} & {*pools.host, *pools.pmd}
+    return replace(placement, realtime=placement.shared and exclusive)

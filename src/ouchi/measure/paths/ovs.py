@@ -1,13 +1,15 @@
-"""The bridge that is measured: ports joined two by two, what it has learnt, counters read before and after.
+"""Paths through OVS-DPDK: a bridge of their own with vhost-user ports, or with the NICs at the ends of wires.
 
-Each link of a path is a VLAN of the bridge's own with two access ports, on which OVS learns addresses and switches as
-it does for any bridge (``NORMAL``); the frames carry no tag for it.
+Untagged streams: each link is a VLAN of the bridge with two access ports, on which OVS learns MAC addresses and
+switches as in any bridge (``NORMAL``); frames carry no tag. Tagged streams and captures (``by_port``), which access
+ports would drop, are forwarded by a flow from port to port.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ouchi.clients import ovs
@@ -15,111 +17,187 @@ from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
+from ouchi.measure.paths.datapath import subtract
+from ouchi.measure.paths.path import Path, mac_of
+from ouchi.measure.paths.wires import Wire
+from ouchi.parts import device
 from ouchi.plan.mempools import MTU
+from ouchi.steps.journal import Journal
+from ouchi.vnf.vm import VIRTQUEUE_SIZE
 
 BRIDGE = "ouchi-bench"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OvsDatapath:
+    """The bridge that is measured. ``folder``: of the vhost-user sockets; ``mtu``: bytes, of every port."""
+
+    machine: Machine
+    instance: Instance
+    path: Path
+    folder: str
+    mtu: int = MTU
+    wires: Sequence[Wire] = ()
+    by_port: bool = False
+
+    @property
+    def name(self) -> str:
+        return "ovs"
+
+    @property
+    def ring_size(self) -> int:
+        return VIRTQUEUE_SIZE
+
+    def create(self) -> None:
+        for end in self.path.ports:
+            self.machine.remove(self.socket(end))
+        # OVS makes the bridge's device persistent: it would outlive a killed bench, and OVS itself.
+        device.note(self.machine, Journal(self.machine, self.instance.state), BRIDGE)
+        settings = ("datapath_type=netdev", "fail_mode=secure", f"external_ids:ouchi={self.instance.name}")
+        self._vsctl(
+            "--",
+            "--if-exists",
+            "del-br",
+            BRIDGE,
+            "--",
+            "add-br",
+            BRIDGE,
+            "--",
+            "set",
+            "Bridge",
+            BRIDGE,
+            *settings,
+            wait=30,
+        )
+
+    def dpdk_device(self, end: str) -> str:
+        if wire := self._wire(end):
+            return wire.generator
+        number = self.path.ports.index(end)
+        return virtio_user(number, self.socket(end), mac=mac_of(number))
+
+    def attach(self, end: str) -> None:
+        """Add the OVS port of an end. Raises Failed with OVS's reason."""
+        if wire := self._wire(end):
+            self._attach_device(end, wire.switch)
+        else:
+            self._attach_socket(end)
+
+    def forward(self) -> None:
+        self._ofctl("del-flows", BRIDGE)
+        for vlan, (one, other) in enumerate(self.path.links, 1):
+            if one == other:
+                self._add_flow(one, "in_port")
+            elif self.by_port:
+                self._add_flow(one, f"output:{port_name(other)}")
+                self._add_flow(other, f"output:{port_name(one)}")
+            else:
+                for end in (one, other):
+                    self._vsctl("set", "Port", port_name(end), f"tag={vlan}")
+                    self._add_flow(end, "NORMAL")
+
+    def not_learnt(self) -> list[str]:
+        flows = parse_flows(
+            ovs.appctl(self.machine, self.instance, "dpctl/dump-flows", "--names", "netdev@ovs-netdev").stdout
+        )
+        ways = [
+            (vlan, *way)
+            for vlan, (one, other) in enumerate(self.path.links, 1)
+            for way in dict.fromkeys(((one, other), (other, one)))
+        ]
+        addresses = set() if self.by_port else self._addresses()
+        missing = []
+        for vlan, source, target in ways:
+            if not self.by_port and source != target and (source, vlan) not in addresses:
+                missing.append(f"no MAC address learnt on {source}")
+            if (port_name(source), port_name(target)) not in flows:
+                missing.append(f"no datapath flow from {source} to {target}")
+        return missing
+
+    def counters(self) -> Mapping[str, Any]:
+        """Of each port (from the datapath: the database lags by seconds) and each PMD thread."""
+        ports = parse_ports(self._ofctl("dump-ports", BRIDGE))
+        pmd = parse_pmd(ovs.appctl(self.machine, self.instance, "dpif-netdev/pmd-stats-show").stdout)
+        return {"ports": ports, "pmd": pmd}
+
+    def delta(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The counters between two readings, and the busy share of each PMD thread's cycles."""
+        pmd = {name: {**spent, **_load(spent)} for name, spent in subtract(before["pmd"], after["pmd"]).items()}
+        return {"ports": subtract(before["ports"], after["ports"]), "pmd": pmd}
+
+    def remove(self) -> None:
+        self._vsctl("--", "--if-exists", "del-br", BRIDGE, wait=30)
+        device.forget(Journal(self.machine, self.instance.state), BRIDGE)
+
+    def socket(self, end: str) -> str:
+        """The vhost-user socket of a port: the generator or the guest listens, OVS connects."""
+        return f"{self.folder}/{end}.sock"
+
+    def _wire(self, end: str) -> Wire | None:
+        ports = self.path.generator_ports
+        return self.wires[ports.index(end)] if self.path.wired and end in ports else None
+
+    def _attach_socket(self, end: str) -> None:
+        socket = self.socket(end)
+
+        def probe() -> None:
+            if not self.machine.exists(socket):
+                raise NotYet("it does not exist")
+
+        # OVS retries only once a second.
+        wait_for(f"the socket {socket}", probe, seconds=10, every=0.01)
+        self._add_port(end, "dpdkvhostuserclient", f"options:vhost-server-path={ovs.quote(socket)}")
+
+    def _attach_device(self, end: str, dpdk_device: str) -> None:
+        self._add_port(end, "dpdk", f"options:dpdk-devargs={ovs.quote(dpdk_device)}")
+        reason = self._vsctl("get", "Interface", port_name(end), "error").strip()
+        if reason != "[]":
+            raise Failed(
+                error(
+                    f"OVS cannot open {dpdk_device}",
+                    found=reason.strip('"'),
+                    expected="a device that this DPDK supports, and that is on OVS's allow list",
+                    remedy="name the NIC under nics in your site file; ouchi logs ovs-vswitchd",
+                )
+            )
+
+    def _add_port(self, end: str, kind: str, option: str) -> None:
+        name = port_name(end)
+        mtu = [f"mtu_request={self.mtu}"] if self.mtu != MTU else []
+        self._vsctl(
+            "--", "add-port", BRIDGE, name, "--", "set", "Interface", name, f"type={kind}", option, *mtu, wait=30
+        )
+
+    def _add_flow(self, end: str, action: str) -> None:
+        self._ofctl("add-flow", BRIDGE, f"in_port={port_name(end)},actions={action}")
+
+    def _addresses(self) -> set[tuple[str, int]]:
+        """The ends and VLANs on which OVS has learnt an address."""
+        learnt = parse_addresses(ovs.appctl(self.machine, self.instance, "fdb/show", BRIDGE).stdout)
+        numbers = {end: self._vsctl("get", "Interface", port_name(end), "ofport").strip() for end in self.path.ports}
+        return {(end, vlan) for end, number in numbers.items() for port, vlan in learnt if port == number}
+
+    def _vsctl(self, *words: str, wait: float = 0) -> str:
+        return ovs.vsctl(self.machine, self.instance, *words, wait=wait)
+
+    def _ofctl(self, *words: str) -> str:
+        argv = ("ovs-ofctl", "-O", "OpenFlow14", "--timeout=10", *words)
+        return self.machine.run(argv, timeout=15, env={"OVS_RUNDIR": self.instance.ovs}).stdout
+
+
 def port_name(end: str) -> str:
-    """The name of an OVS port for an end of a path."""
+    """The OVS port of an end."""
     return f"bench-{end}"
 
 
-def build(machine: Machine, instance: Instance) -> None:
-    """A bridge of its own, without ports and without a flow."""
-    words = ["--", "--if-exists", "del-br", BRIDGE, "--", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE]
-    words += ["datapath_type=netdev", "fail_mode=secure", f"external_ids:ouchi={instance.name}"]
-    ovs.vsctl(machine, instance, *words, wait=30)
-
-
-def attach_socket(machine: Machine, instance: Instance, end: str, socket: str, *, mtu: int) -> None:
-    """A vhost-user port for an end, as the client of ``socket``, which is waited for: OVS tries once a second only."""
-
-    def probe() -> None:
-        if not machine.exists(socket):
-            raise NotYet("it is not there")
-
-    wait_for(f"the socket {socket}", probe, seconds=10, every=0.01)
-    _add_port(machine, instance, end, "dpdkvhostuserclient", f"options:vhost-server-path={ovs.quote(socket)}", mtu)
-
-
-def attach_device(machine: Machine, instance: Instance, end: str, device: str, *, mtu: int) -> None:
-    """A port for an end that is a card (its PCI address) or a virtual device of DPDK's. Raises Failed with OVS's reason."""
-    _add_port(machine, instance, end, "dpdk", f"options:dpdk-devargs={ovs.quote(device)}", mtu)
-    said = ovs.vsctl(machine, instance, "get", "Interface", port_name(end), "error").strip()
-    if said != "[]":
-        raise Failed(
-            error(
-                f"OVS cannot open {device}",
-                found=said.strip('"'),
-                expected="a device that this DPDK drives, and that OVS was allowed to probe",
-                remedy="name the card under nics in your site file; ouchi logs ovs-vswitchd",
-            )
-        )
-
-
-def join(machine: Machine, instance: Instance, links: Iterable[tuple[str, str]]) -> None:
-    """What comes in at one end of a link leaves at the other, both ways; at the same one where the link has only one."""
-    _ofctl(machine, instance, "del-flows", BRIDGE)
-    for vlan, (one, other) in enumerate(links, 1):
-        if one == other:
-            _ofctl(machine, instance, "add-flow", BRIDGE, f"in_port={port_name(one)},actions=in_port")
-            continue
-        for end in (one, other):
-            ovs.vsctl(machine, instance, "set", "Port", port_name(end), f"tag={vlan}")
-            _ofctl(machine, instance, "add-flow", BRIDGE, f"in_port={port_name(end)},actions=NORMAL")
-
-
-def unlearnt(machine: Machine, instance: Instance, links: Iterable[tuple[str, str]]) -> list[str]:
-    """What OVS does not know yet of the links: an address behind each port, a datapath flow from each to the other."""
-    numbers = {
-        end: ovs.vsctl(machine, instance, "get", "Interface", port_name(end), "ofport").strip()
-        for end in {end for link in links for end in link}
-    }
-    known = parse_addresses(ovs.appctl(machine, instance, "fdb/show", BRIDGE).stdout)
-    flows = parse_flows(ovs.appctl(machine, instance, "dpctl/dump-flows", "--names", "netdev@ovs-netdev").stdout)
-    found = []
-    for vlan, (one, other) in enumerate(links, 1):
-        for come, go in dict.fromkeys(((one, other), (other, one))):
-            if one != other and (numbers[come], vlan) not in known:
-                found.append(f"no address behind {come}")
-            if (port_name(come), port_name(go)) not in flows:
-                found.append(f"no flow from {come} to {go}")
-    return found
-
-
-def remove(machine: Machine, instance: Instance) -> None:
-    """Take the bridge and its ports away; not there is fine."""
-    ovs.vsctl(machine, instance, "--", "--if-exists", "del-br", BRIDGE, wait=30)
-
-
-def counters(machine: Machine, instance: Instance) -> dict[str, Any]:
-    """What OVS counted for each port (live, not from its database, which lags by seconds) and for each PMD."""
-    ports = parse_ports(_ofctl(machine, instance, "dump-ports", BRIDGE))
-    return {"ports": ports, "pmd": parse_pmd(ovs.appctl(machine, instance, "dpif-netdev/pmd-stats-show").stdout)}
-
-
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What was counted between two readings, and how busy each PMD was (share of its cycles)."""
-    ports = {
-        name: {key: value - before["ports"].get(name, {}).get(key, 0) for key, value in counted.items()}
-        for name, counted in after["ports"].items()
-    }
-    pmd = {}
-    for name, counted in after["pmd"].items():
-        was = before["pmd"].get(name, {})
-        spent = {key: value - was.get(key, 0) for key, value in counted.items()}
-        cycles = spent.get("idle cycles", 0) + spent.get("processing cycles", 0)
-        pmd[name] = {
-            **spent,
-            "busy": round(spent.get("processing cycles", 0) / cycles, 4) if cycles else 0.0,
-            "cycles per packet": round(spent.get("processing cycles", 0) / max(1, spent.get("packets received", 0))),
-        }
-    return {"ports": ports, "pmd": pmd}
+def virtio_user(number: int, socket: str, *, mac: str) -> str:
+    """DPDK's virtio-user device for a guest's end of a vhost-user port, as server (OVS is the client)."""
+    queues = f"queues=1,queue_size={VIRTQUEUE_SIZE},packed_vq=1"
+    return f"net_virtio_user{number},path={socket},server=1,{queues},mac={mac}"
 
 
 def parse_ports(text: str) -> dict[str, dict[str, int]]:
-    """``ovs-ofctl dump-ports``: the counters of each port; those that OVS does not keep are left out."""
+    """``ovs-ofctl dump-ports``: the counters of each port; those that OVS does not count are left out."""
     found: dict[str, dict[str, int]] = {}
     for match in re.finditer(r'port\s+"?([\w-]+)"?: (rx .*?)\n\s+(tx .*?)(?=\n|$)', text):
         name, *lines = match.groups()
@@ -130,12 +208,12 @@ def parse_ports(text: str) -> dict[str, dict[str, int]]:
 
 
 def parse_addresses(text: str) -> set[tuple[str, int]]:
-    """``fdb/show``: the ports (by their OpenFlow numbers) and VLANs that an address was learnt on."""
+    """``fdb/show``: the ports (OpenFlow numbers) and VLANs on which an address was learnt."""
     return {(match[1], int(match[2])) for match in re.finditer(r"^ *(\d+) +(\d+) +[0-9a-f:]{17} ", text, re.MULTILINE)}
 
 
 def parse_flows(text: str) -> set[tuple[str, str]]:
-    """``dpctl/dump-flows --names``: from which port to which one flows of the datapath lead, the simple ones."""
+    """``dpctl/dump-flows --names``: source and target port of each datapath flow with a single action."""
     return set(re.findall(r"in_port\(([\w-]+)\).*actions:([\w-]+)$", text, re.MULTILINE))
 
 
@@ -154,12 +232,8 @@ def parse_pmd(text: str) -> dict[str, dict[str, int]]:
     return found
 
 
-def _add_port(machine: Machine, instance: Instance, end: str, kind: str, option: str, mtu: int) -> None:
-    name = port_name(end)
-    words = ["--", "add-port", BRIDGE, name, "--", "set", "Interface", name, f"type={kind}", option]
-    ovs.vsctl(machine, instance, *words, *([f"mtu_request={mtu}"] if mtu != MTU else []), wait=30)
-
-
-def _ofctl(machine: Machine, instance: Instance, *words: str) -> str:
-    argv = ("ovs-ofctl", "-O", "OpenFlow14", "--timeout=10", *words)
-    return machine.run(argv, timeout=15, env={"OVS_RUNDIR": instance.ovs}).stdout
+def _load(spent: Mapping[str, int]) -> dict[str, float]:
+    busy = spent.get("processing cycles", 0)
+    cycles = spent.get("idle cycles", 0) + busy
+    packets = max(1, spent.get("packets received", 0))
+    return {"busy": round(busy / cycles, 4) if cycles else 0.0, "cycles per packet": round(busy / packets)}

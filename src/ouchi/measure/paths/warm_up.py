@@ -1,33 +1,33 @@
-"""Teaching: a few frames each way at a low rate, until the path carries them and knows their addresses and flows."""
+"""Warm-up: learning frames (RFC 2544 section 23) until MAC addresses are learnt and the flow caches are primed."""
 
 from __future__ import annotations
 
 from ouchi.core.errors import Failed, error
-from ouchi.measure.paths.open import Opened
+from ouchi.measure.paths.open import OpenPath
 from ouchi.measure.search.trial import Trial
 
-LEAST_PPS, SECONDS, TRIES = 2000.0, 0.2, 10
-MOST_FLOWS = 10_000
-"""Of so many flows each is sent at least once; more only mean more entries in the same cache."""
+MIN_PPS, SECONDS, ATTEMPTS = 2000.0, 0.2, 10
+MAX_FLOWS = 10_000
+"""Of up to so many flows each is sent at least once; more would only fill the same caches."""
 
 
-def teach(opened: Opened, size: str, flows: int) -> None:
-    """Both directions, though only one may be measured: an address is learnt from what it sends.
+def warm_up(path: OpenPath, size: str) -> None:
+    """Send at a low rate in both directions, also where one is measured: addresses are learnt from senders.
 
-    Raises Failed when frames are still lost, or something is still not learnt, after the last try.
+    Raises Failed when frames are lost or addresses or flows are not learnt after the last attempt.
     """
-    traffic = opened.traffic(size, flows, both=True)
-    each = max(LEAST_PPS, min(flows, MOST_FLOWS) / SECONDS)
-    for _ in range(TRIES):
-        last = traffic.trial(each * traffic.streams, SECONDS, "teach")
-        unlearnt = opened.carrier.unlearnt()
-        if last.sent and last.lost == 0 and not unlearnt:
+    traffic = path.traffic(size, bidirectional=True)
+    pps = max(MIN_PPS, min(path.request.flows, MAX_FLOWS) / SECONDS)
+    for _ in range(ATTEMPTS):
+        last = traffic.trial(pps * traffic.streams, SECONDS, "warm-up")
+        missing = path.datapath.not_learnt()
+        if last.sent and last.lost == 0 and not missing:
             return
     raise Failed(
         error(
-            f"the path {opened.setup.path.name} does not carry frames",
-            found="; ".join([_by_stream(last), *unlearnt]),
-            expected=f"no loss at {each:,.0f} pps each way, addresses and flows learnt",
+            f"the path {path.request.path.name} does not forward frames",
+            found="; ".join([_by_stream(last), *missing]),
+            expected=f"no loss at {pps:,.0f} pps in each direction, addresses and flows learnt",
             remedy="ouchi status; ouchi logs ovs-vswitchd",
         )
     )

@@ -1,1 +1,1 @@
-"""Runs: their values, their folder, and comparing them."""
+"""Runs: their values, their folder, and comparisons of them."""

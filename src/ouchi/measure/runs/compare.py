@@ -1,9 +1,8 @@
-"""Is one set of repeats faster than another, or is that noise?
+"""Whether the difference between two sets of repeats is significant.
 
-The Mann-Whitney test in its exact form, ties included, so that it is right for the three to twenty repeats that people
-run, and for figures that a search rounds to the same value. The ratio is Hodges and Lehmann's: the median of all
-pairwise ratios, with the confidence interval that belongs to the test (Moses). Nothing is assumed about how the
-figures are distributed, and nothing is drawn at random.
+The exact Mann-Whitney test with ties, valid for the usual three to twenty repeats and for figures that a search rounds
+to equal values. The ratio is the Hodges-Lehmann estimate, the median of all pairwise ratios, with the test's confidence
+interval (Moses). No distribution is assumed, and no random numbers are used. scipy would be 35 MB for these functions.
 """
 
 from __future__ import annotations
@@ -11,21 +10,20 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from ouchi.core.errors import BadInput, Finding, error
-from ouchi.measure.search.validity import unequal_sizes
+from ouchi.measure.runs.model import Run
+from ouchi.measure.search.validity import different_sizes
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The repeats of one run: ``values`` in pps, more being better, of frames of ``size`` (as named in the run).
+    """The repeats of one run: ``values`` in pps of frames of ``size`` (as named in the run).
 
-    ``labels`` are what must agree for a comparison to mean anything: the path, the goal, the streams, and whatever
-    marks the machine (shared cores, emulation).
+    ``labels`` must be equal in both for a valid comparison: path, goal, streams, and labels such as emulation.
     """
 
     name: str
@@ -40,60 +38,67 @@ class Sample:
 
     @property
     def noise(self) -> float:
-        """The spread of the repeats: highest less lowest over the median."""
+        """The range of the repeats over their median."""
         return (max(self.values) - min(self.values)) / self.median
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``after`` against ``before``: the ratio, its interval of :data:`CONFIDENCE`, and what can be said.
+    """``after`` against ``before``: the ratio, its interval of :data:`CONFIDENCE`, and the verdict.
 
-    ``p`` is the chance of a difference at least as great between repeats of the same thing. ``noise`` is the larger
-    spread of the two. ``direction`` is "faster", "slower" or "" when no difference can be shown.
+    ``high`` is None without an upper end. ``p``: the probability of such a difference between repeats of the same.
+    ``noise``: the larger noise of the two. ``direction``: "faster", "slower", or "" for no significant difference.
     """
 
     before: str
     after: str
     ratio: float
     low: float
-    high: float
+    high: float | None
     p: float
     noise: float
     direction: str
     verdict: str
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it; an interval without an end has null there."""
-        return {key: None if value == math.inf else value for key, value in asdict(self).items()}
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """A comparison at a frame size and for a goal."""
+
+    size: str
+    goal: str
+    comparison: Comparison
 
 
 def compare(before: Sample, after: Sample) -> Comparison:
     """Whether ``after`` is faster or slower than ``before``.
 
-    Raises BadInput, with all reasons, when the two are not of the same kind or a value is not above zero.
+    Raises BadInput with all reasons when the two are not comparable or a value is not above zero.
     """
     _check(before, after)
     p = mann_whitney(before.values, after.values)
     ratio, low, high = ratio_interval(before.values, after.values)
-    # The direction that the test itself saw: of all pairs, which side is ahead in more.
+    # The direction by the test's own statistic: the side that is ahead in more pairs.
     ahead = sum((b > a) - (b < a) for a in before.values for b in after.values)
     direction = ("faster" if ahead > 0 else "slower") if p <= 1 - CONFIDENCE else ""
     noise = max(before.noise, after.noise)
     verdict = _verdict(before, after, direction, ratio, low, high, p, noise)
-    return Comparison(before.name, after.name, ratio, low, high, p, noise, direction, verdict)
+    return Comparison(
+        before.name, after.name, ratio, low, high if high < math.inf else None, p, noise, direction, verdict
+    )
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p of the exact Mann-Whitney test, given the ties: the share of all divisions as uneven as this one."""
+    """Two-sided p of the exact Mann-Whitney test with ties: the share of divisions at least as uneven as this one."""
     ranks = _doubled_midranks([*first, *second])
     n, total = len(first), sum(ranks)
-    # Ways to choose k of the values with ranks that sum to s, value after value.
+    # ways[k][s]: ways to choose k of the values so far with rank sum s.
     ways: list[dict[int, int]] = [{0: 1}, *({} for _ in range(n))]
     for rank in ranks:
         for k in range(n - 1, -1, -1):
             for s, count in ways[k].items():
                 ways[k + 1][s + rank] = ways[k + 1].get(s + rank, 0) + count
-    # Distances from the middle, times the number of values to stay whole.
+    # Distances from the mean, multiplied by the number of values to stay integers.
     middle = n * total
     seen = abs(sum(ranks[:n]) * len(ranks) - middle)
     as_uneven = sum(count for s, count in ways[n].items() if abs(s * len(ranks) - middle) >= seen)
@@ -103,7 +108,7 @@ def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
 def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
     """Median of all ratios second/first and its interval of :data:`CONFIDENCE`.
 
-    With too few repeats for that confidence the interval is everything: 0 to infinity.
+    With too few repeats for that confidence the interval is 0 to infinity.
     """
     ratios = sorted(b / a for a in first for b in second)
     skip = _skipped(len(first), len(second))
@@ -112,8 +117,8 @@ def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
 
 
 def _skipped(n: int, m: int) -> int | None:
-    """How many ratios to leave out at each end: the largest k with P(U ≤ k) ≤ half of what is not confidence."""
-    # Frequencies of U for k of the first and the values so far of the second (the usual recurrence).
+    """Ratios to leave out at each end: the largest k with P(U ≤ k) ≤ (1 - CONFIDENCE) / 2; None: there is no such k."""
+    # table[i, j]: frequencies of U for i and j values, by the usual recurrence.
     table: dict[tuple[int, int], list[int]] = {}
     for i in range(n + 1):
         for j in range(m + 1):
@@ -135,14 +140,14 @@ def _skipped(n: int, m: int) -> int | None:
 
 
 def _doubled_midranks(values: Sequence[float]) -> list[int]:
-    """Twice the rank of each value, equal ones sharing the mean of theirs; doubled to be whole."""
+    """Twice the midrank of each value: an integer."""
     return [
         sum(other < value for other in values) * 2 + sum(other == value for other in values) + 1 for value in values
     ]
 
 
 def _check(before: Sample, after: Sample) -> None:
-    differences = list(unequal_sizes((before.size, after.size)))
+    differences = list(different_sizes((before.size, after.size)))
     for key in sorted({*before.labels, *after.labels}):
         one, other = before.labels.get(key, "none"), after.labels.get(key, "none")
         if one != other:
@@ -164,12 +169,47 @@ def _verdict(
     before: Sample, after: Sample, direction: str, ratio: float, low: float, high: float, p: float, noise: float
 ) -> str:
     repeats = f"{len(before.values)} and {len(after.values)} repeats"
-    spread = f"repeats spread by {noise:.1%}"
+    spread = f"noise {noise:.1%}"
     if direction:
         change = f"{after.name} is {direction} than {before.name} by {abs(ratio - 1):.1%}"
         return f"{change} (between {low - 1:+.1%} and {high - 1:+.1%}, p = {p:.2g}; {repeats}, {spread})"
     least = 2 / math.comb(len(before.values) + len(after.values), len(before.values))
     if least > 1 - CONFIDENCE:
-        return f"no difference can be shown with {repeats}, whatever they are: run at least 4 of each ({spread})"
+        return f"{repeats} are too few to show any difference: run at least 4 of each ({spread})"
     interval = f"between {low - 1:+.1%} and {high - 1:+.1%}"
-    return f"no difference can be shown: {ratio - 1:+.1%}, {interval} (p = {p:.2g}; {repeats}, {spread})"
+    return f"no significant difference: {ratio - 1:+.1%}, {interval} (p = {p:.2g}; {repeats}, {spread})"
+
+
+def compare_runs(before: Run, after: Run) -> list[ComparisonRow]:
+    """Compare two runs at every frame size and goal that both have. Raises BadInput where there is none."""
+    first, second = _samples(before), _samples(after)
+    common = [key for key in first if key in second]
+    if not common:
+        raise BadInput(
+            error(
+                "the runs have no frame size and goal in common",
+                where=f"{before.info.name}, {after.info.name}",
+                remedy="measure both with the same options",
+            )
+        )
+    return [ComparisonRow(*key, compare(first[key], second[key])) for key in common]
+
+
+def _samples(run: Run) -> dict[tuple[str, str], Sample]:
+    """The lower bounds of the repeats by frame size and goal."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for result in run.results:
+        for bounds in result.bounds:
+            if bounds.lower_pps is not None:
+                found.setdefault((result.size, bounds.goal.name), []).append(bounds.lower_pps)
+    request = run.info.request
+    labels = {
+        "path": run.info.path,
+        "labels": "; ".join(run.info.labels),
+        **{key: str(request.get(key, "")) for key in ("flows", "directions", "guest", "wires", "stream")},
+        "MTU": str(run.info.settings.get("MTU", "")),
+    }
+    return {
+        (size, goal): Sample(run.info.name, size, tuple(values), {**labels, "goal": goal})
+        for (size, goal), values in found.items()
+    }

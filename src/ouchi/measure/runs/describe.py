@@ -1,4 +1,4 @@
-"""What a run says of itself: labels, host, versions and settings of everything that matters."""
+"""The description of a run: labels, host, versions and settings."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import platform
 from datetime import UTC, datetime
 
 from ouchi import __version__
-from ouchi.core.instance import Instance
 from ouchi.facts import Facts
 from ouchi.machine import Machine
-from ouchi.measure.paths.open import NAP, Setup
-from ouchi.measure.paths.path import RING
-from ouchi.measure.request import Wish
-from ouchi.measure.runs.model import About
+from ouchi.measure.paths.cpus import Placement
+from ouchi.measure.paths.open import IDLE_SLEEP
+from ouchi.measure.request import BenchRequest
+from ouchi.measure.runs.model import RunInfo
 from ouchi.plan import Plan
 from ouchi.plan.pools import OVERLAPPED
+from ouchi.plan.target import Target
+from ouchi.vnf.vm import VIRTQUEUE_SIZE
 
 
-def describe(machine: Machine, instance: Instance, facts: Facts, plan: Plan, wish: Wish, *, emulated: bool) -> About:
-    """The beginning of a run. ``emulated``: virtual machines run without KVM here."""
-    servers = bool(machine.entries(instance.vhost))
-    setup = wish.setup(plan, servers=servers)
-    sockets = setup.path.switched and not (setup.path.wired and not setup.path.guests)
-    return About(
-        name=f"{wish.path.name} on {facts.system.hostname}",
-        began=now(),
-        path=wish.path.name,
-        what=wish.to_json(),
-        labels=labels(facts, plan, setup, servers=servers, emulated=emulated),
+def describe(
+    machine: Machine, target: Target, request: BenchRequest, placement: Placement, labels: tuple[str, ...]
+) -> RunInfo:
+    """The description at the start of a run."""
+    facts, plan, path = target.facts, target.plan, request.path
+    vhost_user = path.through_ovs and (not path.wired or bool(path.guests))
+    return RunInfo(
+        name=f"{path.name} on {facts.system.hostname}",
+        started=now(),
+        path=path.name,
+        request=request.to_json(),
+        labels=labels,
         host={
             "processor": facts.processor.model,
             "cores": len({(cpu.package, cpu.core) for cpu in facts.cpus if cpu.online}),
@@ -41,44 +43,69 @@ def describe(machine: Machine, instance: Instance, facts: Facts, plan: Plan, wis
             "kernel": platform.release(),
         },
         settings={
-            "PMD CPUs": list(plan.pools.pmd) if setup.path.switched else [],
-            "generator's CPUs": list(setup.cpus.workers),
-            **({"guests' CPUs": list(setup.cpus.guests)} if setup.path.guests else {}),
-            **({"generator sleeps when nothing is due": f"{NAP * 1e6:g} µs"} if setup.cpus.shared else {}),
-            **({"virtqueues": f"{RING} descriptors, packed but for virtual machines"} if sockets else {}),
+            **cpu_settings(plan, request, placement),
+            **({"generator sleeps when idle": f"{IDLE_SLEEP * 1e6:g} µs"} if placement.shared else {}),
             **(
-                {"generator goes first on its CPU": "SCHED_FIFO, where the kernel lets it"} if setup.cpus.urgent else {}
+                {"virtqueues": f"{VIRTQUEUE_SIZE} descriptors, packed except in virtual machines"} if vhost_user else {}
             ),
-            "MTU": setup.mtu,
-            "hugepages": f"{plan.hugepages[0].size_kib} KiB",
-            "frames are switched by": _switching(setup),
+            **({"generator's scheduling": "SCHED_FIFO, where the kernel allows it"} if placement.realtime else {}),
+            "MTU": request.mtu,
+            "hugepages": f"{placement.page_kib} KiB",
+            "forwarding": _forwarding(request),
         },
     )
 
 
-def labels(facts: Facts, plan: Plan, setup: Setup, *, servers: bool, emulated: bool) -> tuple[str, ...]:
-    """What must stand beside every figure of a run. ``servers``: those of the site run meanwhile."""
-    said = []
+def cpu_settings(plan: Plan, request: BenchRequest, placement: Placement) -> dict[str, list[int]]:
+    """The CPUs of OVS, the generator and the guests."""
+    return {
+        "PMD CPUs": list(plan.pools.pmd) if request.path.through_ovs else [],
+        "generator's CPUs": list(placement.workers),
+        **({"guests' CPUs": list(placement.guests)} if request.path.guests else {}),
+    }
+
+
+def labels_of(
+    facts: Facts,
+    plan: Plan,
+    request: BenchRequest,
+    placement: Placement,
+    *,
+    servers_running: bool,
+    emulated: bool,
+) -> tuple[str, ...]:
+    """The qualifications of every figure of a run.
+
+    ``servers_running``: the site's servers run meanwhile; ``emulated``: KVM does not work.
+    """
+    labels = []
     if plan.overlapped:
-        said.append(OVERLAPPED)
+        labels.append(OVERLAPPED)
     if facts.system.virtual:
-        said.append("shared machine: its CPUs are virtual")
-    if setup.path.guests and setup.cpus.shared:
-        said.append("shared cores: the generator and the guests have too few CPUs for one each")
-    if setup.path.guests and setup.guest == "vm" and emulated:
-        said.append("emulated guests (TCG): figures are not meaningful as performance")
-    if servers:
-        said.append("the site's servers run at the same time, on the CPUs that the generator has too")
-    return tuple(said)
-
-
-def _switching(setup: Setup) -> str:
-    if not setup.path.switched:
-        return {"ring": "nobody", "kernel": "the kernel's bridge, by addresses learnt"}[setup.path.carrier]
-    back = len(setup.path.generator_ports) == 1
-    return "a rule that sends them back (in_port)" if back else "addresses learnt (NORMAL)"
+        labels.append("shared machine: its CPUs are virtual")
+    if request.path.guests and placement.shared:
+        labels.append("shared cores: the generator and the guests have too few CPUs for one each")
+    if request.routed and emulated:
+        labels.append("emulated guests (TCG): figures are not meaningful as performance")
+    if servers_running:
+        labels.append("the site's servers run at the same time, on the generator's CPUs")
+    return tuple(labels)
 
 
 def now() -> str:
-    """The time, with its zone, to a second."""
+    """The time with its zone, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _forwarding(request: BenchRequest) -> str:
+    match request.path.kind:
+        case "loop":
+            return "none"
+        case "kernel":
+            return "the kernel's bridge, by learnt MAC addresses"
+        case "ovs" if len(request.path.generator_ports) == 1:
+            return "a flow back to the port (in_port)"
+        case "ovs" if request.template.tagged:
+            return "a flow from port to port (output)"
+        case "ovs":
+            return "by learnt MAC addresses (NORMAL)"

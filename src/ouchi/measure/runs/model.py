@@ -1,56 +1,49 @@
-"""A run as values: what was measured on what, each trial in its place, the rates found and their summary."""
+"""A run as values: what was measured on what, every trial, the rates found and their summary."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ouchi.core.errors import Finding
 from ouchi.measure.search.goals import Bounds
 from ouchi.measure.search.trial import Trial
 
-SCHEMA = 1
-KIND = "bench"
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a run measures, and on what.
+class RunInfo:
+    """What a run measures, and on what: ``run.json``.
 
-    ``began`` and ``ended`` are ISO times with a zone (``ended`` is empty until the end); ``path`` as in ``v2v``.
-    ``labels`` are what must stand beside every figure, such as "emulated". The mappings are shown as they are.
-    ``complete``: everything that was to be measured was.
+    ``started`` and ``ended`` are ISO times with a zone (``ended`` is empty until then); ``path`` as in ``v2v``;
+    ``labels`` qualify every figure, such as "emulated". The mappings are shown as they are. ``complete``: everything
+    requested was measured.
     """
 
     name: str
-    began: str
+    started: str
     path: str
-    what: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     host: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     ended: str = ""
     complete: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, with the version and kind of the file."""
-        return {"schema": SCHEMA, "kind": KIND, **asdict(self), "labels": list(self.labels)}
+    schema: Literal[2] = 2
+    kind: Literal["bench"] = "bench"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """A trial with the frame size (as asked for: ``64``, ``imix``) and the repeat (from 1) that it belongs to."""
+class TrialRecord:
+    """A trial with its frame size (as requested: ``64``, ``imix``) and repeat (from 1): a line of ``trials.ndjson``."""
 
     size: str
     repeat: int
     trial: Trial
-
-    def to_json(self) -> dict[str, Any]:
-        """A line of ``trials.ndjson``."""
-        return {"size": self.size, "repeat": self.repeat, **self.trial.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +53,6 @@ class LatencyPoint:
     fraction: float
     goal: str
     trial: int
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,40 +64,27 @@ class Result:
     bounds: tuple[Bounds, ...]
     latency: tuple[LatencyPoint, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "size": self.size,
-            "repeat": self.repeat,
-            "bounds": [bounds.to_json() for bounds in self.bounds],
-            "latency": [point.to_json() for point in self.latency],
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Something measured beside the searches at a frame size (empty where none is its own), in a line.
+class ExtraResult:
+    """A result besides the searches, in a line; ``size`` is empty where it belongs to no frame size.
 
-    ``what`` was done, at which rate or with which outcome (``pps``, sum of all streams; None where packets are not
-    what was counted), ``said`` in words, and the same in ``figures``.
+    ``name``: of the test; ``pps``: its rate (sum of all streams; None where it has no packet rate); ``text``: the
+    result in words, and ``figures`` the same as numbers.
     """
 
     size: str
-    what: str
+    name: str
     pps: float | None
-    said: str
+    text: str
     figures: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The rate found for a goal at a frame size over ``n`` repeats (pps, sum of all streams; None: none was found).
 
-    ``noise`` is the share of the median by which repeats differ; None when that cannot be told.
+    ``noise``: the range of the repeats over their median; None for fewer than two.
     """
 
     size: str
@@ -119,46 +95,40 @@ class Summary:
     n: int
     noise: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """``results.json``: the rates found, their summary, and results besides the searches."""
+
+    results: tuple[Result, ...] = ()
+    summary: tuple[Summary, ...] = ()
+    extras: tuple[ExtraResult, ...] = ()
+    schema: Literal[2] = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as its folder tells it. ``notes`` are warnings about what was passed over in reading."""
+    """A whole run, as read from its folder. ``notes`` are warnings about what could not be read."""
 
-    about: About
-    trials: tuple[Recorded, ...]
+    info: RunInfo
+    trials: tuple[TrialRecord, ...]
     results: tuple[Result, ...] = ()
     summary: tuple[Summary, ...] = ()
-    beside: tuple[Beside, ...] = ()
+    extras: tuple[ExtraResult, ...] = ()
     notes: tuple[Finding, ...] = ()
 
     @property
     def sizes(self) -> tuple[str, ...]:
         """The frame sizes in the order in which they were measured."""
-        return tuple(dict.fromkeys(recorded.size for recorded in self.trials))
+        return tuple(dict.fromkeys(record.size for record in self.trials))
 
-    def of_size(self, size: str) -> tuple[Recorded, ...]:
+    def of_size(self, size: str) -> tuple[TrialRecord, ...]:
         """The trials of a frame size."""
-        return tuple(recorded for recorded in self.trials if recorded.size == size)
-
-    def to_json(self) -> dict[str, Any]:
-        """The whole folder as one document."""
-        return {
-            "schema": SCHEMA,
-            "run": self.about.to_json(),
-            "summary": [row.to_json() for row in self.summary],
-            "results": [result.to_json() for result in self.results],
-            "beside": [row.to_json() for row in self.beside],
-            "trials": [recorded.to_json() for recorded in self.trials],
-            "notes": [note.to_json() for note in self.notes],
-        }
+        return tuple(record for record in self.trials if record.size == size)
 
 
 def summarise(results: Iterable[Result]) -> tuple[Summary, ...]:
-    """The lower bounds of the repeats by size and goal, as measured: median, range and their spread over the median.
+    """Median, range and noise of the lower bounds of the repeats, by size and goal.
 
     ``n`` counts the repeats in which a rate was found.
     """

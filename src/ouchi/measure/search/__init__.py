@@ -1,1 +1,1 @@
-"""Trials, their validity, and the searches that pick them."""
+"""Trials, their validity, and the searches and tests that run them."""

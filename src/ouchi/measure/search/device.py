@@ -1,4 +1,4 @@
-"""What a search measures: anything that can run a trial."""
+"""What a search measures: anything that runs trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Device(Protocol):
 
     @property
     def streams(self) -> int:
-        """How many directions are loaded at once."""
+        """The number of directions that are loaded at once."""
 
     def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
-        """Offer ``pps`` (the sum over all streams) for ``seconds``, drain, count; the trial says if it is valid."""
+        """Offer ``pps`` (the sum of all streams) for ``seconds``, drain and count; the trial is assessed."""

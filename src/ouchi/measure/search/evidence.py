@@ -1,4 +1,4 @@
-"""Trials as evidence: every one is kept, an invalid one is repeated, and whatever ends the measuring ends it with a reason."""
+"""Runs trials: all are kept, invalid ones are repeated, and a measurement that ends early has a reason."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from ouchi.measure.search.device import Device
 from ouchi.measure.search.trial import Trial
 
 ATTEMPTS = 10
-"""How often a trial is run until one is valid."""
+"""The number of attempts at a valid trial."""
 INTERRUPTED = "stopped by the user"
 """The reason after Ctrl-C."""
 
 OnTrial = Callable[[Trial], None]
 
 
-class Stop(Exception):
-    """Measuring ends here, for the reason that the message says."""
+class SearchStopped(Exception):
+    """Ends a measurement early; the message is the reason."""
 
 
 class Evidence:
-    """What was measured so far on one device: ``trials`` in order, valid or not, and the ``reason`` it ended early.
+    """The trials of one measurement in order, valid or not, and the ``reason`` why it ended early.
 
-    ``most_seconds`` bounds the whole by ``clock``: a trial that could not end in time is not begun.
+    ``max_seconds`` bounds the whole by ``clock``: a trial that could not end in time is not started.
     """
 
     def __init__(
         self,
         device: Device,
         on_trial: OnTrial | None = None,
-        most_seconds: float = float("inf"),
+        max_seconds: float = float("inf"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device, self.on_trial = device, on_trial
-        self.most_seconds, self.clock, self.began = most_seconds, clock, clock()
+        self.max_seconds, self.clock, self.started = max_seconds, clock, clock()
         self.trials: list[Trial] = []
         self.reason = ""
 
     @property
     def spent_seconds(self) -> float:
-        """Seconds since the beginning, all told."""
-        return self.clock() - self.began
+        """Seconds since the start."""
+        return self.clock() - self.started
 
     @property
     def complete(self) -> bool:
-        """Whether nothing ended it early."""
+        """Whether it did not end early."""
         return not self.reason
 
     def trial(
-        self, pps: float, seconds: float, label: str = "", enough: Callable[[Trial], bool] = lambda trial: trial.valid
+        self, pps: float, seconds: float, label: str = "", accept: Callable[[Trial], bool] = lambda trial: trial.valid
     ) -> Trial:
-        """A trial that is ``enough``, after at most :data:`ATTEMPTS`. Raises Stop without one, or without the time for it."""
+        """A trial that ``accept`` accepts. Raises SearchStopped after :data:`ATTEMPTS`, or when the time is up."""
         for _ in range(ATTEMPTS):
             last = self.once(pps, seconds, label)
-            if enough(last):
+            if accept(last):
                 return last
         why = "; ".join(last.remarks)
-        raise Stop(f"{ATTEMPTS} trials in a row at {pps:,.0f} pps were invalid, at last because {why}")
+        raise SearchStopped(f"{ATTEMPTS} trials in a row at {pps:,.0f} pps were invalid, the last because {why}")
 
     def once(self, pps: float, seconds: float, label: str = "") -> Trial:
-        """One trial, valid or not. Raises Stop without the time for it."""
-        if self.spent_seconds + seconds > self.most_seconds:
-            raise Stop(f"the {self.most_seconds:,.0f} s allowed do not suffice")
+        """One trial, valid or not. Raises SearchStopped when the time is up."""
+        if self.spent_seconds + seconds > self.max_seconds:
+            raise SearchStopped(f"the time limit of {self.max_seconds:,.0f} s was reached")
         trial = self.device.trial(pps, seconds, label)
         self.trials.append(trial)
         if self.on_trial:
@@ -72,18 +72,18 @@ class Evidence:
         return trial
 
     @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Within it, Stop and Ctrl-C end the measuring with ``reason`` set and every trial kept."""
+    def until_stopped(self) -> Iterator[None]:
+        """SearchStopped and Ctrl-C end the block with ``reason`` set and all trials kept."""
         try:
             yield
-        except Stop as stop:
+        except SearchStopped as stop:
             self.reason = str(stop)
         except KeyboardInterrupt:
             self.reason = INTERRUPTED
 
 
-def check_range(least_pps: float, most_pps: float) -> None:
-    """Raises BadInput unless 0 < least < most."""
-    if not 0 < least_pps < most_pps < float("inf"):
-        found = f"from {least_pps:,.0f} to {most_pps:,.0f} pps"
-        raise BadInput(error("no range of rates to search", found=found, expected="0 < least < most"))
+def check_range(min_pps: float, max_pps: float) -> None:
+    """Raise BadInput unless 0 < minimum < maximum."""
+    if not 0 < min_pps < max_pps < float("inf"):
+        found = f"from {min_pps:,.0f} to {max_pps:,.0f} pps"
+        raise BadInput(error("the range of rates is empty", found=found, expected="0 < minimum < maximum"))

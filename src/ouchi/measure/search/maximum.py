@@ -1,4 +1,4 @@
-"""What a path receives at the most that can be offered: quick to measure, steady, and no promise about loss."""
+"""Maximum receive rate: the rate received at the highest load, regardless of loss."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Maximum:
 def maximum(
     device: Device, offered_pps: float, *, seconds: float = 1.0, repeats: int = 10, on_trial: OnTrial | None = None
 ) -> Maximum:
-    """Offer the most for ``repeats`` trials of ``seconds``, as FD.io CSIT's maximum receive rate: 10 of 1 s."""
+    """``repeats`` trials of ``seconds`` at the highest load; FD.io CSIT's maximum receive rate has 10 of 1 s."""
     evidence = Evidence(device, on_trial)
-    with evidence.keeping():
+    with evidence.until_stopped():
         for _ in range(repeats):
             evidence.trial(offered_pps, seconds, "maximum")
     received = tuple(trial.received_pps for trial in evidence.trials if trial.valid)

@@ -1,8 +1,8 @@
-"""Search for several goals at once: MLRsearch picks what to try next, our own rule says what the trials show.
+"""Search for several goals at once by MLRsearch (PyPI ``MLRsearch``, by FD.io CSIT).
 
-MLRsearch (PyPI ``MLRsearch``, by FD.io CSIT) raises when it runs out of time or meets a device that makes no sense,
-and its result is lost with it. So it only steers: each trial is kept here, and the bounds are computed from the
-trials by :func:`ouchi.measure.search.goals.bounds`, which is the same rule and gives the same figures when it finishes.
+MLRsearch raises when it runs out of time or the device behaves inconsistently, and loses its result. So it only
+selects the trials; the bounds are computed from them by :func:`ouchi.measure.search.goals.bounds`, which is the same
+rule and gives the same figures when MLRsearch finishes.
 """
 
 from __future__ import annotations
@@ -14,33 +14,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import INTERRUPTED, Evidence, Stop, check_range
-from ouchi.measure.search.goals import (
-    NDR,
-    PDR,
-    RFC2544,
-    TST009,
-    Bounds,
-    Goal,
-    bounds,
-    by_rate,
-    goal,
-    judged_loss,
-    verdict,
-)
+from ouchi.measure.search.evidence import INTERRUPTED, Evidence, SearchStopped, check_range
+from ouchi.measure.search.goals import Bounds, Goal, bounds, by_rate, judged_loss, verdict
 from ouchi.measure.search.trial import Trial
 
-__all__ = ["NDR", "PDR", "RFC2544", "TST009", "Bounds", "Goal", "SearchResult", "Standing", "bounds", "goal", "search"]
-
-WIDE = "some trials count against their rates only, which the steering does not see"
-"""Why a search that has ended may have wide bounds."""
+WIDE = "some trials count against their rates only, which MLRsearch does not take into account"
+"""Why a finished search may have wide bounds."""
 _UNLIMITED = 1e9
-"""Seconds: MLRsearch's own limit, out of the way of ours, which knows the length of a trial before it begins."""
+"""Seconds: disables MLRsearch's own limit; :class:`Evidence` knows the length of a trial before it starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a search stands after a trial; ``left_seconds`` is an estimate, never above what the time limit leaves."""
+class SearchProgress:
+    """Bounds after a trial; ``left_seconds`` is an estimate, at most what the time limit leaves."""
 
     bounds: tuple[Bounds, ...]
     trials: int
@@ -50,7 +36,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The bounds of each goal in the order asked, all trials, and whether the search ended by itself or for what reason."""
+    """The bounds of each goal, in order, all trials, and the reason why a search is not complete."""
 
     bounds: tuple[Bounds, ...]
     trials: tuple[Trial, ...]
@@ -62,74 +48,65 @@ class SearchResult:
         """Whether the user stopped it."""
         return self.reason == INTERRUPTED
 
-    def to_json(self) -> dict[str, Any]:
-        """All but the trials, which are kept one by one."""
-        return {
-            "bounds": [each.to_json() for each in self.bounds],
-            "trials": len(self.trials),
-            "complete": self.complete,
-            "reason": self.reason,
-        }
 
-
-def search(
+def mlrsearch(
     device: Device,
     goals: Sequence[Goal],
     *,
-    most_pps: float,
-    least_pps: float,
-    most_seconds: float,
-    on_trial: Callable[[Trial, Standing], None] | None = None,
+    max_pps: float,
+    min_pps: float,
+    max_seconds: float,
+    on_trial: Callable[[Trial, SearchProgress], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> SearchResult:
-    """Bounds for all ``goals`` between two rates (pps, sum of all streams), in at most ``most_seconds`` by ``clock``.
+    """Bounds for all ``goals`` between two rates (pps, sum of all streams), in at most ``max_seconds`` by ``clock``.
 
-    ``most_pps`` must be a rate that the generator can send: a trial at it comes first, and one that stays invalid ends
-    the search. Goals of different trial lengths are searched for one after the other, the short ones first. Whatever
-    ends it early (time, invalid trials, a device that makes no sense, Ctrl-C), the trials and the bounds they show are
-    in the result. Raises BadInput for an empty range; errors of the device itself go through.
+    ``max_pps`` must be a rate that the generator can send: the first trial is at it, and the search ends when it stays
+    invalid. Goals with different trial lengths are searched for one after the other, short ones first. A search that
+    ends early (time limit, invalid trials, an inconsistent device, Ctrl-C) returns its trials and their bounds. Raises
+    BadInput for an empty range; exceptions of the device are passed on.
     """
-    check_range(least_pps, most_pps)
-    evidence = Evidence(device, most_seconds=most_seconds, clock=clock)
+    check_range(min_pps, max_pps)
+    evidence = Evidence(device, max_seconds=max_seconds, clock=clock)
     own: dict[Goal, list[Trial]] = {each: [] for each in goals}
     running: list[Goal] = []
 
-    def tell(trial: Trial) -> None:
+    def record(trial: Trial) -> None:
         for each in running:
             own[each].append(trial)
         if on_trial:
-            on_trial(trial, _standing(own, evidence, most_pps, least_pps))
+            on_trial(trial, _search_progress(own, evidence, max_pps, min_pps))
 
-    evidence.on_trial = tell
-    with evidence.keeping():
+    evidence.on_trial = record
+    with evidence.until_stopped():
         for group in _by_length(goals):
             running[:] = group
-            _steer(evidence, running, most_pps, least_pps)
+            _steer(evidence, running, max_pps, min_pps)
     found = []
     for each in goals:
-        pointed = _pointed(bounds(each, own[each]), own[each], most_pps, least_pps)
+        indicated = _indicated_range(bounds(each, own[each]), own[each], max_pps, min_pps)
         reason = evidence.reason
-        if reason and pointed != (least_pps, most_pps):
-            reason += f"; single trials point to between {pointed[0]:,.0f} and {pointed[1]:,.0f} pps"
-        found.append(_explained(bounds(each, own[each], reason or WIDE), most_pps, least_pps))
+        if reason and indicated != (min_pps, max_pps):
+            reason += f"; single trials indicate between {indicated[0]:,.0f} and {indicated[1]:,.0f} pps"
+        found.append(_with_range_limit(bounds(each, own[each], reason or WIDE), max_pps, min_pps))
     return SearchResult(tuple(found), tuple(evidence.trials), evidence.complete, evidence.reason)
 
 
 def _by_length(goals: Sequence[Goal]) -> list[list[Goal]]:
-    """The goals that can share trials, those of short trials first.
+    """The goals that can share trials, short trials first.
 
-    In one search a trial of 60 s would count as 60 s for a goal of 1 s too: one stall in it would fail the whole
-    minute, and the two goals, whose difference shows stalls, would come out the same.
+    In a common search a trial of 60 s would also count for a goal of 1 s: one stall would fail the whole minute, and the
+    difference between the two goals, which shows stalls, would vanish.
     """
     lengths = sorted({each.final_seconds for each in goals})
     return [[each for each in goals if each.final_seconds == length] for length in lengths]
 
 
-def _steer(evidence: Evidence, goals: Sequence[Goal], most_pps: float, least_pps: float) -> None:
-    """Let MLRsearch run trials until it has what it wants. Raises Stop when it gives up."""
+def _steer(evidence: Evidence, goals: Sequence[Goal], max_pps: float, min_pps: float) -> None:
+    """Run the trials that MLRsearch selects. Raises SearchStopped when it fails."""
     from MLRsearch import Config, MultipleLossRatioSearch, SearchGoal
 
-    wanted = [
+    search_goals = [
         SearchGoal(
             loss_ratio=each.loss_ratio,
             exceed_ratio=each.exceed_ratio,
@@ -137,17 +114,17 @@ def _steer(evidence: Evidence, goals: Sequence[Goal], most_pps: float, least_pps
             initial_trial_duration=each.initial_seconds,
             final_trial_duration=each.final_seconds,
             duration_sum=each.sum_seconds,
-            fail_fast=False,  # else one goal without a lower bound would throw away all others
+            fail_fast=False,  # one goal without a lower bound must not discard the others
         )
         for each in goals
     ]
     streams = evidence.device.streams
     config = Config(
-        goals=dict.fromkeys(wanted),  # two names for the same goal are one to search for
-        min_load=least_pps / streams,
-        max_load=most_pps / streams,
+        goals=dict.fromkeys(search_goals),  # equal goals with different names are one
+        min_load=min_pps / streams,
+        max_load=max_pps / streams,
         search_duration_max=_UNLIMITED,
-        warmup_duration=None,  # the device's own matter
+        warmup_duration=None,  # the path was warmed up before
     )
     measurer = _Measurer(evidence, goals)
     try:
@@ -155,12 +132,12 @@ def _steer(evidence: Evidence, goals: Sequence[Goal], most_pps: float, least_pps
     except RuntimeError as trouble:
         if measurer.measuring:
             raise
-        raise Stop(f"the device makes no sense: {trouble}") from trouble
+        raise SearchStopped(f"the device behaves inconsistently: {trouble}") from trouble
 
 
 @dataclass
 class _Measurer:
-    """Our trials as MLRsearch wants them: it thinks in rates per port, and judges by one count of sent and lost."""
+    """Adapts trials to MLRsearch, which uses rates per port and one count of sent and lost frames."""
 
     evidence: Evidence
     goals: Sequence[Goal]
@@ -171,34 +148,34 @@ class _Measurer:
 
         self.measuring = True
         pps = intended_load * self.evidence.device.streams
-        trial = self.evidence.trial(pps, intended_duration, enough=self._decides)
+        trial = self.evidence.trial(pps, intended_duration, accept=self._decides)
         self.measuring = False
         worst = max(trial.streams, key=lambda stream: stream.failed_ratio)
-        # Without intended_count: packets left unsent within the validity rules are not held against the device.
+        # Without intended_count: frames unsent within the validity rules do not count against the device.
         return MeasurementResult(
             intended_duration=intended_duration,
             intended_load=intended_load,
-            offered_count=worst.sent + worst.refused,
-            loss_count=worst.lost + worst.refused,
+            offered_count=worst.sent + worst.tx_backpressure,
+            loss_count=worst.lost + worst.tx_backpressure,
         )
 
     def _decides(self, trial: Trial) -> bool:
         return all(verdict(each, trial) is not None for each in self.goals)
 
 
-def _explained(found: Bounds, most_pps: float, least_pps: float) -> Bounds:
-    """The bounds with the range's end as the reason why they are not narrow, where it is."""
+def _with_range_limit(found: Bounds, max_pps: float, min_pps: float) -> Bounds:
+    """The bounds, with the end of the range as their reason where it limits them."""
     reason = found.reason
-    if found.lower_pps is not None and found.lower_pps >= most_pps * (1 - 1e-9):
-        reason = f"met at {found.lower_pps:,.0f} pps, the most that was offered"
-    elif found.upper_pps is not None and found.upper_pps <= least_pps * (1 + 1e-9):
-        reason = f"not met even at {found.upper_pps:,.0f} pps, the least that was offered"
+    if found.lower_pps is not None and found.lower_pps >= max_pps * (1 - 1e-9):
+        reason = f"met at {found.lower_pps:,.0f} pps, the maximum offered"
+    elif found.upper_pps is not None and found.upper_pps <= min_pps * (1 + 1e-9):
+        reason = f"not met even at {found.upper_pps:,.0f} pps, the minimum offered"
     return replace(found, reason=reason)
 
 
-def _pointed(found: Bounds, trials: Sequence[Trial], most_pps: float, least_pps: float) -> tuple[float, float]:
-    """Between which rates trials of any length point to: above what met the goal, below the first to lose too much."""
-    low, high = least_pps, most_pps
+def _indicated_range(found: Bounds, trials: Sequence[Trial], max_pps: float, min_pps: float) -> tuple[float, float]:
+    """The range indicated by trials of any length: above what met the goal, below the first rate with too much loss."""
+    low, high = min_pps, max_pps
     for pps, at_rate in sorted(by_rate(trials).items()):
         proven = found.lower_pps is not None and pps <= found.lower_pps
         if not proven and any(judged_loss(trial) > found.goal.loss_ratio for trial in at_rate):
@@ -208,30 +185,32 @@ def _pointed(found: Bounds, trials: Sequence[Trial], most_pps: float, least_pps:
     return low, high
 
 
-def _standing(own: Mapping[Goal, Sequence[Trial]], evidence: Evidence, most_pps: float, least_pps: float) -> Standing:
-    found = tuple(_explained(bounds(each, trials), most_pps, least_pps) for each, trials in own.items())
-    traffic = sum(_seconds_left(each, own[each.goal], most_pps, least_pps) for each in found)
-    # Teaching, draining and reading counters take time too: as much a second of traffic as up to now.
+def _search_progress(
+    own: Mapping[Goal, Sequence[Trial]], evidence: Evidence, max_pps: float, min_pps: float
+) -> SearchProgress:
+    found = tuple(_with_range_limit(bounds(each, trials), max_pps, min_pps) for each, trials in own.items())
+    traffic = sum(_seconds_left(each, own[each.goal], max_pps, min_pps) for each in found)
+    # Draining and reading counters take time too: assume as much per second of traffic as so far.
     spent = evidence.spent_seconds
     overhead = max(1.0, spent / sum(trial.intended_seconds for trial in evidence.trials))
-    left = min(traffic * overhead, max(0.0, evidence.most_seconds - spent))
-    return Standing(found, len(evidence.trials), spent, left)
+    left = min(traffic * overhead, max(0.0, evidence.max_seconds - spent))
+    return SearchProgress(found, len(evidence.trials), spent, left)
 
 
-def _seconds_left(found: Bounds, trials: Sequence[Trial], most_pps: float, least_pps: float) -> float:
-    """Seconds of traffic until a goal's bounds are narrow, on a device that behaves.
+def _seconds_left(found: Bounds, trials: Sequence[Trial], max_pps: float, min_pps: float) -> float:
+    """Estimated seconds of traffic until a goal's bounds are narrow, on a consistent device.
 
-    Each bound that is missing costs the seconds that settle it. Until then the range, as far as trials of any length
-    point to it, is halved: with the full seconds the last time, fewer the time before, one short trial each earlier.
+    Each missing bound costs the seconds that decide it. Before, the indicated range is halved step by step: the last
+    step with full trials, the one before with fewer seconds, earlier ones with a single short trial.
     """
     if found.narrow or found.reason:
         return 0.0
-    wanted = found.goal
-    to_meet = max(wanted.final_seconds, (1 - wanted.exceed_ratio) * wanted.sum_seconds)
-    to_fail = max(wanted.final_seconds, wanted.exceed_ratio * wanted.sum_seconds)
+    goal = found.goal
+    to_meet = max(goal.final_seconds, (1 - goal.exceed_ratio) * goal.sum_seconds)
+    to_fail = max(goal.final_seconds, goal.exceed_ratio * goal.sum_seconds)
     missing = (0.0 if found.lower_pps else to_meet) + (0.0 if found.upper_pps else to_fail)
-    low, high = _pointed(found, trials, most_pps, least_pps)
-    steps = math.ceil(math.log2(max(1.0, math.log(high / low) / -math.log1p(-wanted.width))))
+    low, high = _indicated_range(found, trials, max_pps, min_pps)
+    steps = math.ceil(math.log2(max(1.0, math.log(high / low) / -math.log1p(-goal.width))))
     typical = (to_meet + to_fail) / 2
-    costs = [typical, math.sqrt(typical * wanted.initial_seconds), *[wanted.initial_seconds] * max(0, steps - 2)]
+    costs = [typical, math.sqrt(typical * goal.initial_seconds), *[goal.initial_seconds] * max(0, steps - 2)]
     return missing + sum(costs[:steps])

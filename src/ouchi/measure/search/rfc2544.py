@@ -1,7 +1,7 @@
-"""The benchmarks of RFC 2544 §26: throughput, latency, frame loss rate, and back-to-back frames as RFC 9004 updates them.
+"""RFC 2544 section 26: latency, frame loss rate, and back-to-back frames as updated by RFC 9004.
 
-All work on the sum of all streams in pps; each stops with a reason and keeps its trials when trials stay invalid or
-the user stops it.
+Rates are the sum of all streams in pps. A benchmark that ends early keeps its trials and has a reason. Throughput
+(section 26.1) is the search goal ``rfc2544``.
 """
 
 from __future__ import annotations
@@ -10,25 +10,15 @@ import statistics
 from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput, error
-from ouchi.measure.search.bisect import Bracket, narrow
+from ouchi.measure.search.binary import Bracket, narrow
 from ouchi.measure.search.device import Device
 from ouchi.measure.search.evidence import Evidence, OnTrial
-from ouchi.measure.search.goals import RFC2544
-from ouchi.measure.search.mlrsearch import SearchResult, search
 from ouchi.measure.search.trial import Histogram, Trial
-
-
-def throughput(
-    device: Device, *, most_pps: float, least_pps: float, most_seconds: float, on_trial: OnTrial | None = None
-) -> SearchResult:
-    """§26.1: the highest rate at which a trial of 60 s loses nothing, found by MLRsearch with that goal alone."""
-    tell = (lambda trial, _: on_trial(trial)) if on_trial else None
-    return search(device, (RFC2544,), most_pps=most_pps, least_pps=least_pps, most_seconds=most_seconds, on_trial=tell)
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Latency at one rate: each repeat's mean over all packets, and all repeats' packets in one histogram per stream."""
+    """Latency at one rate: the mean of each repeat, and a histogram of all repeats for each stream."""
 
     pps: float
     means_ns: tuple[float, ...]
@@ -39,19 +29,19 @@ class Latency:
 
     @property
     def mean_ns(self) -> float | None:
-        """The figure of the RFC: the mean of the repeats; None without one that received anything."""
+        """The RFC's figure: the mean of the repeats; None when nothing was received."""
         return statistics.fmean(self.means_ns) if self.means_ns else None
 
 
 def latency(
     device: Device, pps: float, *, repeats: int = 20, seconds: float = 120.0, on_trial: OnTrial | None = None
 ) -> Latency:
-    """§26.2: latency at the throughput found, ``repeats`` trials of ``seconds`` each (the RFC: at least 20 of 120 s).
+    """Section 26.2: latency at the throughput found, ``repeats`` trials of ``seconds`` each (the RFC: at least 20 of 120 s).
 
-    The RFC times one tagged frame a trial; here every packet is timed and a trial's figure is their mean.
+    The RFC times one tagged frame per trial; here all frames are timed, and a trial's figure is their mean.
     """
     evidence = Evidence(device, on_trial)
-    with evidence.keeping():
+    with evidence.until_stopped():
         for _ in range(repeats):
             evidence.trial(pps, seconds, "latency")
     valid = [trial for trial in evidence.trials if trial.valid]
@@ -67,9 +57,9 @@ def latency(
 
 @dataclass(frozen=True, slots=True)
 class FrameLoss:
-    """Loss against offered load: ``points`` are (share of the most, valid trial), from the highest load down."""
+    """Loss against offered load: ``points`` are (share of the maximum, trial), from the highest load down."""
 
-    most_pps: float
+    max_pps: float
     points: tuple[tuple[float, Trial], ...]
     trials: tuple[Trial, ...]
     complete: bool
@@ -77,26 +67,26 @@ class FrameLoss:
 
 
 def frame_loss(
-    device: Device, *, most_pps: float, seconds: float = 60.0, steps: int = 10, on_trial: OnTrial | None = None
+    device: Device, *, max_pps: float, seconds: float = 60.0, steps: int = 10, on_trial: OnTrial | None = None
 ) -> FrameLoss:
-    """§26.3: from the most down in ``steps`` equal steps (the RFC: at most 10 %) until two in a row lose nothing."""
+    """Section 26.3: down from the maximum in ``steps`` equal steps (the RFC: at most 10 %) until two in a row lose nothing."""
     evidence = Evidence(device, on_trial)
     points: list[tuple[float, Trial]] = []
-    with evidence.keeping():
+    with evidence.until_stopped():
         for step in range(steps, 0, -1):
             share = step / steps
-            points.append((share, evidence.trial(most_pps * share, seconds, f"{share:.0%}", enough=_offered)))
+            points.append((share, evidence.trial(max_pps * share, seconds, f"{share:.0%}", accept=_fully_offered)))
             if len(points) > 1 and not any(_lossy(trial) for _, trial in points[-2:]):
                 break
-    return FrameLoss(most_pps, tuple(points), tuple(evidence.trials), evidence.complete, evidence.reason)
+    return FrameLoss(max_pps, tuple(points), tuple(evidence.trials), evidence.complete, evidence.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class BackToBack:
-    """The longest burst at ``line_pps`` without loss, found anew in each repeat, and the buffer that it implies.
+    """The longest burst at ``line_pps`` without loss in each repeat, and the buffer size that it implies.
 
-    ``bursts`` are packets, all streams. ``unbounded``: the longest burst that was tried passed in some repeat, so that
-    the figures are lower limits.
+    ``bursts``: frames, all streams. ``unbounded``: the longest possible burst passed in a repeat, so the figures are
+    lower limits.
     """
 
     line_pps: float
@@ -109,22 +99,22 @@ class BackToBack:
 
     @property
     def mean(self) -> float | None:
-        """Packets; None before the first repeat is done."""
+        """Frames; None without a complete repeat."""
         return statistics.fmean(self.bursts) if self.bursts else None
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of the repeats in packets; None for fewer than two."""
+        """Standard deviation of the repeats in frames; None for fewer than two."""
         return statistics.stdev(self.bursts) if len(self.bursts) > 1 else None
 
     @property
     def implied_seconds(self) -> float | None:
-        """RFC 9004 §6.4: the mean burst at the line's rate."""
+        """RFC 9004 section 6.4: the duration of the mean burst at line rate."""
         return None if self.mean is None else self.mean / self.line_pps
 
     @property
     def corrected_seconds(self) -> float | None:
-        """RFC 9004 §6.4: the implied time less the share in which the device empties the buffer at its throughput."""
+        """RFC 9004 section 6.4: the implied time, corrected for frames that the device forwards during the burst."""
         implied = self.implied_seconds
         return None if implied is None else implied * (1 - self.throughput_pps / self.line_pps)
 
@@ -139,32 +129,34 @@ def back_to_back(
     width: float = 0.001,
     on_trial: OnTrial | None = None,
 ) -> BackToBack:
-    """§26.4 by RFC 9004: the longest burst at ``line_pps`` without loss, up to ``seconds``, to within ``width``.
+    """Section 26.4 by RFC 9004: the longest burst at ``line_pps`` without loss, up to ``seconds``, to within ``width``.
 
-    Raises BadInput unless the throughput is below the line: a device that keeps up with the line shows no buffer.
+    Raises BadInput unless the throughput is below line rate: otherwise no buffer fills.
     """
     if not 0 < throughput_pps < line_pps:
         found = f"throughput {throughput_pps:,.0f} pps of {line_pps:,.0f} pps"
-        raise BadInput(error("back-to-back frames show nothing here", found=found, expected="0 < throughput < line"))
+        raise BadInput(
+            error("back-to-back frames cannot be measured", found=found, expected="0 < throughput < line rate")
+        )
     evidence, bursts, unbounded = Evidence(device, on_trial), list[int](), False
 
     def passes(packets: float) -> bool:
         return not _lossy(evidence.trial(line_pps, round(packets) / line_pps, f"burst of {round(packets):,}"))
 
-    with evidence.keeping():
+    with evidence.until_stopped():
         for _ in range(repeats):
             bracket = Bracket()
-            narrow(bracket, passes, least=device.streams, most=line_pps * seconds, width=width)
+            narrow(bracket, passes, minimum=device.streams, maximum=line_pps * seconds, width=width)
             bursts.append(round(bracket.lower or 0))
             unbounded = unbounded or bracket.upper is None
     trials = tuple(evidence.trials)
     return BackToBack(line_pps, throughput_pps, tuple(bursts), unbounded, trials, evidence.complete, evidence.reason)
 
 
-def _offered(trial: Trial) -> bool:
-    """Whether a trial offered what it was asked to; what it lost is told as it is, doubtful or not."""
-    return not trial.problems and not trial.shortfalls
+def _fully_offered(trial: Trial) -> bool:
+    """Whether a trial offered its full load; its loss is reported even where the tester is suspect."""
+    return not trial.invalid and not trial.under_offered
 
 
 def _lossy(trial: Trial) -> bool:
-    return any(stream.lost or stream.refused for stream in trial.streams)
+    return any(stream.lost or stream.tx_backpressure for stream in trial.streams)

@@ -1,4 +1,4 @@
-"""A long run at one rate: how much is lost, and when."""
+"""Soak test: a long run at one rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ouchi.measure.search.trial import Trial
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """The run's intervals in order, each a trial; invalid ones stay in place but in no sum."""
+    """The intervals of the run in order, each a trial; sums leave invalid ones out."""
 
     pps: float
     trials: tuple[Trial, ...]
@@ -21,12 +21,12 @@ class Soak:
 
     @property
     def sent(self) -> int:
-        """Packets in valid intervals."""
+        """Frames in valid intervals."""
         return sum(trial.sent for trial in self.trials if trial.valid)
 
     @property
     def lost(self) -> int:
-        """Packets in valid intervals."""
+        """Frames in valid intervals."""
         return sum(trial.lost for trial in self.trials if trial.valid)
 
     @property
@@ -36,12 +36,12 @@ class Soak:
 
     @property
     def resolution(self) -> float | None:
-        """The least loss ratio that the run could have seen: one packet of all."""
+        """The smallest loss ratio that the run can detect: one frame of all."""
         return 1 / self.sent if self.sent else None
 
     @property
     def invalid(self) -> int:
-        """Intervals that prove nothing."""
+        """The number of invalid intervals."""
         return sum(not trial.valid for trial in self.trials)
 
 
@@ -50,12 +50,11 @@ def soak(
 ) -> Soak:
     """Send ``pps`` (sum of all streams) for ``seconds`` of traffic, in intervals.
 
-    Between intervals the traffic pauses while the counters are read. An invalid interval is not repeated: its time
-    has passed.
+    Traffic pauses between intervals while the counters are read. Invalid intervals are not repeated.
     """
     evidence = Evidence(device, on_trial)
     count = max(1, math.ceil(seconds / interval_seconds - 1e-9))
-    with evidence.keeping():
+    with evidence.until_stopped():
         for index in range(count):
             rest = seconds - index * interval_seconds
             evidence.once(pps, min(interval_seconds, rest), f"from {index * interval_seconds:g} s")

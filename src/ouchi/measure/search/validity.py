@@ -1,9 +1,9 @@
-"""When a trial proves nothing, nothing good, or leaves doubt: the rules, each a sentence about what went wrong.
+"""Validity rules of a trial; each broken rule is a sentence.
 
-A trial with a *problem* is evidence neither for nor against its rate. One with a *shortfall* offered less than it was
-asked to: what it lost is evidence against the rate all the same, what it did not lose proves nothing. One with a
-*doubt* lost packets that the generator may have lost itself. The limits are what a sound generator on a quiet machine
-keeps with ease; they are not there to be tuned until a trial passes.
+An *invalid* trial is evidence neither for nor against its rate. An *under-offered* one sent less than intended: its
+loss counts against the rate, the absence of loss proves nothing. In a *tester-suspect* one the generator may have lost
+frames itself. A working generator on an idle machine keeps the limits easily; they are not to be tuned until a trial
+passes.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from ouchi.measure.generator.rates import PREAMBLE_AND_GAP
 from ouchi.measure.search.trial import StreamResult, Trial
 
 CLOCK = 100e-6
-"""How far an Ethernet clock may be off (IEEE 802.3: ±100 ppm), and so a port from its nominal line rate."""
+"""Tolerance of Ethernet clocks (IEEE 802.3: ±100 ppm), and so of line rate."""
 RATE = 0.001
-"""How far the rate sent may be from the rate asked for: 0.1 %."""
-STRETCH = 0.005
-"""How far the sending time may be from the time asked for: 0.5 % and :data:`STRETCH_SECONDS`."""
-STRETCH_SECONDS = 0.001
+"""Tolerance of the rate sent: 0.1 %."""
+DURATION = 0.005
+"""Tolerance of the sending time: 0.5 % and :data:`DURATION_SECONDS`."""
+DURATION_SECONDS = 0.001
 FOREIGN = 0.001
-"""Frames of others that may be received: 0.1 % of ours and :data:`FOREIGN_FRAMES` (neighbour discovery and the like)."""
+"""Tolerance of foreign frames: 0.1 % of those received and :data:`FOREIGN_FRAMES` (neighbour discovery and the like)."""
 FOREIGN_FRAMES = 100
 
 
-def judged(
+def assess(
     trial: Trial, *, line_bits: float | None = None, burst: int = 32, ring: int = 1024, rate: float = RATE
 ) -> Trial:
-    """The trial with its problems, its shortfalls, and its doubts where the generator may have lost something itself.
+    """The trial with its broken rules.
 
-    A core of the generator's that is away receives nothing: more of a stream than a ring holds is lost then, and the
-    loss is its own. Without loss the trial shows what it seems to show.
+    A stalled worker receives nothing: frames of a stream beyond what the RX ring holds are then lost in the tester. A
+    trial without loss is not suspect.
 
-    ``line_bits``: bit/s on the wire of each sending port, None where there is no wire. ``burst``: packets that the
-    generator hands over at once, by which a count may be off. ``ring``: packets that a receiving ring holds while
-    the generator's core is held up. ``rate``: the share by which the rate may be missed and packets stay unsent.
+    ``line_bits``: bit/s on the wire of each TX port, None without a wire. ``burst``: frames that the generator sends at
+    once, by which counts may differ. ``ring``: frames that an RX ring holds. ``rate``: tolerance of the rate, and of
+    unsent frames.
     """
     each = trial.intended_pps / max(1, len(trial.streams))
     overflow = _overflow(trial, each, ring)
-    streams = tuple(replace(stream, doubtful=min(max(0, stream.lost), overflow)) for stream in trial.streams)
-    doubts: tuple[str, ...] = ()
-    if any(stream.doubtful for stream in streams):
+    streams = tuple(replace(stream, rx_overrun_suspect=min(max(0, stream.lost), overflow)) for stream in trial.streams)
+    tester_suspect: tuple[str, ...] = ()
+    if any(stream.rx_overrun_suspect for stream in streams):
         longest, due = trial.stalls.longest_us, trial.stalls.longest_us / 1e6 * each
-        doubts = (
-            f"the generator stalled for {longest:,.0f} µs, in which {due:,.0f} packets came due (a ring holds {ring:,})",
+        tester_suspect = (
+            f"the generator stalled for {longest:,.0f} µs, in which {due:,.0f} packets arrived (the RX ring holds {ring:,})",
         )
     return replace(
         trial,
         streams=streams,
-        doubts=doubts,
-        shortfalls=(*_longer(trial), *_unsent(trial, burst, rate), *_slow(trial, burst, rate)),
-        problems=(
+        tester_suspect=tester_suspect,
+        under_offered=(*_longer(trial), *_unsent(trial, burst, rate), *_slow(trial, burst, rate)),
+        invalid=(
             *_above_line(trial, line_bits, burst),
             *_received_more(trial),
             *_shorter(trial),
@@ -66,16 +66,16 @@ def judged(
 
 
 def _overflow(trial: Trial, pps: float, ring: int) -> int:
-    """How many packets of a stream came due in stalls beyond what a ring holds."""
+    """Frames of a stream that arrived in stalls beyond what the ring holds."""
     stalls = trial.stalls
     over = sum(max(0.0, micros / 1e6 * pps - ring) * count for micros, count in stalls.histogram)
     return math.ceil(max(over, stalls.longest_us / 1e6 * pps - ring, 0.0))
 
 
-def unequal_sizes(sizes: Iterable[float | str]) -> tuple[str, ...]:
-    """The reason not to compare figures of these frame sizes (bytes or names of a mix); empty when all are the same.
+def different_sizes(sizes: Iterable[float | str]) -> tuple[str, ...]:
+    """Why figures of these frame sizes (bytes or names of a mix) are not comparable; empty when all are the same.
 
-    A packet rate or a bit rate says nothing about another frame size, so no ratio across sizes is ever made.
+    Packet and bit rates of different frame sizes have no meaningful ratio.
     """
     different = sorted({str(size) for size in sizes})
     return () if len(different) < 2 else (f"frames of {' and '.join(different)} bytes are not comparable",)
@@ -85,12 +85,12 @@ def _above_line(trial: Trial, line_bits: float | None, burst: int) -> tuple[str,
     if line_bits is None or trial.seconds <= 0:
         return ()
     found = []
-    for port in dict.fromkeys(stream.sent_from for stream in trial.streams):
-        from_port = [stream for stream in trial.streams if stream.sent_from == port]
+    for port in dict.fromkeys(stream.tx_port for stream in trial.streams):
+        from_port = [stream for stream in trial.streams if stream.tx_port == port]
         bits = sum(stream.sent * _wire_bits(stream) for stream in from_port)
         slack = burst * max(_wire_bits(stream) for stream in from_port)
         if bits - slack > line_bits * trial.seconds * (1 + CLOCK):
-            found.append(f"{port} counts {bits / trial.seconds:,.0f} bit/s sent on a line of {line_bits:,.0f} bit/s")
+            found.append(f"{port} counted {bits / trial.seconds:,.0f} bit/s sent on a line of {line_bits:,.0f} bit/s")
     return tuple(found)
 
 
@@ -115,7 +115,7 @@ def _shorter(trial: Trial) -> tuple[str, ...]:
 
 
 def _tolerance(trial: Trial) -> float:
-    return STRETCH * trial.intended_seconds + STRETCH_SECONDS
+    return DURATION * trial.intended_seconds + DURATION_SECONDS
 
 
 def _took(trial: Trial) -> tuple[str, ...]:
@@ -132,13 +132,13 @@ def _unsent(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
     return tuple(
         f"{stream.stream}: {stream.unsent:,} of {stream.intended:,} packets were not sent"
         for stream in trial.streams
-        if stream.sent and stream.unsent - stream.refused > rate * stream.intended + burst
+        if stream.sent and stream.unsent - stream.tx_backpressure > rate * stream.intended + burst
     )
 
 
 def _slow(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    # What was refused was offered in its time.
-    missed = trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.refused
+    # Frames that met backpressure were offered in time.
+    missed = trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.tx_backpressure
     return _reached(trial) if missed else ()
 
 
@@ -162,10 +162,12 @@ def _reached(trial: Trial) -> tuple[str, ...]:
 def _foreign(trial: Trial) -> tuple[str, ...]:
     if trial.foreign <= FOREIGN * trial.received + FOREIGN_FRAMES:
         return ()
-    return (f"{trial.foreign:,} frames of others were received beside {trial.received:,} of ours",)
+    return (f"{trial.foreign:,} foreign frames were received, and {trial.received:,} of the generator",)
 
 
 def _corrupt(trial: Trial) -> tuple[str, ...]:
     return tuple(
-        f"{stream.stream}: {stream.corrupt:,} packets came back changed" for stream in trial.streams if stream.corrupt
+        f"{stream.stream}: {stream.corrupt:,} packets were received with a corrupt signature"
+        for stream in trial.streams
+        if stream.corrupt
     )

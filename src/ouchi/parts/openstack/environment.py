@@ -6,17 +6,33 @@ import hashlib
 import importlib.resources
 import sysconfig
 
-from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine, Reader
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
+from ouchi.parts.settings import RELEASE
 
 PYTHON = "/usr/bin/python3"
 """The distribution's, because its libvirt binding is built for it."""
 
 
-def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
+class Environment(Part):
+    name = "openstack"
+    stage = "prepare"
+    needs = ()
+
+    def look(self, at: Context) -> PartState:
+        if is_installed(at.machine, at.instance):
+            return present(f"OpenStack {RELEASE}", "installed")
+        return missing(f"install OpenStack {RELEASE} into {at.instance.openstack}", state="not installed")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        return install(at.machine, at.instance, notify)
+
+
+def install(machine: Machine, instance: Instance, notify: Notify) -> Outcome:
     """Make the environment; a stamp at the end says that it is whole."""
     root = instance.openstack
     if is_installed(machine, instance):
@@ -27,7 +43,7 @@ def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
     uv = f"{sysconfig.get_path('scripts')}/uv"
     machine.run((uv, "venv", "--quiet", "--python", PYTHON, root), timeout=60)
     machine.write(f"{root}/openstack.lock", lock)
-    say("180 packages")
+    notify("180 packages")
     machine.run(
         (
             uv,
@@ -42,7 +58,7 @@ def install(machine: Machine, instance: Instance, say: Say) -> Outcome:
         ),
         timeout=600,
     )
-    say("compiling")
+    notify("compiling")
     # Without the tests, which are half of it: every service starts two to four seconds sooner.
     machine.run(
         (f"{root}/bin/python", "-m", "compileall", "-q", "-j", "0", "-x", r"/tests?/", f"{root}/lib"),
@@ -68,32 +84,4 @@ def _stamp(lock: str) -> str:
     return hashlib.sha256(lock.encode()).hexdigest()
 
 
-def link_libvirt(machine: Machine, instance: Instance) -> Outcome:
-    """Link the distribution's binding into the environment; PyPI has no wheel of it.
-
-    Raises :class:`~ouchi.core.errors.Failed` when it does not load there.
-    """
-    root = instance.openstack
-    if machine.exists(f"{root}/ouchi-libvirt"):
-        return nothing("the distribution's libvirt binding is linked")
-    version = machine.run(
-        (f"{root}/bin/python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
-    ).stdout.strip()
-    source = "/usr/lib/python3/dist-packages"
-    names = [name for name in machine.entries(source) if name.startswith(("libvirt", "libvirtmod"))]
-    target = f"{root}/lib/python{version}/site-packages"
-    for name in names:
-        machine.run(("ln", "-sfn", f"{source}/{name}", f"{target}/{name}"))
-    answer = machine.run((f"{root}/bin/python", "-c", "import libvirt"), check=False)
-    if not answer.ok:
-        raise Failed(
-            error(
-                "the distribution's libvirt binding does not load in OpenStack's environment",
-                where=target,
-                found=answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "no message",
-                expected=f"python3-libvirt built for {PYTHON} ({version})",
-                remedy="apt-get install --reinstall python3-libvirt",
-            )
-        )
-    machine.write(f"{root}/ouchi-libvirt", version)
-    return changed("the distribution's libvirt binding linked")
+PARTS = (Environment(),)

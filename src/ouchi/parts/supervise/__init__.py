@@ -79,6 +79,9 @@ class Supervisor(Protocol):
     def restart(self, name: str) -> None:
         """Stop and start one service."""
 
+    def defines(self, service: Service) -> bool:
+        """True when this is the definition with which the service was last started."""
+
     def stop(self, names: Sequence[str]) -> None:
         """Stop services, side by side, each within its ``stop_seconds``; unknown names are fine."""
 

@@ -27,7 +27,7 @@ from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine, processes
 from ouchi.parts.supervise import Service, State, Status, check, environment_of
-from ouchi.parts.supervise.ini import daemon_text, program_texts
+from ouchi.parts.supervise.ini import daemon_text, program_text, program_texts
 
 DAEMON = "supervisord"
 """The service mark of supervisord itself."""
@@ -92,6 +92,11 @@ class SupervisordSupervisor:
                 self._call("addProcessGroup", name)
         self._launch(todo)
         return todo
+
+    def defines(self, service: Service) -> bool:
+        """See :class:`ouchi.parts.supervise.Supervisor`."""
+        path = f"{self.folder}/{service.name}.ini"
+        return self.machine.exists(path) and self.machine.read(path) == program_text(service, self.instance)
 
     def restart(self, name: str) -> None:
         """Stop and start one service. Raises :class:`Failed` when there is none of this name."""

@@ -40,7 +40,7 @@ class SystemdSupervisor:
         """See :class:`ouchi.parts.supervise.Supervisor`. Raises :class:`Failed` for definitions that cannot run."""
         check(self.machine, services)
         states = self.states()
-        changed = [service for service in services if self._differs(service)]
+        changed = [service for service in services if not self.defines(service)]
         todo = [
             service.name
             for service in services
@@ -54,6 +54,11 @@ class SystemdSupervisor:
         self._systemctl("daemon-reload")
         self._systemctl("restart", "--no-block", *map(self._unit, todo))
         return todo
+
+    def defines(self, service: Service) -> bool:
+        """See :class:`ouchi.parts.supervise.Supervisor`."""
+        texts = self._texts(service)
+        return all(self.machine.exists(path) and self.machine.read(path) == text for path, text in texts.items())
 
     def restart(self, name: str) -> None:
         """Stop and start one service. Raises :class:`Failed` when there is none of this name."""
@@ -108,10 +113,6 @@ class SystemdSupervisor:
             f"{self.folder}/{service.name}.env": environment_text(service, self.instance),
             f"{UNITS}/{self._unit(service.name)}": unit_text(service, self.instance),
         }
-
-    def _differs(self, service: Service) -> bool:
-        texts = self._texts(service)
-        return any(not self.machine.exists(path) or self.machine.read(path) != text for path, text in texts.items())
 
     def _write(self, services: Sequence[Service]) -> None:
         for folder, mode in ((self.folder, 0o700), (self.instance.logs, 0o750)):

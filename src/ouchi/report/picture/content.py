@@ -1,4 +1,4 @@
-"""What a picture of a host says: who is inside whom, which pool each CPU is in, which NIC hangs where. No geometry."""
+"""The content of a picture: sockets, NUMA nodes, caches, cores and NICs, each inside the other. No geometry."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from itertools import groupby
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Core, Cpu, Facts, physical_cores
-from ouchi.plan.values import Plan
-from ouchi.report.picture.cards import Card, cards_of
-from ouchi.report.picture.threads import LETTERS, Thread, pinned_guests, threads_of
-from ouchi.report.picture.words import clean, counted, size
+from ouchi.plan.values import Plan, counted
+from ouchi.report.picture.cpus import LETTERS, DrawnCpu, drawn_cpus, pinned_guests
+from ouchi.report.picture.nics import DrawnNic, drawn_nics
+from ouchi.report.text import clean, size
 
 _KINDS = {"performance": "P-cores", "efficient": "E-cores", "": ""}
-_CLUSTER = range(2, 9)  # cores that share an L2 cache are drawn together; more of them are a hypervisor's invention
+_CLUSTER = range(2, 9)  # cores that share an L2 cache are drawn together; more of them only a hypervisor reports
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnCore:
     """A physical core and its kind (``performance``, ``efficient`` or empty)."""
 
-    threads: tuple[Thread, ...]
+    threads: tuple[DrawnCpu, ...]
     kind: str
 
 
@@ -43,12 +43,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A socket or a NUMA node: what it has inside, and the NICs that hang on it."""
+    """A socket or a NUMA node: what it has inside, and the NICs on it."""
 
     label: str
     frames: tuple[Frame, ...]
     groups: tuple[Group, ...]
-    cards: tuple[Card, ...]
+    nics: tuple[DrawnNic, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +63,34 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The whole picture in words.
+    """Everything that a picture shows.
 
-    ``subtitle``: lines of phrases. ``offline``: CPUs of which the kernel does not say where they are.
+    ``subtitle``: lines of phrases. ``offline``: CPUs whose core the kernel does not report.
     """
 
     title: str
     subtitle: tuple[tuple[str, ...], ...]
-    threads: tuple[Thread, ...]
+    threads: tuple[DrawnCpu, ...]
     frames: tuple[Frame, ...]
-    offline: tuple[Thread, ...]
+    offline: tuple[DrawnCpu, ...]
     legend: tuple[tuple[Entry, ...], ...]
     description: str
 
 
 def content_of(facts: Facts, plan: Plan | None) -> Content:
     """Everything that is drawn of a host, with its plan or without."""
-    threads = threads_of(facts, plan)
+    threads = drawn_cpus(facts, plan)
     cores = physical_cores(facts.cpus)
     members, lost = _members(facts.cpus, cores)
-    cards = cards_of(facts, plan)
+    nics = drawn_nics(facts, plan)
     return Content(
         title=clean(facts.system.hostname) or "a host without a name",
-        subtitle=(tuple(_summary(facts, cores)), *([tuple(_promise(plan))] if plan else [])),
+        subtitle=(tuple(_summary(facts, cores)), *([tuple(_plan_phrases(plan))] if plan else [])),
         threads=tuple(threads.values()),
-        frames=_frames(facts, cores, {core: [threads[cpu] for cpu in cpus] for core, cpus in members.items()}, cards),
+        frames=_frames(facts, cores, {core: [threads[cpu] for cpu in cpus] for core, cpus in members.items()}, nics),
         offline=tuple(threads[cpu] for cpu in lost),
-        legend=_legend(facts, plan, threads.values(), cards),
-        description=_description(facts, cores, plan, cards),
+        legend=_legend(facts, plan, threads.values(), nics),
+        description=_description(facts, cores, plan, nics),
     )
 
 
@@ -110,14 +110,14 @@ def _members(cpus: Iterable[Cpu], cores: Iterable[Core]) -> tuple[dict[Core, lis
 
 
 def _frames(
-    facts: Facts, cores: Sequence[Core], members: Mapping[Core, Sequence[Thread]], cards: Sequence[Card]
+    facts: Facts, cores: Sequence[Core], members: Mapping[Core, Sequence[DrawnCpu]], nics: Sequence[DrawnNic]
 ) -> tuple[Frame, ...]:
     """Sockets with their NUMA nodes; nodes with their sockets where a node spans several, as in many guests."""
     of_node: dict[int, set[int]] = {}
     for core in cores:
         of_node.setdefault(core.node, set()).add(core.package)
     node_outside = any(len(packages) > 1 for packages in of_node.values())
-    empty = ({node.node for node in facts.memory} | {card.node for card in cards}) - of_node.keys()
+    empty = ({node.node for node in facts.memory} | {nic.node for nic in nics}) - of_node.keys()
     names = _node_names(facts)
 
     def outer(core: Core) -> int:
@@ -126,27 +126,27 @@ def _frames(
     def inner(core: Core) -> int:
         return core.package if node_outside else core.node
 
-    def on(node: int) -> tuple[Card, ...]:
-        return tuple(card for card in cards if card.node == node)
+    def on(node: int) -> tuple[DrawnNic, ...]:
+        return tuple(nic for nic in nics if nic.node == node)
 
     frames = []
     for number, inside in groupby(sorted(cores, key=lambda core: (outer(core), inner(core), core.id)), key=outer):
-        parts = {place: tuple(part) for place, part in groupby(inside, key=inner)}
+        split = {index: tuple(some) for index, some in groupby(inside, key=inner)}
         label = names.get(number, f"NUMA node {number}") if node_outside else _socket(number)
-        if len(parts) == 1:
-            ((place, part),) = parts.items()
-            node = number if node_outside else place
-            label = " · ".join(filter(None, (_socket(part[0].package), names.get(node, f"NUMA node {node}"))))
-            frames.append(Frame(label, (), _groups(facts, part, members), on(node)))
+        if len(split) == 1:
+            ((index, some),) = split.items()
+            node = number if node_outside else index
+            label = " · ".join(filter(None, (_socket(some[0].package), names.get(node, f"NUMA node {node}"))))
+            frames.append(Frame(label, (), _groups(facts, some, members), on(node)))
             continue
         within = (
             Frame(
-                _socket(place) if node_outside else names.get(place, f"NUMA node {place}"),
+                _socket(index) if node_outside else names.get(index, f"NUMA node {index}"),
                 (),
-                _groups(facts, part, members),
-                () if node_outside else on(place),
+                _groups(facts, some, members),
+                () if node_outside else on(index),
             )
-            for place, part in parts.items()
+            for index, some in split.items()
         )
         frames.append(Frame(label, tuple(within), (), on(number) if node_outside else ()))
     bare = (Frame(f"{names.get(node, f'NUMA node {node}')} · no CPU", (), (), on(node)) for node in sorted(empty))
@@ -161,7 +161,7 @@ def _socket(number: int) -> str:
     return f"Socket {number}" if number >= 0 else ""
 
 
-def _groups(facts: Facts, cores: Sequence[Core], members: Mapping[Core, Sequence[Thread]]) -> tuple[Group, ...]:
+def _groups(facts: Facts, cores: Sequence[Core], members: Mapping[Core, Sequence[DrawnCpu]]) -> tuple[Group, ...]:
     caches = {group.cpus[0]: group for group in facts.l3 if group.cpus}
     hybrid = any(cpu.kind for cpu in facts.cpus)
     inside = {cpu for core in cores for cpu in core.cpus}
@@ -175,7 +175,7 @@ def _groups(facts: Facts, cores: Sequence[Core], members: Mapping[Core, Sequence
     return tuple(found)
 
 
-def _sections(cores: Sequence[Core], hybrid: bool, members: Mapping[Core, Sequence[Thread]]) -> tuple[Section, ...]:
+def _sections(cores: Sequence[Core], hybrid: bool, members: Mapping[Core, Sequence[DrawnCpu]]) -> tuple[Section, ...]:
     found = []
     for kind, name in _KINDS.items():
         of_kind = [core for core in cores if core.kind == kind]
@@ -186,7 +186,7 @@ def _sections(cores: Sequence[Core], hybrid: bool, members: Mapping[Core, Sequen
     return tuple(found)
 
 
-def _clusters(cores: Sequence[Core], members: Mapping[Core, Sequence[Thread]]) -> Iterable[tuple[DrawnCore, ...]]:
+def _clusters(cores: Sequence[Core], members: Mapping[Core, Sequence[DrawnCpu]]) -> Iterable[tuple[DrawnCore, ...]]:
     sharing: dict[int, list[Core]] = {}
     for core in cores:
         sharing.setdefault(core.l2 if core.l2 >= 0 else -2 - core.id, []).append(core)
@@ -197,25 +197,26 @@ def _clusters(cores: Sequence[Core], members: Mapping[Core, Sequence[Thread]]) -
 
 def _summary(facts: Facts, cores: Sequence[Core]) -> list[str]:
     online = sum(cpu.online for cpu in facts.cpus)
-    said = [clean(facts.processor.model), counted(len(cores), "core"), counted(online, "CPU")]
-    said.append(size(sum(node.total_kib for node in facts.memory)))
+    phrases = [clean(facts.processor.model), counted(len(cores), "core"), counted(online, "CPU")]
+    memory = sum(node.total_kib for node in facts.memory)
+    phrases += [size(memory)] if memory else []
     fastest = max((core.max_khz for core in cores), default=0)
-    said += [f"up to {fastest / 1e6:.1f} GHz"] if fastest else []
-    return [words for words in said if words]
+    phrases += [f"up to {fastest / 1e6:.1f} GHz"] if fastest else []
+    return [phrase for phrase in phrases if phrase]
 
 
-def _promise(plan: Plan) -> list[str]:
-    """What the plan makes of the host, in a few phrases."""
-    said = [f"plan {clean(plan.name)}"] if plan.name else []
-    said.append(f"OVS-DPDK polls on {format_cpus(plan.pools.pmd) or 'no CPU'}")
-    said.append(f"{counted(len(plan.pools.dedicated), 'CPU')} for pinned guests")
+def _plan_phrases(plan: Plan) -> list[str]:
+    """The plan in a few phrases."""
+    phrases = [f"plan {clean(plan.name)}"] if plan.name else []
+    phrases.append(f"OVS-DPDK polls on {format_cpus(plan.pools.pmd) or 'no CPU'}")
+    phrases.append(f"{counted(len(plan.pools.dedicated), 'CPU')} for pinned guests")
     pages = [f"{need.count} × {size(need.size_kib)} on node {need.node}" for need in plan.hugepages if need.count]
-    said += [f"hugepages {', '.join(pages)}"] if pages else []
-    return said + ["overlapped"] * plan.overlapped
+    phrases += [f"hugepages {', '.join(pages)}"] if pages else []
+    return phrases + ["overlapped"] * plan.overlapped
 
 
 def _legend(
-    facts: Facts, plan: Plan | None, threads: Iterable[Thread], cards: Sequence[Card]
+    facts: Facts, plan: Plan | None, threads: Iterable[DrawnCpu], nics: Sequence[DrawnNic]
 ) -> tuple[tuple[Entry, ...], ...]:
     threads = tuple(threads)
     rows: list[list[Entry]] = []
@@ -246,25 +247,25 @@ def _legend(
         marks.append(Entry("cpu", "isolated", "*", "isolated from the scheduler" + (" (after a reboot)" * later)))
     if not all(thread.online for thread in threads):
         marks.append(Entry("cpu", "offline", "x", "offline"))
-    if any(card.queues for card in cards):
-        marks.append(Entry("chip", "", "q0→1", "a receive queue and the CPU that polls it"))
-    if any(not queue.near for card in cards for queue in card.queues):
+    if any(nic.queues for nic in nics):
+        marks.append(Entry("chip", "", "q0→1", "an Rx queue and the CPU that polls it"))
+    if any(not queue.near for nic in nics for queue in nic.queues):
         marks.append(Entry("chip", "far", "q0→1!", "polled from another NUMA node"))
     return tuple(tuple(row) for row in (*rows, marks) if row)
 
 
-def _description(facts: Facts, cores: Sequence[Core], plan: Plan | None, cards: Sequence[Card]) -> str:
-    """The picture for those who hear it."""
-    said = [f"{', '.join(_summary(facts, cores))}."]
+def _description(facts: Facts, cores: Sequence[Core], plan: Plan | None, nics: Sequence[DrawnNic]) -> str:
+    """The picture as text, for screen readers."""
+    phrases = [f"{', '.join(_summary(facts, cores))}."]
     if plan:
-        said.append(f"{', '.join(_promise(plan))}.")
+        phrases.append(f"{', '.join(_plan_phrases(plan))}.")
         pools = (f"{pool} {format_cpus(getattr(plan.pools, pool)) or 'none'}" for pool in LETTERS)
-        said.append(f"CPUs by pool: {'; '.join(pools)}.")
-        said += [
+        phrases.append(f"CPUs by pool: {'; '.join(pools)}.")
+        phrases += [
             f"Guest {clean(guest.name)} {'pinned to' if guest.pinned else 'on the shared'} CPUs {format_cpus(guest.cpus)}."
             for guest in plan.guests
         ]
-    said += [f"L3 group: CPUs {format_cpus(group.cpus)}, {size(group.size_kib)}." for group in facts.l3]
-    said += [f"NIC {card.says}." for card in cards]
+    phrases += [f"L3 group: CPUs {format_cpus(group.cpus)}, {size(group.size_kib)}." for group in facts.l3]
+    phrases += [f"NIC {nic.label}." for nic in nics]
     off = format_cpus(cpu.id for cpu in facts.cpus if not cpu.online)
-    return " ".join([*said, f"Offline: CPUs {off}."] if off else said)
+    return " ".join([*phrases, f"Offline: CPUs {off}."] if off else phrases)

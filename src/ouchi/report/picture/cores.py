@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from ouchi.report.picture.content import DrawnCore, Frame
-from ouchi.report.picture.shapes import Block, Measures, Part, flowed, stacked
-from ouchi.report.picture.threads import Note, Thread
+from ouchi.report.picture.cpus import DrawnCpu, Note
+from ouchi.report.picture.shapes import Block, Box, Measures, flowed, stacked
 
 MOST_THREADS = 8  # of one core side by side; more, which no real core has, go below
 
 
 def short_notes(frames: Iterable[Frame], measures: Measures) -> frozenset[Note]:
-    """The notes that are too long for one of their places and are short in all; when one is a guest's, all guests'."""
+    """The notes that do not fit somewhere and are abbreviated everywhere; when one is a guest's, all guests'."""
     runs = [
         (note, measures.width_of(note.long, "note") > _width(len(run), measures))
         for core in _cores(frames)
@@ -34,7 +34,7 @@ def cluster_block(cores: Sequence[DrawnCore], measures: Measures, short: frozens
         return blocks[0]
     x, y = measures.cluster_pad
     inside = flowed(blocks, measures.core_gap, limit)
-    box = Part("cluster", 0, 0, inside.width + 2 * x, inside.height + 2 * y)
+    box = Box("cluster", 0, 0, inside.width + 2 * x, inside.height + 2 * y)
     return Block(box.width, box.height, (box,), ((x, y, inside),))
 
 
@@ -44,34 +44,34 @@ def core_block(core: DrawnCore, measures: Measures, short: frozenset[Note], limi
     x, y = m.core_pad
     most = max(1, (limit - 2 * x + m.cell_gap) // (m.cell[0] + m.cell_gap))
     inside = stacked([_threads(row, m, short) for row in _rows(core.threads, min(most, MOST_THREADS))], m.cell_gap)
-    box = Part("core", 0, 0, inside.width + 2 * x, inside.height + 2 * y, look=core.kind)
+    box = Box("core", 0, 0, inside.width + 2 * x, inside.height + 2 * y, look=core.kind)
     return Block(box.width, box.height, (box,), ((x, y, inside),))
 
 
-def _threads(threads: Sequence[Thread], measures: Measures, short: frozenset[Note]) -> Block:
+def _threads(threads: Sequence[DrawnCpu], measures: Measures, short: frozenset[Note]) -> Block:
     m = measures
     width, height = m.cell
-    parts = []
-    for place, thread in enumerate(threads):
+    boxes = []
+    for column, thread in enumerate(threads):
         look = thread.pools[0] if thread.pools else ""
-        x = place * (width + m.cell_gap)
-        parts.append(Part("cpu", x, 0, width, height, str(thread.cpu), look, cpu=thread.cpu, thread=thread))
+        x = column * (width + m.cell_gap)
+        boxes.append(Box("cpu", x, 0, width, height, str(thread.cpu), look, cpu=thread.cpu, thread=thread))
     x = 0
     for note, run in _runs(threads) if m.note else ():
         if note:
             text = m.fit(note.short if note in short else note.long, "note", _width(len(run), m))
-            parts.append(Part("note", x, height, _width(len(run), m), m.note, text, note.look))
+            boxes.append(Box("note", x, height, _width(len(run), m), m.note, text, note.look))
         x += _width(len(run), m) + m.cell_gap
-    has_notes = any(part.kind == "note" for part in parts)
-    return Block(_width(len(threads), m), height + m.note * has_notes, tuple(parts))
+    has_notes = any(box.kind == "note" for box in boxes)
+    return Block(_width(len(threads), m), height + m.note * has_notes, tuple(boxes))
 
 
-def _runs(threads: Iterable[Thread]) -> list[tuple[Note | None, list[Thread]]]:
-    """Neighbouring threads of which the same is to be said."""
+def _runs(threads: Iterable[DrawnCpu]) -> list[tuple[Note | None, list[DrawnCpu]]]:
+    """Neighbouring CPUs with the same note."""
     return [(note, list(run)) for note, run in groupby(threads, key=lambda thread: thread.note)]
 
 
-def _rows(threads: Sequence[Thread], most: int) -> Iterator[Sequence[Thread]]:
+def _rows(threads: Sequence[DrawnCpu], most: int) -> Iterator[Sequence[DrawnCpu]]:
     return (threads[start : start + most] for start in range(0, len(threads), most))
 
 

@@ -8,11 +8,11 @@ from itertools import accumulate
 
 from ouchi.report.picture.content import Group
 from ouchi.report.picture.cores import cluster_block
-from ouchi.report.picture.shapes import Block, Measures, Part, flowed, gridded, rows_of, stacked
-from ouchi.report.picture.threads import Note
+from ouchi.report.picture.cpus import Note
+from ouchi.report.picture.shapes import Block, Box, Measures, flowed, gridded, rows_of, stacked
 
 MOST_TRIED = 48  # lengths of a row that are tried
-RAGGED = 4  # the score of an arrangement that leaves as many places empty as it fills
+RAGGED = 4  # the score of an arrangement that leaves as many positions empty as it fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +25,27 @@ class _Drawn:
     def size(self, row: int, measures: Measures) -> tuple[int, int, float]:
         """Width and height of its cores in rows of this length, as :meth:`block` will have them without the box.
 
-        The third number is the share of places that the rows leave empty.
+        The third number is the share of positions that the rows leave empty.
         """
         m = measures
-        width, height, places = m.width_of(self.label, "label"), 0, 0
+        width, height, positions = m.width_of(self.label, "label"), 0, 0
         for label, clusters in self.sections:
             rows = rows_of(clusters, [cluster.width for cluster in clusters], m.core_gap[0], row)
             lengths = (sum(block.width + m.core_gap[0] for block in blocks) - m.core_gap[0] for blocks in rows)
             width = max(width, *lengths)
             height += sum(max(block.height for block in blocks) + m.core_gap[1] for blocks in rows)
             height += m.line + m.core_gap[1] if label else 0
-            places += len(rows) * max(map(len, rows))
-        return width, height - m.core_gap[1], places / sum(len(clusters) for _, clusters in self.sections) - 1
+            positions += len(rows) * max(map(len, rows))
+        return width, height - m.core_gap[1], positions / sum(len(clusters) for _, clusters in self.sections) - 1
 
     def block(self, row: int, measures: Measures) -> Block:
         """The group in rows of this length, in its box."""
         m = measures
-        parts = []
+        lines = []
         for label, clusters in self.sections:
-            parts += [m.words(label, "small", row)] if label else []
-            parts.append(flowed(clusters, m.core_gap, row))
-        return boxed("group", "", self.label, stacked(parts, m.core_gap[1]), measures)
+            lines += [m.text_line(label, "small", row)] if label else []
+            lines.append(flowed(clusters, m.core_gap, row))
+        return boxed("group", "", self.label, stacked(lines, m.core_gap[1]), measures)
 
 
 def groups_block(groups: Sequence[Group], measures: Measures, short: frozenset[Note], limit: int) -> Block:
@@ -103,7 +103,7 @@ def boxed(kind: str, look: str, label: str, body: Block, measures: Measures, bel
     x, y = m.pad
     width = max(body.width, m.width_of(label, "label"))
     height = m.label + body.height + below + 2 * y
-    box = Part(kind, 0, 0, width + 2 * x, height, look=look)
-    words = m.words(label, "label", width)
+    box = Box(kind, 0, 0, width + 2 * x, height, look=look)
+    words = m.text_line(label, "label", width)
     inside = [(x, m.label_top, words)] if words.width else []
     return Block(box.width, height, (box,), (*inside, (x, y + m.label, body)))

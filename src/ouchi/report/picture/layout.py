@@ -1,7 +1,7 @@
 """Where everything of a picture is: pure geometry, for any measures.
 
 Cores flow in rows inside their L3 group, groups stand in a grid inside their NUMA node, nodes inside their socket,
-sockets on the page; NICs hang below their node. Each level takes the arrangement that its measures like best.
+sockets on the page; NICs stand below their node. Each level takes the arrangement with the best score.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from ouchi.report.picture.content import Content, DrawnCore, Entry, Frame
 from ouchi.report.picture.cores import core_block, short_notes
+from ouchi.report.picture.cpus import Note
 from ouchi.report.picture.groups import boxed, groups_block
-from ouchi.report.picture.hanging import card_blocks, hung
+from ouchi.report.picture.nic_boxes import nic_blocks, with_nics
 from ouchi.report.picture.routes import queue_lines
-from ouchi.report.picture.shapes import Block, Measures, Part, Picture, best_columns, flowed, gridded, rows_of, stacked
-from ouchi.report.picture.threads import Note
+from ouchi.report.picture.shapes import Block, Box, Measures, Picture, best_columns, flowed, gridded, rows_of, stacked
 
 
 def lay_out(content: Content, measures: Measures) -> Picture:
@@ -27,12 +27,12 @@ def lay_out(content: Content, measures: Measures) -> Picture:
         body.append(_offline(content, m, min(room, max(body[0].width, m.least))))
     width = min(room, max(m.least, *(block.width for block in body)))
     page = stacked([_head(content, m, width), *body, _legend(content, m, short, width)], m.gap[1])
-    parts = tuple(page.all_parts(*m.page))
+    boxes = tuple(page.all_boxes(*m.page))
     return Picture(
         width=width + 2 * m.page[0],
         height=page.height + 2 * m.page[1],
-        parts=parts,
-        lines=(*page.all_lines(*m.page), *queue_lines(parts, m)),
+        boxes=boxes,
+        lines=(*page.all_lines(*m.page), *queue_lines(boxes, m)),
         title=content.title,
         description=content.description,
     )
@@ -42,10 +42,10 @@ def _head(content: Content, measures: Measures, width: int) -> Block:
     """The title, and below it phrases in lines as full as they fit."""
     m = measures
     dot = m.width_of(" · ", "subtitle")
-    lines = [m.words(content.title, "title", width)]
+    lines = [m.text_line(content.title, "title", width)]
     for phrases in content.subtitle:
         rows = rows_of(phrases, [m.width_of(phrase, "subtitle") for phrase in phrases], dot, width)
-        lines += [m.words(" · ".join(row), "subtitle", width) for row in rows]
+        lines += [m.text_line(" · ".join(row), "subtitle", width) for row in rows]
     return stacked(lines, 0)
 
 
@@ -74,16 +74,16 @@ def _node(frame: Frame, measures: Measures, short: frozenset[Note], limit: int) 
 
 
 def _framed(frame: Frame, body: Block, measures: Measures, limit: int) -> Block:
-    """A body in the box of its frame, with the cards that hang on it."""
+    """A body in the box of its frame, with its NICs below it."""
     m = measures
     room = limit - 2 * m.pad[0]
-    lane = m.lane if any(card.queues for card in frame.cards) else 0
+    lane = m.lane if any(nic.queues for nic in frame.nics) else 0
     box = boxed("frame", "", m.fit(frame.label, "label", room), body, m, lane)
-    return hung(box, card_blocks(frame.cards, m, room), m, limit) if frame.cards else box
+    return with_nics(box, nic_blocks(frame.nics, m, room), m, limit) if frame.nics else box
 
 
 def _offline(content: Content, measures: Measures, limit: int) -> Block:
-    """CPUs of which the kernel does not say where they are."""
+    """CPUs whose core the kernel does not report."""
     room = limit - 2 * measures.pad[0]
     cores = [core_block(DrawnCore((thread,), ""), measures, frozenset(), room) for thread in content.offline]
     label = measures.fit("Offline: the kernel does not say where", "label", room)
@@ -109,7 +109,7 @@ def _entry(entry: Entry, measures: Measures, lettered: bool, limit: int) -> Bloc
     m = measures
     letters = entry.short if lettered or not m.note else ""
     across = max(m.swatch[0], m.width_of(letters, "chip") + m.swatch[1])
-    words = m.words(entry.text, "small", limit - across - m.core_gap[0])
-    swatch = Part("swatch", 0, 0, across, m.line, letters, f"{entry.swatch} {entry.look}".strip())
+    words = m.text_line(entry.text, "small", limit - across - m.core_gap[0])
+    swatch = Box("swatch", 0, 0, across, m.line, letters, f"{entry.swatch} {entry.look}".strip())
     left = across + m.core_gap[0]
     return Block(left + words.width, m.line, (swatch,), ((left, 0, words),))

@@ -1,42 +1,40 @@
-"""The lines from a card's queues to the cores that poll them, through the gaps between the cores."""
+"""The lines from a NIC's queues to the cores that poll them, through the gaps between the cores."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ouchi.report.picture.shapes import Line, Measures, Part
+from ouchi.report.picture.shapes import Box, Line, Measures
 
 STEPS = 4  # lines next to each other in the lane
-MOST_LINES = 16  # more would be a tangle: the numbers on the cards say it then
+MOST_LINES = 16  # more would be a tangle; the numbers on the chips remain
 
 
-def queue_lines(parts: Sequence[Part], measures: Measures) -> tuple[Line, ...]:
+def queue_lines(boxes: Sequence[Box], measures: Measures) -> tuple[Line, ...]:
     """A line for each queue next to the node whose core polls it; none when the measures have no lane for them.
 
-    Up from the card, along the lane at the bottom of the node, up the nearest gap that is clear, and in below the
+    Up from the NIC, along the lane at the bottom of the node, up the nearest gap that is clear, and in below the
     core.
     """
-    chips = [part for part in parts if part.kind == "chip" and part.cpu >= 0]
+    chips = [box for box in boxes if box.kind == "chip" and box.cpu >= 0]
     if not measures.lane or len(chips) > MOST_LINES:
         return ()
-    kinds: dict[str, list[Part]] = {"frame": [], "group": [], "core": [], "cpu": [], "card": [], "text": []}
-    for part in parts:
-        if part.kind in kinds:
-            kinds[part.kind].append(part)
-    cells = {part.cpu: part for part in kinds["cpu"]}
+    kinds: dict[str, list[Box]] = {"frame": [], "group": [], "core": [], "cpu": [], "nic": [], "text": []}
+    for box in boxes:
+        if box.kind in kinds:
+            kinds[box.kind].append(box)
+    cells = {box.cpu: box for box in kinds["cpu"]}
     found: list[Line] = []
     taken: set[int] = set()
     for chip in chips:
         cell = cells.get(chip.cpu)
         frame = _above(chip, kinds["frame"], measures)
-        card = _around(chip, kinds["card"])
-        if cell and frame and card and frame.holds(cell) and chip.y <= card.y + measures.chip_top:
+        nic = _around(chip, kinds["nic"])
+        if cell and frame and nic and frame.holds(cell) and chip.y <= nic.y + measures.chip_top:
             core, group = _around(cell, kinds["core"]), _around(cell, kinds["group"])
             if core and group:
                 lane = frame.bottom - measures.lane + len(found) % STEPS * (measures.lane // STEPS)
-                obstacles = [
-                    part for part in (*kinds["core"], *kinds["text"]) if frame.holds(part) and part is not core
-                ]
+                obstacles = [box for box in (*kinds["core"], *kinds["text"]) if frame.holds(box) and box is not core]
                 route = _route(chip, cell, core, group, lane, obstacles, measures.core_gap[1], taken)
                 taken.add(route[2][0])
                 found.append(Line(route, "queue"))
@@ -44,12 +42,12 @@ def queue_lines(parts: Sequence[Part], measures: Measures) -> tuple[Line, ...]:
 
 
 def _route(
-    chip: Part,
-    cell: Part,
-    core: Part,
-    group: Part,
+    chip: Box,
+    cell: Box,
+    core: Box,
+    group: Box,
     lane: int,
-    obstacles: Sequence[Part],
+    obstacles: Sequence[Box],
     gap: int,
     taken: Collection[int],
 ) -> tuple[tuple[int, int], ...]:
@@ -65,20 +63,20 @@ def _route(
     return ((start, chip.y), (start, lane), *turns, (end, core.bottom))
 
 
-def _across(x: int, top: int, bottom: int, other: Part) -> bool:
+def _across(x: int, top: int, bottom: int, other: Box) -> bool:
     """True when a line down at ``x`` would touch it."""
     return other.x - 1 <= x <= other.right + 1 and other.y < bottom and other.bottom > top
 
 
-def _above(chip: Part, frames: Iterable[Part], measures: Measures) -> Part | None:
-    """The node that the chip's card hangs on, when nothing is between them."""
+def _above(chip: Box, frames: Iterable[Box], measures: Measures) -> Box | None:
+    """The frame above the chip's NIC, when nothing is between them."""
     near = (
         frame
         for frame in frames
-        if 0 <= chip.y - frame.bottom <= measures.hang + measures.chip_top and frame.x <= chip.x <= frame.right
+        if 0 <= chip.y - frame.bottom <= measures.bus + measures.chip_top and frame.x <= chip.x <= frame.right
     )
     return max(near, key=lambda frame: frame.bottom, default=None)
 
 
-def _around(inner: Part, outers: Iterable[Part]) -> Part | None:
+def _around(inner: Box, outers: Iterable[Box]) -> Box | None:
     return next((outer for outer in outers if outer.holds(inner)), None)

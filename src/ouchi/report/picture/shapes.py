@@ -1,4 +1,4 @@
-"""The geometry of a picture as frozen values: parts, lines, blocks of them, and the measures of one form."""
+"""The geometry of a picture as frozen values: boxes, lines, blocks of them, and the measures of one form."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ouchi.report.picture.threads import Thread
+from ouchi.report.picture.cpus import DrawnCpu
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A box to draw. ``kind``: frame, group, cluster, core, cpu, note, card, chip, swatch, or text, which has no edge.
+class Box:
+    """A box to draw. ``kind``: frame, group, cluster, core, cpu, note, nic, chip, swatch, or text, which has no edge.
 
     ``look`` is a pool, a guest's shade, a role or a style of text; ``text`` is written inside, from the side that
     ``align`` says; ``cpu`` is the CPU that a cell or a queue is about.
@@ -28,7 +28,7 @@ class Part:
     look: str = ""
     align: str = "middle"
     cpu: int = -1
-    thread: Thread | None = None
+    thread: DrawnCpu | None = None
 
     @property
     def right(self) -> int:
@@ -40,19 +40,19 @@ class Part:
         """The first unit below it."""
         return self.y + self.height
 
-    def holds(self, other: Part) -> bool:
+    def holds(self, other: Box) -> bool:
         """True when the other is inside."""
         across = self.x <= other.x and other.right <= self.right
         return across and self.y <= other.y and other.bottom <= self.bottom
 
-    def moved(self, x: int, y: int) -> Part:
+    def moved(self, x: int, y: int) -> Box:
         """The same further right and down."""
         return replace(self, x=self.x + x, y=self.y + y)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line along its points: ``hang`` (a card's bus) or ``queue`` (from a queue to the CPU that polls it)."""
+    """A line along its points: ``bus`` (a NIC's bus) or ``queue`` (from a queue to the CPU that polls it)."""
 
     points: tuple[tuple[int, int], ...]
     look: str
@@ -64,29 +64,29 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Parts and lines that keep together, from (0, 0), and the blocks inside with their places (x, y).
+    """Boxes and lines that keep together, from (0, 0), and the blocks inside with their positions (x, y).
 
-    The first part is the box around everything, if there is one.
+    The first box is the one around everything, if there is one.
     """
 
     width: int
     height: int
-    parts: tuple[Part, ...] = ()
+    boxes: tuple[Box, ...] = ()
     inside: tuple[tuple[int, int, Block], ...] = ()
     lines: tuple[Line, ...] = ()
 
     def stretched(self, width: int, height: int) -> Block:
         """At least so large, its box with it."""
         wider, higher = max(0, width - self.width), max(0, height - self.height)
-        box = replace(self.parts[0], width=self.parts[0].width + wider, height=self.parts[0].height + higher)
-        return replace(self, width=self.width + wider, height=self.height + higher, parts=(box, *self.parts[1:]))
+        box = replace(self.boxes[0], width=self.boxes[0].width + wider, height=self.boxes[0].height + higher)
+        return replace(self, width=self.width + wider, height=self.height + higher, boxes=(box, *self.boxes[1:]))
 
-    def all_parts(self, x: int, y: int) -> Iterator[Part]:
-        """Every part, when the block stands at (x, y)."""
-        for part in self.parts:
-            yield part.moved(x, y)
+    def all_boxes(self, x: int, y: int) -> Iterator[Box]:
+        """Every box, when the block stands at (x, y)."""
+        for box in self.boxes:
+            yield box.moved(x, y)
         for right, down, block in self.inside:
-            yield from block.all_parts(x + right, y + down)
+            yield from block.all_boxes(x + right, y + down)
 
     def all_lines(self, x: int, y: int) -> Iterator[Line]:
         """Every line, when the block stands at (x, y)."""
@@ -98,11 +98,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The whole, from (0, 0) to (``width``, ``height``); parts in the order in which they cover each other."""
+    """The whole, from (0, 0) to (``width``, ``height``); boxes in the order in which they cover each other."""
 
     width: int
     height: int
-    parts: tuple[Part, ...]
+    boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
     title: str
     description: str
@@ -115,10 +115,10 @@ class Measures:
     ``width_of`` (text, style) must never be less than what is drawn. ``score`` (width, height): of two arrangements
     the lower is taken. ``limit`` and ``least`` are the widths that the picture must not exceed and should fill.
     ``note``: the height of the strip that says what runs on a core, 0 for none. ``title``, ``label`` and
-    ``line``: heights of the title, of a box's label and of a line of text. ``lane``: the room below cores for the lines to their queues. ``hang``: how
-    far below its node a card hangs. ``inset``: how far inside a box its edge is drawn. ``card_room``: the least and
-    the most width of a card's text. ``chip``: the room at the sides of a chip's text, and its height;
-    ``chip_top``: where in a card they begin. ``swatch``: the least width of one, and the room around its letters.
+    ``line``: heights of the title, of a box's label and of a line of text. ``lane``: the room below cores for the lines to their queues. ``bus``: how
+    far below its node a NIC hangs. ``inset``: how far inside a box its edge is drawn. ``nic_room``: the least and
+    the most width of a NIC's text. ``chip``: the room at the sides of a chip's text, and its height;
+    ``chip_top``: where in a NIC they begin. ``swatch``: the least width of one, and the room around its letters.
     """
 
     width_of: Callable[[str, str], int]
@@ -140,20 +140,20 @@ class Measures:
     label_top: int
     line: int
     lane: int
-    hang: int
-    card: tuple[int, int]
-    card_room: tuple[int, int]
+    bus: int
+    nic: tuple[int, int]
+    nic_room: tuple[int, int]
     chip: tuple[int, int]
     chip_top: int
     swatch: tuple[int, int]
     entry_gap: tuple[int, int]
 
-    def words(self, text: str, style: str, room: int, align: str = "start") -> Block:
+    def text_line(self, text: str, style: str, room: int, align: str = "start") -> Block:
         """A line of text as a block, shortened to the room."""
         text = self.fit(text, style, room)
         width = self.width_of(text, style)
         height = self.title if style == "title" else self.line
-        return Block(width, height, (Part("text", 0, 0, width, height, text, style, align),))
+        return Block(width, height, (Box("text", 0, 0, width, height, text, style, align),))
 
     def fit(self, text: str, style: str, room: int) -> str:
         """The text, or as much of its beginning as there is room for, with an ellipsis."""

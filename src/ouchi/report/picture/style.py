@@ -45,9 +45,9 @@ PAINTS: Mapping[str, Paint] = {
     "note.guest3": Paint(("#a12d7f", "#f3a0d6"), ink=_WHITE),
     "note.guest4": Paint(("#33418f", "#a7b4f5"), ink=_WHITE),
     "note.guest5": Paint(("#5c5a12", "#d0cb6a"), ink=_WHITE),
-    "card": Paint(("#ffffff", "#1e2833"), ("#9fadbb", "#5a6979"), more="stroke-width:1.5"),
-    "card.ovs-dpdk": Paint(("#fff6ea", "#33240f"), ("#d9780a", "#e0913a"), more="stroke-width:1.5"),
-    "card.sriov": Paint(("#f6f0ff", "#271d3a"), ("#7d52c4", "#a786e0"), more="stroke-width:1.5"),
+    "nic": Paint(("#ffffff", "#1e2833"), ("#9fadbb", "#5a6979"), more="stroke-width:1.5"),
+    "nic.ovs-dpdk": Paint(("#fff6ea", "#33240f"), ("#d9780a", "#e0913a"), more="stroke-width:1.5"),
+    "nic.sriov": Paint(("#f6f0ff", "#271d3a"), ("#7d52c4", "#a786e0"), more="stroke-width:1.5"),
     "chip": Paint(("#a34a00", "#ffb657"), ink=_WHITE),
     "chip.far": Paint(("#ffffff", "#0d1117"), ("#a34a00", "#ffb657"), more="stroke-dasharray:3 2"),
     "chip.more": Paint(("#e4e9ee", "#2a3643")),
@@ -56,7 +56,7 @@ PAINTS: Mapping[str, Paint] = {
 
 MUTED = ("#51606f", "#a5b2bf")
 FENCE = ("#111820", "#ffffff")
-HANG = ("#8493a2", "#71808f")
+BUS = ("#8493a2", "#71808f")
 QUEUE = ("#d9780a", "#f0a04b")
 
 
@@ -69,7 +69,7 @@ def stylesheet(sizes: Mapping[str, int], bold: frozenset[str]) -> str:
     fixed = (
         f".ouchi text{{font-family:{FONTS};dominant-baseline:auto}}"
         ".ouchi .fence,.ouchi .line{fill:none}.ouchi .fence{stroke-width:1.5}"
-        ".ouchi .line{stroke-width:1.5;stroke-linejoin:round;stroke-linecap:round}.ouchi .line.hang{stroke-width:3}"
+        ".ouchi .line{stroke-width:1.5;stroke-linejoin:round;stroke-linecap:round}.ouchi .line.bus{stroke-width:3}"
         ".ouchi .hollow{fill:none;stroke-dasharray:3 2.5}"
     )
     return f"{fixed}{text}{_colours(0)}@media (prefers-color-scheme:dark){{{_colours(1)}}}"
@@ -89,7 +89,7 @@ def _colours(scheme: int) -> str:
         f".ouchi .fence{{stroke:{FENCE[scheme]}}}",
         f".ouchi .hollow{{stroke:{MUTED[scheme]}}}",
         f".ouchi .hollow+text{{fill:{MUTED[scheme]}}}",
-        f".ouchi .line.hang{{stroke:{HANG[scheme]}}}",
+        f".ouchi .line.bus{{stroke:{BUS[scheme]}}}",
         f".ouchi .line.queue{{stroke:{QUEUE[scheme]}}}",
     ]
     return "".join(rules)

@@ -9,15 +9,15 @@ from xml.sax.saxutils import escape
 from ouchi.facts import Facts
 from ouchi.plan.values import Plan
 from ouchi.report.picture.content import content_of
+from ouchi.report.picture.font_metrics import width_at_most
 from ouchi.report.picture.layout import lay_out
-from ouchi.report.picture.letters import width_at_most
-from ouchi.report.picture.shapes import Line, Measures, Part, Picture
+from ouchi.report.picture.shapes import Box, Line, Measures, Picture
 from ouchi.report.picture.style import stylesheet
 
-LAYERS = ("frame", "group", "cluster", "core", "card", "cpu", "note", "chip", "swatch", "text")
+LAYERS = ("frame", "group", "cluster", "core", "nic", "cpu", "note", "chip", "swatch", "text")
 """What covers what; the lines lie between ``cluster`` and ``core``."""
 
-_RADII = {"frame": 14, "group": 10, "cluster": 9, "core": 7, "card": 8, "cpu": 4, "note": 3, "chip": 4, "swatch": 4}
+_RADII = {"frame": 14, "group": 10, "cluster": 9, "core": 7, "nic": 8, "cpu": 4, "note": 3, "chip": 4, "swatch": 4}
 _EFFICIENT = 13  # radius of the corners of an E-core
 
 _SIZES = {"title": 24, "subtitle": 13, "label": 12, "name": 13, "small": 11, "chip": 10}  # px
@@ -91,9 +91,9 @@ def _measures(density: _Density, highest: int) -> Measures:
         label_top=8,
         line=17,
         lane=16,
-        hang=22,
-        card=(14, 8),
-        card_room=(150, 230),
+        bus=22,
+        nic=(14, 8),
+        nic_room=(150, 230),
         chip=(5, 16),
         chip_top=0,
         swatch=(18, 8),
@@ -102,16 +102,14 @@ def _measures(density: _Density, highest: int) -> Measures:
 
 
 def _score(width: int, height: int) -> float:
-    """How far a page of these boxes, with a heading, cards and a legend, is from a printed sheet; and how large."""
+    """How far a page of these boxes, with a heading, NICs and a legend, is from a printed sheet; and how large."""
     return abs(math.log(width / (height + 340) / 1.5)) + 0.6 * math.log(width * height)
 
 
 def _drawn(picture: Picture, styles: str) -> str:
     layers: dict[str, list[str]] = {layer: [] for layer in LAYERS}
-    for part in picture.parts:
-        layers[part.kind].append(
-            _cpu(part) if part.kind == "cpu" else _text(part) if part.kind == "text" else _box(part)
-        )
+    for box in picture.boxes:
+        layers[box.kind].append(_cpu(box) if box.kind == "cpu" else _text(box) if box.kind == "text" else _box(box))
     layers["cluster"] += map(_line, picture.lines)
     body = "\n".join(f"<g>{''.join(layers[layer])}</g>" for layer in LAYERS if layers[layer])
     size = f'width="{picture.width}" height="{picture.height}"'
@@ -125,76 +123,74 @@ def _drawn(picture: Picture, styles: str) -> str:
     )
 
 
-def _box(part: Part) -> str:
+def _box(box: Box) -> str:
     """A box and what is written in it. A swatch looks like what it explains."""
-    kind = part.look.partition(" ")[0] if part.kind == "swatch" else part.kind
-    look = part.look if part.kind == "swatch" else f"{part.kind} {part.look}".strip()
+    kind = box.look.partition(" ")[0] if box.kind == "swatch" else box.kind
+    look = box.look if box.kind == "swatch" else f"{box.kind} {box.look}".strip()
     radius = _EFFICIENT if look == "core efficient" else _RADII[kind]
-    style = "note" if kind == "note" and part.kind == "note" else "chip"
-    height = part.height - 3 if part.kind == "swatch" else part.height
+    style = "note" if kind == "note" and box.kind == "note" else "chip"
+    height = box.height - 3 if box.kind == "swatch" else box.height
     if look == "cpu isolated":
-        return _rect(part, "fence", 4, 1, height) + _written(part, "chip")
+        return _rect(box, "fence", 4, 1, height) + _written(box, "chip")
     if look == "cpu offline":
-        return _rect(part, "hollow", 4, 0.5, height)
-    letters = "" if look.startswith("core") else _written(part, style)
-    box = _rect(part, look, min(radius, height / 2), 0, height)
-    return f"<g>{box}{letters}</g>" if letters else box
+        return _rect(box, "hollow", 4, 0.5, height)
+    letters = "" if look.startswith("core") else _written(box, style)
+    rect = _rect(box, look, min(radius, height / 2), 0, height)
+    return f"<g>{rect}{letters}</g>" if letters else rect
 
 
-def _cpu(part: Part) -> str:
+def _cpu(box: Box) -> str:
     """A CPU: a field in the colours of its pools, hollow when it is offline, fenced in when it is isolated."""
-    thread = part.thread
+    thread = box.thread
     if thread is None:
         raise ValueError("a CPU is drawn by its thread")
     radius = _RADII["cpu"]
     if not thread.online:
-        field = _rect(part, "hollow", radius, 0.5)
+        field = _rect(box, "hollow", radius, 0.5)
     else:
         idle = " idle" if thread.note and thread.note.look == "idle" else ""
         pools = thread.pools
-        field = _rect(part, f"cpu {pools[0]}" if pools else f"cpu{idle}", radius)
-        field += "".join(_band(part, pool, place, len(pools)) for place, pool in enumerate(pools) if place)
-        field += _rect(part, "fence", radius, 1) if thread.isolated else ""
-    said = f"<title>{escape(thread.says)}</title>"
-    return f'<g class="thread" data-cpu="{thread.cpu}">{said}{field}{_written(part, "number")}</g>'
+        field = _rect(box, f"cpu {pools[0]}" if pools else f"cpu{idle}", radius)
+        field += "".join(_band(box, pool, number, len(pools)) for number, pool in enumerate(pools) if number)
+        field += _rect(box, "fence", radius, 1) if thread.isolated else ""
+    title = f"<title>{escape(thread.label)}</title>"
+    return f'<g class="thread" data-cpu="{thread.cpu}">{title}{field}{_written(box, "number")}</g>'
 
 
-def _band(part: Part, pool: str, place: int, pools: int) -> str:
+def _band(box: Box, pool: str, number: int, pools: int) -> str:
     """The share of the field that a further pool has, cut at a slant."""
-    slant = part.width // pools // 3
-    left = part.x + part.width * place / pools
-    right = part.x + part.width * (place + 1) / pools
+    slant = box.width // pools // 3
+    left = box.x + box.width * number / pools
+    right = box.x + box.width * (number + 1) / pools
     radius = _RADII["cpu"]
-    if place == pools - 1:
-        edge = (
-            f"H{part.right - radius}q{radius} 0 {radius} {radius}V{part.bottom - radius}q0 {radius} {-radius} {radius}"
-        )
+    if number == pools - 1:
+        edge = f"H{box.right - radius}q{radius} 0 {radius} {radius}V{box.bottom - radius}q0 {radius} {-radius} {radius}"
     else:
-        edge = f"H{right + slant:g}L{right - slant:g} {part.bottom}"
-    return f'<path class="cpu {pool}" d="M{left + slant:g} {part.y}{edge}H{left - slant:g}Z"/>'
+        edge = f"H{right + slant:g}L{right - slant:g} {box.bottom}"
+    return f'<path class="cpu {pool}" d="M{left + slant:g} {box.y}{edge}H{left - slant:g}Z"/>'
 
 
-def _rect(part: Part, look: str, radius: float, inset: float = 0, height: int = 0) -> str:
-    high = (height or part.height) - 2 * inset
-    y = part.y + inset + (part.height - (height or part.height)) / 2
+def _rect(box: Box, look: str, radius: float, inset: float = 0, height: int = 0) -> str:
+    high = (height or box.height) - 2 * inset
+    y = box.y + inset + (box.height - (height or box.height)) / 2
     return (
-        f'<rect class="{look}" x="{part.x + inset:g}" y="{y:g}" width="{part.width - 2 * inset:g}" '
+        f'<rect class="{look}" x="{box.x + inset:g}" y="{y:g}" width="{box.width - 2 * inset:g}" '
         f'height="{high:g}" rx="{radius:g}"/>'
     )
 
 
-def _text(part: Part) -> str:
-    return _written(part, part.look)
+def _text(box: Box) -> str:
+    return _written(box, box.look)
 
 
-def _written(part: Part, style: str) -> str:
-    """The text of a part, its capitals in the middle of its height."""
-    if not part.text:
+def _written(box: Box, style: str) -> str:
+    """The text of a box, its capitals in the middle of its height."""
+    if not box.text:
         return ""
-    x = {"start": part.x, "middle": part.x + part.width / 2, "end": part.right}[part.align]
-    y = part.y + part.height / 2
-    anchor = "" if part.align == "start" else f' text-anchor="{part.align}"'
-    return f'<text class="t-{style}" x="{x:g}" y="{y:g}" dy=".36em"{anchor}>{escape(part.text)}</text>'
+    x = {"start": box.x, "middle": box.x + box.width / 2, "end": box.right}[box.align]
+    y = box.y + box.height / 2
+    anchor = "" if box.align == "start" else f' text-anchor="{box.align}"'
+    return f'<text class="t-{style}" x="{x:g}" y="{y:g}" dy=".36em"{anchor}>{escape(box.text)}</text>'
 
 
 def _line(line: Line) -> str:

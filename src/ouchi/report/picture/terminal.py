@@ -13,13 +13,13 @@ from ouchi.facts import Facts
 from ouchi.plan.values import Plan
 from ouchi.report.picture.content import Content, content_of
 from ouchi.report.picture.layout import lay_out
-from ouchi.report.picture.shapes import Line, Measures, Part, Picture
+from ouchi.report.picture.shapes import Box, Line, Measures, Picture
 
 NARROWEST = 40  # columns; narrower terminals wrap the lines
 
 _UP, _RIGHT, _DOWN, _LEFT = 1, 2, 4, 8
 _STROKES = dict(enumerate(" ╵╶╰╷│╭├╴╯─┴╮┤┬┼"))
-"""The box character for the sides on which strokes go on, added up."""
+"""The box character for the sides that a stroke continues to, added up."""
 
 _SIDES = {(0, -1): _UP, (1, 0): _RIGHT, (0, 1): _DOWN, (-1, 0): _LEFT}
 _BRACKETS = {"efficient": "()"}
@@ -78,9 +78,9 @@ def _measures(content: Content, width: int) -> Measures:
         label_top=0,
         line=1,
         lane=0,
-        hang=0,
-        card=(2, 1),
-        card_room=(18, 40),
+        bus=0,
+        nic=(2, 1),
+        nic_room=(18, 40),
         chip=(0, 1),
         chip_top=1,
         swatch=(0, 0),
@@ -98,15 +98,15 @@ def _digits(content: Content) -> int:
 
 
 class _Canvas:
-    """Characters by place, each with its style; strokes that meet become one character."""
+    """Characters by position, each with its style; strokes that meet become one character."""
 
     def __init__(self, picture: Picture, digits: int) -> None:
         self._height = picture.height
         self._digits = digits
         self._letters: dict[tuple[int, int], tuple[str, str]] = {}
         self._strokes: dict[tuple[int, int], int] = {}
-        for part in picture.parts:
-            self._draw(part)
+        for box in picture.boxes:
+            self._draw(box)
         for line in picture.lines:
             self._line(line)
 
@@ -118,37 +118,37 @@ class _Canvas:
             rows[y][x] = letter
         return [_line_of(row) for row in rows]
 
-    def _draw(self, part: Part) -> None:
-        match part.kind:
-            case "frame" | "group" | "card":
-                right, bottom = part.right - 1, part.bottom - 1
-                corners = ((part.x, part.y), (right, part.y), (right, bottom), (part.x, bottom), (part.x, part.y))
+    def _draw(self, box: Box) -> None:
+        match box.kind:
+            case "frame" | "group" | "nic":
+                right, bottom = box.right - 1, box.bottom - 1
+                corners = ((box.x, box.y), (right, box.y), (right, bottom), (box.x, bottom), (box.x, box.y))
                 self._line(Line(corners, "edge"))
             case "core":
-                for y in range(part.y, part.bottom):
-                    for x, bracket in zip((part.x, part.right - 1), _BRACKETS.get(part.look, "[]"), strict=True):
+                for y in range(box.y, box.bottom):
+                    for x, bracket in zip((box.x, box.right - 1), _BRACKETS.get(box.look, "[]"), strict=True):
                         self._write(x, y, bracket, "")
             case "cpu":
-                self._cpu(part)
+                self._cpu(box)
             case "swatch":
-                self._write(part.x, part.y, part.text, _STYLES.get(part.look.partition(" ")[2], "bold"))
+                self._write(box.x, box.y, box.text, _STYLES.get(box.look.partition(" ")[2], "bold"))
             case "text" | "chip":
-                style = part.look if part.kind == "text" else "chip"
-                text = f" {part.text} " if style == "label" else part.text
-                x = part.right - cell_len(text) if part.align == "end" else part.x - (style == "label")
-                self._write(x, part.y, text, _STYLES.get(style, ""))
+                style = box.look if box.kind == "text" else "chip"
+                text = f" {box.text} " if style == "label" else box.text
+                x = box.right - cell_len(text) if box.align == "end" else box.x - (style == "label")
+                self._write(x, box.y, text, _STYLES.get(style, ""))
 
-    def _cpu(self, part: Part) -> None:
+    def _cpu(self, box: Box) -> None:
         """The number and the letter of its first pool in the colour of that, the letters of others in theirs."""
-        thread = part.thread
+        thread = box.thread
         if thread is None:
             return
         number = str(thread.cpu).rjust(self._digits)
         styles = [_STYLES[pool] for pool in thread.pools] if thread.online else []
         first = styles[0] if styles else ("" if thread.online else "dim")
-        self._write(part.x, part.y, number + thread.letters.ljust(part.width - self._digits), first)
-        for place, style in enumerate(styles):
-            self._write(part.x + self._digits + place, part.y, thread.letters[place], style)
+        self._write(box.x, box.y, number + thread.letters.ljust(box.width - self._digits), first)
+        for index, style in enumerate(styles):
+            self._write(box.x + self._digits + index, box.y, thread.letters[index], style)
 
     def _line(self, line: Line) -> None:
         for (x, y), (to_x, to_y) in pairwise(line.points):
@@ -174,8 +174,8 @@ class _Canvas:
 
 def _line_of(row: dict[int, tuple[str, str]]) -> Text:
     line = Text(no_wrap=True)
-    places = range(max(row, default=-1) + 1)
-    for style, run in groupby((row.get(x, (" ", "")) for x in places), key=lambda letter: letter[1]):
+    columns = range(max(row, default=-1) + 1)
+    for style, run in groupby((row.get(x, (" ", "")) for x in columns), key=lambda letter: letter[1]):
         line.append("".join(letter for letter, _ in run), style)
     line.rstrip()
     return line

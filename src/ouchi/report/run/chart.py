@@ -37,30 +37,30 @@ class Chart:
 
     def across(self, value: float) -> float:
         """px of a value on the x axis."""
-        return self.left + (WIDTH - RIGHT - self.left) * self.x.place(value)
+        return self.left + (WIDTH - RIGHT - self.left) * self.x.position(value)
 
     def up(self, value: float) -> float:
         """px of a value on the y axis."""
-        return self.height - BOTTOM - (self.height - BOTTOM - TOP) * self.y.place(value)
+        return self.height - BOTTOM - (self.height - BOTTOM - TOP) * self.y.position(value)
 
-    def dot(self, x: float, y: float, says: str, look: str, radius: float = 4) -> None:
+    def dot(self, x: float, y: float, tooltip: str, look: str, radius: float = 4) -> None:
         """A disc."""
-        said = tag("title", says)
-        self._front.append(tag("circle", said, class_=f"mark dot {look}", cx=self.across(x), cy=self.up(y), r=radius))
+        title = tag("title", tooltip)
+        self._front.append(tag("circle", title, class_=f"mark dot {look}", cx=self.across(x), cy=self.up(y), r=radius))
 
-    def cross(self, x: float, y: float, says: str, look: str) -> None:
+    def cross(self, x: float, y: float, tooltip: str, look: str) -> None:
         """Two strokes: what counts for nothing."""
         at_x, at_y = self.across(x), self.up(y)
         path = f"M{at_x - 4:.1f} {at_y - 4:.1f}l8 8m0-8l-8 8"
-        self._front.append(tag("path", tag("title", says), class_=f"mark cross {look}", d=path))
+        self._front.append(tag("path", tag("title", tooltip), class_=f"mark cross {look}", d=path))
 
-    def bar(self, left: float, right: float, y: float, says: str, look: str) -> None:
+    def bar(self, left: float, right: float, y: float, tooltip: str, look: str) -> None:
         """From the x axis up to ``y``, at least a line's width wide."""
         begin, top = self.across(left), self.up(y)
         width, height = max(2.0, self.across(right) - begin - 1), max(1.0, self.height - BOTTOM - top)
-        said = tag("title", says)
+        title = tag("title", tooltip)
         self._front.append(
-            tag("rect", said, class_=f"mark bar {look}", x=begin, y=top, width=width, height=height, rx=1.5)
+            tag("rect", title, class_=f"mark bar {look}", x=begin, y=top, width=width, height=height, rx=1.5)
         )
 
     def line(self, points: Sequence[tuple[float, float]], look: str) -> None:
@@ -71,8 +71,8 @@ class Chart:
     def column(self, x: float, y: float, half: float, look: str) -> None:
         """From the x axis up to ``y``, ``half`` px to each side; nothing to point at."""
         top = self.up(y)
-        place = {"x": self.across(x) - half, "y": top, "width": 2 * half, "height": self.height - BOTTOM - top}
-        self._back.append(tag("rect", class_=f"column {look}", rx=2, **place))
+        position = {"x": self.across(x) - half, "y": top, "width": 2 * half, "height": self.height - BOTTOM - top}
+        self._back.append(tag("rect", class_=f"column {look}", rx=2, **position))
 
     def band(self, left: float, right: float, look: str) -> None:
         """The whole height between two values of x."""
@@ -86,8 +86,10 @@ class Chart:
         at = self.across(x)
         self._back.append(tag("line", class_=f"rule {look}", x1=at, x2=at, y1=TOP, y2=self.height - BOTTOM))
         near_end = at + 8 + LETTER * len(text) > WIDTH - RIGHT
-        place = {"x": at - 6 if near_end else at + 6, "y": TOP + 12 + 15 * row}
-        self._front.append(tag("text", text, class_=f"note {look}", text_anchor="end" if near_end else None, **place))
+        position = {"x": at - 6 if near_end else at + 6, "y": TOP + 12 + 15 * row}
+        self._front.append(
+            tag("text", text, class_=f"note {look}", text_anchor="end" if near_end else None, **position)
+        )
 
     def level(self, y: float, text: str, look: str) -> None:
         """A line over the whole width with a text above its end."""
@@ -101,9 +103,9 @@ class Chart:
         self._front.append(tag("line", class_=f"stroke {look}", x1=at_x - half, x2=at_x + half, y1=at_y, y2=at_y))
 
     def write(self, x: float, y: float, text: str, look: str, lift: float = 9) -> None:
-        """A text ``lift`` px above a place."""
-        place = {"x": self.across(x), "y": self.up(y) - lift}
-        self._front.append(tag("text", text, class_=f"note {look}", text_anchor="middle", **place))
+        """A text ``lift`` px above a point."""
+        position = {"x": self.across(x), "y": self.up(y) - lift}
+        self._front.append(tag("text", text, class_=f"note {look}", text_anchor="middle", **position))
 
     def svg(self) -> Markup:
         """The drawing."""

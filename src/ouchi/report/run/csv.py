@@ -1,45 +1,63 @@
-"""Every trial as CSV (RFC 4180), a row for each direction: counts and seconds, from which all else follows."""
+"""Every trial as CSV (RFC 4180), a row for each direction: counts and seconds, from which rates are derived."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 
-from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.trial import StreamResult
 
-COLUMNS = (
-    "size", "repeat", "trial", "label", "began", "valid", "problems", "intended_pps", "intended_seconds", "seconds",
-    "stream", "sent_from", "received_at", "mean_frame_bytes", "intended", "attempted", "sent", "received", "duplicated",
-    "reordered", "corrupt", "lost", "unsent", "refused", "latency_50_ns", "latency_90_ns", "latency_99_ns", "latency_99_9_ns",
-    "latency_max_ns", "variation_ns", "gaps", "longest_stall_us",
-)  # fmt: skip
+Value = str | int | float | None
 
 
 def csv_text(run: Run) -> str:
-    """The rows below a line of names; the labels of the run stand in each."""
+    """The rows below a header; each has the labels of the run."""
+    labels = _inert("; ".join(run.info.labels))
+    rows = [{**_row(record, each), "run_labels": labels} for record in run.trials for each in record.trial.streams]
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
-    writer.writerow((*COLUMNS, "run_labels"))
-    labels = _inert("; ".join(run.about.labels))
-    for recorded in run.trials:
-        for each in recorded.trial.streams:
-            writer.writerow((*_row(recorded, each), labels))
+    writer = csv.DictWriter(stream, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
     return stream.getvalue()
 
 
-def _row(recorded: Recorded, stream: StreamResult) -> tuple[str | int | float | None, ...]:
-    trial, latency = recorded.trial, stream.latency
-    return (
-        _inert(recorded.size), recorded.repeat, trial.number, _inert(trial.label), _inert(trial.began), int(trial.valid),
-        _inert("; ".join(trial.remarks)), trial.intended_pps, trial.intended_seconds, trial.seconds,
-        _inert(stream.stream), _inert(stream.sent_from), _inert(stream.received_at), stream.size, stream.intended,
-        stream.attempted, stream.sent, stream.received, stream.duplicated, stream.reordered, stream.corrupt, stream.lost,
-        stream.unsent, stream.refused, *(latency.percentile(percent) for percent in (50, 90, 99, 99.9)), latency.maximum,
-        stream.variation_ns, len(stream.gaps) + stream.gaps_dropped, trial.stalls.longest_us,
-    )  # fmt: skip
+def _row(record: TrialRecord, stream: StreamResult) -> Mapping[str, Value]:
+    trial, latency = record.trial, stream.latency
+    return {
+        "size": _inert(record.size),
+        "repeat": record.repeat,
+        "trial": trial.number,
+        "label": _inert(trial.label),
+        "started": _inert(trial.started),
+        "valid": int(trial.valid),
+        "remarks": _inert("; ".join(trial.remarks)),
+        "intended_pps": trial.intended_pps,
+        "intended_seconds": trial.intended_seconds,
+        "seconds": trial.seconds,
+        "stream": _inert(stream.stream),
+        "tx_port": _inert(stream.tx_port),
+        "rx_port": _inert(stream.rx_port),
+        "mean_frame_bytes": stream.size,
+        **{name: getattr(stream, name) for name in _COUNTS},
+        **{f"latency_{name}_ns": latency.percentile(percent) for name, percent in _PERCENTILES.items()},
+        "latency_max_ns": latency.maximum,
+        "variation_ns": stream.variation_ns,
+        "gaps": len(stream.gaps) + stream.gaps_dropped,
+        "longest_stall_us": trial.stalls.longest_us,
+    }
+
+
+_SENT = ("intended", "attempted", "sent")
+_COUNTS = (*_SENT, "received", "duplicated", "reordered", "corrupt", "lost", "unsent", "tx_backpressure")
+_PERCENTILES = {"50": 50.0, "90": 90.0, "99": 99.0, "99_9": 99.9}
+_TRIAL = ("size", "repeat", "trial", "label", "started", "valid", "remarks")
+_STREAM = ("intended_pps", "intended_seconds", "seconds", "stream", "tx_port", "rx_port", "mean_frame_bytes")
+_LATENCY = (*(f"latency_{name}_ns" for name in _PERCENTILES), "latency_max_ns", "variation_ns")
+COLUMNS = (*_TRIAL, *_STREAM, *_COUNTS, *_LATENCY, "gaps", "longest_stall_us", "run_labels")
 
 
 def _inert(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Text that a spreadsheet does not take for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -6,16 +6,16 @@ import heapq
 import math
 from collections.abc import Sequence
 
-from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.goals import judged_loss
 from ouchi.measure.search.trial import Gap
 from ouchi.report.run.chart import BOTTOM, TOP, Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear, slots
-from ouchi.report.run.told import size_words
-from ouchi.report.run.words import count_text, rate_text, share_text
+from ouchi.report.run.trials import size_text
+from ouchi.report.run.units import count_text, rate_text, share_text
 
-MOST_ROWS, MOST_GAPS = 12, 300
+MAX_ROWS, MAX_GAPS = 12, 300
 ROW = 26  # px
 
 
@@ -29,7 +29,7 @@ def gaps_figure(run: Run, size: str) -> Figure | None:
     seconds = rows[0].trial.intended_seconds
     names = [rate_text(recorded.trial.intended_pps) for recorded in rows]
     chart = Chart(
-        f"Losses over time, {size_words(size)}",
+        f"Losses over time, {size_text(size)}",
         linear(-0.03 * seconds, seconds * 1.02, lambda value: f"{value:g}"),
         slots(names),
         "time since the trial began, s",
@@ -37,17 +37,17 @@ def gaps_figure(run: Run, size: str) -> Figure | None:
         height=TOP + BOTTOM + ROW * max(4, len(rows)),
     )
     left_out = 0
-    for place, recorded in enumerate(rows):
+    for row, recorded in enumerate(rows):
         shown, dropped = _gaps(recorded)
         left_out += dropped
         for stream, gap in shown:
-            says = f"{stream}: {count_text(gap.packets, 'packet')} lost from {gap.begin_s:.6f} s\n"
-            says += f"from sequence {gap.first:,}; trial {recorded.trial.number} lost {share_text(judged_loss(recorded.trial))}"
+            tooltip = f"{stream}: {count_text(gap.packets, 'packet')} lost from {gap.begin_s:.6f} s\n"
+            tooltip += f"from sequence {gap.first:,}; trial {recorded.trial.number} lost {share_text(judged_loss(recorded.trial))}"
             apart = (streams.index(stream) - (len(streams) - 1) / 2) * 0.3
             chart.dot(
                 gap.begin_s,
-                place + apart,
-                says,
+                row + apart,
+                tooltip,
                 f"{colour(streams.index(stream))} thin",
                 2 + 8 * math.sqrt(gap.packets / largest),
             )
@@ -58,20 +58,20 @@ def gaps_figure(run: Run, size: str) -> Figure | None:
     return Figure(caption, chart, legend)
 
 
-def _rows(trials: Sequence[Recorded]) -> list[Recorded]:
+def _rows(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Trials of one length, so that they share an axis: of the length that has most of them; by rate."""
-    lengths: dict[float, list[Recorded]] = {}
+    lengths: dict[float, list[TrialRecord]] = {}
     for recorded in trials:
         if recorded.trial.valid and any(stream.gaps for stream in recorded.trial.streams):
             lengths.setdefault(recorded.trial.intended_seconds, []).append(recorded)
     most = max(lengths.values(), key=len, default=[])
-    least = heapq.nsmallest(MOST_ROWS, most, key=lambda recorded: judged_loss(recorded.trial))
+    least = heapq.nsmallest(MAX_ROWS, most, key=lambda recorded: judged_loss(recorded.trial))
     return sorted(least, key=lambda recorded: recorded.trial.intended_pps)
 
 
-def _gaps(recorded: Recorded) -> tuple[list[tuple[str, Gap]], int]:
+def _gaps(recorded: TrialRecord) -> tuple[list[tuple[str, Gap]], int]:
     """The largest gaps with their streams, and how many are left out."""
     every = [(stream.stream, gap) for stream in recorded.trial.streams for gap in stream.gaps]
-    shown = heapq.nlargest(MOST_GAPS, every, key=lambda item: item[1].packets)
+    shown = heapq.nlargest(MAX_GAPS, every, key=lambda item: item[1].packets)
     dropped = sum(stream.gaps_dropped for stream in recorded.trial.streams)
     return shown, len(every) - len(shown) + dropped

@@ -1,4 +1,4 @@
-"""HTML and SVG by element: whatever is not markup yet is escaped, so nothing from a file is ever code."""
+"""HTML and SVG by element: text is escaped, so nothing from a file is ever markup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 
 class Markup(str):
-    """Text that is HTML already; only :func:`tag`, :func:`join` and the page's own files make it."""
+    """Text that is HTML already, made only by :func:`tag`, :func:`join` and from the page's own files."""
 
     __slots__ = ()
 
@@ -17,11 +17,11 @@ def tag(name: str, /, *children: str, **attributes: str | float | None) -> Marku
     Attributes: ``class_`` is ``class``, other underscores are hyphens (``stroke_width``); None leaves one out;
     numbers are written with at most two decimals.
     """
-    words = [name]
+    parts = [name]
     for key, value in attributes.items():
         if value is not None:
-            words.append(f'{key.rstrip("_").replace("_", "-")}="{escape(_written(value))}"')
-    return Markup(f"<{' '.join(words)}>{join(*children)}</{name}>")
+            parts.append(f'{key.rstrip("_").replace("_", "-")}="{escape(_written(value))}"')
+    return Markup(f"<{' '.join(parts)}>{join(*children)}</{name}>")
 
 
 def empty(name: str, /, **attributes: str | float | None) -> Markup:
@@ -30,7 +30,7 @@ def empty(name: str, /, **attributes: str | float | None) -> Markup:
 
 
 def join(*parts: str) -> Markup:
-    """Parts one after the other."""
+    """The parts concatenated."""
     return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
 
 

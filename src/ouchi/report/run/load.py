@@ -1,4 +1,4 @@
-"""How busy each core was at each offered load, where the counters of a trial have it."""
+"""The load of each PMD thread by offered load."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ouchi.measure.runs.model import Recorded, Run
+from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.report.run.chart import Chart
 from ouchi.report.run.figure import Figure, colour
 from ouchi.report.run.scales import linear
-from ouchi.report.run.told import size_words
-from ouchi.report.run.words import rate_text, rate_unit, share_text
+from ouchi.report.run.trials import size_text
+from ouchi.report.run.units import rate_text, rate_unit, share_text
 
 
 def load_figure(run: Run, size: str) -> Figure | None:
-    """None when no trial has the counter."""
+    """None without counters."""
     cores: dict[str, dict[float, list[float]]] = {}
     for recorded in run.of_size(size):
         for name, share in _busy(recorded):
@@ -24,11 +24,11 @@ def load_figure(run: Run, size: str) -> Figure | None:
         return None
     most = max(pps for rates in cores.values() for pps in rates)
     unit = rate_unit(most)
-    title = f"Load of each core, {size_words(size)}"
+    title = f"Load of each core, {size_text(size)}"
     chart = Chart(
         title,
         linear(0, most * 1.03, unit.text),
-        linear(0, 1, share_text, about=5),
+        linear(0, 1, share_text, count=5),
         f"offered load, {unit.name}",
         "busy",
     )
@@ -41,8 +41,8 @@ def load_figure(run: Run, size: str) -> Figure | None:
     return Figure("Share of its time that each core was busy; the mean of the valid trials at a load.", chart, legend)
 
 
-def _busy(recorded: Recorded) -> Iterator[tuple[str, float]]:
-    """The PMD threads of OVS. The counters are whatever the file has: what is no share is passed over."""
+def _busy(recorded: TrialRecord) -> Iterator[tuple[str, float]]:
+    """The busy share of each PMD thread. The counters in the file are untrusted: invalid values are skipped."""
     found: Any = recorded.trial.counters
     for key in ("ovs", "pmd"):
         found = found.get(key) if isinstance(found, Mapping) else None

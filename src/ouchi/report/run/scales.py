@@ -12,49 +12,49 @@ ZERO_ROOM = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """``place`` maps a value to 0..1 (what lies outside is held at the end); ``ticks`` are (value, text)."""
+    """``position`` maps a value to 0..1 (clamped); ``ticks`` are (value, text)."""
 
-    place: Callable[[float], float]
+    position: Callable[[float], float]
     ticks: tuple[tuple[float, str], ...]
 
 
-def linear(low: float, high: float, text: Callable[[float], str], *, about: int = 6) -> Scale:
-    """Equal steps, of which about so many are written."""
+def linear(low: float, high: float, text: Callable[[float], str], *, count: int = 6) -> Scale:
+    """A linear scale with about ``count`` ticks."""
     high = high if high > low else low + 1
-    step = _step((high - low) / about)
+    step = _step((high - low) / count)
     ticks = [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-    return Scale(lambda value: _held((value - low) / (high - low)), tuple((tick, text(tick)) for tick in ticks))
+    return Scale(lambda value: _clamped((value - low) / (high - low)), tuple((tick, text(tick)) for tick in ticks))
 
 
 def decades(low: float, high: float, text: Callable[[float], str]) -> Scale:
     """Equal ratios, from the power of ten at or under ``low`` (above 0) to that at or over ``high``."""
     first, last = _decades(low, high)
 
-    def place(value: float) -> float:
-        return _held((math.log10(value) - first) / (last - first)) if value > 0 else 0.0
+    def position(value: float) -> float:
+        return _clamped((math.log10(value) - first) / (last - first)) if value > 0 else 0.0
 
-    return Scale(place, _powers(first, last, text))
+    return Scale(position, _powers(first, last, text))
 
 
 def decades_with_zero(low: float, high: float, text: Callable[[float], str]) -> Scale:
-    """As :func:`decades`, with a place of its own for 0 (and less) at the lower end."""
+    """As :func:`decades`, with 0 (and less) at the lower end."""
     first, last = _decades(low, high)
 
-    def place(value: float) -> float:
+    def position(value: float) -> float:
         if value <= 0:
             return ZERO_ROOM / 3
-        return ZERO_ROOM + (1 - ZERO_ROOM) * _held((math.log10(value) - first) / (last - first))
+        return ZERO_ROOM + (1 - ZERO_ROOM) * _clamped((math.log10(value) - first) / (last - first))
 
-    return Scale(place, ((0.0, "0"), *_powers(first, last, text)))
+    return Scale(position, ((0.0, "0"), *_powers(first, last, text)))
 
 
 def slots(names: Sequence[str]) -> Scale:
-    """One place for each name: value 0 is in the middle of the first."""
+    """A slot for each name: value 0 is the middle of the first."""
     count = max(1, len(names))
-    return Scale(lambda value: _held((value + 0.5) / count), tuple(enumerate(names)))
+    return Scale(lambda value: _clamped((value + 0.5) / count), tuple(enumerate(names)))
 
 
-def _held(share: float) -> float:
+def _clamped(share: float) -> float:
     return min(1.0, max(0.0, share))
 
 

@@ -1,4 +1,4 @@
-"""How long the generator's own cores were held up, over all trials: what it could not see is not the path's loss."""
+"""Stalls of the generator's workers over all trials."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ouchi.measure.runs.model import Run
 from ouchi.report.run.chart import Chart
 from ouchi.report.run.figure import Figure
 from ouchi.report.run.scales import decades
-from ouchi.report.run.words import count_text, tick_time, time_text
+from ouchi.report.run.units import count_text, tick_time, time_text
 
 
 def stalls_figure(run: Run) -> Figure | None:
-    """None when the generator was never held up for longer than its threshold."""
+    """None without stalls."""
     times: dict[float, int] = {}
     for recorded in run.trials:
         for edge, count in recorded.trial.stalls.histogram:
@@ -25,13 +25,13 @@ def stalls_figure(run: Run) -> Figure | None:
         "Stalls of the generator",
         decades(edges[0], ends[-1], lambda us: tick_time(us * 1000)),
         decades(0.5, max(times.values()), lambda count: f"{count:,.0f}" if count >= 1 else ""),
-        "held up for at least",
-        "times",
+        "stalled for at least",
+        "count",
     )
     for edge, end in zip(edges, ends, strict=True):
         # A bar ends where the next begins, but is never wider than a quarter of its value.
-        says = f"{time_text(edge * 1000)} and more: {count_text(times[edge], 'time')}"
-        chart.bar(edge, min(end, edge * 1.25), times[edge], says, "c7")
+        tooltip = f"{time_text(edge * 1000)} and more: {count_text(times[edge], 'time')}"
+        chart.bar(edge, min(end, edge * 1.25), times[edge], tooltip, "c7")
     longest = max(recorded.trial.stalls.longest_us for recorded in run.trials)
     threshold = run.trials[0].trial.stalls.threshold_us
     if threshold > 0:

@@ -1,4 +1,4 @@
-"""The summary as a table: rows of text for every kind of output, and Markdown that reads well unrendered too."""
+"""The tables of a run as rows of text, for all outputs; and as Markdown."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from ouchi.measure.generator.rates import l1_bits
 from ouchi.measure.runs.model import Run, Summary
 from ouchi.measure.search.goals import Goal
-from ouchi.report.run.latency import NAMES, Measured, measured
-from ouchi.report.run.told import bounds_of, directions, goals_of, mean_size
-from ouchi.report.run.words import bits_text, count_text, range_text, rate_text, share_text, time_text
+from ouchi.report.run.latency import NAMES, LatencyRow, latency_rows
+from ouchi.report.run.trials import bounds_of, directions, goals_of, mean_size
+from ouchi.report.run.units import bits_text, count_text, range_text, rate_text, share_text, time_text
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``columns`` in which figures stand are set to the right: those not in ``words``."""
+    """``text_columns`` are aligned to the left, the others, with figures, to the right."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    words: frozenset[int]
+    text_columns: frozenset[int]
 
 
 def summary_table(run: Run) -> Table:
@@ -32,40 +32,40 @@ def summary_table(run: Run) -> Table:
 
 def latency_table(run: Run, *sizes: str) -> Table:
     """Percentiles of the latency at fractions of the rates found, each direction by itself; all sizes when none is named."""
-    rows = [_latency(each) for size in sizes or run.sizes for each in measured(run, size)]
+    rows = [_latency(each) for size in sizes or run.sizes for each in latency_rows(run, size)]
     return Table(("frames", "at", "offered", "stream", *NAMES), tuple(rows), frozenset({0, 1, 3}))
 
 
-def beside_table(run: Run) -> Table:
-    """What was measured beside the searches: the generator alone, the most taken, further tests, the kernel."""
-    rows = tuple((row.size or "–", row.what, rate_text(row.pps), row.said) for row in run.beside)
-    return Table(("frames", "beside the searches", "rate", "found"), rows, frozenset({0, 1, 3}))
+def extras_table(run: Run) -> Table:
+    """Results besides the searches: the generator alone, the maximum offered load, further tests, the kernel."""
+    rows = tuple((row.size or "–", row.name, rate_text(row.pps), row.text) for row in run.extras)
+    return Table(("frames", "further results", "rate", "result"), rows, frozenset({0, 1, 3}))
 
 
 def headline(run: Run) -> str:
-    """What was measured, when, and how the figures are to be read."""
+    """What was measured and when, and what the rates are."""
     both = directions(run)
     summed = f"; rates are the sum of {both} directions" if both > 1 else "; one direction"
-    return f"{run.about.name}: {run.about.path}, {run.about.began[:10]}{summed}; sizes in bytes with FCS"
+    return f"{run.info.name}: {run.info.path}, {run.info.started[:10]}{summed}; sizes in bytes with FCS"
 
 
 def tables_of(run: Run) -> list[Table]:
-    """All tables that have something to show."""
-    return [table for table in (summary_table(run), latency_table(run), beside_table(run)) if table.rows]
+    """All tables that have rows."""
+    return [table for table in (summary_table(run), latency_table(run), extras_table(run)) if table.rows]
 
 
 def markdown(run: Run) -> str:
-    """The summary and the latencies, to be pasted: with the labels, for a figure means nothing without them."""
+    """The tables as Markdown, with the labels that qualify the figures."""
     blocks = [_escaped(headline(run))]
-    if run.about.labels:
-        blocks.append("**" + _escaped("; ".join(run.about.labels)) + "**")
+    if run.info.labels:
+        blocks.append("**" + _escaped("; ".join(run.info.labels)) + "**")
     blocks += [_escaped(f"{note.severity}: {note.claim} ({note.found})") for note in run.notes]
     blocks += ["\n".join(_lines(table)) for table in tables_of(run)]
     return "\n\n".join(blocks)
 
 
 def _row(run: Run, row: Summary, goal: Goal | None) -> tuple[str, ...]:
-    # The threshold stands beside the name: not everybody who says NDR means the same.
+    # The threshold as well: definitions of NDR differ.
     may_lose = f"{share_text(goal.loss_ratio)} in {goal.final_seconds:g} s" if goal else "–"
     size = mean_size(run, row.size)
     wire = bits_text(l1_bits(row.median_pps, size)) if size and row.median_pps else "–"
@@ -76,7 +76,7 @@ def _row(run: Run, row: Summary, goal: Goal | None) -> tuple[str, ...]:
     return row.size, row.goal, may_lose, rate_text(row.median_pps), wire, reach, repeats, noise
 
 
-def _latency(at: Measured) -> tuple[str, ...]:
+def _latency(at: LatencyRow) -> tuple[str, ...]:
     times = tuple(map(time_text, at.percentiles))
     return at.size, f"{share_text(at.fraction)} of {at.goal}", rate_text(at.pps), at.stream, *times
 
@@ -84,34 +84,36 @@ def _latency(at: Measured) -> tuple[str, ...]:
 def _lines(table: Table) -> Iterator[str]:
     rows = [tuple(map(_escaped, row)) for row in (table.columns, *table.rows)]
     widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(table.columns))]
-    words = [column in table.words for column in range(len(widths))]
-    yield _line(rows[0], widths, words)
+    left_aligned = [column in table.text_columns for column in range(len(widths))]
+    yield _line(rows[0], widths, left_aligned)
     yield (
         "|"
         + "|".join(
-            "-" * (width + 2) if left else "-" * (width + 1) + ":" for width, left in zip(widths, words, strict=True)
+            "-" * (width + 2) if left else "-" * (width + 1) + ":"
+            for width, left in zip(widths, left_aligned, strict=True)
         )
         + "|"
     )
     for row in rows[1:]:
-        yield _line(row, widths, words)
+        yield _line(row, widths, left_aligned)
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> str:
-    set_out = [
-        cell.ljust(width) if left else cell.rjust(width) for cell, width, left in zip(cells, widths, words, strict=True)
+def _line(cells: Sequence[str], widths: Sequence[int], left_aligned: Sequence[bool]) -> str:
+    cells_out = [
+        cell.ljust(width) if left else cell.rjust(width)
+        for cell, width, left in zip(cells, widths, left_aligned, strict=True)
     ]
-    return "| " + " | ".join(set_out) + " |"
+    return "| " + " | ".join(cells_out) + " |"
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Text escaped for Markdown."""
     for sign in "\\`*_[]|":
         text = text.replace(sign, f"\\{sign}")
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def trials_line(run: Run) -> str:
-    """How many trials there are, and how many prove nothing."""
+    """The number of trials, and of those that are not valid."""
     invalid = sum(not recorded.trial.valid for recorded in run.trials)
     return f"{count_text(len(run.trials), 'trial')}, {invalid} invalid"

@@ -1,21 +1,25 @@
-"""A run for a terminal: what was measured, its labels, the rates found and the latencies there."""
+"""A run for the terminal: headline, labels, the rates found and their latencies; dry runs and comparisons."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ouchi.measure.runs.compare import ComparisonRow
 from ouchi.measure.runs.model import Run
 from ouchi.report.page import finding_text, page
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
 
 
 def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) -> str:
-    """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
+    """The whole run; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     parts: list[RenderableType] = [Text(headline(run), style="bold"), Text(trials_line(run))]
-    parts += [Text(f"label: {label}", style="yellow") for label in run.about.labels]
+    parts += [Text(f"label: {label}", style="yellow") for label in run.info.labels]
     for table in tables_of(run):
         parts += ["", _drawn(table)]
     if run.notes:
@@ -25,8 +29,22 @@ def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) 
 
 def _drawn(table: Table) -> RichTable:
     drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for place, name in enumerate(table.columns):
-        drawn.add_column(name, justify="left" if place in table.words else "right")
+    for column, name in enumerate(table.columns):
+        drawn.add_column(name, justify="left" if column in table.text_columns else "right")
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn
+
+
+def preview_text(preview: Mapping[str, Any]) -> str:
+    """A dry run: what would be measured, a line for each key."""
+    lines = [
+        f"{key + ':':<18}{', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in preview.items()
+    ]
+    return "\n".join(["dry run: nothing is changed; would measure", *lines])
+
+
+def comparison_text(rows: Sequence[ComparisonRow]) -> str:
+    """A line for each frame size and goal."""
+    return "\n".join(f"{row.size} B, {row.goal}: {row.comparison.verdict}" for row in rows)

@@ -1,4 +1,4 @@
-"""The guest's kernel: the distribution's package for virtual machines, fetched but never installed."""
+"""The guest's kernel: the distribution's package for virtual machines, downloaded but not installed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Kernel:
 
 
 def current_kernel(machine: Machine, cache: PurePath) -> Kernel:
-    """The kernel that the distribution offers now.
+    """The distribution's current kernel.
 
-    APT's own cache of its lists is kept in ``cache``: some images switch it off, and asking then takes seconds.
-    Raises :class:`Failed` on a distribution without such a kernel or when its lists are missing.
+    APT's package cache is stored in ``cache``: some images disable it, and lookups then take seconds. Raises
+    :class:`Failed` on a distribution without such a kernel, or without package lists.
     """
     distribution = parse_os_release(machine.read("/etc/os-release"))
     name = next((METAPACKAGES[word] for word in distribution if word in METAPACKAGES), None)
@@ -57,13 +57,13 @@ def current_kernel(machine: Machine, cache: PurePath) -> Kernel:
 
 
 def fetch(machine: Machine, kernel: Kernel, cache: PurePath, work: PurePath) -> list[PurePath]:
-    """The kernel's package files, from a folder for this version in ``cache`` or downloaded into it.
+    """The kernel's package files, cached in a folder for this version in ``cache``.
 
-    The folder gets there only whole: it is filled in ``work``, on the same file system.
-    Raises :class:`Failed` when the packages cannot be had.
+    The folder is filled in ``work``, on the same file system, and then renamed. Raises :class:`Failed` when the
+    download fails.
     """
-    kept = cache / f"kernel-{kernel.release}_{kernel.version.replace(':', '-')}"
-    if not machine.exists(kept):
+    folder = cache / f"kernel-{kernel.release}_{kernel.version.replace(':', '-')}"
+    if not machine.exists(folder):
         machine.make_folder(work / "debs")
         try:
             machine.run(["apt-get", "download", *kernel.packages], cwd=work / "debs", timeout=600)
@@ -80,20 +80,20 @@ def fetch(machine: Machine, kernel: Kernel, cache: PurePath, work: PurePath) -> 
         for name in machine.entries(cache):
             if name.startswith("kernel-"):
                 machine.remove(cache / name)
-        machine.run(["mv", "-T", str(work / "debs"), str(kept)])
-    return [kept / name for name in machine.entries(kept)]
+        machine.run(["mv", "-T", str(work / "debs"), str(folder)])
+    return [folder / name for name in machine.entries(folder)]
 
 
 def parse_os_release(text: str) -> list[str]:
-    """What a distribution calls itself, then what it is like: the words of ``ID`` and ``ID_LIKE``."""
+    """The words of ``ID`` and ``ID_LIKE``, most specific first."""
     values = dict(re.findall(r'^(ID|ID_LIKE)="?([^"\n]*)"?$', text, re.MULTILINE))
     return [*values.get("ID", "").split(), *values.get("ID_LIKE", "").split()]
 
 
 def parse_metapackage(text: str) -> Kernel | None:
-    """The kernel named by ``apt-cache show`` of a metapackage; None when it names none.
+    """The kernel in ``apt-cache show`` of a metapackage; None without one.
 
-    Ubuntu keeps the modules in a package of their own, beside the ``generic`` kernel.
+    Ubuntu has the modules of its ``generic`` kernel in a package of their own.
     """
     depends = re.search(r"^Depends:.*?\blinux-image-(?P<release>\d[^ ,]*)", text, re.MULTILINE)
     version = re.search(r"^Version: *(\S+)", text, re.MULTILINE)
@@ -104,33 +104,33 @@ def parse_metapackage(text: str) -> Kernel | None:
     return Kernel(release, version[1], (f"linux-image-{release}", *modules))
 
 
-def load_order(dependencies: str, builtin: str, wanted: Sequence[str]) -> list[str]:
-    """The files to load, each after those it needs, for the modules in ``wanted`` that are not built in.
+def load_order(dependencies: str, builtin: str, modules: Sequence[str]) -> list[str]:
+    """The files of ``modules`` that are not built in, each after its dependencies.
 
-    ``dependencies`` and ``builtin`` are the texts of ``modules.dep`` and ``modules.builtin``; what comes back
-    are paths as in the former. Raises :class:`Failed` naming every module that this kernel does not have.
+    ``dependencies`` and ``builtin`` are the texts of ``modules.dep`` and ``modules.builtin``; the result are paths as in
+    the former. Raises :class:`Failed` with all modules that this kernel does not have.
     """
     needs = {path: after.split() for path, _, after in (line.partition(":") for line in dependencies.splitlines())}
     files = {module_name(path): path for path in needs}
     built_in = {module_name(path) for path in builtin.splitlines()}
-    if missing := [name for name in wanted if name not in files and name not in built_in]:
+    if missing := [name for name in modules if name not in files and name not in built_in]:
         raise Failed(
             error(
-                "the distribution's kernel lacks drivers that the guest needs",
+                "the distribution's kernel lacks drivers of the guest",
                 where="modules.dep",
                 found="without " + ", ".join(missing),
                 expected="a kernel for virtual machines",
             )
         )
     order: dict[str, None] = {}
-    for name in wanted:
+    for name in modules:
         if name in files:
             _visit(files[name], needs, order)
     return list(order)
 
 
 def module_name(path: str) -> str:
-    """A module's name as the kernel has it: ``kernel/net/core/failover.ko.xz`` is ``failover``."""
+    """A module's name in the kernel: ``kernel/net/core/failover.ko.xz`` is ``failover``."""
     return PurePath(path).name.partition(".ko")[0].replace("-", "_")
 
 

@@ -1,8 +1,8 @@
 """The guest image: a disk of some 21 MB, made in seconds from the distribution's own packages.
 
 A FAT file system without a partition table holds syslinux, the distribution's kernel for virtual machines and
-an initramfs in which the whole guest lives: busybox, iperf3 and a few drivers. Nothing is mounted, no loop
-device is needed and nothing runs as root, so it can be made anywhere.
+an initramfs in which the whole guest lives: busybox, iperf3 and a few drivers. Building it needs no mount,
+no loop device and no root.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOOLS = {
     "/usr/bin/zstd": "zstd",
     "/sbin/depmod": "kmod",
 }
-"""What the host needs for making an image, and the package each comes from."""
+"""The tools for building an image, and the package of each."""
 
 BUILD_PACKAGES = tuple(TOOLS.values())
 
@@ -45,15 +45,15 @@ GUEST_FILES = {
     "address": ("etc/address", 0o755),
     "power": ("etc/acpi/PWRF/00000080", 0o755),
 }
-"""The guest's own files: where each goes, and its mode."""
+"""The guest's files: target path and mode."""
 
 SIGNED = "~Module signature appended~"
-"""How a signed module ends, but for the line feed."""
+"""The end of a signed module, without the line feed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A raw disk image: its path, the key of what it was made from, its size in bytes, and whether it was there."""
+    """A raw disk image: its path, the key of its sources, its size in bytes, and whether it existed."""
 
     path: PurePath
     key: str
@@ -62,11 +62,11 @@ class Image:
 
 
 def build_image(machine: Machine, folder: PurePath | str, say: Callable[[str], None]) -> Image:
-    """The guest image in ``folder``, made unless there is one of the same kernel, programs and recipe.
+    """The guest image in ``folder``, built unless one with the same kernel, programs and recipe exists.
 
-    An image has its name only when it is complete: killed at any point, the next call starts over.
-    Callers see to it that only one builds in a folder. Downloaded kernels are kept in ``folder`` as well.
-    Raises :class:`Failed` when tools are missing, the kernel cannot be had, or a tool fails.
+    An image is renamed into place when it is complete; after a kill the next call starts over. Callers must not build
+    twice in a folder at the same time. Downloaded kernels are cached in ``folder`` too. Raises :class:`Failed` when
+    tools are missing, the kernel cannot be downloaded, or a tool fails.
     """
     folder = PurePath(folder)
     machine.make_folder(folder)
@@ -79,7 +79,7 @@ def build_image(machine: Machine, folder: PurePath | str, say: Callable[[str], N
         return Image(path, key, size_of(machine, path), reused=True)
 
     for name in machine.entries(folder):
-        if name.startswith(".building-"):  # somebody was killed here
+        if name.startswith(".building-"):  # of a killed build
             machine.remove(folder / name)
     work = PurePath(machine.run(["mktemp", "-d", str(folder / ".building-XXXXXX")]).stdout.strip())
     try:
@@ -87,11 +87,11 @@ def build_image(machine: Machine, folder: PurePath | str, say: Callable[[str], N
         packages = fetch(machine, kernel, folder, work)
         say("unpacking it")
         unpack(machine, packages, work)
-        say("making the initramfs")
+        say("building the initramfs")
         fill_tree(machine, work / "tree", programs)
         add_modules(machine, kernel, work)
         pack_tree(machine, work)
-        say("making the disk")
+        say("building the disk")
         make_disk(machine, kernel, work)
         machine.run(["sync", str(work / "disk")])
         machine.run(["mv", str(work / "disk"), str(path)])
@@ -105,7 +105,7 @@ def require_tools(machine: Machine) -> None:
     if missing := [package for path, package in TOOLS.items() if not machine.exists(path)]:
         raise Failed(
             error(
-                "tools for making the guest image are missing",
+                "tools for building the guest image are missing",
                 where=", ".join(path for path in TOOLS if not machine.exists(path)),
                 expected="the packages " + " ".join(missing),
                 remedy="apt-get install --no-install-recommends " + " ".join(missing),
@@ -119,15 +119,15 @@ def guest_programs(machine: Machine) -> list[str]:
 
 
 def parse_ldd(text: str) -> list[str]:
-    """The absolute paths in what ``ldd`` says.
+    """The absolute paths in ``ldd``'s output.
 
-    Variants for newer CPUs (``glibc-hwcaps``) are replaced by the one that runs everywhere.
+    Variants for newer CPUs (``glibc-hwcaps``) are replaced by the baseline one.
     """
     return [re.sub(r"/glibc-hwcaps/[^/]+", "", path) for path in re.findall(r"(/\S+) \(0x", text)]
 
 
 def key_of(machine: Machine, kernel: Kernel, programs: list[str]) -> str:
-    """16 hexadecimal digits that stand for everything an image is made from."""
+    """A hash of all sources of an image: 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{kernel}\n".encode())
     digest.update(machine.run(["sha256sum", "/bin/busybox", *programs]).stdout.encode())
     for file in ("small.py", "kernel.py", "guest/syslinux.cfg", *(f"guest/{name}" for name in GUEST_FILES)):
@@ -136,7 +136,7 @@ def key_of(machine: Machine, kernel: Kernel, programs: list[str]) -> str:
 
 
 def unpack(machine: Machine, packages: list[PurePath], work: PurePath) -> None:
-    """The kernel and its modules under ``work``/root; the modules in lib/modules whatever the package says."""
+    """The kernel and its modules under ``work``/root; the modules always in lib/modules."""
     root = work / "root"
     for package in packages:
         machine.run(["dpkg-deb", "-x", str(package), str(root)], timeout=120)
@@ -146,19 +146,19 @@ def unpack(machine: Machine, packages: list[PurePath], work: PurePath) -> None:
 
 
 def fill_tree(machine: Machine, tree: PurePath, programs: list[str]) -> None:
-    """Everything of the guest but its drivers."""
+    """The guest's file tree without drivers."""
     for name in ("bin", "dev", "etc/acpi/PWRF", "modules", "proc", "sys"):
         machine.make_folder(tree / name)
     machine.run(["cp", "-L", "/bin/busybox", str(tree / "bin/busybox")])
     machine.run(["cp", "-L", "--parents", *programs, str(tree)])
     for link, target in (("init", "bin/busybox"), ("bin/sh", "busybox")):
         machine.run(["ln", "-s", target, str(tree / link)])
-    for name, (place, mode) in GUEST_FILES.items():
-        machine.write(tree / place, package_text(f"guest/{name}"), mode=mode)
+    for name, (target, mode) in GUEST_FILES.items():
+        machine.write(tree / target, package_text(f"guest/{name}"), mode=mode)
 
 
 def add_modules(machine: Machine, kernel: Kernel, work: PurePath) -> None:
-    """The drivers into ``work``/tree/modules, ready to load, and lists of them in the order to load them."""
+    """Add the drivers to ``work``/tree/modules, uncompressed, with lists of them in load order."""
     root, tree = work / "root", work / "tree"
     machine.run(["depmod", "-b", str(root), kernel.release], timeout=120)
     modules = root / "lib/modules" / kernel.release
@@ -181,10 +181,9 @@ def add_modules(machine: Machine, kernel: Kernel, work: PurePath) -> None:
 
 
 def drop_signature(machine: Machine, file: str) -> None:
-    """Cut the mark off a module's signature, so that the guest's kernel does not check it.
+    """Strip the marker of a module's signature, so that the guest's kernel does not verify it.
 
-    Checking takes an emulated CPU 0.1 s for each module. Without the mark the rest of the signature is
-    padding that nothing looks at.
+    Verification takes an emulated CPU 0.1 s for each module. The rest of the signature is ignored without the marker.
     """
     length = len(SIGNED) + 1
     if machine.run(["tail", "-c", str(length), file]).stdout == SIGNED + "\n":
@@ -192,9 +191,9 @@ def drop_signature(machine: Machine, file: str) -> None:
 
 
 def pack_tree(machine: Machine, work: PurePath) -> None:
-    """``work``/tree as ``work``/initrd, in the form of LZ4 that kernels read.
+    """``work``/tree as ``work``/initrd, in the kernel's legacy LZ4 format.
 
-    Measured with an emulated CPU: what LZ4 saves in reading through the BIOS is more than unpacking costs.
+    Measured with an emulated CPU: LZ4 saves more in reading through the BIOS than unpacking costs.
     """
     listed = machine.run(["find", ".", "-mindepth", "1"], cwd=work / "tree").stdout
     machine.run(
@@ -210,7 +209,7 @@ def make_disk(machine: Machine, kernel: Kernel, work: PurePath) -> None:
     disk = str(work / "disk")
     vmlinuz, initrd = work / "root/boot" / f"vmlinuz-{kernel.release}", work / "initrd"
     machine.write(work / "syslinux.cfg", package_text("guest/syslinux.cfg"))
-    # 2 MiB for syslinux and the tables; 4 KiB clusters, of which FAT16 wants 4085 to 65524.
+    # 2 MiB for syslinux and the tables; FAT16 needs 4085 to 65524 clusters (of 4 KiB).
     size = (size_of(machine, vmlinuz) + size_of(machine, initrd) + (2 << 20)) >> 20 << 20
     machine.run(["truncate", "-s", str(size), disk])
     machine.run(["mformat", "-i", disk, "-T", str(size // 512), "-c", "8", "-v", "OUCHI", "::"])

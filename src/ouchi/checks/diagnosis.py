@@ -1,0 +1,92 @@
+"""The result of ``ouchi doctor``: every check's result, and the fixes that were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ouchi.checks.model import CheckResult, Fix, Problem, Result
+from ouchi.core.errors import Severity
+from ouchi.steps.engine import Difference
+
+SCHEMA = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FixResult:
+    """A fix of a check: the differences that it makes, and why some of them could not be made.
+
+    ``made`` is false in a dry run.
+    """
+
+    check: str
+    name: str
+    lasts: str
+    differences: tuple[Difference, ...]
+    failures: tuple[str, ...] = ()
+    made: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same as a JSON object."""
+        return {
+            "check": self.check,
+            "name": self.name,
+            "lasts": self.lasts,
+            "made": self.made,
+            "differences": [difference.to_json() for difference in self.differences],
+            "failures": list(self.failures),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The results of all checks, after the fixes."""
+
+    labels: tuple[str, ...]
+    checks: tuple[CheckResult, ...]
+    fixes: tuple[FixResult, ...] = ()
+
+    @property
+    def planned_fixes(self) -> dict[Fix, str]:
+        """Every fix once, with the id of its check."""
+        problems = ((problem, check) for check in reversed(self.checks) for problem in reversed(check.problems))
+        fixes = {problem.fix: check.id for problem, check in problems if problem.fix}
+        return dict(reversed(fixes.items()))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All findings with their fixes, in the order of the checks."""
+        return tuple(problem for check in self.checks for problem in check.problems)
+
+    def count(self, severity: Severity) -> int:
+        """Return the number of findings of a severity."""
+        return sum(problem.finding.severity is severity for problem in self.problems)
+
+    def with_result(self, result: Result) -> tuple[CheckResult, ...]:
+        """Return the checks that ended so."""
+        return tuple(check for check in self.checks if check.result is result)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 healthy, 4 warnings only, 1 failures."""
+        if self.count(Severity.ERROR):
+            return 1
+        return 4 if self.count(Severity.WARNING) else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the diagnosis as plain JSON, version 2."""
+        return {
+            "schema": SCHEMA,
+            "status": self.status,
+            "healthy": self.status == 0,
+            "labels": list(self.labels),
+            "counts": {
+                "ok": len(self.with_result(Result.OK)),
+                "unknown": len(self.with_result(Result.UNKNOWN)),
+                "errors": self.count(Severity.ERROR),
+                "warnings": self.count(Severity.WARNING),
+                "infos": self.count(Severity.INFO),
+            },
+            "checks": [check.to_json() for check in self.checks],
+            "fixes": [fix.to_json() for fix in self.fixes],
+        }

@@ -1,0 +1,162 @@
+"""The terms of checking: a check with a stable id, its result, its findings and their fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ouchi.core.cpulist import format_cpus
+from ouchi.core.errors import Finding, Severity
+from ouchi.steps import Change
+
+if TYPE_CHECKING:
+    from ouchi.live.host import Live
+    from ouchi.plan.target import Target
+
+
+class Level(StrEnum):
+    """How much of a host a check looks at, each level beyond the one before it.
+
+    ``running``: the parts of an ouchi that is up are there. ``placed``: CPUs, memory and queues are where the plan has
+    them. ``loss``: everything else on the host that makes it lose packets.
+    """
+
+    RUNNING = "running"
+    PLACED = "placed"
+    LOSS = "loss"
+
+
+class Result(StrEnum):
+    """How a check ended: it holds, it has findings, or it could not be evaluated."""
+
+    OK = "ok"
+    FINDING = "finding"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Changes that remove the cause of a finding at once and are safe while the host runs, in their order.
+
+    None of them outlasts a reboot unless it says so (:class:`~ouchi.steps.Lasts`).
+    """
+
+    name: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A finding with its fix, if there is one."""
+
+    finding: Finding
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a check came to. ``found`` is what was seen where it holds, or why it could not be evaluated."""
+
+    result: Result
+    found: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+def ok(found: str = "") -> Observation:
+    """The check holds."""
+    return Observation(Result.OK, found)
+
+
+def unknown(reason: str) -> Observation:
+    """The check could not be evaluated."""
+    return Observation(Result.UNKNOWN, reason)
+
+
+def failed(*problems: Problem | Finding) -> Observation:
+    """The check does not hold."""
+    return Observation(
+        Result.FINDING,
+        problems=tuple(problem if isinstance(problem, Problem) else Problem(problem) for problem in problems),
+    )
+
+
+def judge(problems: Sequence[Problem | Finding], found: str) -> Observation:
+    """The check holds, with what was ``found``, unless there are problems."""
+    return failed(*problems) if problems else ok(found)
+
+
+def named(cpus: Iterable[int]) -> str:
+    """Return ``CPU 1`` or ``CPUs 1-5,7``."""
+    numbers = set(cpus)
+    return f"CPU{'' if len(numbers) == 1 else 's'} {format_cpus(numbers)}"
+
+
+Evaluate = Callable[["Live", "Target"], Observation | None]
+"""A pure function of the live state and the target; ``None`` where the check does not apply to the host."""
+
+F = TypeVar("F", bound=Callable[..., Observation | None])
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[F]):
+    """A statement about a host that holds or does not.
+
+    ``id`` is ``subject.name`` and never changes; ``needs`` are the readings that ``evaluate`` uses.
+    """
+
+    id: str
+    level: Level
+    title: str
+    needs: tuple[str, ...]
+    evaluate: F
+
+    def result(self, seen: Observation) -> CheckResult:
+        """Return the check's result."""
+        return CheckResult(self.id, self.level, self.title, seen.result, seen.found, seen.problems)
+
+
+def check(id: str, level: Level, title: str, *needs: str) -> Callable[[F], Check[F]]:
+    """Make a function a check; :mod:`ouchi.checks.registry` finds it in its module."""
+    return lambda evaluate: Check(id, level, title, needs, evaluate)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """An evaluated check."""
+
+    id: str
+    level: Level
+    title: str
+    result: Result
+    found: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The first half of the id."""
+        return self.id.partition(".")[0]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings without their fixes."""
+        return tuple(problem.finding for problem in self.problems)
+
+    def has(self, severity: Severity) -> bool:
+        """Whether a finding has this severity."""
+        return any(finding.severity is severity for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as a JSON object."""
+        return {
+            "id": self.id,
+            "level": str(self.level),
+            "title": self.title,
+            "result": str(self.result),
+            "found": self.found,
+            "findings": [
+                problem.finding.to_json() | ({"fix": problem.fix.name} if problem.fix else {})
+                for problem in self.problems
+            ],
+        }

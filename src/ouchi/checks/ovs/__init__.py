@@ -1,0 +1,1 @@
+"""Open vSwitch: the daemon, its settings, ports, PMD threads and Rx queues."""

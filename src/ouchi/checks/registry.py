@@ -1,0 +1,63 @@
+"""Every check of a live host, and their evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from types import ModuleType
+from typing import Any
+
+from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, servers, traffic, versions
+from ouchi.checks.model import Check, CheckResult, Evaluate, Level, unknown
+from ouchi.checks.ovs import daemon, pmd, ports, queues, settings
+from ouchi.live.host import Live
+from ouchi.plan.target import Target
+
+ALL = tuple(Level)
+
+_MODULES: tuple[ModuleType, ...] = (
+    kernel,
+    memory,
+    cpus,
+    interrupts,
+    daemon,
+    settings,
+    ports,
+    pmd,
+    queues,
+    guests,
+    nics,
+    versions,
+)
+"""From the kernel up to the NICs: the order in which results are shown."""
+
+
+def _checks_of(*modules: ModuleType) -> Iterator[Check[Any]]:
+    for module in modules:
+        yield from (value for value in vars(module).values() if isinstance(value, Check))
+
+
+CHECKS: tuple[Check[Evaluate], ...] = tuple(_checks_of(*_MODULES))
+
+UP_CHECKS: tuple[Check[Any], ...] = tuple(_checks_of(servers, traffic))
+"""Checks that only the end of ``up`` makes, through OpenStack's API and with packets."""
+
+
+def evaluate(live: Live, target: Target, levels: Collection[Level] = ALL) -> tuple[CheckResult, ...]:
+    """Evaluate the checks of ``levels``; those that do not apply to the host are left out.
+
+    A check whose reading failed is ``unknown``, with the reason.
+    """
+    results = []
+    for check in CHECKS:
+        if check.level not in levels:
+            continue
+        failed = next((reading for reading in check.needs if reading in live.missing), "")
+        seen = unknown(live.missing[failed]) if failed else check.evaluate(live, target)
+        if seen is not None:
+            results.append(check.result(seen))
+    return tuple(results)
+
+
+def needed(levels: Collection[Level] = ALL) -> tuple[str, ...]:
+    """Return the readings of a host that the checks of ``levels`` need."""
+    return tuple(dict.fromkeys(reading for check in CHECKS if check.level in levels for reading in check.needs))

@@ -1,0 +1,61 @@
+"""The result of the checks and the measurement at the end of ``up``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ouchi.checks.model import CheckResult, Result
+from ouchi.checks.traffic import Measurement
+from ouchi.core.errors import Finding, Severity, Unhealthy, error
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every check, the measurements, and whether they were made in this run."""
+
+    checks: tuple[CheckResult, ...]
+    measurements: tuple[Measurement, ...]
+    labels: tuple[str, ...]
+    fresh: bool
+
+    def outcome(self) -> Outcome:
+        """Return the stage's outcome. Raises :class:`~ouchi.core.errors.Unhealthy` with all :func:`failures`."""
+        if found := failures(self.checks):
+            raise Unhealthy(found)
+        text = f"{len(self.checks)} checks hold"
+        if self.fresh:
+            return changed(text + "; traffic measured")
+        return nothing(text + "; traffic was measured before and nothing has changed since")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return checks, measurements and labels as plain JSON."""
+        return {
+            "checks": [check.to_json() for check in self.checks],
+            "measurements": [measurement.to_json() for measurement in self.measurements],
+            "labels": list(self.labels),
+        }
+
+
+def failures(checks: tuple[CheckResult, ...]) -> list[Finding]:
+    """Return the errors among the findings, and an error for each check that could not be evaluated."""
+    found = []
+    for check in checks:
+        found += [finding for finding in check.findings if finding.severity is Severity.ERROR]
+        if check.result is Result.UNKNOWN:
+            found.append(
+                error(f"could not be checked: {check.title}", found=check.found, remedy="ouchi doctor, then: ouchi up")
+            )
+    return found
+
+
+def labels_of(plan: Plan, *, emulated: bool) -> tuple[str, ...]:
+    """Return the labels that qualify every figure of a host."""
+    labels = []
+    if plan.overlapped:
+        labels.append("overlapped: figures are not meaningful as performance")
+    if emulated:
+        labels.append("emulated guests (TCG): figures are not meaningful as performance")
+    return tuple(labels)

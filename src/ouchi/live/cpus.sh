@@ -1,0 +1,9 @@
+# The kernel, and its CPUs.
+section user; id -u
+section grub; grep -hE '^[[:space:]]*linux' /boot/grub/grub.cfg
+section kernel; cat /proc/version_signature || cat /proc/version
+section cpu; cd /sys/devices/system/cpu
+printf '%s\n' isolated nohz_full smt/control cpu[0-9]*/cpufreq/scaling_governor \
+    cpu[0-9]*/cpuidle/state*/name cpu[0-9]*/cpuidle/state*/latency cpu[0-9]*/cpuidle/state*/disable \
+    cpu[0-9]*/power/pm_qos_resume_latency_us | values
+section latency; od -An -td4 -N4 /dev/cpu_dma_latency

@@ -1,0 +1,149 @@
+"""A part that is one or more supervised programs, with their configuration files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ouchi.core.events import Notify
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, unknown
+from ouchi.parts.supervise import CONFIGURATION, Service, State, Status, digest
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A configuration file: its text, permission bits and owner; ``folder`` are the bits of the folder it is in."""
+
+    text: str
+    mode: int = 0o600
+    owner: str | None = None
+    folder: int = 0o711
+
+
+class Daemon(Part):
+    """Written, started, waited for; then whatever needs it running (:meth:`finish`)."""
+
+    def files(self, at: Context) -> Mapping[str, File]:
+        """Configuration files by name below the instance's ``etc``, or by absolute path. Pure: reads at most ``at``."""
+        return {}
+
+    def services(self, at: Context) -> Sequence[Service]:
+        """The programs; a changed definition restarts them."""
+        raise NotImplementedError
+
+    def prepared(self, at: Context) -> str:
+        """What :meth:`prepare` would do; empty when nothing."""
+        return ""
+
+    def prepare(self, at: Context, notify: Notify) -> str:
+        """Make what must be there before the start, such as data folders; returns what was made."""
+        return ""
+
+    def wait(self, at: Context, *, started: bool) -> None:
+        """Wait until the programs answer; ``started``: one of them was started just now."""
+
+    def finished(self, at: Context) -> str:
+        """What :meth:`finish` would do while the programs run; empty when nothing."""
+        return ""
+
+    def finish(self, at: Context, notify: Notify) -> str:
+        """Set up what needs the programs running; returns what was made."""
+        return ""
+
+    def look(self, at: Context) -> PartState:
+        states = tuple(at.states.get(name, State(name, Status.ABSENT)) for name in self.service_names)
+        try:
+            to_do = [self.prepared(at), *self._differences(at)]
+            if all(state.status in (Status.RUNNING, Status.STARTING) for state in states):
+                to_do.append(self.finished(at))
+        except KeyError:  # a password is not made yet
+            to_do = [f"start {', '.join(self.service_names)}"]
+        except PermissionError as reason:
+            return unknown(f"only root may read {reason.filename}")
+        if wanted := list(dict.fromkeys(filter(None, to_do))):
+            return replace(missing("; ".join(wanted), found_of(states, at.running), state_of(states)), services=states)
+        return PartState(True, "running", found_of(states, at.running), services=states)
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [self.prepare(at, notify)]
+        written = [write(at, name, file) for name, file in self.files(at).items()]
+        started = at.supervisor.start(self.services(at))
+        done += [f"started {', '.join(started)}" if started else "wrote its configuration" if any(written) else ""]
+        self.wait(at, started=bool(started))
+        done.append(self.finish(at, notify))
+        texts = list(filter(None, done))
+        return changed("; ".join(texts)) if texts else nothing(f"running: {', '.join(self.service_names)}")
+
+    def remove(self, at: Context) -> Outcome:
+        running = at.running.intersection(self.service_names)
+        at.supervisor.stop(self.service_names)
+        return changed(f"stopped {', '.join(sorted(running))}") if running else nothing("not running")
+
+    def fingerprint(self, at: Context, *more: object) -> Mapping[str, str]:
+        """The environment variable by which changed configuration files, or ``more``, restart a program."""
+        return {CONFIGURATION: digest((sorted((name, file.text) for name, file in self.files(at).items()), *more))}
+
+    def _differences(self, at: Context) -> list[str]:
+        changed_files = any(differs(at, name, file) for name, file in self.files(at).items())
+        todo = [service.name for service in self.services(at) if not _runs(at, service)]
+        return [f"start {', '.join(todo)}"] if todo else ["write its configuration"] if changed_files else []
+
+
+def differs(at: Context, name: str, file: File) -> bool:
+    """True when a configuration file is not there or has another text."""
+    path = at.path(name)
+    return not at.machine.exists(path) or at.machine.read(path) != file.text
+
+
+def write(at: Context, name: str, file: File) -> bool:
+    """Write a configuration file, and make the folder that it is in; True when its text is new."""
+    path, new = at.path(name), differs(at, name, file)
+    at.machine.make_folder(path.rsplit("/", 1)[0], mode=file.folder, owner=file.owner)
+    at.machine.write(path, file.text, mode=file.mode, owner=file.owner)
+    return new
+
+
+def _runs(at: Context, service: Service) -> bool:
+    state = at.states.get(service.name)
+    up = state is not None and state.status in (Status.RUNNING, Status.STARTING)
+    return up and at.supervisor.defines(service)
+
+
+def state_of(states: Sequence[State]) -> str:
+    """One word or two for a group of programs: the worst of theirs."""
+    for status in (Status.FAILED, Status.ABSENT, Status.STOPPED, Status.STARTING):
+        if any(state.status is status for state in states):
+            return "not started" if status is Status.ABSENT else str(status)
+    return str(Status.RUNNING)
+
+
+def found_of(states: Sequence[State], running: frozenset[str]) -> str:
+    """The programs with process, uptime and restarts; names where there are several."""
+    return ", ".join(_found(state, running, named=len(states) > 1) for state in states)
+
+
+def _found(state: State, running: frozenset[str], *, named: bool) -> str:
+    if state.pid:
+        text = f"pid {state.pid}, up {duration(state.uptime)}"
+    elif state.status is Status.ABSENT:
+        text = "running without its supervisor" if state.name in running else "no process"
+    else:
+        text = state.detail or str(state.status)
+    if state.restarts:
+        _, _, reason = state.detail.partition("; ")
+        times = "once" if state.restarts == 1 else f"{state.restarts} times"
+        text += f", restarted {times}" + (f" ({reason})" if reason else "")
+    return f"{state.name}: {text}" if named else text
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min``, ``2 h 5 min``, ``4 d 3 h``."""
+    minutes = int(seconds) // 60
+    hours, days = minutes // 60, minutes // 1440
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"

@@ -1,0 +1,142 @@
+"""An address of this host on a VLAN, in a network namespace of its own: something to measure against.
+
+It stands outside the host as another machine would: behind a bridge of its own (the switch at the other end), which
+a veth pair (the cable) joins to the physnet's bridge. So frames between the endpoint and a guest carry the VLAN's
+tag on the cable. The tagging is OVS's, because not every kernel has VLAN devices; and the ends are veth devices,
+because an internal port of OVS vanishes when ovs-vswitchd restarts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ouchi.clients.ovs import vsctl
+from ouchi.core.events import Notify
+from ouchi.core.instance import Instance
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.machine import Machine
+from ouchi.parts import device
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
+from ouchi.site import Site
+from ouchi.steps.journal import Journal
+
+
+class Endpoints(Part):
+    name = "endpoints"
+    stage = "dataplane"
+    needs = ("bridges",)
+
+    def look(self, at: Context) -> PartState:
+        points = _of(at)
+        if not points:
+            return present("the site asks for none", "none planned")
+        lost = [
+            f"{point.address} on VLAN {point.vlan}"
+            for number, point in enumerate(points)
+            if not all(at.machine.exists(path) for path in _paths(at.instance, point, number))
+        ]
+        if lost:
+            return missing(f"attach {', '.join(lost)}", f"missing: {', '.join(lost)}")
+        return present(", ".join(f"{p.address} on VLAN {p.vlan} in {p.namespace(at.instance)}" for p in points))
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        done = [attach(at.machine, at.journal, at.instance, point, number) for number, point in enumerate(_of(at))]
+        if not done:
+            return nothing("the site asks for none")
+        return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
+
+
+def _of(at: Context) -> list[Endpoint]:
+    return endpoints(at.target.site, at.target.bridges)
+
+
+def _paths(instance: Instance, endpoint: Endpoint, number: int) -> tuple[str, ...]:
+    """What is there when an endpoint is whole."""
+    devices = (f"/sys/class/net/ouchi-near{number}", f"/sys/class/net/ouchi-end{number}")
+    return (f"/run/netns/{endpoint.namespace(instance)}", *devices)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host address on a VLAN: ``address`` with prefix length, ``gateway`` may be empty, ``mtu`` in bytes."""
+
+    network: str
+    vlan: int
+    physnet: str
+    bridge: str
+    address: str
+    gateway: str
+    mtu: int
+
+    def namespace(self, instance: Instance) -> str:
+        return f"{instance.name}-{self.network}"
+
+
+def outside(physnet: str) -> str:
+    """The bridge at the other end of a physnet's cable; a device name has at most 15 characters."""
+    return f"out-{physnet}"[:15]
+
+
+def endpoints(site: Site, bridges: Mapping[str, str]) -> list[Endpoint]:
+    """The endpoints that a site asks for."""
+    return [
+        Endpoint(
+            network.name,
+            network.vlan,
+            network.physnet,
+            bridges[network.physnet],
+            f"{network.endpoint}/{network.subnet.prefixlen}",
+            str(network.gateway or ""),
+            network.mtu,
+        )
+        for network in site.networks
+        if network.endpoint
+    ]
+
+
+def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: Endpoint, number: int) -> Outcome:
+    """Make the cable, the bridge behind it, the namespace and its port, as far as they are missing.
+
+    ``number`` tells the devices of one endpoint from another's.
+    """
+    space, port = endpoint.namespace(instance), f"ouchi-end{number}"
+    near, far, new = f"ouchi-near{number}", f"ouchi-far{number}", f"ouchi-new{number}"
+    made = False
+    if not machine.exists(f"/sys/class/net/{near}"):
+        device.note(machine, journal, near)
+        machine.run(("ip", "link", "add", near, "type", "veth", "peer", "name", far))
+        made = True
+    if not machine.exists(f"/sys/class/net/{port}"):
+        device.note(machine, journal, port, space)
+        machine.run(("ip", "link", "delete", new), check=False)
+        machine.run(("ip", "netns", "delete", space), check=False)
+        machine.run(("ip", "netns", "add", space))
+        machine.run(("ip", "link", "add", new, "type", "veth", "peer", "name", "eth0", "netns", space))
+        inside = ("ip", "-n", space)
+        # The userspace datapath reads raw frames: a checksum left to hardware would reach the guest unfinished.
+        machine.run(("ip", "netns", "exec", space, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"))
+        machine.run((*inside, "address", "add", endpoint.address, "dev", "eth0"))
+        machine.run((*inside, "link", "set", "lo", "up"))
+        machine.run((*inside, "link", "set", "eth0", "mtu", str(endpoint.mtu), "up"))
+        if endpoint.gateway:
+            machine.run((*inside, "route", "add", "default", "via", endpoint.gateway))
+        # It has its name only when all is done: a run that was killed before that is begun afresh.
+        machine.run(("ip", "link", "set", new, "name", port))
+        made = True
+    for name in (near, far, port):
+        machine.poke(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+        machine.run(("ip", "link", "set", name, "mtu", str(endpoint.mtu), "up"))
+    other = outside(endpoint.physnet)
+    device.note(machine, journal, other)
+    bridge = ("--may-exist", "add-br", other, "--", "set", "Bridge", other, "datapath_type=netdev")
+    ports = [(endpoint.bridge, near, f"trunks={endpoint.vlan}"), (other, far, f"trunks={endpoint.vlan}")]
+    ports.append((other, port, f"tag={endpoint.vlan}"))
+    words = [word for on, end, vlan in ports for word in ("--", "--may-exist", "add-port", on, end, vlan)]
+    vsctl(machine, instance, *bridge, *words, wait=15)
+    text = f"{endpoint.address} on VLAN {endpoint.vlan} in namespace {space}"
+    return changed(text) if made else nothing(text)
+
+
+PARTS = (Endpoints(),)

@@ -1,0 +1,40 @@
+"""The guest image, built on this host from the distribution's own packages."""
+
+from __future__ import annotations
+
+from ouchi.core.events import Notify
+from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.parts.context import Context
+from ouchi.parts.part import Part, PartState, missing, present
+from ouchi.vnf.images.small import Image, build_image
+
+
+class GuestImage(Part):
+    name = "guest image"
+    stage = "prepare"
+    needs = ("packages",)
+
+    def look(self, at: Context) -> PartState:
+        files = at.machine.entries(_folder(at))
+        if any(name.startswith("guest-") and name.endswith(".img") for name in files):
+            return present("built before; built anew only when its kernel or programs change", "built")
+        return missing("build the guest image from the distribution's packages", state="not built")
+
+    def make(self, at: Context, notify: Notify) -> Outcome:
+        at.image = image = build_image(at.machine, _folder(at), notify)
+        size = f"{image.size / 2**20:.0f} MiB"
+        return nothing(f"{size}, built before") if image.reused else changed(f"{size} built")
+
+
+def built(at: Context) -> Image:
+    """The image that this part made, for the parts that need it."""
+    if at.image is None:
+        raise ValueError("the guest image was not made in this run")
+    return at.image
+
+
+def _folder(at: Context) -> str:
+    return f"{at.instance.cache}/images"
+
+
+PARTS = (GuestImage(),)

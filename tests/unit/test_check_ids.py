@@ -1,0 +1,101 @@
+"""Ids of checks are stable: in every ``--json``, in the documents, and in scripts of users."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ouchi.checks.model import Check
+from ouchi.checks.registry import CHECKS, UP_CHECKS
+
+EVERY = (*CHECKS, *UP_CHECKS)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "doctor.md"
+
+GIVEN = [
+    "kernel.isolation",
+    "kernel.nohz-full",
+    "kernel.parameters",
+    "kernel.reboot-pending",
+    "memory.default-size",
+    "memory.hugepages",
+    "memory.hugepages-at-boot",
+    "memory.hugetlbfs",
+    "cpus.governor",
+    "cpus.idle-states",
+    "cpus.online",
+    "cpus.other-threads",
+    "cpus.throttling",
+    "cpus.whole-cores",
+    "interrupts.affinity",
+    "interrupts.default-affinity",
+    "interrupts.irqbalance",
+    "interrupts.kernel",
+    "interrupts.received",
+    "ovs.bridges",
+    "ovs.dpdk-build",
+    "ovs.dpdk-initialized",
+    "ovs.guest-connections",
+    "ovs.harmful-settings",
+    "ovs.mempools",
+    "ovs.pinned-queues",
+    "ovs.pmd-load",
+    "ovs.pmd-placement",
+    "ovs.ports",
+    "ovs.queue-placement",
+    "ovs.queues-polled",
+    "ovs.running",
+    "ovs.settings",
+    "ovs.socket-folder",
+    "ovs.thread-placement",
+    "guests.emulator-placement",
+    "guests.interfaces",
+    "guests.memory",
+    "guests.running",
+    "guests.vcpu-placement",
+    "nics.driver",
+    "nics.iommu-group",
+    "nics.link",
+    "nics.network-configuration",
+    "nics.pcie-link",
+    "nics.vfs",
+    "versions.dpdk",
+    "versions.kernel",
+    "versions.nic-firmware",
+    "versions.qemu",
+    "servers.active",
+    "servers.flavor",
+    "servers.port-binding",
+    "traffic.ping",
+    "traffic.vlans",
+]
+"""Every id that a release has had. A new check is added here; none is removed or renamed."""
+
+
+def test_no_id_disappears() -> None:
+    ids = [check.id for check in EVERY]
+    assert sorted(ids) == sorted(set(ids))
+    assert set(ids) == set(GIVEN)
+
+
+@pytest.mark.parametrize("check", EVERY, ids=lambda check: check.id)
+def test_a_check_has_a_file_of_its_subject(check: Check) -> None:
+    assert re.fullmatch(r"[a-z]+\.[a-z]+(-[a-z]+)*", check.id)
+    module = check.evaluate.__module__.split(".")
+    assert module[:2] == ["ouchi", "checks"]
+    assert module[2] == check.id.partition(".")[0]
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Id, level, title and reason in the tables of the document."""
+    for line in DOCUMENT.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and re.fullmatch(r"`[a-z]+\.[a-z-]+`", cells[0]):
+            yield cells[0].strip("`"), cells[1], cells[2], cells[3]
+
+
+def test_the_document_has_every_check() -> None:
+    assert [row[:3] for row in rows()] == [(check.id, str(check.level), check.title) for check in EVERY]
+    assert all(why for *_, why in rows())
