@@ -47,6 +47,7 @@ NAMES = [
     "bench",
     "report",
     "rig",
+    "schema",
     "completion",
 ]
 

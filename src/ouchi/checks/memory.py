@@ -10,9 +10,7 @@ from ouchi.live.cmdline import key_of, kib_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan import HugepageNeed
 from ouchi.plan.target import Target
-
-RUN_TIME_KIB = 2048
-"""Larger pages can be reserved at boot only."""
+from ouchi.steps.hugepages import RUN_TIME_KIB
 
 NO_BUFFERS = (
     "OVS-DPDK's mbufs and the guests' memory are hugepages: with too few, OVS allocates half as many mbufs without an "

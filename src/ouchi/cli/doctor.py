@@ -59,8 +59,7 @@ def command(
 def _examined(host: SiteHost, in_use: str, *, fix: bool, dry_run: bool) -> Output:
     from contextlib import nullcontext
 
-    from ouchi.cli.running import LOCK
-    from ouchi.core.instance import Instance
+    from ouchi.core.instance import LOCK, Instance
     from ouchi.flows.doctor import examine, fix_and_examine
     from ouchi.plan.load import read_target
     from ouchi.plan.target import Target
