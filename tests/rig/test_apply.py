@@ -1,4 +1,4 @@
-"""apply and undo on a machine: changed, restarted, used, and put back as it was; then everything that goes wrong.
+"""apply and undo on a host: changed, rebooted, used, and restored as it was; then everything that goes wrong.
 
 The tests run in order and share saved states of the rig: ``fresh``, before any change, and ``applied``.
 """
@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from practice import Practice, finished, look, site, wait, without_boot
 
-from ouchi.cli.applying import run_apply
+from ouchi.cli.changes import APPLY, run_changes
 from ouchi.cli.hosted import hosts_of
-from ouchi.cli.together import Wishes
 from ouchi.core.errors import Failed
-from ouchi.flows.site_host import SiteHost
-from ouchi.host import guard, reboot
+from ouchi.core.instance import Instance
+from ouchi.flows.apply import Apply
+from ouchi.flows.several_hosts import Options
+from ouchi.host import commit_confirm, reboot
 from ouchi.plan.nics import vf_mac
 from ouchi.rig.rig import Rig
 from ouchi.steps.vfs import VfsKind
@@ -54,21 +55,21 @@ def fresh(practice: Practice, before: Looked) -> Iterator[Practice]:
 def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
     told, _ = practice.run("apply", "--dry-run")
     assert [step["step"] for step in told["steps"]] == [
-        "kernel", "modules", "services", "irqbalance", "networks", "cards", "functions", "open vswitch",
+        "kernel", "modules", "services", "irqbalance", "networks", "NICs", "VFs", "open vswitch",
     ]  # fmt: skip
-    assert told["restart"][0].startswith("the kernel was started without")
+    assert told["reboot"][0].startswith("the kernel was booted without")
     assert look(practice.rig) == before
     # Without a terminal nobody can be asked.
     _, said = practice.run("apply", status=2)
-    assert "nobody can be asked whether to make these changes and restart the machine" in said
+    assert "ouchi cannot ask whether to make these changes and reboot the host" in said
     assert look(practice.rig) == before
 
 
 def test_it_becomes_as_planned(practice: Practice) -> None:
     """Applied and restarted in one command; then there is nothing to do."""
     done, said = practice.run_restarting("apply", "--yes")
-    assert done["restarted"], said
-    assert not done["left"]
+    assert done["rebooted"], said
+    assert not done["reboot_needed"]
     rig = practice.rig
     assert rig.run("cat /sys/devices/system/cpu/isolated").stdout == "2-11\n"
     assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
@@ -79,7 +80,7 @@ def test_it_becomes_as_planned(practice: Practice) -> None:
     assert rig.run("grep -c mitigations=off /proc/cmdline").stdout == "1\n"
     rig.save("applied")
     told, _ = practice.run("apply", "--yes")
-    assert (told["steps"], told["former"], told["restart"]) == ([], [], [])
+    assert (told["steps"], told["previous"], told["reboot"]) == ([], [], [])
 
 
 def test_the_doctor_finds_nothing(practice: Practice) -> None:
@@ -140,10 +141,10 @@ def test_undo_puts_all_back(practice: Practice, before: Looked) -> None:
     """After a restart too: the disk's /etc byte for byte, GRUB's lines, drivers, functions, pages, services."""
     practice.rig.load("applied")
     done, _ = practice.run_restarting("undo", "--yes")
-    assert (done["restarted"], done["left"], done["findings"]) == (True, [], [])
+    assert (done["rebooted"], done["reboot_needed"], done["findings"]) == (True, [], [])
     assert look(practice.rig) == before
     told, _ = practice.run("undo", "--yes")
-    assert told["back"] == []
+    assert told["undone"] == []
 
 
 @pytest.mark.exhaustive
@@ -152,10 +153,10 @@ def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) 
     rig.load("applied")
     applied = look(rig)
     back = practice.killed_in_every_step("undo", "--yes", "--no-reboot")
-    assert back == ["open vswitch", "functions", "cards", "networks", "irqbalance", "services", "modules", "kernel"]
+    assert back == ["open vswitch", "VFs", "NICs", "networks", "irqbalance", "services", "modules", "kernel"]
     assert look(rig, boot=False) == without_boot(before)
     forth = practice.killed_in_every_step("apply", "--yes", "--no-reboot")
-    assert forth == [*reversed(back), "still reached"]
+    assert forth == [*reversed(back), "connectivity"]
     assert look(rig) == applied
     assert "ouchi-guard" not in rig.run("systemctl list-timers --all --no-pager").stdout
 
@@ -236,7 +237,7 @@ def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
     assert "isolcpus=3" in said
     rig.run("sed -i 's/ isolcpus=3//' /etc/default/grub")
     _, said = fresh.run("apply", "--yes", "--no-reboot", status=2)
-    assert "update-grub would change more than the plan asks for" in said
+    assert "update-grub would change more than the plan" in said
     rig.run("update-grub; cp -a /etc/default/grub /root/mine", timeout=120)
     fresh.run("apply", "--yes", "--no-reboot")
     line = rig.run("grep -m 1 'linux.*vmlinuz' /boot/grub/grub.cfg").stdout
@@ -288,7 +289,7 @@ def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
         finished(process, 3, 120)
     fresh.run("apply", "--yes", "--no-reboot")
     told, _ = fresh.run("apply", "--dry-run")
-    assert (told["steps"], told["restart"]) == ([], [])
+    assert (told["steps"], told["reboot"]) == ([], [])
     fresh.run("undo", "--yes", "--no-reboot")
 
 
@@ -330,10 +331,10 @@ def test_unconfirmed_everything_is_put_back_by_itself(
     rig = practice.rig
     rig.load("applied")
     practice.run("undo", "--yes", "--no-reboot")
-    monkeypatch.setattr(guard, "SECONDS", 60)
-    monkeypatch.setattr(guard, "confirm", gone)
+    monkeypatch.setattr(commit_confirm, "SECONDS", 60)
+    monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):
-        run_apply(in_process(practice, monkeypatch), Wishes(dry_run=False, yes=True, restart=False), as_json=True)
+        run_changes(in_process(practice, monkeypatch, reboot=False), APPLY, as_json=True)
     assert "ouchi-guard.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
     wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 120)
     kept = without_boot(before)
@@ -352,9 +353,9 @@ def test_without_its_network_after_the_restart_everything_is_put_back(
     rig.run(f"""cd /etc/systemd/system; mkdir systemd-networkd.service.d
         printf '[Unit]\\nConditionPathExists=!{FILE}\\n' >systemd-networkd.service.d/cut.conf""")
     monkeypatch.setattr(reboot, "CARRIER_SECONDS", 30)
-    hosts = in_process(fresh, monkeypatch)
+    changes = in_process(fresh, monkeypatch, reboot=True)
     with ThreadPoolExecutor(1) as pool:
-        applying = pool.submit(run_apply, hosts, Wishes(dry_run=False, yes=True, restart=True), as_json=True)
+        applying = pool.submit(run_changes, changes, APPLY, as_json=True)
         rig.await_reboot(240)
         with pytest.raises(Failed, match="did not come back on the network with the new settings"):
             applying.result(timeout=300)
@@ -364,8 +365,9 @@ def test_without_its_network_after_the_restart_everything_is_put_back(
     assert look(rig) == before
 
 
-def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> list[SiteHost]:
+def in_process(practice: Practice, monkeypatch: pytest.MonkeyPatch, *, reboot: bool) -> list[Apply]:
     """The rig for an ouchi that runs here, so that its patience can be shortened."""
     config = str(practice.rig.ssh_config)
     monkeypatch.setenv("OUCHI_SSH_CONFIG", config)
-    return hosts_of(str(practice.site), (), config)
+    options = Options(dry_run=False, yes=True, reboot=reboot)
+    return [Apply(host, Instance(), options) for host in hosts_of(str(practice.site), (), config)]

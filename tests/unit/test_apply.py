@@ -1,4 +1,4 @@
-"""What apply asks of a machine: steps from plans, refusals, reasons to restart. Pure: recorded machines, made-up surroundings."""
+"""What apply asks of a machine: steps from plans, refusals, reasons to reboot. Pure: recorded machines, made-up surveys."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.flows import apply as run
-from ouchi.host import boot, reboot
-from ouchi.host import nics as cards
+from ouchi.host import boot, boot_loader, nics, reboot
 from ouchi.host.refusals import refusals
 from ouchi.host.steps import host_steps
-from ouchi.host.survey import Surroundings, parse, script
+from ouchi.host.survey import Survey, parse, script
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.nics import vf_mac
 from ouchi.plan.target import Target
@@ -27,11 +25,11 @@ from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
 from tests.plans import target_of
 
-AROUND = Surroundings(
+SURVEY = Survey(
     boot_id="one",
     systemd=True,
     loader="grub",
-    own_words=("quiet", "splash"),
+    user_params=("quiet", "splash"),
     kernel_cmdline="",
     entries={},
     read_only=(),
@@ -54,37 +52,37 @@ def ryzen(**boot_facts: object) -> Target:
     return Target(target.site, replace(facts, boot=replace(facts.boot, **boot_facts)), target.plan)
 
 
-def changes(target: Target, around: Surroundings = AROUND) -> dict[str, Change]:
-    return {change.key: change for step in host_steps(target, around) for change in step.changes}
+def changes(target: Target, survey: Survey = SURVEY) -> dict[str, Change]:
+    return {change.key: change for step in host_steps(target, survey) for change in step.changes}
 
 
-def texts(target: Target, around: Surroundings = AROUND) -> dict[str, str]:
-    return {key: path.text_of(c.state) for key, c in changes(target, around).items() if "file" in (c.state or {})}
+def texts(target: Target, survey: Survey = SURVEY) -> dict[str, str]:
+    return {key: path.text_of(c.state) for key, c in changes(target, survey).items() if "file" in (c.state or {})}
 
 
-def claims(target: Target, around: Surroundings) -> list[str]:
-    return [finding.claim for finding in refusals(target, around)]
+def claims(target: Target, survey: Survey) -> list[str]:
+    return [finding.claim for finding in refusals(target, survey)]
 
 
 def test_the_steps_of_the_talks_machine() -> None:
-    steps = host_steps(ryzen(), AROUND)
-    assert [step.name for step in steps] == ["kernel", "modules", "services", "cards"]
-    assert [step.name for step in steps if step.booted] == ["cards"]
-    assert [step.name for step in steps if step.cuts] == ["cards"]
+    steps = host_steps(ryzen(), SURVEY)
+    assert [step.name for step in steps] == ["kernel", "modules", "services", "NICs"]
+    assert [step.name for step in steps if step.booted] == ["NICs"]
+    assert [step.name for step in steps if step.cuts] == ["NICs"]
 
 
 def test_the_users_words_are_kept_and_not_repeated() -> None:
     """``iommu=pt`` stands in the user's line: it is not added a second time."""
-    around = replace(AROUND, own_words=("quiet", "iommu=pt"))
-    line = texts(ryzen(), around)["/etc/default/grub.d/90-ouchi.cfg"].splitlines()[-1]
+    survey = replace(SURVEY, user_params=("quiet", "iommu=pt"))
+    line = texts(ryzen(), survey)["/etc/default/grub.d/90-ouchi.cfg"].splitlines()[-1]
     _, ours = shlex.split(line)[0].split("} ", 1)
     assert ours.split() == [word for word in ryzen().plan.kernel_args if word != "iommu=pt"]
 
 
 def test_a_line_that_says_all_already_needs_no_file() -> None:
-    around = replace(AROUND, own_words=("quiet", *ryzen().plan.kernel_args))
-    assert "kernel" not in [step.name for step in host_steps(ryzen(), around)]
-    assert claims(ryzen(), around) == []
+    survey = replace(SURVEY, user_params=("quiet", *ryzen().plan.kernel_args))
+    assert "kernel" not in [step.name for step in host_steps(ryzen(), survey)]
+    assert claims(ryzen(), survey) == []
 
 
 @pytest.mark.parametrize(
@@ -96,24 +94,24 @@ def test_a_line_that_says_all_already_needs_no_file() -> None:
     ],
 )
 def test_words_that_contradict_the_plan_are_refused(word: str, planned: str) -> None:
-    [finding] = refusals(ryzen(), replace(AROUND, own_words=("quiet", word)))
+    [finding] = refusals(ryzen(), replace(SURVEY, user_params=("quiet", word)))
     assert (finding.claim, finding.found) == ("your kernel command line contradicts the plan", word)
     assert finding.expected.startswith(planned)
 
 
 def systemd_boot(
     line: str, running: str = "", added: Sequence[str] = (), entries: dict[str, str] | None = None
-) -> Surroundings:
+) -> Survey:
     """A host of systemd-boot with this file, running kernel, words of ours and entries."""
-    around = replace(AROUND, loader="systemd-boot", own_words=(), kernel_cmdline=line, entries=entries or {})
-    return boot.told_apart(around, running.split(), added)
+    survey = replace(SURVEY, loader="systemd-boot", user_params=(), kernel_cmdline=line, entries=entries or {})
+    return boot.split_params(survey, running.split(), added)
 
 
 PLANNED = ryzen().plan.kernel_args
 
 
-def line_of(around: Surroundings) -> str:
-    return texts(ryzen(), around)[boot.ENTRY].removesuffix("\n")
+def line_of(survey: Survey) -> str:
+    return texts(ryzen(), survey)[boot.ENTRY].removesuffix("\n")
 
 
 @pytest.mark.parametrize(
@@ -125,25 +123,25 @@ def line_of(around: Surroundings) -> str:
     ],
 )  # fmt: skip
 def test_systemd_boot_gets_the_line_with_ours_at_its_end(file: str, running: str, expected: str) -> None:
-    around = systemd_boot(file, running)
-    assert line_of(around) == f"{expected} {' '.join(PLANNED)}"
-    assert changes(ryzen(), around)[boot.ENTRY].then == ("kernel entries",)
-    assert boot.own_line(around) == f"{expected}\n"
+    survey = systemd_boot(file, running)
+    assert line_of(survey) == f"{expected} {' '.join(PLANNED)}"
+    assert changes(ryzen(), survey)[boot.ENTRY].then == ("kernel entries",)
+    assert boot.user_line(survey) == f"{expected}\n"
     # Made once, it stays as it is.
-    assert line_of(systemd_boot(line_of(around), added=PLANNED)) == line_of(around)
+    assert line_of(systemd_boot(line_of(survey), added=PLANNED)) == line_of(survey)
 
 
 def test_words_of_a_former_plan_leave_systemd_boots_line() -> None:
     former = ("hugepagesz=2M", "hugepages=8", "isolcpus=2-3", "nohz_full=2-3")
-    around = systemd_boot(f"root=/dev/x {' '.join(former)} later=1\n", added=(*former, *PLANNED))
-    assert line_of(around) == f"root=/dev/x later=1 {' '.join(PLANNED)}"
-    assert claims(ryzen(), around) == []
+    survey = systemd_boot(f"root=/dev/x {' '.join(former)} later=1\n", added=(*former, *PLANNED))
+    assert line_of(survey) == f"root=/dev/x later=1 {' '.join(PLANNED)}"
+    assert claims(ryzen(), survey) == []
 
 
 def test_the_users_words_are_not_repeated_in_systemd_boots_line() -> None:
-    around = systemd_boot("root=/dev/x iommu=pt quiet\n")
-    assert line_of(around).split().count("iommu=pt") == 1
-    assert line_of(around).startswith("root=/dev/x iommu=pt quiet ")
+    survey = systemd_boot("root=/dev/x iommu=pt quiet\n")
+    assert line_of(survey).split().count("iommu=pt") == 1
+    assert line_of(survey).startswith("root=/dev/x iommu=pt quiet ")
     told = systemd_boot(f"root=/dev/x {' '.join(PLANNED)}\n")
     assert "kernel" not in [step.name for step in host_steps(ryzen(), told)]
 
@@ -166,8 +164,8 @@ def test_words_that_contradict_the_plan_are_refused_with_systemd_boot(file: str,
     [
         ("root=/dev/x quiet", True, ""),
         ("quiet root=/dev/x systemd.machine_id=1", True, ""),
-        ("root=/dev/x quiet mine=1", True, "kernel-install would change more than the plan asks for"),
-        ("root=/dev/x", True, "kernel-install would change more than the plan asks for"),
+        ("root=/dev/x quiet mine=1", True, "kernel-install would change more than the plan"),
+        ("root=/dev/x", True, "kernel-install would change more than the plan"),
         ("root=/dev/x quiet isolcpus=2", False, ""),
         (None, True, "systemd-boot has no entry for a kernel of this system"),
         (None, False, "systemd-boot has no entry for a kernel of this system"),
@@ -175,7 +173,7 @@ def test_words_that_contradict_the_plan_are_refused_with_systemd_boot(file: str,
 )
 def test_entries_that_kernel_install_would_not_write_so(options: str | None, first: bool, claim: str) -> None:
     entries = {} if options is None else {"/boot/loader/entries/id-6.12.conf": options}
-    found = boot.entries_in_the_way(systemd_boot("root=/dev/x quiet\n", entries=entries), first=first)
+    found = boot.foreign_entries(systemd_boot("root=/dev/x quiet\n", entries=entries), first=first)
     assert [finding.claim for finding in found] == ([claim] if claim else [])
 
 
@@ -197,16 +195,13 @@ def test_what_undo_puts_back_into_systemd_boots_line(now: str, before: str, tmp_
     journal.set_note(boot.PARAMETERS, ["old=1"])
     before_ours, made = file_state("root=/dev/x # first\n"), file_state("root=/dev/x old=1\n")
     journal.put([Record("kernel", "file", boot.ENTRY, before_ours, made, ("kernel entries",))])
-    around = systemd_boot(now, added=boot.added_words(journal))
-    [kernel] = [step for step in host_steps(ryzen(), around) if step.name == "kernel"]
-    prepared = run.Prepared(
-        machine, str(tmp_path), ryzen(), journal, around, (), {("file", boot.ENTRY): file_state(now)}, (), (), False, (),
-        (), "",
-    )  # fmt: skip
-    change = next(change for change in kernel.changes if change.key == boot.ENTRY)
-    run._note_kernel(prepared, {"kernel": [change]})
+    survey = systemd_boot(now, added=boot.added_params(journal))
+    [kernel] = [step for step in host_steps(ryzen(), survey) if step.name == "kernel"]
+    entry = next(change for change in kernel.changes if change.key == boot.ENTRY)
+    params = boot.planned_params(ryzen(), survey)
+    boot_loader.note_parameters(journal, survey, params, entry=file_state(now), rewrites=boot.ENTRIES in entry.then)
     assert journal.records("file")[0].before == file_state(before)
-    assert boot.added_words(journal) == ("old=1", *PLANNED)
+    assert boot.added_params(journal) == ("old=1", *PLANNED)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +214,7 @@ def test_what_undo_puts_back_into_systemd_boots_line(now: str, before: str, tmp_
     ],
 )  # fmt: skip
 def test_what_an_entry_must_hold(words: str, options: str, there: bool) -> None:
-    assert boot.not_in_entries(words.split(), {"/entry": options}) == ({} if there else {"/entry": options})
+    assert boot.wrong_entries(words.split(), {"/entry": options}) == ({} if there else {"/entry": options})
 
 
 def utf16(text: str) -> bytes:
@@ -271,34 +266,34 @@ def test_which_loader_starts_the_machine(
     done = subprocess.run(
         ["/bin/sh", "-c", script()], env={"PATH": str(tools), "OUCHI_ROOT": str(tmp_path)}, capture_output=True, check=True,
     )  # fmt: skip
-    around = parse(done.stdout.decode())
-    assert around.loader == loader
-    assert around.own_words == (("mine=1", "quiet") if loader == "grub" else ())
+    survey = parse(done.stdout.decode())
+    assert survey.loader == loader
+    assert survey.user_params == (("mine=1", "quiet") if loader == "grub" else ())
     there = loader == "systemd-boot" and "etc/kernel/cmdline" in files
-    assert around.kernel_cmdline == ("root=/dev/x\nquiet\n" if there else "")
+    assert survey.kernel_cmdline == ("root=/dev/x\nquiet\n" if there else "")
     options = {"/boot/efi/loader/entries/id-6.12.conf": "root=/dev/x quiet "}
-    assert around.entries == (options if there else {})
+    assert survey.entries == (options if there else {})
 
 
 def test_a_host_without_a_boot_loader_that_we_know() -> None:
-    assert claims(ryzen(), replace(AROUND, loader="")) == ["no boot loader that ouchi knows"]
-    assert "kernel" not in [step.name for step in host_steps(ryzen(), replace(AROUND, loader=""))]
+    assert claims(ryzen(), replace(SURVEY, loader="")) == ["no supported boot loader"]
+    assert "kernel" not in [step.name for step in host_steps(ryzen(), replace(SURVEY, loader=""))]
     # Nothing is missing there: whoever wrote it did it their way.
     target = ryzen(parameters=ryzen().plan.kernel_args)
-    assert claims(target, replace(AROUND, loader="")) == []
+    assert claims(target, replace(SURVEY, loader="")) == []
 
 
 def test_the_second_port_of_a_card_is_taken_along_when_it_is_idle() -> None:
     groups = {"0000:05:00.0": {"0000:05:00.1": "i40e"}}
-    around = replace(AROUND, groups=groups)
-    assert cards.companions(ryzen(), around) == ("0000:05:00.1",)
-    assert claims(ryzen(), around) == []
-    assert changes(ryzen(), around)["0000:05:00.1"].state == {"saved": "vfio-pci", "driver": "vfio-pci"}
+    survey = replace(SURVEY, groups=groups)
+    assert nics.companions(ryzen(), survey) == ("0000:05:00.1",)
+    assert claims(ryzen(), survey) == []
+    assert changes(ryzen(), survey)["0000:05:00.1"].state == {"saved": "vfio-pci", "driver": "vfio-pci"}
 
 
 def test_a_group_with_something_in_use_is_refused_with_what_is_in_it() -> None:
     groups = {"0000:05:00.0": {"0000:06:00.0": "r8169", "0000:02:00.1": "ahci", "0000:00:03.1": "pcieport"}}
-    [finding] = refusals(ryzen(), replace(AROUND, groups=groups))
+    [finding] = refusals(ryzen(), replace(SURVEY, groups=groups))
     assert finding.claim == "the IOMMU group of the NIC enp5s0f0 holds something else that is in use"
     assert (
         finding.found == "0000:06:00.0 (enp6s0: it carries the default route), driver r8169, 0000:02:00.1, driver ahci"
@@ -306,7 +301,7 @@ def test_a_group_with_something_in_use_is_refused_with_what_is_in_it() -> None:
 
 
 def test_a_card_in_the_networks_configuration_is_refused() -> None:
-    [finding] = refusals(ryzen(), replace(AROUND, naming={"enp5s0f0": ("/etc/netplan/01.yaml",)}))
+    [finding] = refusals(ryzen(), replace(SURVEY, naming={"enp5s0f0": ("/etc/netplan/01.yaml",)}))
     assert (finding.where, finding.claim) == (
         "/etc/netplan/01.yaml",
         "the NIC enp5s0f0 is configured for the kernel's network",
@@ -314,13 +309,13 @@ def test_a_card_in_the_networks_configuration_is_refused() -> None:
 
 
 def test_everything_that_is_in_the_way_is_said_at_once() -> None:
-    around = replace(
-        AROUND, systemd=False, loader="", read_only=("/etc",), allowed=frozenset({1, 2}), naming={"enp5s0f0": ("/x",)}
+    survey = replace(
+        SURVEY, systemd=False, loader="", read_only=("/etc",), allowed=frozenset({1, 2}), naming={"enp5s0f0": ("/x",)}
     )
-    assert claims(ryzen(), around) == [
-        "systemd does not run this machine",
+    assert claims(ryzen(), survey) == [
+        "systemd is not process 1",
         "folders that must change are read-only",
-        "no boot loader that ouchi knows",
+        "no supported boot loader",
         "the NIC enp5s0f0 is configured for the kernel's network",
         "your session runs only on CPUs that would be isolated",
     ]
@@ -328,54 +323,54 @@ def test_everything_that_is_in_the_way_is_said_at_once() -> None:
 
 def test_an_iommu_that_no_restart_brings_is_refused() -> None:
     target = ryzen(iommu=False, iommu_reason="off: the firmware shows none (no DMAR table)")
-    assert claims(target, AROUND) == ["there is no IOMMU, which vfio-pci needs"]
+    assert claims(target, SURVEY) == ["there is no IOMMU, which vfio-pci needs"]
     # It may come with the words that are still missing.
     target = ryzen(iommu=False, iommu_reason="off: intel_iommu=on is missing", parameters=("quiet",))
-    assert claims(target, AROUND) == []
+    assert claims(target, SURVEY) == []
 
 
 def test_services_that_the_host_has_are_configured() -> None:
-    around = replace(
-        AROUND,
+    survey = replace(
+        SURVEY,
         units={"irqbalance.service": "enabled", "NetworkManager.service": "enabled", "ovs-vswitchd.service": "static"},
         active=frozenset({"systemd-networkd.service", "ovs-vswitchd.service"}),
         users={"libvirt-qemu": "64055:994"},
         governors=frozenset(range(12)),
     )
     target = ryzen()
-    assert [step.name for step in host_steps(target, around)] == [
-        "kernel", "modules", "services", "irqbalance", "governor", "networks", "cards", "sockets", "open vswitch",
+    assert [step.name for step in host_steps(target, survey)] == [
+        "kernel", "modules", "services", "irqbalance", "governor", "networks", "NICs", "sockets", "open vswitch",
     ]  # fmt: skip
-    assert [step.name for step in host_steps(target, around, own_switch=True)][-1] == "cards"
-    found = texts(target, around)
+    assert [step.name for step in host_steps(target, survey, own_ovs=True)][-1] == "NICs"
+    found = texts(target, survey)
     assert (
         'Environment="IRQBALANCE_BANNED_CPULIST=1-5,7-11"'
         in found["/etc/systemd/system/irqbalance.service.d/90-ouchi.conf"]
     )
     assert "unmanaged-devices+=mac:02:00:00:00:00:01" in found["/etc/NetworkManager/conf.d/90-ouchi.conf"]
     assert "Unmanaged=yes" in found["/etc/systemd/network/05-ouchi.network"]
-    governors = [key for key in changes(target, around) if key.endswith("scaling_governor")]
+    governors = [key for key in changes(target, survey) if key.endswith("scaling_governor")]
     assert len(governors) == len(target.isolated_cpus)
     # tuned sets the governor itself.
-    names = [step.name for step in host_steps(target, replace(around, active=around.active | {"tuned.service"}))]
+    names = [step.name for step in host_steps(target, replace(survey, active=survey.active | {"tuned.service"}))]
     assert "tuned" in names
     assert "governor" not in names
 
 
 @pytest.mark.parametrize("folder", ["", "/etc/tuned/profiles"])
 def test_tuned_finds_the_profile_and_reads_it_anew(folder: str) -> None:
-    around = replace(AROUND, active=frozenset({"tuned.service"}), tuned=folder)
-    change = changes(ryzen(), around)[f"{folder or '/etc/tuned'}/ouchi/tuned.conf"]
+    survey = replace(SURVEY, active=frozenset({"tuned.service"}), tuned=folder)
+    change = changes(ryzen(), survey)[f"{folder or '/etc/tuned'}/ouchi/tuned.conf"]
     assert change.then == ("tuned",)
 
 
 def test_why_a_restart_is_needed() -> None:
     target = ryzen(parameters=("quiet",))
-    kernel, services = reboot.reasons(target, AROUND)
-    assert kernel == f"the kernel was started without {' '.join(target.plan.kernel_args)}"
-    assert services == "services run on CPUs 0-11; after a restart on 0,6"
+    kernel, services = reboot.reasons(target, SURVEY)
+    assert kernel == f"the kernel was booted without {' '.join(target.plan.kernel_args)}"
+    assert services == "services run on CPUs 0-11; after a reboot on 0,6"
     done = ryzen(parameters=("quiet", *target.plan.kernel_args))
-    assert reboot.reasons(done, replace(AROUND, services=frozenset({0, 6}))) == []
+    assert reboot.reasons(done, replace(SURVEY, services=frozenset({0, 6}))) == []
 
 
 def test_every_virtual_function_has_an_address_of_its_own_that_stays() -> None:
@@ -386,12 +381,12 @@ def test_every_virtual_function_has_an_address_of_its_own_that_stays() -> None:
 
 
 def test_systemd_words() -> None:
-    assert reboot._systemd_word('a b"$HOME" 50% \\') == '"a b\\"$$HOME\\" 50%% \\\\"'
+    assert reboot.systemd_quoted('a b"$HOME" 50% \\') == '"a b\\"$$HOME\\" 50%% \\\\"'
 
 
 @given(st.text())
 def test_no_text_of_a_host_is_too_odd(text: str) -> None:
     lines = "".join(
-        f"{subject}\t{text}\n" for subject in ("words", "cmdline", "read-only", "active", "program", "init")
+        f"{subject}\t{text}\n" for subject in ("params", "cmdline", "read-only", "active", "program", "init")
     )
     assert parse(lines).loader == ""

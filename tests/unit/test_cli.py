@@ -46,6 +46,7 @@ NAMES = [
     "bench",
     "report",
     "rig",
+    "schema",
     "completion",
 ]
 

@@ -132,11 +132,10 @@ def test_what_apply_changed_before_is_undone(tmp_path: Path) -> None:
     assert tree(tmp_path) == after
     case("apply", tmp_path, tmp_path / "host")
     machine, instance = Away(), Instance("test", run=f"{tmp_path}/run", host=f"{tmp_path}/host")
-    undoing = undo.prepare(machine, instance)
-    assert boot.added_words(undoing.journal) == ("hugepages=560", "isolcpus=2-3")
-    assert undoing.journal.note(reboot.ASKED) == "11111111-2222-3333-4444-555555555555"
-    _, left = undo.carry_out(undoing, Timeline())
-    assert left == []
+    prepared = undo.prepare(machine, instance)
+    assert boot.added_params(prepared.journal) == ("hugepages=560", "isolcpus=2-3")
+    assert prepared.journal.note(reboot.REQUESTED) == "11111111-2222-3333-4444-555555555555"
+    assert undo.make(prepared, Timeline()) == []
     assert tree(tmp_path) == before
     assert not (tmp_path / "host").exists()
     assert "systemctl daemon-reload" in machine.scripts, "the refresh that was due"

@@ -57,6 +57,7 @@ _commands = LazyGroup(
             "rig": "Run a virtual server with SMT, IOMMU and SR-IOV to practise on.",
         },
         "Tools": {
+            "schema": "Print the JSON Schema of the site file or of a --json output.",
             "completion": "Print a completion script for bash, zsh or fish.",
         },
     },

@@ -5,16 +5,19 @@ from __future__ import annotations
 import click
 
 from ouchi.cli.hosted import change_options
+from ouchi.cli.planned import check_plan_alone, plan_option
 from ouchi.cli.site import read_site_option
 
 
 @click.command()
 @read_site_option
+@plan_option
 @change_options
 @click.pass_context
 def command(
     context: click.Context,
     site_file: str,
+    plan_file: str | None,
     names: tuple[str, ...],
     ssh_config: str | None,
     dry_run: bool,
@@ -22,32 +25,31 @@ def command(
     no_reboot: bool,
     as_json: bool,
 ) -> None:
-    """Make machines as planned: boot, hugepages, isolated CPUs, cards, services. ouchi undo takes it back.
+    """Apply the plan to hosts: kernel parameters, hugepages, isolated CPUs, NICs, services. ouchi undo restores them.
 
-    Shows every change first. What a machine is reached by is never touched; when it is not reached any more
-    afterwards, everything is put back by itself. Run again to go on.
+    Shows every change first. The NIC that carries your session is never touched; when a host is no longer reached
+    afterwards, all changes are rolled back. Run it again to continue.
     """
-    import sys
-
-    from ouchi.cli.applying import run_apply
-    from ouchi.cli.hosted import hosts_of
-    from ouchi.cli.together import Wishes
+    from ouchi.cli.changes import APPLY, resumed, run_changes
+    from ouchi.cli.hosted import hosts_of, planned_host
+    from ouchi.core.instance import Instance
+    from ouchi.flows.apply import Apply
+    from ouchi.flows.several_hosts import Options
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.privilege import need_root
+    from ouchi.plan.load import read_plan
 
-    hosts = hosts_of(site_file, names, ssh_config)
+    local, saved = LocalMachine(), None
+    resume = ["apply", "--yes"]
+    if plan_file:
+        check_plan_alone()
+        saved = read_plan(local, local.absolute(plan_file))
+        hosts = [planned_host(saved, ssh_config)]
+        resume += ["--plan", local.absolute(plan_file)]
+    else:
+        hosts = hosts_of(site_file, names, ssh_config)
+        resume += ["--site", local.absolute(site_file), *(f"--host={name}" for name in names)]
     if any(not host.address for host in hosts):
         need_root()
-    path = LocalMachine().absolute(site_file)
-    go_on = (
-        sys.executable,
-        "-I",
-        "-m",
-        "ouchi",
-        "apply",
-        "--yes",
-        "--site",
-        path,
-        *(f"--host={name}" for name in names),
-    )
-    context.exit(run_apply(hosts, Wishes(dry_run, yes, not no_reboot, go_on), as_json=as_json))
+    options = Options(dry_run, yes, not no_reboot, resumed(*resume), click.confirm)
+    context.exit(run_changes([Apply(host, Instance(), options, saved=saved) for host in hosts], APPLY, as_json=as_json))

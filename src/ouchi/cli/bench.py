@@ -175,8 +175,9 @@ def command(
 
     if not dry_run:
         need_root()
-    from ouchi.cli.running import LOCK, stop, timeline_of
-    from ouchi.core.instance import Instance
+    from ouchi.cli.running import stop
+    from ouchi.cli.timeline import timeline_of
+    from ouchi.core.instance import LOCK, Instance
     from ouchi.flows import bench
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.lock import only_one

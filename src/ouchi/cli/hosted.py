@@ -16,6 +16,7 @@ import click
 if TYPE_CHECKING:
     from ouchi.flows.hosts import HostResult, Job
     from ouchi.flows.site_host import SiteHost
+    from ouchi.plan.target import Target
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,6 +94,17 @@ def this_machine(site_file: str) -> SiteHost:
     from ouchi.machine.local import LocalMachine
 
     return SiteHost("", "", site_file, None, LocalMachine())
+
+
+def planned_host(target: Target, ssh_config: str | None = None) -> SiteHost:
+    """The host of a saved plan."""
+    from ouchi.flows.site_host import SiteHost
+    from ouchi.machine.local import LocalMachine
+    from ouchi.machine.ssh.machine import SshMachine
+
+    site = target.site
+    machine = SshMachine(site.address, ssh_config or "") if site.address else LocalMachine()
+    return SiteHost(site.name, site.address or "", target.site_file, site, machine)
 
 
 def host_at(address: str, ssh_config: str | None = None) -> SiteHost:

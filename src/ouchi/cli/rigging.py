@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from ouchi.cli.running import stop, timeline_of
+from ouchi.cli.running import stop
+from ouchi.cli.timeline import timeline_of
 from ouchi.core.errors import Unhealthy, error
 from ouchi.flows import rig
 from ouchi.machine.local import LocalMachine

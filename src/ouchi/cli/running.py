@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
 
 import click
-from rich.console import Console
 
-from ouchi.core.events import Event, Kind, Timeline
-from ouchi.core.instance import Instance
+from ouchi.cli.changes import apply_for_up, resumed
+from ouchi.cli.timeline import timeline_of
+from ouchi.core.events import Kind
+from ouchi.core.instance import LOCK, Instance
 from ouchi.core.tasks import run_tasks
 from ouchi.core.waiting import stop_waiting
 from ouchi.flows.down import down
+from ouchi.flows.several_hosts import Options
 from ouchi.flows.up import Up
-from ouchi.machine.command_log import move_to_file
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import only_one
 from ouchi.plan.load import read_target
 from ouchi.report.summary import summary_json, summary_text
-from ouchi.report.terminal import Progress
-
-LOCK = "/run/lock/ouchi.lock"
-
-
-def _json_line(event: Event) -> None:
-    click.echo(json.dumps(asdict(event)), err=True)
-
-
-@contextlib.contextmanager
-def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
-    """Progress on the terminal, or as JSON lines."""
-    if as_json:
-        yield _with_debug_log_aside(Timeline(_json_line))
-    else:
-        console = Console(stderr=False, highlight=False)
-        with Progress(console) as progress:
-            timeline = Timeline(progress, progress.paused)
-            yield _with_debug_log_aside(timeline) if console.is_terminal else timeline
-
-
-def _with_debug_log_aside(timeline: Timeline) -> Timeline:
-    """Move the log of ``--debug`` out of the way of the progress, into a file that the progress names."""
-    if path := move_to_file():
-        timeline.emit(Kind.NOTE, "debug", "log", path)
-    return timeline
 
 
 def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: bool) -> int:
@@ -56,10 +28,10 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
     target = read_target(machine, machine.absolute(site_file))
     with only_one(LOCK, "up"), timeline_of(as_json=as_json) as timeline:
         if target.site.nics or target.site.cpus.isolate:
-            from ouchi.cli.applying import applied_for_up
-
-            if not applied_for_up(machine, target, until, timeline, yes=yes, restart=restart):
-                return 1
+            resume = resumed("up", "--yes", "--until", until, "--site", machine.absolute(site_file))
+            options = Options(dry_run=False, yes=yes, reboot=restart, resume=resume, ask=click.confirm)
+            if (status := apply_for_up(machine, target, timeline, options)) is not None:
+                return status
             target = read_target(machine, machine.absolute(site_file))
         up = Up(machine, instance, target, timeline)
         up.begin()

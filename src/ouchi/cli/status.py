@@ -18,8 +18,7 @@ def command(context: click.Context, as_json: bool) -> None:
     need_root()
     import json
 
-    from ouchi.cli.running import LOCK
-    from ouchi.core.instance import Instance
+    from ouchi.core.instance import LOCK, Instance
     from ouchi.flows.status import read_status, under_way
     from ouchi.machine.local import LocalMachine
     from ouchi.parts.context import Context

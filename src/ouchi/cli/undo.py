@@ -9,9 +9,13 @@ from ouchi.cli.hosted import change_options
 
 @click.command()
 @click.option(
-    "--site", "site_file", type=click.Path(dir_okay=False), default="", metavar="FILE",
-    help="The hosts of this site file, in place of this machine. What is put back is what the host says was changed.",
-)  # fmt: skip
+    "--site",
+    "site_file",
+    type=click.Path(dir_okay=False),
+    default="",
+    metavar="FILE",
+    help="Undo on the hosts of this site file, in place of this machine. What is restored is in each host's journal.",
+)
 @change_options
 @click.pass_context
 def command(
@@ -24,18 +28,21 @@ def command(
     no_reboot: bool,
     as_json: bool,
 ) -> None:
-    """Put back everything that ouchi apply changed, as it was before.
+    """Restore everything that ouchi apply and ouchi doctor --fix changed, as it was before.
 
-    What somebody else has changed since is left and told; the exit status is then 1.
+    What others have changed since is left and reported; the exit status is then 1.
     """
+    from ouchi.cli.changes import UNDO, run_changes
     from ouchi.cli.hosted import hosts_of, this_machine
     from ouchi.cli.site import DEFAULT_SITE
-    from ouchi.cli.together import Wishes
-    from ouchi.cli.undoing import run_undo
+    from ouchi.core.instance import Instance
+    from ouchi.flows.several_hosts import Options
+    from ouchi.flows.undo import Undo
     from ouchi.machine.privilege import need_root
 
-    # Without a word of them the site file is not read: undo works also when that is gone or broken.
+    # Without these options the site file is not read: undo works also when that is gone or faulty.
     hosts = hosts_of(site_file or DEFAULT_SITE, names, ssh_config) if site_file or names else [this_machine("")]
     if any(not host.address for host in hosts):
         need_root()
-    context.exit(run_undo(hosts, Wishes(dry_run, yes, not no_reboot), as_json=as_json))
+    options = Options(dry_run, yes, not no_reboot, ask=click.confirm)
+    context.exit(run_changes([Undo(host, Instance(), options) for host in hosts], UNDO, as_json=as_json))

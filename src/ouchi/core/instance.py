@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LOCK = "/run/lock/ouchi.lock"
+"""The lock file: one ouchi changes a host at a time."""
+
 MARK = "OUCHI_INSTANCE"
 """The environment variable that every process of an instance has; its value is the instance's name."""
 

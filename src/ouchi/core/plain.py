@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+STRICT: Mapping[str, Any] = {"extra": "forbid"}
+"""``__pydantic_config__`` of dataclasses that refuse unknown members; those inside it inherit it."""
 
 T = TypeVar("T")
 
@@ -27,10 +30,18 @@ def from_json(kind: type[T], text: bytes) -> T:
     return cast("T", adapter(cast("Hashable", kind)).validate_json(text, strict=True))
 
 
-def json_schema(kind: type) -> dict[str, Any]:
+def json_schema(kind: type, title: str) -> dict[str, Any]:
     """The JSON Schema of a dataclass or model, draft 2020-12."""
-    schema = adapter(cast("Hashable", kind)).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class WithoutFieldNames(GenerateJsonSchema):
+        """Titles only where a field sets one: pydantic's own repeat its name."""
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    schema = adapter(cast("Hashable", kind)).json_schema(schema_generator=WithoutFieldNames)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 
 @cache

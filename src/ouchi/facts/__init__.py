@@ -5,10 +5,11 @@ Nothing is changed, and a recorded snapshot can be read in place of the host its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from ouchi.core.plain import to_plain
+from ouchi.core.plain import STRICT, to_plain
 from ouchi.facts.boot import Boot, read_boot
 from ouchi.facts.cpu import Core, Cpu, L3Group, physical_cores, read_cpus, read_l3
 from ouchi.facts.dpdk import Dpdk, Driver, Support, read_dpdk
@@ -61,6 +62,8 @@ class Facts:
     boot: Boot
     ovs_version: str
     system: System
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
     def to_json(self) -> dict[str, Any]:
         """The facts as plain JSON."""

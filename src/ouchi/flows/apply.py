@@ -1,248 +1,324 @@
-"""Applying a plan to a machine: look, refuse or show, change step by step, and say what a restart is needed for."""
+"""``ouchi apply``: survey a host, refuse or show the changes, make them step by step, and reboot where that is needed."""
 
 from __future__ import annotations
 
 import functools
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Finding
 from ouchi.core.events import Kind, Timeline
+from ouchi.core.instance import Instance
 from ouchi.facts import Facts
 from ouchi.facts.nics import BEFORE_BINDING, KEPT
-from ouchi.host import boot, guard, reboot
-from ouchi.host import nics as cards
-from ouchi.host.refusals import grub_edited, refusals
+from ouchi.flows.progress import run_step
+from ouchi.flows.several_hosts import Done, HostChange
+from ouchi.host import boot, boot_loader, commit_confirm, nics, reboot
+from ouchi.host.refusals import refusals
 from ouchi.host.step import Step
 from ouchi.host.steps import host_steps
-from ouchi.host.survey import Surroundings, look_around
-from ouchi.machine import CommandFailed, Machine
+from ouchi.host.survey import Survey, take_survey
+from ouchi.machine import Machine
 from ouchi.parts import packages
+from ouchi.plan.load import facts_of
+from ouchi.plan.same_host import on_host
 from ouchi.plan.target import Target, check_names
+from ouchi.report.apply import Section, sections_text
 from ouchi.steps import Change, Record, engine, rescue
-from ouchi.steps import file as path
-from ouchi.steps.journal import Journal, Scope
-from ouchi.steps.refresh import LINE
+from ouchi.steps.journal import Journal, Scope, open_journal
+
+MOST_ROUNDS = 3
+"""How often a host is changed and rebooted in one run: once, as a rule."""
+
+Ask = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A machine, what the plan asks of it, and what of that is not so yet.
+    """The steps for a host's plan, and the changes that are still to be made.
 
-    ``to_do``: each step with its changes that must be made. ``gone``: what an earlier plan asked for and this one does
-    not. ``rescued``: when the rescue script put everything back, if it did. ``booted``: the kernel runs with the plan's words. ``why``: what a restart is needed for once all is made.
+    - ``now``: the current states
+    - ``pending``: each step with its changes that are not made yet
+    - ``previous``: what an earlier plan needed and this one does not, newest first
+    - ``booted``: the kernel runs with the planned parameters
+    - ``reboot``: why a reboot is needed once all changes are made
+    - ``packages``: the missing ones
+    - ``rolled_back``: when the rescue script has rolled all changes back, if it has
     """
 
-    machine: Machine
-    folder: str
     target: Target
     journal: Journal
-    around: Surroundings
-    steps: tuple[Step, ...]
+    survey: Survey
     now: engine.States
-    to_do: tuple[tuple[Step, tuple[Change, ...]], ...]
-    gone: tuple[Record, ...]
+    pending: tuple[tuple[Step, tuple[Change, ...]], ...]
+    previous: tuple[Record, ...]
     booted: bool
-    why: tuple[str, ...]
+    reboot: tuple[str, ...]
     packages: tuple[str, ...]
-    rescued: str
+    rolled_back: str
 
     @property
     def anything(self) -> bool:
-        """Whether something is to be changed, now or after a restart, or was left by a run that did not end."""
-        return bool(self.to_do or self.gone or self.why or self.unfinished or self.rescued)
+        """Whether anything is to be changed, now or after a reboot, or was left by a run that did not end."""
+        return bool(self.pending or self.previous or self.reboot or self.unfinished or self.rolled_back)
 
     @property
     def unfinished(self) -> bool:
-        """Whether a former run left its guard, its units or refreshes: it was killed, or restarted the machine."""
-        units = self.journal.records(engine.ONE_BOOT)
-        notes = [self.journal.note(name) for name in (engine.DUE, reboot.ASKED)]
-        return f"{guard.UNIT}.timer" in self.around.active or bool(units or any(notes))
+        """Whether an earlier run left its timer, its units or refreshes: it was killed, or rebooted the host."""
+        notes = (self.journal.note(engine.DUE), self.journal.note(reboot.REQUESTED))
+        return (
+            f"{commit_confirm.UNIT}.timer" in self.survey.active
+            or any(notes)
+            or bool(self.journal.records(engine.ONE_BOOT))
+        )
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """The pending changes, as they are shown."""
+        return tuple(
+            Section(
+                step.name,
+                step.why,
+                tuple(engine.difference(one.location, self.now[one.location], one.state) for one in changes),
+                after_reboot=step.booted and not self.booted,
+            )
+            for step, changes in self.pending
+        )
+
+    @property
+    def removals(self) -> tuple[engine.Difference, ...]:
+        """The changes of an earlier plan that are undone, as they are shown."""
+        return tuple(engine.difference(one.location, self.now[one.location], one.before) for one in self.previous)
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """The kernel parameters to add to the user's."""
+        return boot.planned_params(self.target, self.survey)
 
 
-def prepare(machine: Machine, target: Target, folder: str, *, own_switch: bool = False) -> Prepared:
-    """Look at the machine. Raises :class:`~ouchi.core.errors.BadInput` with every reason not to touch it."""
+def prepare(machine: Machine, target: Target, instance: Instance, *, own_ovs: bool = False) -> Prepared:
+    """Survey the host. Raises :class:`~ouchi.core.errors.BadInput` with every reason not to change it."""
     check_names(target.plan)
-    used = (*target.dpdk_nics, *target.sriov_nics)
-    names = [*(nic.name for nic in used), *(nic.address for nic in used)]
-    journal = Journal(machine, folder, Scope.MACHINE)
-    added = boot.added_words(journal)
-    around = boot.told_apart(look_around(machine, names), target.facts.boot.parameters, added)
-    steps = host_steps(target, around, own_switch=own_switch)
+    journal = open_journal(machine, instance, Scope.MACHINE)
+    survey = _survey(machine, target, journal)
+    steps = host_steps(target, survey, own_ovs=own_ovs)
     changes = [change for step in steps for change in step.changes]
     known = engine.current(journal)
     now = engine.look(machine, [*(change.location for change in changes), *(record.location for record in known)])
     due = engine.pending(journal, changes, now)
-    to_do = tuple((step, todo) for step in steps if (todo := tuple(c for c in step.changes if c in due)))
-    findings = refusals(target, around)
-    if any("grub" in change.then for change in due) and not any("grub" in record.then for record in known):
-        findings += grub_edited(machine)
-    if any(boot.ENTRIES in change.then for change in due):
-        findings += boot.entries_in_the_way(around, first=not any(boot.ENTRIES in record.then for record in known))
-    if findings:
+    if findings := [*refusals(target, survey), *_boot_loader_refusals(machine, survey, due, known)]:
         raise BadInput(findings)
-    needs = ("driverctl",) if cards.to_bind(target) and "driverctl" not in around.programs else ()
-    why = tuple(reboot.reasons(target, around))
-    booted = not boot.missing(target.plan.kernel_args, target.facts.boot.parameters)
     return Prepared(
-        machine, folder, target, journal, around, steps, now, to_do, tuple(engine.left_over(journal, changes)), booted, why,
-        needs, rescue.last_run(machine, folder),
-    )  # fmt: skip
+        target=target,
+        journal=journal,
+        survey=survey,
+        now=now,
+        pending=tuple((step, todo) for step in steps if (todo := tuple(one for one in step.changes if one in due))),
+        previous=tuple(engine.left_over(journal, changes)),
+        booted=not boot.missing(target.plan.kernel_args, target.facts.boot.parameters),
+        reboot=tuple(reboot.reasons(target, survey)),
+        packages=("driverctl",) if nics.to_bind(target) and "driverctl" not in survey.programs else (),
+        rolled_back=rescue.last_run(machine, instance.host),
+    )
 
 
-def carry_out(
+def _survey(machine: Machine, target: Target, journal: Journal) -> Survey:
+    used = (*target.dpdk_nics, *target.sriov_nics)
+    survey = take_survey(machine, [*(nic.name for nic in used), *(nic.address for nic in used)])
+    return boot.split_params(survey, target.facts.boot.parameters, boot.added_params(journal))
+
+
+def _boot_loader_refusals(
+    machine: Machine, survey: Survey, due: Sequence[Change], known: Sequence[Record]
+) -> list[Finding]:
+    """Why update-grub or kernel-install cannot be run; once ouchi has run it, it may be run again."""
+
+    def first(refresh: str) -> bool:
+        return not any(refresh in record.then for record in known)
+
+    findings = []
+    if any("grub" in change.then for change in due) and first("grub"):
+        findings += boot_loader.edits_in_grub_cfg(machine)
+    if any(boot.ENTRIES in change.then for change in due):
+        findings += boot.foreign_entries(survey, first=first(boot.ENTRIES))
+    return findings
+
+
+def make(
     prepared: Prepared,
     timeline: Timeline,
-    again: Callable[[], Facts],
-    ask: Callable[[str], bool] | None = None,
+    read_facts: Callable[[], Facts],
+    ask: Ask | None = None,
     stage: str = "host",
-) -> list[str]:
-    """Make every change that can be made now. Returns why the machine must be restarted; empty: all is done.
+) -> tuple[str, ...]:
+    """Make every change that can be made before a reboot. Returns why a reboot is needed; empty when all is done.
 
-    ``again`` reads the facts over a new connection, to see that the machine is still reached; ``ask`` the user, where there is one.
-    Raises :class:`~ouchi.core.errors.Failed`; the next call goes on.
+    ``read_facts`` reads the facts over a new connection, to confirm connectivity; ``ask`` asks the user, where there is
+    one. Raises :class:`~ouchi.core.errors.Failed`; the next call continues.
     """
-    machine, journal = prepared.machine, prepared.journal
-    timed = functools.partial(_timed, timeline, stage)
-    if prepared.unfinished:
-        guard.disarm(machine)
-        reboot.finish(machine, journal)
-        machine.remove(rescue.mark_path(prepared.folder))
-        reboot.check_done(journal, prepared.around, prepared.why, prepared.rescued)
+    machine, journal = prepared.journal.machine, prepared.journal
+    step = functools.partial(
+        run_step,
+        timeline,
+        stage,
+        expected="the change shown by: ouchi apply --dry-run",
+        remedy="correct the cause, then: ouchi apply (continues) or ouchi undo (undoes all changes)",
+    )
+    _finish_earlier_run(prepared)
     if not prepared.anything:
-        return []
-    machine.make_folder(prepared.folder)
-    machine.remove(rescue.mark_path(prepared.folder))
+        return ()
+    machine.make_folder(journal.folder)
+    machine.remove(rescue.mark_path(journal.folder))
     if prepared.packages:
-        timed("packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text)
-    todo = [(step, changes) for step, changes in prepared.to_do if prepared.booted or not step.booted]
-    _note(prepared, {step.name: changes for step, changes in todo})
-    if prepared.gone:
-        timed("former plan", lambda: _give_back(prepared))
-    cutting = False
-    for step, changes in todo:
-        if step.cuts and not cutting:
-            guard.arm(machine, prepared.folder)
-            cutting = True
-        timed(step.name, functools.partial(_make, prepared, changes))
-    engine.refresh(journal)  # of a run that was killed before it came to them
-    if cutting:
-        timed("still reached", lambda: _confirm(prepared, again, ask))
-    return list(prepared.why)
+        step("packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text)
+    todo = [(one, changes) for one, changes in prepared.pending if prepared.booted or not one.booted]
+    _note(prepared, {one.name: changes for one, changes in todo})
+    if prepared.previous:
+        step("previous plan", lambda: _undo_previous(prepared))
+    confirming = False
+    for one, changes in todo:
+        if one.cuts and not confirming:
+            commit_confirm.arm(machine, journal.folder)
+            confirming = True
+        step(one.name, functools.partial(_bring_about, prepared, changes))
+    engine.refresh(journal)  # of a run that was killed before it ran them
+    if confirming:
+        step("connectivity", lambda: commit_confirm.confirm(journal, prepared.target.facts, read_facts, ask))
+    return prepared.reboot
+
+
+def _finish_earlier_run(prepared: Prepared) -> None:
+    """Raises :class:`~ouchi.core.errors.Failed` for a reboot that did not bring what it was for."""
+    if prepared.unfinished:
+        machine, journal = prepared.journal.machine, prepared.journal
+        commit_confirm.disarm(machine)
+        reboot.finish(journal)
+        machine.remove(rescue.mark_path(journal.folder))
+        reboot.check_done(journal, prepared.survey, prepared.reboot, prepared.rolled_back)
 
 
 def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
-    """The journal, the cards' names and the rescue script, before anything is touched."""
-    machine, journal, target = prepared.machine, prepared.journal, prepared.target
-    _note_kernel(prepared, changes)
+    """Write the journal, the NICs' names and the rescue script, before anything is changed."""
+    journal, target = prepared.journal, prepared.target
+    rewrites = any(boot.ENTRIES in change.then for some in changes.values() for change in some)
+    entry = prepared.now.get(("file", boot.ENTRY))
+    boot_loader.note_parameters(journal, prepared.survey, prepared.params, entry=entry, rewrites=rewrites)
     engine.note(journal, changes, prepared.now)
-    bound = {nic.address for nic in cards.to_bind(target)} | {*cards.companions(target, prepared.around)}
-    told = {
+    bound = {nic.address for nic in nics.to_bind(target)} | {*nics.companions(target, prepared.survey)}
+    kept = {
         nic.address: {key: getattr(nic, key) for key in KEPT}
         for nic in target.facts.nics
         if nic.address in bound and nic.name
     }
-    if told:
-        # A card without the kernel's driver has no name any more; the site goes on calling it by the one it had.
-        machine.write(BEFORE_BINDING, json.dumps(told, indent=1) + "\n")
-    rescue.write(machine, prepared.folder, engine.current(journal))
+    if kept:
+        # A NIC that is bound to another driver has no name any more; the site file still uses the one that it had.
+        journal.machine.write(BEFORE_BINDING, json.dumps(kept, indent=1) + "\n")
+    rescue.write(journal.machine, journal.folder, engine.current(journal))
 
 
-def _note_kernel(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
-    """Our words for the kernel, and what undo needs to know of the line of systemd-boot, which is the user's as well."""
-    journal = prepared.journal
-    # Those of a former plan stay: the kernel may run with them, and until it is written anew the line has them.
-    words = dict.fromkeys((*boot.added_words(journal), *boot.ours(prepared.target, prepared.around)))
-    journal.set_note(boot.PARAMETERS, list(words))
-    if not any(boot.ENTRIES in change.then for some in changes.values() for change in some):
-        return
-    now, line = prepared.now["file", boot.ENTRY], boot.own_line(prepared.around)
-    known = [record for record in engine.current(journal) if record.key == boot.ENTRY]
-    if now is None and not known:
-        prepared.machine.write(LINE, line)
-    for record in known:
-        if engine.drifted(record, now):
-            # Words that the user has written there since are to outlive undo.
-            fresh = path.file_state(line)["file"]
-            journal.put([replace(record, before=now and {**now, "file": fresh})])
-
-
-def _give_back(prepared: Prepared) -> str:
-    theirs = [record for record in prepared.gone if engine.drifted(record, prepared.now[record.location])]
-    ours = [record for record in prepared.gone if record not in theirs]
+def _undo_previous(prepared: Prepared) -> str:
+    drifted = [record for record in prepared.previous if engine.drifted(record, prepared.now[record.location])]
+    ours = [record for record in prepared.previous if record not in drifted]
     engine.undo(prepared.journal, ours)
-    left = f"; left as somebody else made it: {', '.join(record.key for record in theirs)}" if theirs else ""
-    return f"put back: {', '.join(record.key for record in ours) or 'nothing'}{left}"
+    left = f"; left as others changed it: {', '.join(record.key for record in drifted)}" if drifted else ""
+    return f"undone: {', '.join(record.key for record in ours) or 'nothing'}{left}"
 
 
-def _make(prepared: Prepared, changes: Sequence[Change]) -> str:
-    engine.bring_about(prepared.journal, changes)
-    run = engine.refresh(prepared.journal, {name for change in changes for name in change.then})
-    if "grub" in run:
-        _check_grub(prepared)
+def _bring_about(prepared: Prepared, changes: Sequence[Change]) -> str:
+    journal = prepared.journal
+    engine.bring_about(journal, changes)
+    run = engine.refresh(journal, {name for change in changes for name in change.then})
+    if "grub" in run and prepared.params:
+        boot_loader.check_grub(journal.machine, prepared.params)
     if boot.ENTRIES in run:
-        _check_entries(prepared)
+        boot_loader.check_entries(journal.machine, prepared.params)
     return ", ".join(dict.fromkeys(change.key for change in changes))
 
 
-def _check_grub(prepared: Prepared) -> None:
-    """What counts is what the next boot will read."""
-    text = prepared.machine.read("/boot/grub/grub.cfg")
-    lines = [line for line in text.splitlines() if line.strip().startswith("linux")]
-    for words in filter(None, [boot.ours(prepared.target, prepared.around)]):
-        if not any(set(words) <= set(line.split()) for line in lines):
-            raise Failed(
-                error(
-                    "update-grub ran, but the kernel would not be started as planned",
-                    where="/boot/grub/grub.cfg",
-                    found=lines[0].strip()[:200] if lines else "no line that starts a kernel",
-                    expected=" ".join(words),
-                    remedy="look for files in /etc/default/grub.d after 90-ouchi.cfg that set GRUB_CMDLINE_LINUX anew",
-                )
-            )
+@dataclass
+class Apply(HostChange):
+    """``apply`` on one host, with its plan or with a ``saved`` one."""
 
+    saved: Target | None = None
+    own_ovs: bool = False
+    prepared: Prepared = field(init=False)
+    command: ClassVar[str] = "apply"
 
-def _check_entries(prepared: Prepared) -> None:
-    words = boot.ours(prepared.target, prepared.around)
-    wrong = boot.not_in_entries(words, look_around(prepared.machine, ()).entries)
-    if wrong:
-        raise Failed(
-            [
-                error(
-                    "kernel-install ran, but the kernel would not be started as planned",
-                    where=place,
-                    found=options.strip()[:200],
-                    expected=f"once each: {' '.join(words)}",
-                    remedy="kernel-install inspect says which layout and folder it uses; then: ouchi apply",
-                )
-                for place, options in wrong.items()
-            ]
-        )
+    def survey(self) -> None:
+        target = on_host(self.saved, facts_of(self.host.reader())) if self.saved else self.host.target()
+        self.prepare(target)
 
+    def prepare(self, target: Target) -> None:
+        """Prepare the changes for a plan. Raises :class:`~ouchi.core.errors.BadInput` with every refusal."""
+        self.prepared = prepare(self.host.machine, target, self.instance, own_ovs=self.own_ovs)
 
-def _confirm(prepared: Prepared, again: Callable[[], Facts], ask: Callable[[str], bool] | None) -> str:
-    guard.confirm(prepared.machine, prepared.folder, prepared.target.facts, again, ask)
-    return "over a new connection"
+    def text(self) -> str:
+        prepared = self.prepared
+        if not (prepared.sections or prepared.removals or prepared.reboot or prepared.rolled_back):
+            return "nothing to do: the host is as planned"
+        sections = [*prepared.sections]
+        if prepared.removals:
+            sections.append(Section("previous plan", "not in this plan", prepared.removals))
+        when = f"rolled back on {prepared.rolled_back}: connectivity was not confirmed"
+        return sections_text(sections, reboot=prepared.reboot, notes=[when] if prepared.rolled_back else [])
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "steps": [section.to_json() for section in self.prepared.sections],
+            "previous": [one.to_json() for one in self.prepared.removals],
+            "reboot": list(self.prepared.reboot),
+            "rolled_back": self.prepared.rolled_back,
+        }
 
-def _timed(timeline: Timeline, stage: str, name: str, act: Callable[[], str]) -> None:
-    begin = time.monotonic()
-    timeline.emit(Kind.STARTED, stage, name)
-    try:
-        text = act()
-    except CommandFailed as failure:
-        timeline.emit(Kind.FAILED, stage, name, engine.failed(failure), time.monotonic() - begin)
-        raise Failed(
-            error(
-                f"the step {name} could not be made",
-                found=engine.failed(failure),
-                expected="the change shown by: ouchi apply --dry-run",
-                remedy="mend what it says, then: ouchi apply (goes on) or ouchi undo (puts all back)",
-            )
-        ) from None
-    except Failed as failure:
-        timeline.emit(Kind.FAILED, stage, name, failure.findings[0].claim, time.monotonic() - begin)
-        raise
-    timeline.emit(Kind.CHANGED, stage, name, text, time.monotonic() - begin)
+    @property
+    def needed(self) -> bool:
+        return self.prepared.anything
+
+    @property
+    def reboots(self) -> bool:
+        return bool(self.prepared.reboot)
+
+    def make(self, timeline: Timeline, stage: str) -> Done:
+        """Change the host, reboot it where that is needed and allowed, and continue."""
+        result = self.to_json()
+        for _ in range(MOST_ROUNDS):
+            if not self.prepared.anything:
+                break
+            why = make(self.prepared, timeline, self.host.facts_over_new_connection, self._ask(timeline), stage)
+            if not why:
+                break
+            timeline.emit(Kind.NOTE, stage, "reboot", f"{stage}: a reboot is needed: {'; '.join(why)}")
+            if not self.options.reboot:
+                return Done(result | {"rebooted": False, "reboot_needed": list(why)})
+            if not self._reboot(timeline, stage):
+                return Done(result | {"rebooted": True, "reboot_needed": []})
+            self.survey()
+        return Done(result | {"rebooted": bool(result["reboot"]), "reboot_needed": []})
+
+    def _ask(self, timeline: Timeline) -> Ask | None:
+        """A user at a terminal of the host itself is asked; for a remote host a new connection is the better proof."""
+        if self.options.yes or self.host.address:
+            return None
+
+        def ask(text: str) -> bool:
+            with timeline.paused():
+                return self.options.ask(text)
+
+        return ask
+
+    def _reboot(self, timeline: Timeline, stage: str) -> bool:
+        """Reboot. True when the host is back; false for this machine, which ends ouchi as well."""
+        prepared = self.prepared
+        resume = () if self.host.address else self.options.resume
+        reboot.request(prepared.journal, prepared.survey, prepared.target.facts, resume)
+        if not self.host.address:
+            text = "rebooting; ouchi continues afterwards: journalctl -u ouchi-continue"
+            timeline.emit(Kind.NOTE, stage, "reboot", text)
+            return False
+        begin = timeline.now()
+        timeline.emit(Kind.STARTED, stage, "reboot")
+        self.wait_for_reboot(prepared.survey.boot_id)
+        timeline.emit(Kind.CHANGED, stage, "reboot", "it is back", timeline.now() - begin)
+        return True

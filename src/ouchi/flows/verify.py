@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ouchi.checks import traffic
-from ouchi.checks.model import CheckResult, Level
+from ouchi.checks.model import CheckResult
 from ouchi.checks.registry import evaluate
 from ouchi.checks.servers import check_servers
-from ouchi.checks.verdict import Verdict, failures, labels_of
+from ouchi.checks.verdict import LEVELS, Verdict, failures, labels_of
 from ouchi.clients import ovs
 from ouchi.clients.openstack import Cloud
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.live.host import MACHINE, SWITCH, Live, parse_live, run_scripts
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
 
-LEVELS = (Level.RUNNING, Level.PLACED)
 
-
-def verify(machine: Machine, instance: Instance, target: Target, cloud: Cloud, say: Say, *, emulated: bool) -> Verdict:
+def verify(
+    machine: Machine, instance: Instance, target: Target, cloud: Cloud, say: Notify, *, emulated: bool
+) -> Verdict:
     """Evaluate the checks of a host that is up; measure when something has changed since the last measurement."""
     labels = labels_of(target.plan, emulated=emulated)
     paths = traffic.paths(target.site)

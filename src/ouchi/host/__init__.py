@@ -1,1 +1,1 @@
-"""The plan's part that is of the machine itself: boot, CPUs, cards, services. Every change can be taken back."""
+"""What the plan needs of the host itself, as steps of reversible changes: boot, CPUs, NICs, Open vSwitch."""

@@ -1,4 +1,4 @@
-"""The kernel's command line, in the files of the boot loader that the host has."""
+"""Kernel parameters, in the files of the host's boot loader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from ouchi.core.errors import Finding, error
 from ouchi.facts.boot import parse_parameters
 from ouchi.host.step import Step
-from ouchi.host.survey import Surroundings
+from ouchi.host.survey import Survey
 from ouchi.plan.target import Target
 from ouchi.render.kernel import PATH, drop_in
 from ouchi.steps import file as path
@@ -18,143 +18,140 @@ ENTRY = "/etc/kernel/cmdline"
 """What kernel-install writes into the entries of systemd-boot (kernel-install(8))."""
 
 ENTRIES = "kernel entries"
-"""The refresh that has kernel-install do so."""
+"""The refresh that runs kernel-install."""
 
 PARAMETERS = "kernel parameters"
 """The journal's note of the parameters that were ever added to the kernel command line, also those of previous plans."""
 
 PAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
-"""Words that mean something only together and in their order."""
+"""Parameters whose meaning depends on their order."""
 
 
-def missing(wanted: Iterable[str], cmdline: Iterable[str]) -> tuple[str, ...]:
-    """The words of the plan that a command line has not."""
-    there = set(cmdline)
-    return tuple(word for word in wanted if word not in there)
+def missing(planned: Iterable[str], cmdline: Iterable[str]) -> tuple[str, ...]:
+    """Return the planned parameters that are not on a command line."""
+    present = set(cmdline)
+    return tuple(param for param in planned if param not in present)
 
 
-def ours(target: Target, around: Surroundings) -> tuple[str, ...]:
-    """The words to add: those of the plan that the user's own line has not. What stands there is kept."""
-    theirs = around.own_words
-    pages = [word for word in target.plan.kernel_args if _key(word) in PAGES]
-    kept = set(pages) if [word for word in theirs if _key(word) in PAGES] == pages else set()
+def planned_params(target: Target, survey: Survey) -> tuple[str, ...]:
+    """Return the parameters to add: the planned ones that the user has not set already."""
+    users = survey.user_params
+    pages = [param for param in target.plan.kernel_args if _key(param) in PAGES]
+    kept = set(pages) if [param for param in users if _key(param) in PAGES] == pages else set()
     return tuple(
-        word for word in target.plan.kernel_args if word not in kept and (_key(word) in PAGES or word not in theirs)
+        param for param in target.plan.kernel_args if param not in kept and (_key(param) in PAGES or param not in users)
     )
 
 
-def told_apart(around: Surroundings, running: Iterable[str], added: Collection[str]) -> Surroundings:
-    """With systemd-boot, whose one line holds the user's words and ours: ``own_words`` are those that we have not added.
+def split_params(survey: Survey, running: Iterable[str], added: Collection[str]) -> Survey:
+    """With systemd-boot, set ``user_params``: its one line without the parameters that ouchi has ``added``.
 
-    The line is the file's; without one kernel-install takes the ``running`` kernel's.
+    The line is the file's; without a file kernel-install takes that of the ``running`` kernel.
     """
-    if around.loader != "systemd-boot":
-        return around
-    told = [line for line in around.kernel_cmdline.splitlines() if not line.lstrip().startswith("#")]
-    line = parse_parameters(" ".join(told)) if around.kernel_cmdline else _passed_on(running)
-    return replace(around, own_words=tuple(word for word in line if word not in added))
+    if survey.loader != "systemd-boot":
+        return survey
+    lines = [line for line in survey.kernel_cmdline.splitlines() if not line.lstrip().startswith("#")]
+    params = parse_parameters(" ".join(lines)) if survey.kernel_cmdline else _without_loader(running)
+    return replace(survey, user_params=tuple(param for param in params if param not in added))
 
 
-def added_words(journal: Journal) -> tuple[str, ...]:
-    """Every word that was added here, also for former plans, since the last undo."""
+def added_params(journal: Journal) -> tuple[str, ...]:
+    """Return every parameter that was added since the last undo, also for previous plans."""
     return tuple(journal.note(PARAMETERS) or ())
 
 
-def own_line(around: Surroundings) -> str:
-    """The user's words as a line of a file."""
-    return f"{' '.join(around.own_words)}\n"
+def user_line(survey: Survey) -> str:
+    """Return the user's parameters as a line of a file."""
+    return f"{' '.join(survey.user_params)}\n"
 
 
-def contradictions(target: Target, around: Surroundings) -> list[Finding]:
-    """Words of the user's that say something else than the plan: which of the two the kernel takes is not to be guessed."""
-    wanted = {_key(word): word for word in target.plan.kernel_args}
-    pages = [word for word in target.plan.kernel_args if _key(word) in PAGES]
-    theirs = [word for word in around.own_words if _key(word) in PAGES]
-    found = []
-    if theirs and pages and theirs != pages:
-        found.append((" ".join(theirs), " ".join(pages)))
+def contradictions(target: Target, survey: Survey) -> list[Finding]:
+    """Return user parameters with another value than the planned one: which of two the kernel takes is not certain."""
+    planned = {_key(param): param for param in target.plan.kernel_args}
+    pages = [param for param in target.plan.kernel_args if _key(param) in PAGES]
+    user_pages = [param for param in survey.user_params if _key(param) in PAGES]
+    found = [(" ".join(user_pages), " ".join(pages))] if user_pages and pages and user_pages != pages else []
     found += [
-        (word, wanted[_key(word)])
-        for word in around.own_words
-        if _key(word) not in PAGES and _key(word) in wanted and word != wanted[_key(word)]
+        (param, planned[_key(param)])
+        for param in survey.user_params
+        if _key(param) not in PAGES and _key(param) in planned and param != planned[_key(param)]
     ]
     return [
         error(
             "your kernel command line contradicts the plan",
-            where=_place(around),
-            found=word,
-            expected=f"{planned}, or nothing of the kind",
-            remedy="take it out, or give the plan the same CPUs in your site file (ouchi plan), then: ouchi apply",
+            where=_source(survey),
+            found=value,
+            expected=f"{expected}, or no such parameter",
+            remedy="remove it, or give the plan the same CPUs in your site file (ouchi plan), then: ouchi apply",
         )
-        for word, planned in found
+        for value, expected in found
     ]
 
 
-def entries_in_the_way(around: Surroundings, *, first: bool) -> list[Finding]:
-    """Why kernel-install cannot be left to write systemd-boot's entries; ``first``: it has not done so for us before."""
-    remedy = "ouchi apply"
-    if not around.entries:
+def foreign_entries(survey: Survey, *, first: bool) -> list[Finding]:
+    """Return why kernel-install cannot write the boot loader entries; ``first``: ouchi has not run it before."""
+    if not survey.entries:
         return [
             error(
                 "systemd-boot has no entry for a kernel of this system",
                 where="/efi, /boot, /boot/efi: loader/entries",
-                expected="entries by kernel-install; kernels with their words inside (UKI) are not ouchi's to change",
-                remedy=f"kernel-install add KERNEL-VERSION KERNEL-IMAGE (its layout is bls), then: {remedy}",
+                expected="entries by kernel-install; unified kernel images (UKI) contain their parameters",
+                remedy="kernel-install add KERNEL-VERSION KERNEL-IMAGE (its layout is bls), then: ouchi apply",
             )
         ]
-    line = sorted(_without_id(around.own_words))
+    line = sorted(_without_id(survey.user_params))
     return [
         error(
-            "kernel-install would change more than the plan asks for",
+            "kernel-install would change more than the plan",
             where=path,
             found=options.strip(),
-            expected=f"the words of {_place(around)}: {' '.join(around.own_words)}",
-            remedy=f"keep the words that you want in {ENTRY}, run kernel-install add for the kernel, then: {remedy}",
+            expected=f"the parameters of {_source(survey)}: {' '.join(survey.user_params)}",
+            remedy=f"keep your parameters in {ENTRY}, run kernel-install add for the kernel, then: ouchi apply",
         )
-        for path, options in around.entries.items()
+        for path, options in survey.entries.items()
         if first and sorted(_without_id(parse_parameters(options))) != line
     ]
 
 
-def not_in_entries(words: Sequence[str], entries: dict[str, str]) -> dict[str, str]:
-    """The entries that have not each of the words as often as asked for: once, but for pages of several sizes."""
+def wrong_entries(params: Sequence[str], entries: dict[str, str]) -> dict[str, str]:
+    """Return the entries that do not have each parameter as often as given: once, but for pages of several sizes."""
     return {
         path: options
         for path, options in entries.items()
-        if any(parse_parameters(options).count(word) != words.count(word) for word in words)
+        if any(parse_parameters(options).count(param) != params.count(param) for param in params)
     }
 
 
-def boot_step(target: Target, around: Surroundings) -> Step:
-    """A drop-in for GRUB, or the line of systemd-boot with ours at its end."""
-    words = ours(target, around)
-    why = "hugepages, the IOMMU and isolated CPUs are settled when the kernel starts"
-    if not words or not around.loader:
+def boot_step(target: Target, survey: Survey) -> Step:
+    """A drop-in for GRUB, or the line of systemd-boot with the planned parameters at its end."""
+    params = planned_params(target, survey)
+    why = "hugepages, the IOMMU and isolated CPUs are set up when the kernel boots"
+    if not params or not survey.loader:
         return Step("kernel", why, ())
-    if around.loader == "systemd-boot":
-        line = " ".join((*around.own_words, *words))
+    if survey.loader == "systemd-boot":
+        line = " ".join((*survey.user_params, *params))
         return Step("kernel", why, (path.folder("/etc/kernel"), path.file(ENTRY, f"{line}\n", ENTRIES)))
-    rendered = drop_in(target, words)
+    rendered = drop_in(target, params)
     folder = path.folder(f"/{PATH.rpartition('/')[0]}")
     return Step("kernel", why, (folder, path.file(f"/{PATH}", rendered.text, "grub", mode=rendered.mode)))
 
 
-def _passed_on(words: Iterable[str]) -> tuple[str, ...]:
-    """The words of a running kernel that are not the boot loader's."""
-    return tuple(word for word in words if _key(word) not in ("BOOT_IMAGE", "initrd"))
+def _without_loader(params: Iterable[str]) -> tuple[str, ...]:
+    """The parameters of a running kernel without those that the boot loader adds."""
+    return tuple(param for param in params if _key(param) not in ("BOOT_IMAGE", "initrd"))
 
 
-def _without_id(words: Iterable[str]) -> list[str]:
-    """kernel-install adds the machine's id where the line has none."""
-    return [word for word in words if _key(word) != "systemd.machine_id"]
+def _without_id(params: Iterable[str]) -> list[str]:
+    """kernel-install adds the machine id where the line has none."""
+    return [param for param in params if _key(param) != "systemd.machine_id"]
 
 
-def _place(around: Surroundings) -> str:
-    """Where the user's words stand."""
-    if around.loader == "grub":
+def _source(survey: Survey) -> str:
+    """The file with the user's parameters."""
+    if survey.loader == "grub":
         return "/etc/default/grub"
-    return ENTRY if around.kernel_cmdline else "/proc/cmdline"
+    return ENTRY if survey.kernel_cmdline else "/proc/cmdline"
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0]
+def _key(param: str) -> str:
+    return param.partition("=")[0]

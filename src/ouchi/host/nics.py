@@ -1,4 +1,4 @@
-"""Network cards: which driver has them, their virtual functions, and that nobody else configures them."""
+"""NICs: their drivers, their VFs, and that no other program configures them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ouchi.core.errors import Finding, error
 from ouchi.facts import Nic
 from ouchi.host.cpus import files
 from ouchi.host.step import Step
-from ouchi.host.survey import Surroundings
+from ouchi.host.survey import Survey
 from ouchi.plan import NicPlan
 from ouchi.plan.target import Target
 from ouchi.render.files import text_file
@@ -23,46 +23,46 @@ FREE = frozenset({"", VFIO, "pci-stub", "pcieport"})
 """Drivers beside which VFIO opens a group (Linux, Documentation/driver-api/vfio.rst)."""
 
 
-def card_steps(target: Target, around: Surroundings) -> tuple[Step, ...]:
-    """Others' hands off first, then the drivers, then virtual functions."""
+def nic_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
+    """First no other program configures the NICs, then they get their drivers, then VFs are made."""
     bound = to_bind(target)
     steps = []
-    if bound and (changes := _left_alone(target, around, bound)):
-        steps.append(Step("networks", "nothing else may configure the cards of OVS-DPDK", changes))
+    if bound and (changes := _unmanaged(target, survey, bound)):
+        steps.append(Step("networks", "no other program may configure the NICs of OVS-DPDK", changes))
     if bound:
-        modules = {nic.address: nic.dpdk.kmod for nic in bound} | dict.fromkeys(companions(target, around), VFIO)
+        modules = {nic.address: nic.dpdk.kmod for nic in bound} | dict.fromkeys(companions(target, survey), VFIO)
         changes = (path.folder(driver.FOLDER), *(driver.driver(address, name) for address, name in modules.items()))
-        why = "DPDK drives the cards itself, through vfio-pci"
-        steps.append(Step("cards", why, changes, booted=True, cuts=True))
+        why = "the PMDs of DPDK drive the NICs, through vfio-pci"
+        steps.append(Step("NICs", why, changes, booted=True, cuts=True))
     if target.sriov_nics:
-        changes = tuple(change for nic in target.sriov_nics for change in _functions(target, nic))
-        why = "guests get virtual functions of the card"
-        steps.append(Step("functions", why, changes, booted=True, cuts=True))
+        changes = tuple(change for nic in target.sriov_nics for change in _vfs(target, nic))
+        why = "guests get VFs of the NIC"
+        steps.append(Step("VFs", why, changes, booted=True, cuts=True))
     return tuple(steps)
 
 
 def to_bind(target: Target) -> tuple[NicPlan, ...]:
-    """The cards that leave the kernel's driver."""
+    """The NICs that are bound to another driver than the kernel's own."""
     return tuple(nic for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated)
 
 
-def companions(target: Target, around: Surroundings) -> tuple[str, ...]:
-    """Idle cards in the IOMMU groups of cards to bind, such as the second port of a card: VFIO needs them as well."""
+def companions(target: Target, survey: Survey) -> tuple[str, ...]:
+    """Idle NICs in the IOMMU groups of NICs to bind, such as the second port of one: VFIO needs the whole group."""
     taken = {nic.address for nic in to_bind(target)}
-    members = {member for address in sorted(taken) for member in around.groups.get(address, {})}
+    members = {member for address in sorted(taken) for member in survey.groups.get(address, {})}
     idle = {nic.address for nic in target.facts.nics if not nic.use and not nic.up and not nic.vfs_now}
     return tuple(sorted((members & idle) - taken))
 
 
-def in_the_way(target: Target, around: Surroundings) -> list[Finding]:
-    """What keeps a card from being taken: others in its IOMMU group, files that configure it."""
-    return [*_shared_groups(target, around), *_configured(target, around)]
+def conflicts(target: Target, survey: Survey) -> list[Finding]:
+    """Why a NIC cannot be bound: other devices in its IOMMU group, files that configure it."""
+    return [*_shared_groups(target, survey), *_configured(target, survey)]
 
 
-def _shared_groups(target: Target, around: Surroundings) -> Iterator[Finding]:
-    taken = {nic.address for nic in to_bind(target)} | {*companions(target, around)}
+def _shared_groups(target: Target, survey: Survey) -> Iterator[Finding]:
+    taken = {nic.address for nic in to_bind(target)} | {*companions(target, survey)}
     for nic in (nic for nic in target.facts.nics if nic.address in taken):
-        if others := list(_others(target, around, nic, taken)):
+        if others := list(_others(target, survey, nic, taken)):
             yield error(
                 f"the IOMMU group of the NIC {nic.name or nic.address} holds something else that is in use",
                 where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
@@ -72,44 +72,44 @@ def _shared_groups(target: Target, around: Surroundings) -> Iterator[Finding]:
             )
 
 
-def _configured(target: Target, around: Surroundings) -> Iterator[Finding]:
-    for card in (*target.dpdk_nics, *target.sriov_nics):
-        if paths := around.naming.get(card.name, ()):
+def _configured(target: Target, survey: Survey) -> Iterator[Finding]:
+    for nic in (*target.dpdk_nics, *target.sriov_nics):
+        if paths := survey.naming.get(nic.name, ()):
             files = "a file" if len(paths) == 1 else f"{len(paths)} files"
             yield error(
-                f"the NIC {card.name} is configured for the kernel's network",
+                f"the NIC {nic.name} is configured for the kernel's network",
                 where=", ".join(paths),
-                found=f"its name in {files} of the network's configuration",
-                expected="no file that names it: at boot something would wait for it in vain",
-                remedy=f"take {card.name} out of there, then: ouchi apply",
+                found=f"its name in {files} of the network configuration",
+                expected="no file that names it: at boot a service would wait for it until its timeout",
+                remedy=f"remove {nic.name} there, then: ouchi apply",
             )
 
 
-def _others(target: Target, around: Surroundings, nic: Nic, taken: set[str]) -> Iterator[str]:
+def _others(target: Target, survey: Survey, nic: Nic, taken: set[str]) -> Iterator[str]:
     names = {other.address: other for other in target.facts.nics if other.name}
-    for address, kernel_driver in around.groups.get(nic.address, {}).items():
+    for address, kernel_driver in survey.groups.get(nic.address, {}).items():
         if address not in taken and kernel_driver not in FREE:
             other = names.get(address)
             yield f"{address}{f' ({other.name}: {other.use})' if other and other.use else ''}, driver {kernel_driver}"
 
 
-def _left_alone(target: Target, around: Surroundings, bound: tuple[NicPlan, ...]) -> tuple[Change, ...]:
+def _unmanaged(target: Target, survey: Survey, bound: tuple[NicPlan, ...]) -> tuple[Change, ...]:
     macs = sorted(nic.mac for nic in target.facts.nics if nic.address in {one.address for one in bound} and nic.mac)
     changes: list[Change] = []
-    if macs and "NetworkManager.service" in around.units:
+    if macs and "NetworkManager.service" in survey.units:
         listed = ";".join(f"mac:{mac}" for mac in macs)
         text = text_file(
             target, "etc/NetworkManager/conf.d/90-ouchi.conf", ("[keyfile]", f"unmanaged-devices+={listed}")
         )
         changes += files(text, "network manager")
-    if macs and "systemd-networkd.service" in around.active:
+    if macs and "systemd-networkd.service" in survey.active:
         lines = ("[Match]", f"PermanentMACAddress={' '.join(macs)}", "", "[Link]", "Unmanaged=yes")
         changes += files(text_file(target, "etc/systemd/network/05-ouchi.network", lines), "networkd")
     return tuple(changes)
 
 
-def _functions(target: Target, nic: NicPlan) -> tuple[Change, ...]:
-    """The functions now, and a unit that makes them at every boot before the network and guests come up."""
+def _vfs(target: Target, nic: NicPlan) -> tuple[Change, ...]:
+    """The VFs now, and a unit that makes them at every boot before the network and guests start."""
     vfs = [{"mac": vf.mac, "vlan": vf.vlan, "spoofchk": vf.spoof_check, "trust": vf.trust} for vf in nic.vfs]
     made = vfs_change(nic.address, vfs)
     unit = f"ouchi-vfs-{nic.address.replace(':', '-')}.service"
@@ -117,7 +117,7 @@ def _functions(target: Target, nic: NicPlan) -> tuple[Change, ...]:
     text = text_file(target, script, ["set -eu", VfsKind().script(nic.address, made.state).rstrip("\n")])
     lines = (
         "[Unit]",
-        f"Description=Virtual functions of {nic.name or nic.address}",
+        f"Description=Virtual functions (VFs) of {nic.name or nic.address}",
         "DefaultDependencies=no",
         "After=systemd-udev-settle.service local-fs.target",
         "Wants=systemd-udev-settle.service",

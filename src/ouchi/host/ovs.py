@@ -1,10 +1,10 @@
-"""The distribution's Open vSwitch, where it is in use: the one with DPDK, and the plan's settings."""
+"""The distribution's Open vSwitch, where it is in use: the program with DPDK, and the planned ``other_config``."""
 
 from __future__ import annotations
 
 from ouchi.host.cpus import files
 from ouchi.host.step import Step
-from ouchi.host.survey import Surroundings
+from ouchi.host.survey import Survey
 from ouchi.plan.target import VHOST, Target
 from ouchi.render.ovs import SWITCH
 from ouchi.render.systemd import sockets, switch
@@ -14,32 +14,32 @@ from ouchi.steps import file as path
 UNITS = ("ovs-vswitchd.service", "openvswitch-switch.service")
 
 
-def switch_steps(target: Target, around: Surroundings) -> tuple[Step, ...]:
-    """Nothing where it is not enabled: ``up`` brings its own, which is not the distribution's concern."""
+def ovs_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
+    """No step for Open vSwitch where it is not enabled: ``up`` runs its own."""
     steps = []
-    if "libvirt-qemu" in around.users:
+    if "libvirt-qemu" in survey.users:
         changes: tuple[Change, ...] = (
             *files(sockets(target)),
-            path.folder(VHOST, owner=f"{around.users['libvirt-qemu'].partition(':')[0]}:0"),
+            path.folder(VHOST, owner=f"{survey.users['libvirt-qemu'].partition(':')[0]}:0"),
         )
         steps.append(Step("sockets", "QEMU makes the vhost-user sockets, Open vSwitch connects to them", changes))
-    if not in_use(around):
+    if not in_use(survey):
         return tuple(steps)
     changes = ()
     if target.isolated_cpus:
         changes += files(switch(target), "systemd", "ovs-vswitchd")
-    if SWITCH in around.programs:
+    if SWITCH in survey.programs:
         changes += (alternative.alternative("ovs-vswitchd", SWITCH, "ovs-vswitchd"),)
     changes += tuple(
         ovsdb.setting("other_config", key, text, "ovs-vswitchd") for key, text in target.plan.ovs_other_config.items()
     )
-    why = "polling threads, hugepages and cards as planned; DPDK reads them when ovs-vswitchd starts"
+    why = "PMD threads, hugepages and NICs as planned; DPDK reads them when ovs-vswitchd starts"
     steps.append(Step("open vswitch", why, changes, booted=True, cuts=True))
     return tuple(steps)
 
 
-def in_use(around: Surroundings) -> bool:
+def in_use(survey: Survey) -> bool:
     """Whether the distribution's Open vSwitch starts at boot."""
-    return any(around.units.get(unit, "") in ("enabled", "static") for unit in UNITS) and any(
-        unit in around.active for unit in UNITS
+    return any(survey.units.get(unit, "") in ("enabled", "static") for unit in UNITS) and any(
+        unit in survey.active for unit in UNITS
     )

@@ -11,8 +11,8 @@ from ouchi.steps import Change
 class Step:
     """One line of what ``apply`` does.
 
-    ``booted``: only when the kernel was started with the plan's words, because what the step needs (the IOMMU,
-    hugepages) is not there before. ``cuts``: it takes something from the network, so it is watched
+    ``booted``: made only when the kernel runs with the planned parameters, because what the step needs (the IOMMU,
+    hugepages) does not exist before. ``cuts``: it may cut the host off the network, so it is made under commit-confirm
     (:mod:`ouchi.host.guard`).
     """
 

@@ -9,12 +9,10 @@ from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, present
 from ouchi.plan.values import HugepageNeed
 from ouchi.steps import engine
-from ouchi.steps.hugepages import hugepages, reserved_at_boot
+from ouchi.steps.hugepages import RUN_TIME_KIB, hugepages, reserved_at_boot
 from ouchi.steps.journal import Journal
 
 STEP = "hugepages"
-RUN_TIME_KIB = 2048
-"""Larger pages can be reserved at boot only: those that were reserved then are taken as they are."""
 
 
 class Hugepages(Part):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding
-from ouchi.core.plain import to_plain
+from ouchi.core.plain import STRICT, to_plain
 from ouchi.facts.dpdk import Support
 
 SCHEMA = 3
@@ -139,6 +139,8 @@ class Plan:
     alternatives: tuple[Alternative, ...]
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain JSON; findings without their empty members."""

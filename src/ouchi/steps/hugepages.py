@@ -18,6 +18,8 @@ from ouchi.steps import Change, Kind, Record, State
 ROOT = "/sys/devices/system/node"
 COMPACT = "/proc/sys/vm/compact_memory"
 TRIES = 3
+RUN_TIME_KIB = 2048
+"""Larger pages can be reserved at boot only: those that were reserved then are taken as they are."""
 
 
 def hugepages(node: int, size_kib: int, count: int) -> Change:
@@ -52,13 +54,13 @@ class HugepagesKind(Kind):
     def plan(self, change: Change, now: State, record: Record | None) -> tuple[State, State]:
         """Ouchi's pages are among those that there are, so others may have given some of theirs back."""
         count, have = change.state["ours"], now["pages"]
-        pages = max(have + count - (_ours(record, have) if record else 0), count)
+        pages = max(have + count - (ours(record, have) if record else 0), count)
         return {"pages": pages - count}, {"pages": pages}
 
     def current(self, record: Record, now: State) -> Record:
         """Pages that are in use cannot be given back."""
         have = now["pages"]
-        return replace(record, before={"pages": have - min(_ours(record, have), now["free"])}, after={"pages": have})
+        return replace(record, before={"pages": have - min(ours(record, have), now["free"])}, after={"pages": have})
 
     def drifted(self, _record: Record, _now: State) -> bool:
         return False
@@ -98,7 +100,7 @@ def reserved_at_boot(node: int, size_kib: int, have: int) -> Record:
     return Record("hugepages", "hugepages", f"{node}:{size_kib}", {"pages": have}, {"pages": have, "at_boot": True})
 
 
-def _ours(record: Record, have: int) -> int:
+def ours(record: Record, have: int) -> int:
     """How many pages are ouchi's, of ``have``."""
     after = have if record.in_progress else record.after["pages"]
     return max(0, int(after) - int(record.before["pages"]))

@@ -1,4 +1,4 @@
-"""Nobody is locked out: what the guard does, what a yes is worth, and the look for the address after a restart."""
+"""Commit-confirm: what the rollback does, what a yes is worth, and the wait for the address after a reboot."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ouchi.core.errors import BadInput, Failed
 from ouchi.core.events import Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows import undo
-from ouchi.host import guard, reboot
+from ouchi.host import commit_confirm, reboot
 from ouchi.host.refusals import refusals
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
 from ouchi.steps import engine
 from ouchi.steps import file as path
 from ouchi.steps.journal import Journal
-from tests.unit.test_apply import AROUND, ryzen
+from tests.unit.test_apply import SURVEY, ryzen
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_machine_looks_for_its_address_once(
     temporary = replace(carrier, session=True, addresses=("2001:db8::1234/64", "2001:db8::5/64", *carrier.addresses))
     other = replace(carrier, name="enp1s0", mac="02:00:00:00:00:99", addresses=("192.0.2.21/24",))
     facts = replace(facts, nics=(other, temporary))
-    script.write_text(path.text_of(reboot._watching(str(folder), facts)[0].state))
+    script.write_text(path.text_of(reboot._watch(str(folder), facts)[0].state))
     environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
     subprocess.run(["sh", script], env=environment, stdout=subprocess.DEVNULL, check=True)
     assert (said.read_text() if said.exists() else "") == did
@@ -61,36 +61,40 @@ def test_the_machine_looks_for_its_address_once(
 class Guarded(LocalMachine):
     """A machine on which the guard is at work, or not."""
 
-    def __init__(self, at_work: bool) -> None:
+    def __init__(self, rolling_back: bool) -> None:
         super().__init__()
-        self.at_work = at_work
+        self.rolling_back = rolling_back
 
     def run(self, argv: Sequence[str], **_more: Any) -> Result:
-        return Result(tuple(argv), 0 if argv[1] != "is-active" or self.at_work else 3, "", "")
+        return Result(tuple(argv), 0 if argv[1] != "is-active" or self.rolling_back else 3, "", "")
 
 
-@pytest.mark.parametrize(("at_work", "mark"), [(True, False), (False, True)])
-def test_a_yes_that_comes_too_late_is_none(at_work: bool, mark: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rolling_back", "mark"), [(True, False), (False, True)])
+def test_a_yes_that_comes_too_late_is_none(rolling_back: bool, mark: bool, tmp_path: Path) -> None:
     """The guard has begun to put everything back, or has ended."""
     if mark:
         (tmp_path / "rescued").write_text("now\n")
     facts = ryzen().facts
-    with pytest.raises(Failed, match="nobody has said in time") as caught:
-        guard.confirm(Guarded(at_work), str(tmp_path), facts, lambda: facts, lambda _question: True)
-    assert caught.value.findings[0].found == "everything is put back"
+    with pytest.raises(Failed, match="connectivity was not confirmed in time") as caught:
+        commit_confirm.confirm(
+            Journal(Guarded(rolling_back), str(tmp_path)), facts, lambda: facts, lambda _question: True
+        )
+    assert caught.value.findings[0].found == "all changes are rolled back"
 
 
 def test_a_yes_in_time(tmp_path: Path) -> None:
     facts = ryzen().facts
-    guard.confirm(Guarded(at_work=False), str(tmp_path), facts, lambda: facts, lambda _question: True)
+    commit_confirm.confirm(
+        Journal(Guarded(rolling_back=False), str(tmp_path)), facts, lambda: facts, lambda _question: True
+    )
 
 
 def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None:
-    assert [one.claim for one in refusals(ryzen(), replace(AROUND, active=frozenset({"ouchi-guard.service"})))] == [
-        "everything is being put back as it was before"
+    assert [one.claim for one in refusals(ryzen(), replace(SURVEY, active=frozenset({"ouchi-guard.service"})))] == [
+        "a rollback of earlier changes is running"
     ]
-    with pytest.raises(BadInput, match="everything is being put back"):
-        undo.prepare(Guarded(at_work=True), Instance("test", host=str(tmp_path)))
+    with pytest.raises(BadInput, match="a rollback of earlier changes is running"):
+        undo.prepare(Guarded(rolling_back=True), Instance("test", host=str(tmp_path)))
 
 
 def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None
     engine.make(journal, "step", changes)
     files["theirs"].unlink()
     files["theirs"].write_text("another")
-    _, left = undo.carry_out(undo.prepare(machine, instance), Timeline())
+    left = undo.make(undo.prepare(machine, instance), Timeline())
     assert [finding.where for finding in left] == [str(files["theirs"])]
     script = (tmp_path / "host/rescue.sh").read_text()
     assert str(files["theirs"]) in script

@@ -1,0 +1,126 @@
+"""Running ``apply`` and ``undo`` on hosts: show the changes of all, ask once, make them, print the results."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ouchi.cli.timeline import timeline_of
+from ouchi.core.errors import BadInput, error
+from ouchi.core.events import Kind, Timeline
+from ouchi.core.instance import Instance
+from ouchi.flows.apply import Apply
+from ouchi.flows.hosts import HostResult, exit_status, summary
+from ouchi.flows.several_hosts import HostChange, Options, make_all, question, survey_all
+from ouchi.flows.site_host import SiteHost
+from ouchi.machine.local import LocalMachine
+from ouchi.plan.target import Target
+
+APPLY = "make these changes"
+UNDO = "undo these changes"
+
+
+def run_changes(changes: Sequence[HostChange], what: str, *, as_json: bool) -> int:
+    """Survey all hosts, show them, ask ``what`` once, make the changes. Returns the exit status."""
+    options, single = changes[0].options, len(changes) == 1
+    with contextlib.ExitStack() as closing:
+        for change in changes:
+            closing.callback(change.close)
+        results = survey_all(changes, LocalMachine())
+        good = [change for change, result in zip(changes, results, strict=True) if not result.status]
+        if not as_json:
+            _print_survey(changes, results, single=single)
+        made: dict[str, HostResult[Any]] = {}
+        todo = [] if options.dry_run else [change for change in good if change.needed]
+        if todo:
+            reboots = sum(change.reboots for change in todo) if options.reboot else 0
+            if not confirmed(question(what, len(todo), reboots, len(changes)), options):
+                click.echo("nothing was changed", err=as_json)
+                todo = []
+        if todo:
+            with timeline_of(as_json=as_json) as timeline:
+                made = make_all(todo, timeline, single=single)
+    results = [made.get(result.name, result) for result in results]
+    if as_json:
+        surveyed = {change.host.name: change.to_json() for change in good}
+        done = {name: result.result and result.result.json for name, result in made.items()}
+        _print_json(results, surveyed | done, single=single)
+    elif not single:
+        for result in results:
+            if result.findings and result.name in made and not result.result:  # others were shown as notes
+                _print(result, "")
+        click.echo(summary(results))
+    return exit_status(results)
+
+
+def confirmed(what: str, options: Options) -> bool:
+    """Ask the user. Raises :class:`~ouchi.core.errors.BadInput` where there is no terminal and no ``--yes``."""
+    if options.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise BadInput(
+            error(
+                f"ouchi cannot ask whether to {what}",
+                found="no terminal",
+                expected="a terminal, or --yes",
+                remedy="the same command with --yes",
+            )
+        )
+    return options.ask(f"{what[0].upper()}{what[1:]}?")
+
+
+def apply_for_up(machine: LocalMachine, target: Target, timeline: Timeline, options: Options) -> int | None:
+    """``apply`` as the first part of ``up``, without the distribution's Open vSwitch.
+
+    Returns the exit status with which ``up`` ends: 0 when the user said no, 1 when the host must be rebooted first;
+    None when it may continue.
+    """
+    host = SiteHost(target.site.name, "", machine.absolute(target.site_file), target.site, machine)
+    change = Apply(host, Instance(), options, own_ovs=True)
+    change.prepare(target)
+    if not change.needed:
+        return None
+    timeline.emit(Kind.NOTE, "host", "apply", change.text())
+    with timeline.paused():
+        if not confirmed(question(APPLY, 1, int(change.reboots and options.reboot), 1), options):
+            click.echo("nothing was changed")
+            return 0
+    done = change.make(timeline, "host").json
+    return 1 if done["rebooted"] or done["reboot_needed"] else None
+
+
+def resumed(*words: str) -> tuple[str, ...]:
+    """The command that runs ouchi with these words after a reboot of this machine."""
+    return (sys.executable, "-I", "-m", "ouchi", *words)
+
+
+def _print_survey(changes: Sequence[HostChange], results: Sequence[HostResult[Any]], *, single: bool) -> None:
+    for change, result in zip(changes, results, strict=True):
+        text = "" if result.status else change.text()
+        if single:
+            click.echo(text)
+        else:
+            _print(result, text)
+
+
+def _print(result: HostResult[Any], text: str) -> None:
+    from ouchi.cli import show
+
+    click.echo(f"==> {result.name} ({result.address or 'this machine'}) <==")
+    if text:
+        click.echo(text)
+    show(*result.findings)
+    click.echo()
+
+
+def _print_json(results: Sequence[HostResult[Any]], shown: dict[str, Any], *, single: bool) -> None:
+    if single:
+        click.echo(json.dumps({"schema": 1, **shown[results[0].name]}, indent=2))
+        return
+    entries = [result.to_json(shown.get(result.name)) for result in results]
+    click.echo(json.dumps({"schema": 1, "hosts": entries}, indent=2))

@@ -1,0 +1,40 @@
+# Prints lines: a subject, a tab, a value. The arguments are names and PCI addresses of NICs.
+put() { printf '%s\t%s\n' "$1" "$2"; }
+
+put boot "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+put init "$(cat /proc/1/comm 2>/dev/null)"
+put allowed "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)"
+put services "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/1/status)"
+
+for folder in /etc /var/lib /boot; do
+    if [ -d "$folder" ] && ! [ -w "$folder" ]; then put read-only "$folder"; fi
+done
+
+units='irqbalance.service tuned.service NetworkManager.service systemd-networkd.service ovs-vswitchd.service openvswitch-switch.service'
+if command -v systemctl >/dev/null; then
+    systemctl list-unit-files --no-legend --no-pager $units 2>/dev/null | while read -r unit state _; do put unit "$unit $state"; done
+    for unit in $units ouchi-guard.timer ouchi-guard.service; do if systemctl -q is-active "$unit" 2>/dev/null; then put active "$unit"; fi; done
+fi
+for user in libvirt-qemu openvswitch; do
+    if number=$(id -u "$user" 2>/dev/null); then put user "$user $number:$(id -g "$user")"; fi
+done
+for program in driverctl update-alternatives ovs-vsctl tuned-adm ip /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk; do
+    if command -v "$program" >/dev/null; then put program "$program"; fi
+done
+if [ -d /etc/tuned/profiles ]; then put tuned /etc/tuned/profiles; fi
+for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
+    if [ -e "$file" ]; then cpu=${file#/sys/devices/system/cpu/cpu}; put governor "${cpu%%/*}"; fi
+done
+for nic; do
+    case $nic in *:*:*.*)
+        for member in "/sys/bus/pci/devices/$nic/iommu_group/devices"/*; do
+            if [ ! -e "$member" ] || [ "${member##*/}" = "$nic" ]; then continue; fi
+            driver=$(readlink -- "$member/driver") || driver=
+            put group "$nic ${member##*/} ${driver##*/}"
+        done
+        continue ;;
+    esac
+    grep -lrwsF -e "$nic" /etc/netplan /etc/network/interfaces /etc/network/interfaces.d \
+        /etc/NetworkManager/system-connections /etc/systemd/network 2>/dev/null |
+        while read -r file; do case ${file##*/} in *ouchi*) ;; *) put naming "$nic $file" ;; esac; done
+done
