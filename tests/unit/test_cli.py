@@ -194,7 +194,7 @@ def test_an_interrupt_says_how_to_go_on(
 
     status_does(interrupt)
     assert run("status") == 130
-    assert "interrupted; run the same command again to go on" in capsys.readouterr().err
+    assert "interrupted; run the same command again to continue" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("division by zero"), BrokenPipeError(32, "Broken pipe")])

@@ -85,7 +85,7 @@ def main() -> int:
         show(*reason.findings)
         return reason.status
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; run the same command again to go on", err=True)
+        click.echo("\ninterrupted; run the same command again to continue", err=True)
         return 130
     except BrokenPipeError as reason:
         return _stop_writing() if _output_closed() else _report_bug(reason)
