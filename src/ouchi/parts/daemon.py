@@ -62,8 +62,8 @@ class Daemon(Part):
             to_do = [f"start {', '.join(self.service_names)}"]
         except PermissionError as reason:
             return unknown(f"only root may read {reason.filename}")
-        if wanted := list(dict.fromkeys(filter(None, to_do))):
-            return replace(missing("; ".join(wanted), found_of(states, at.running), state_of(states)), services=states)
+        if texts := list(dict.fromkeys(filter(None, to_do))):
+            return replace(missing("; ".join(texts), found_of(states, at.running), state_of(states)), services=states)
         return PartState(True, "running", found_of(states, at.running), services=states)
 
     def make(self, at: Context, notify: Notify) -> Outcome:
