@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from ouchi.checks.model import CheckResult, Level
+from ouchi.checks.model import CheckResult
 from ouchi.checks.registry import evaluate, needed
-from ouchi.checks.verdict import labels_of
+from ouchi.checks.verdict import LEVELS, labels_of
 from ouchi.core.errors import BadInput, Finding, error, info, warning
 from ouchi.live.host import read
 from ouchi.machine import Machine
@@ -21,9 +21,6 @@ from ouchi.parts.walk import look_at
 from ouchi.plan.load import read_target
 
 __all__ = ["HostStatus", "read_status", "under_way"]
-
-LEVELS = (Level.RUNNING, Level.PLACED)
-"""The checks that status makes beside looking at the parts."""
 
 SECONDS = 9.0
 """How long all parts may take together; on a healthy host they take one or two."""
