@@ -1,5 +1,5 @@
 "use strict";
-// What a mark says, beside it: for the pointer the nearest mark, for the keyboard one after the other.
+// The text of a mark, shown next to it: of the mark nearest to the pointer, or one after the other by keyboard.
 const NEAR = 28;
 const tip = document.getElementById("tip");
 let shown = null;
