@@ -237,6 +237,6 @@ def test_passwords_of_an_earlier_run_are_known_from_the_start(
     (tmp_path / "secrets.json").write_text(json.dumps({"admin": password}))
     with command_log.logging("", str(tmp_path / "secrets.json")):
         LocalMachine().run(("true", password))
-    said = capsys.readouterr().err
-    assert "true ***" in said
-    assert password not in said
+    output = capsys.readouterr().err
+    assert "true ***" in output
+    assert password not in output

@@ -88,13 +88,13 @@ def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> No
     all_of_them = scripted("done", "refused", "fails", "nothing")
     assert run_changes(all_of_them, "change them", as_json=False) == 3
     assert [change.made for change in all_of_them] == [True, False, True, False]
-    said = capsys.readouterr()
-    assert "==> h0 (root@h0) <==\nto do on h0" in said.out
-    assert said.err.count("error: not this host") == 1
-    assert "error: it broke" in said.err
-    assert "✔ h0" in said.out
-    assert "✘ h1" in said.out
-    assert "2 of 4 hosts succeeded" in said.out
+    output = capsys.readouterr()
+    assert "==> h0 (root@h0) <==\nto do on h0" in output.out
+    assert output.err.count("error: not this host") == 1
+    assert "error: it broke" in output.err
+    assert "✔ h0" in output.out
+    assert "✘ h1" in output.out
+    assert "2 of 4 hosts succeeded" in output.out
 
 
 def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,9 +110,9 @@ def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) ->
 def test_what_was_left_counts_on_several_hosts_as_on_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_changes(scripted("leaves"), "change it", as_json=False) == 1
     assert run_changes(scripted("done", "leaves", "done"), "change them", as_json=False) == 1
-    said = capsys.readouterr().out
-    assert "2 of 3 hosts succeeded" in said
-    assert "it was left" in said.splitlines()[-3]
+    output = capsys.readouterr().out
+    assert "2 of 3 hosts succeeded" in output
+    assert "it was left" in output.splitlines()[-3]
     assert run_changes(scripted("done", "leaves", "disk"), "change them", as_json=True) == 3
     entries = json.loads(capsys.readouterr().out)["hosts"]
     assert [(entry["status"], entry["result"] and entry["result"]["stage"]) for entry in entries] == [
