@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from ouchi.checks.model import Fix, Level, Result
 from ouchi.checks.registry import CHECKS, evaluate
 from ouchi.core.errors import Severity
 from ouchi.flows.doctor import diagnose
+from ouchi.plan.same_host import on_host
+from ouchi.plan.saved import parse_plan, plan_json
 from ouchi.steps.kinds import KINDS
 from tests.live import case, names
 
@@ -50,6 +53,15 @@ def test_a_case(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
+def test_every_fix_is_planned_once(name: str) -> None:
+    given = case(name)
+    diagnosis = diagnose(given.live, given.target)
+    fixes = [fix for _, fix in diagnosis.planned_fixes]
+    assert all(problem.fix in fixes for problem in diagnosis.problems if problem.fix)
+    assert [fix.name for fix in fixes] == list(dict.fromkeys(fix.name for fix in fixes))
+
+
+@pytest.mark.parametrize("name", names())
 def test_every_finding_is_complete(name: str) -> None:
     given = case(name)
     for problem in diagnose(given.live, given.target).problems:
@@ -80,3 +92,12 @@ def test_a_level_has_the_checks_of_the_whole_at_that_level(level: Level) -> None
     given = case("emulator-on-vcpus")
     every = evaluate(given.live, given.target)
     assert evaluate(given.live, given.target, (level,)) == tuple(one for one in every if one.level is level)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_saved_plan_gives_the_same(name: str) -> None:
+    """``doctor --plan FILE`` needs neither site file nor the facts of when it was planned."""
+    given = case(name)
+    saved = parse_plan(json.dumps(plan_json(given.target)).encode(), "plan.json")
+    diagnosis = diagnose(given.live, on_host(saved, given.target.facts))
+    assert diagnosis == diagnose(given.live, given.target)

@@ -14,13 +14,14 @@ from ouchi.checks.diagnosis import Diagnosis, FixResult
 from ouchi.checks.fix import make_fixes, preview_fixes
 from ouchi.checks.model import CheckResult, Fix, Level, Observation, Problem, failed, ok, unknown
 from ouchi.cli.doctor import command
-from ouchi.core.errors import Finding, error, info, warning
+from ouchi.core.errors import BadInput, Finding, error, info, warning
 from ouchi.core.instance import Instance
 from ouchi.flows import doctor
 from ouchi.flows.doctor import diagnose, site_in_use
 from ouchi.flows.hosts import HostResult, exit_status, summary
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.load import read_target
+from ouchi.plan.saved import plan_json
 from ouchi.report.doctor import doctor_text
 from ouchi.steps import Lasts, engine, sysfs
 from ouchi.steps.engine import Difference
@@ -112,7 +113,7 @@ def test_exit_status_and_headline(
 def fixable(diagnoses: list[Diagnosis], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A file that two runs of ``examine`` find with a wrong value and then with the right one."""
     monkeypatch.setattr("ouchi.machine.privilege.need_root", lambda: None)
-    monkeypatch.setattr("ouchi.cli.running.LOCK", f"{tmp_path}/lock")
+    monkeypatch.setattr(doctor, "LOCK", f"{tmp_path}/lock")
     journal = open_journal(LocalMachine(), Instance(host=f"{tmp_path}/host"), Scope.MACHINE)
     monkeypatch.setattr(doctor, "open_journal", lambda *_: journal)
     file = tmp_path / "governor"
@@ -148,6 +149,20 @@ def test_the_site_file_in_use_is_used(tmp_path: Path) -> None:
     assert site_in_use(machine, instance) == ""  # down keeps the file
     (tmp_path / "run" / "ovs").mkdir(parents=True)
     assert site_in_use(machine, instance) == f"{tmp_path}/state/site.yaml"
+
+
+def test_a_saved_plan_is_compared_with_this_machine(tmp_path: Path) -> None:
+    machine = LocalMachine()
+    target = read_target(machine, f"{tmp_path}/ouchi.yaml")
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(plan_json(target)))
+    done = CliRunner().invoke(command, ["--plan", str(file), "--json"])
+    plain = json.loads(done.stdout)
+    assert done.exit_code == plain["status"]
+    expected = doctor.examine(machine, Instance(), lambda: replace(target, new=False))
+    assert [check["id"] for check in plain["checks"]] == [check.id for check in expected.checks]
+    with pytest.raises(BadInput, match="--plan and --site"):
+        CliRunner().invoke(command, ["--plan", str(file), "--site", "x"], catch_exceptions=False)
 
 
 def test_this_machine_is_examined_without_changing_it(tmp_path: Path) -> None:

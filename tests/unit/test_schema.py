@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from ruamel.yaml import YAML
-
 from ouchi.checks.check import Check
 from ouchi.checks.status.values import HostStatus, Part
-from ouchi.checks.traffic import Measurement
 from ouchi.checks.verify import Verdict
+from ouchi.flows.preview import Intent, Will
+from ruamel.yaml import YAML
+
+from ouchi.checks.traffic import Measurement
 from ouchi.cli import main
 from ouchi.cli.schema import SCHEMAS, schema_of
 from ouchi.core.errors import error, warning
 from ouchi.core.events import Event, Kind
 from ouchi.flows.hosts import Outcome
-from ouchi.flows.preview import Intent, Will
 from ouchi.plan.saved import plan_json
 from ouchi.report.preview import preview_json
 from ouchi.report.summary import summary_json

@@ -1,4 +1,4 @@
-"""Changes of several hosts: shown, asked once, made in parallel; one that fails stops no other."""
+"""Changes of several hosts: shown, questions once, made in parallel; one that fails stops no other."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_dry_run_makes_nothing(ends: tuple[str, ...], capsys: pytest.CaptureFi
     assert "to do on h0" in capsys.readouterr().out
 
 
-def test_without_a_terminal_yes_must_be_said_before() -> None:
+def test_without_a_terminal_yes_must_be_given() -> None:
     [change] = scripted("done", yes=False)
     with pytest.raises(BadInput, match="ouchi cannot ask whether to change them and reboot the host"):
         run_changes([change], "change them", as_json=False)
@@ -164,9 +164,9 @@ def test_one_machine_by_two_names_is_changed_by_neither(capsys: pytest.CaptureFi
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wishes", [{}, {"dry_run": True}])
-def test_this_machine_by_an_address_is_refused(wishes: dict[str, bool]) -> None:
-    [change] = scripted("done", **wishes)
+@pytest.mark.parametrize("options", [{}, {"dry_run": True}])
+def test_this_machine_by_an_address_is_refused(options: dict[str, bool]) -> None:
+    [change] = scripted("done", **options)
     change.host = replace(change.host, machine=LocalMachine())
     with pytest.raises(BadInput, match="h0 is this machine itself"):
         run_changes([change], "change it", as_json=False)
@@ -174,7 +174,7 @@ def test_this_machine_by_an_address_is_refused(wishes: dict[str, bool]) -> None:
     assert run_changes([change], "change it", as_json=True) == 0
 
 
-def test_what_is_asked() -> None:
+def test_the_question() -> None:
     assert question("change", 1, 0, 1) == "change"
     assert question("change", 1, 1, 1) == "change and reboot the host"
     assert question("change", 2, 1, 3) == "change on 2 of 3 hosts and reboot 1 of them"
@@ -182,10 +182,10 @@ def test_what_is_asked() -> None:
 
 def test_a_no_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    asked: list[str] = []
+    questions: list[str] = []
 
     def no(question: str) -> bool:
-        asked.append(question)
+        questions.append(question)
         return False
 
     for ends in (("done",), ("done", "leaves")):
@@ -193,7 +193,7 @@ def test_a_no_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         assert run_changes(changes, "change them", as_json=False) == 0
         assert not any(change.made for change in changes)
         assert "nothing was changed" in capsys.readouterr().out
-    assert asked == ["Change them and reboot the host?", "Change them on 2 of 2 hosts and reboot 1 of them?"]
+    assert questions == ["Change them and reboot the host?", "Change them on 2 of 2 hosts and reboot 1 of them?"]
 
 
 def applied(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[int | None, list[Options]]:

@@ -47,11 +47,14 @@ class Diagnosis:
     fixes: tuple[FixResult, ...] = ()
 
     @property
-    def planned_fixes(self) -> dict[Fix, str]:
-        """Every fix once, with the id of its check."""
-        problems = ((problem, check) for check in reversed(self.checks) for problem in reversed(check.problems))
-        fixes = {problem.fix: check.id for problem, check in problems if problem.fix}
-        return dict(reversed(fixes.items()))
+    def planned_fixes(self) -> tuple[tuple[str, Fix], ...]:
+        """Every fix once, with the id of the first check that has it."""
+        found: list[tuple[str, Fix]] = []
+        for check in self.checks:
+            for problem in check.problems:
+                if problem.fix and problem.fix not in [fix for _, fix in found]:
+                    found.append((check.id, problem.fix))
+        return tuple(found)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

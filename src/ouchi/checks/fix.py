@@ -29,7 +29,7 @@ def _each(
     journal: Journal, diagnosis: Diagnosis, attempt: Callable[[str, Fix], tuple[str, ...]], *, made: bool
 ) -> tuple[FixResult, ...]:
     results = []
-    for fix, check in diagnosis.planned_fixes.items():
+    for check, fix in diagnosis.planned_fixes:
         differences = engine.preview(journal, fix.changes)
         lasts = next(one for one in Lasts if any(change.lasts is one for change in fix.changes))
         results.append(FixResult(check, fix.name, str(lasts), differences, attempt(check, fix), made))

@@ -10,7 +10,7 @@ from ouchi.live.cmdline import key_of, kib_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan import HugepageNeed
 from ouchi.plan.target import Target
-from ouchi.steps.hugepages import RUN_TIME_KIB
+from ouchi.steps.hugepages import RUN_TIME_KIB, counter
 
 NO_BUFFERS = (
     "OVS-DPDK's mbufs and the guests' memory are hugepages: with too few, OVS allocates half as many mbufs without an "
@@ -126,7 +126,7 @@ def _too_few(live: Live, facts: Facts, need: HugepageNeed) -> Finding:
     return error(
         f"node {need.node} has too few hugepages of {size_text(need.size_kib)}"
         + (": the kernel reserved fewer than its command line requests" if short else ""),
-        where=f"/sys/devices/system/node/node{need.node}/hugepages/hugepages-{need.size_kib}kB/nr_hugepages",
+        where=counter(need.node, need.size_kib),
         found=f"{total}, {free} of them free"
         + (f"; {requested} requested at boot, {reserved} reserved" if short else ""),
         expected=f"{need.count}",

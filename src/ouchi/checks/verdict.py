@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ouchi.checks.model import CheckResult, Result
+from ouchi.checks.model import CheckResult, Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding, Severity, Unhealthy, error
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.plan import Plan
+
+LEVELS = (Level.RUNNING, Level.PLACED)
+"""The levels that a host which is up must hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,19 @@ class Verdict:
         }
 
 
-def failures(checks: tuple[CheckResult, ...]) -> list[Finding]:
+def failures(checks: Sequence[CheckResult]) -> list[Finding]:
     """Return the errors among the findings, and an error for each check that could not be evaluated."""
-    found = []
-    for check in checks:
-        found += [finding for finding in check.findings if finding.severity is Severity.ERROR]
-        if check.result is Result.UNKNOWN:
-            found.append(
-                error(f"could not be checked: {check.title}", found=check.found, remedy="ouchi doctor, then: ouchi up")
-            )
-    return found
+    findings = (finding for check in checks for finding in check.findings)
+    return [*(finding for finding in findings if finding.severity is Severity.ERROR), *unknown_findings(checks)]
+
+
+def unknown_findings(checks: Sequence[CheckResult]) -> list[Finding]:
+    """Return an error for each check that could not be evaluated."""
+    return [
+        error(f"could not be checked: {check.title}", found=check.found, remedy="ouchi doctor, then: ouchi up")
+        for check in checks
+        if check.result is Result.UNKNOWN
+    ]
 
 
 def labels_of(plan: Plan, *, emulated: bool) -> tuple[str, ...]:

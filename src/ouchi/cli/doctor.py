@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.hosted import Output, host_options, hosts_of, run_hosts, this_machine
+from ouchi.cli.hosted import Output, host_options, hosts_of, planned_host, run_hosts, this_machine
+from ouchi.cli.planned import check_plan_alone, plan_option
 from ouchi.cli.site import DEFAULT_SITE
 
 if TYPE_CHECKING:
     from ouchi.flows.site_host import SiteHost
+    from ouchi.plan.target import Target
+
+    TargetOf = Callable[[SiteHost], Target]
 
 
 @click.command()
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     envvar="OUCHI_SITE",
     help=f"The site file; by default that of the ouchi that is up on this host, else {DEFAULT_SITE}.",
 )
+@plan_option
 @host_options
 @click.option("--fix", is_flag=True, help="Fix what is safe to change while the host runs (needs root).")
 @click.option("--dry-run", is_flag=True, help="With --fix: show what would be changed; change nothing.")
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 def command(
     context: click.Context,
     site_file: str | None,
+    plan_file: str | None,
     names: tuple[str, ...],
     ssh_config: str | None,
     fix: bool,
@@ -43,34 +50,48 @@ def command(
     """
     if dry_run and not fix:
         raise click.UsageError("--dry-run needs --fix: without it nothing is changed")
-    from ouchi.core.instance import Instance
-    from ouchi.flows.doctor import site_in_use
-    from ouchi.machine.local import LocalMachine
-
-    in_use = "" if site_file or names else site_in_use(LocalMachine(), Instance())
-    hosts = [this_machine(in_use)] if in_use else hosts_of(site_file or DEFAULT_SITE, names, ssh_config)
+    if plan_file:
+        check_plan_alone()
+        hosts, target = _planned(plan_file, ssh_config)
+    else:
+        hosts, target = _of_site(site_file, names, ssh_config)
     if fix and any(not host.address for host in hosts):
         from ouchi.machine.privilege import need_root
 
         need_root()
-    context.exit(run_hosts(hosts, lambda host: _examined(host, in_use, fix=fix, dry_run=dry_run), as_json=as_json))
+    context.exit(run_hosts(hosts, lambda host: _examined(host, target, fix=fix, dry_run=dry_run), as_json=as_json))
 
 
-def _examined(host: SiteHost, in_use: str, *, fix: bool, dry_run: bool) -> Output:
-    from contextlib import nullcontext
+def _planned(plan_file: str, ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:
+    """Return the host of a saved plan, and the plan with the host's present facts."""
+    from ouchi.machine.local import LocalMachine
+    from ouchi.plan.load import facts_of, read_plan
+    from ouchi.plan.same_host import on_host
 
-    from ouchi.core.instance import LOCK, Instance
-    from ouchi.flows.doctor import examine, fix_and_examine
+    saved = read_plan(LocalMachine(), plan_file)
+    return [planned_host(saved, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
+
+
+def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:
+    """Return the hosts of the site file, else this one with the site file in use, and how their plans are made."""
+    from ouchi.core.instance import Instance
+    from ouchi.flows.doctor import site_in_use
+    from ouchi.machine.local import LocalMachine
     from ouchi.plan.load import read_target
-    from ouchi.plan.target import Target
+
+    if not site_file and not names and (in_use := site_in_use(LocalMachine(), Instance())):
+        return [this_machine(in_use)], lambda host: read_target(host.machine, in_use)
+    return hosts_of(site_file or DEFAULT_SITE, names, ssh_config), lambda host: host.target()
+
+
+def _examined(host: SiteHost, target_of: TargetOf, *, fix: bool, dry_run: bool) -> Output:
+    from ouchi.core.instance import Instance
+    from ouchi.flows.doctor import examine, examine_and_fix, examine_and_preview
     from ouchi.report.doctor import doctor_text
 
     def target() -> Target:
-        return read_target(host.machine, in_use) if in_use else host.target()
+        return target_of(host)
 
-    if fix:
-        with nullcontext() if dry_run else host.machine.hold(LOCK, "doctor --fix"):
-            diagnosis = fix_and_examine(host.machine, Instance(), target, dry_run=dry_run)
-    else:
-        diagnosis = examine(host.machine, Instance(), target)
+    flow = examine if not fix else examine_and_preview if dry_run else examine_and_fix
+    diagnosis = flow(host.machine, Instance(), target)
     return Output(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ouchi.checks.diagnosis import Diagnosis
 from ouchi.checks.fix import make_fixes, preview_fixes
 from ouchi.checks.registry import evaluate
-from ouchi.core.instance import Instance
+from ouchi.core.instance import LOCK, Instance
 from ouchi.live.host import Live, read
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
@@ -27,14 +27,21 @@ def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) 
         return diagnose(live.result(), expected)
 
 
-def fix_and_examine(machine: Machine, instance: Instance, target: Callable[[], Target], *, dry_run: bool) -> Diagnosis:
-    """Examine the host, fix what can be fixed while it runs, and examine it again; a dry run only shows the fixes."""
+def examine_and_preview(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
+    """Examine the host, and show what :func:`examine_and_fix` would change. Nothing is changed."""
     diagnosis = examine(machine, instance, target)
-    journal = open_journal(machine, instance, Scope.MACHINE)
-    if dry_run:
-        return replace(diagnosis, fixes=preview_fixes(journal, diagnosis))
-    fixes = make_fixes(journal, diagnosis)
-    return replace(examine(machine, instance, target), fixes=fixes)
+    return replace(diagnosis, fixes=preview_fixes(open_journal(machine, instance, Scope.MACHINE), diagnosis))
+
+
+def examine_and_fix(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
+    """Examine the host, fix what can be fixed while it runs, and examine it again.
+
+    Raises :class:`~ouchi.core.errors.BadInput` also while another ouchi changes the machine.
+    """
+    with machine.hold(LOCK, "doctor --fix"):
+        diagnosis = examine(machine, instance, target)
+        fixes = make_fixes(open_journal(machine, instance, Scope.MACHINE), diagnosis)
+        return replace(examine(machine, instance, target), fixes=fixes)
 
 
 def diagnose(live: Live, target: Target) -> Diagnosis:

@@ -18,10 +18,10 @@ QEMU = ("qemu-system-x86_64",)
 
 
 def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
-    """Start a guest under KVM, by the machine's own QEMU or another, that tells its own success, and why it is so.
+    """Boot a guest under KVM that reports its success; return whether it booted, and the reason.
 
-    A ``/dev/kvm`` that exists proves nothing: nested or restricted machines have one on which guests hang.
-    The guest runs SeaBIOS and then one boot sector; five seconds are a thousand times what that takes.
+    That ``/dev/kvm`` exists does not mean that it works: on some nested or restricted hosts guests hang. The guest
+    runs SeaBIOS and one boot sector, which takes milliseconds; it has five seconds.
     """
     if not machine.exists("/dev/kvm"):
         return False, "there is no /dev/kvm"
@@ -41,7 +41,7 @@ def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) 
 
 
 def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
-    """:func:`kvm_works`, asked once in the life of the run folder (it goes with ``down`` and with a reboot)."""
+    """Return the result of :func:`kvm_works`, run once and kept in the run folder until ``down`` or a reboot."""
     path = f"{instance.run}/kvm.json"
     if machine.exists(path):
         works, why = json.loads(machine.read(path))
@@ -52,7 +52,7 @@ def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU)
 
 
 def known(machine: Reader, instance: Instance) -> bool | None:
-    """What :func:`remembered` was told, without asking; None when it was not asked yet."""
+    """Return the kept result of :func:`remembered`; None if there is none yet."""
     path = f"{instance.run}/kvm.json"
     return bool(json.loads(machine.read(path))[0]) if machine.exists(path) else None
 
