@@ -191,7 +191,7 @@ def test_bad_headers(headers: Headers, where: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flows", "vary", "says"),
+    ("flows", "vary", "texts"),
     [
         (0, PORTS_THEN_ADDRESSES, "number of flows is out of range"),
         (-1, PORTS_THEN_ADDRESSES, "number of flows is out of range"),
@@ -215,8 +215,8 @@ def test_bad_headers(headers: Headers, where: str) -> None:
         (2, (Vary("src_ip", "list", values=(1 << 32,)),), "out of the field's range"),
     ],
 )
-def test_bad_flows(flows: int, vary: tuple[Vary, ...], says: str) -> None:
-    with pytest.raises(BadInput, match=says) as caught:
+def test_bad_flows(flows: int, vary: tuple[Vary, ...], texts: str) -> None:
+    with pytest.raises(BadInput, match=texts) as caught:
         make_stream("s", PLAIN, flows=flows, vary=vary)
     assert len(caught.value.findings) == 1
 

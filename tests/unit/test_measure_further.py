@@ -79,6 +79,6 @@ def test_ctrl_c_ends_a_test_and_says_so(name: str) -> None:
     def stopped(_: Trial) -> None:
         raise KeyboardInterrupt
 
-    told = run_extra_test(ExtraTest(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
-    assert told.reason == INTERRUPTED
-    assert INTERRUPTED in told.rows[-1].text
+    reported = run_extra_test(ExtraTest(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
+    assert reported.reason == INTERRUPTED
+    assert INTERRUPTED in reported.rows[-1].text

@@ -195,23 +195,23 @@ def test_ctrl_c_in_the_callback_keeps_the_trial_that_was_told() -> None:
 @pytest.mark.parametrize("pause", [0.0, 0.5])
 def test_the_standing_tells_where_the_search_is(goals: tuple[Goal, ...], pause: float) -> None:
     device = SimulatedDevice(7e6, ring=1024, pause_seconds=pause)
-    told: list[SearchProgress] = []
+    reported: list[SearchProgress] = []
     found = search(
         device,
         goals,
         max_pps=LINE,
         min_pps=LEAST,
         max_seconds=3600,
-        on_trial=lambda _, progress: told.append(progress),
+        on_trial=lambda _, progress: reported.append(progress),
         clock=device.clock,
     )
     total = device.clock()
-    assert [progress.trials for progress in told] == list(range(1, len(found.trials) + 1))
-    assert told[-1].bounds == found.bounds
-    assert told[-1].left_seconds == 0
+    assert [progress.trials for progress in reported] == list(range(1, len(found.trials) + 1))
+    assert reported[-1].bounds == found.bounds
+    assert reported[-1].left_seconds == 0
     # Within a factor of three of what the search then took.
-    assert all(total / 3 <= progress.spent_seconds + progress.left_seconds <= 3 * total for progress in told)
-    assert all(progress.left_seconds > 0 for progress in told[:-1])
+    assert all(total / 3 <= progress.spent_seconds + progress.left_seconds <= 3 * total for progress in reported)
+    assert all(progress.left_seconds > 0 for progress in reported[:-1])
 
 
 def test_the_estimate_never_promises_more_than_the_limit() -> None:

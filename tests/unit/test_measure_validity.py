@@ -140,7 +140,7 @@ def test_a_stall_in_which_nothing_was_lost_did_no_harm() -> None:
     assert invalid(stalled(sound(packets=20_000_000), 0)) == ()
 
 
-def test_nothing_sent_is_a_problem_even_where_little_was_wanted() -> None:
+def test_nothing_sent_is_a_problem_even_where_little_was_expected() -> None:
     assert any("none of 10 packets" in problem for problem in invalid(sent(0)(sound(packets=10))))
 
 
@@ -172,7 +172,7 @@ def test_only_equal_sizes_are_compared() -> None:
     assert different_sizes([]) == ()
 
 
-def test_a_doubt_is_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None:
+def test_suspect_losses_are_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None:
     """At 2 Mpps a stall of 1 ms brings 2000 packets, of which 1024 find room."""
     one = assess(stalled(sound(packets=20_000_000), 900))
     assert (one.streams[0].rx_overrun_suspect, one.streams[0].certain_failed_ratio) == (900, 0.0)
@@ -183,7 +183,7 @@ def test_a_doubt_is_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None
     assert not other.invalid
 
 
-def test_too_little_is_a_shortfall_and_too_much_a_problem() -> None:
+def test_too_little_is_under_offered_and_too_much_is_invalid() -> None:
     for change in (sent(998_000), taking(10.2), stream(sent=990_000, received=990_000)):
         assert assess(change(sound())).under_offered
         assert not assess(change(sound())).invalid

@@ -217,7 +217,7 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "where", "says"),
+    ("file", "change", "where", "texts"),
     [
         ("run.json", set_to("schema", value=3), "run.json:1", "schema"),
         ("run.json", set_to("kind", value="fish"), "run.json:1", "kind"),
@@ -242,12 +242,12 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
     ],
 )
 def test_what_is_damaged_is_told_by_file_and_line(
-    few: Path, file: str, change: Callable[[Any], None], where: str, says: str
+    few: Path, file: str, change: Callable[[Any], None], where: str, texts: str
 ) -> None:
     change_json(few / file, change, line=2)
     ((found_where, found),) = damage(few)
     assert found_where == where
-    assert says in found
+    assert texts in found
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "7", '"text"', "{", "{}", "\x00" * 100, "[" * 100_000])
@@ -298,8 +298,8 @@ def test_no_damage_leads_to_anything_else(tmp_path_factory: pytest.TempPathFacto
     file = folder / data.draw(st.sampled_from(["run.json", "trials.ndjson", "results.json"]))
     content = bytearray(file.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place : place + data.draw(st.integers(0, 4))] = data.draw(
+        location = data.draw(st.integers(0, len(content) - 1))
+        content[location : location + data.draw(st.integers(0, 4))] = data.draw(
             st.sampled_from([b"", b"-", b"9e9", b'"', b"\xff", b"null", b"[]", b"{", b"\n", b"\\ud800"])
         )
     file.write_bytes(content)
