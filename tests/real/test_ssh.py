@@ -229,7 +229,7 @@ class TestPrograms:
             threading.Timer(1.0, host.interrupt).start()
             begin = time.monotonic()
             with pytest.raises(Interrupted):
-                host.back(boot_id)
+                host.after_reboot(boot_id)
             assert time.monotonic() - begin < 15
         assert_gone(server.config)
 

@@ -263,7 +263,7 @@ class TestLimits:
             assert machine.read(tmp_path / "file") == "x" * 50_000
             assert outcome(lambda: machine.append(tmp_path / "file", "y" * 50_000)) == "ENOSPC"
             assert machine.entries(tmp_path) == ["file"]
-            with pytest.raises(CommandFailed, match="no room for what it is to read"):
+            with pytest.raises(CommandFailed, match="no space for its input"):
                 machine.write(tmp_path / "file", "x" * 100_000)
             assert machine.entries("/dev/shm") == []
 

@@ -7,11 +7,12 @@ import os
 import pty
 import re
 import resource
+import signal
 import stat
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -54,14 +55,16 @@ Ouchi = Callable[..., int]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Ouchi:
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ouchi]:
     """Run ``ouchi WORDS...`` in this process; its exit status."""
+    before = signal.getsignal(signal.SIGINT)
 
     def run(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["ouchi", *words])
         return main()
 
-    return run
+    yield run
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -194,7 +197,8 @@ def test_an_interrupt_says_how_to_go_on(
 
     status_does(interrupt)
     assert run("status") == 130
-    assert "interrupted; run the same command again to continue" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # one more does not kill it while Python ends
+    assert "interrupted; run the same command again to go on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("division by zero"), BrokenPipeError(32, "Broken pipe")])

@@ -153,7 +153,7 @@ def test_what_is_wrong_is_located(tmp_path: Path, text: str, where: str, claim: 
     assert any(at == where and claim in output for at, output in found), found
 
 
-def test_everything_wrong_with_the_values_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_with_the_values_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         read(tmp_path, "src_port: 0\nvlans: [0]\nflows: 0\nsize: x\n")
     assert len(caught.value.findings) >= 3

@@ -10,7 +10,7 @@ import pytest
 from ouchi.checks.model import CheckResult, Level, Observation, failed, ok, unknown
 from ouchi.checks.registry import evaluate
 from ouchi.checks.servers import check_servers
-from ouchi.checks.traffic import Path, vlans
+from ouchi.checks.traffic import Route, vlans
 from ouchi.checks.verdict import Verdict, failures
 from ouchi.core.errors import Unhealthy, error, info, warning
 from ouchi.flows.doctor import diagnose
@@ -68,8 +68,8 @@ def test_servers_in_the_answers_of_nova_and_neutron() -> None:
 
 def test_vlans_of_the_pinged_networks_are_in_the_flows() -> None:
     site = case("healthy").target.site
-    paths = [Path("left", "endpoint", "10.101.0.2", ("left",), "")]
+    routes = [Route("left", "endpoint", "10.101.0.2", ("left",), "")]
     flows = "in_port(3),eth_type(0x8100),vlan(vid=101,pcp=0),encap(), packets:3, actions:pop_vlan,2\n"
-    assert vlans.evaluate(site, paths, flows) == ok("101")
-    (problem,) = vlans.evaluate(site, paths, flows.replace("101", "102")).problems
+    assert vlans.evaluate(site, routes, flows) == ok("101")
+    (problem,) = vlans.evaluate(site, routes, flows.replace("101", "102")).problems
     assert (problem.finding.claim, problem.finding.found) == ("VLAN 101 is not in the datapath's flows", "VLANs: 102")

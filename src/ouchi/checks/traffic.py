@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ouchi.checks.model import Level, Observation, check, judge
 from ouchi.clients import iperf
 from ouchi.core.errors import Failed, Finding, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine
 from ouchi.plan.values import counted
@@ -28,7 +28,7 @@ UDP_OFFERED = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class Route:
     """From the endpoint of a network (in its namespace) to a server's address, by the networks it crosses."""
 
     namespace_of: str
@@ -65,7 +65,7 @@ class Measurement:
         return cls(**value)
 
 
-def paths(site: Site) -> list[Path]:
+def routes(site: Site) -> list[Route]:
     """What can be reached from the host's endpoints, the longest way first."""
     found = []
     forwarders = {
@@ -81,56 +81,56 @@ def paths(site: Site) -> list[Path]:
                 if not port.address:
                     continue
                 if port.network == network.name:
-                    found.append(Path(network.name, server.name, str(port.address), (network.name,), ""))
+                    found.append(Route(network.name, server.name, str(port.address), (network.name,), ""))
                 elif by and port.network in behind and server is not by:
                     crossed = (network.name, port.network)
-                    found.append(Path(network.name, server.name, str(port.address), crossed, by.name))
-    return sorted(found, key=lambda path: -len(path.networks))
+                    found.append(Route(network.name, server.name, str(port.address), crossed, by.name))
+    return sorted(found, key=lambda route: -len(route.networks))
 
 
-def inside(instance: Instance, path: Path) -> tuple[str, ...]:
-    """The words that run a program in the path's namespace."""
-    return ("ip", "netns", "exec", f"{instance.name}-{path.namespace_of}")
+def inside(instance: Instance, route: Route) -> tuple[str, ...]:
+    """The words that run a program in the route's namespace."""
+    return ("ip", "netns", "exec", f"{instance.name}-{route.namespace_of}")
 
 
 @check("traffic.ping", Level.PLACED, "the endpoint reaches every server")
-def ping(machine: Machine, instance: Instance, paths: Sequence[Path]) -> Observation:
-    """Ping along every path, in parallel."""
+def ping(machine: Machine, instance: Instance, routes: Sequence[Route]) -> Observation:
+    """Ping along every route, in parallel."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        findings = pool.map(lambda path: ping_finding(machine, instance, path), paths)
-        return judge([finding for finding in findings if finding], counted(len(paths), "path"))
+        findings = pool.map(lambda route: ping_finding(machine, instance, route), routes)
+        return judge([finding for finding in findings if finding], counted(len(routes), "route"))
 
 
-def ping_finding(machine: Machine, instance: Instance, path: Path, *, seconds: float = 60) -> Finding | None:
+def ping_finding(machine: Machine, instance: Instance, route: Route, *, seconds: float = 60) -> Finding | None:
     """Ping until an answer comes within ``seconds`` (a guest may still be booting), then three times; None when all are
     answered."""
-    ping = (*inside(instance, path), "ping", "-n", "-q")
+    ping = (*inside(instance, route), "ping", "-n", "-q")
     end = time.monotonic() + seconds
     # One by one: ping ends at once when the address does not resolve, regardless of its deadline.
-    while not machine.run((*ping, "-c", "1", "-W", "1", path.address), timeout=10, check=False).ok:
+    while not machine.run((*ping, "-c", "1", "-W", "1", route.address), timeout=10, check=False).ok:
         if time.monotonic() > end:
             break
         time.sleep(0.2)
-    response = machine.run((*ping, "-c", "3", "-i", "0.05", "-W", "2", path.address), timeout=15, check=False)
+    response = machine.run((*ping, "-c", "3", "-i", "0.05", "-W", "2", route.address), timeout=15, check=False)
     if " 3 received" in response.stdout:
         return None
     found = " ".join(line for line in response.stdout.splitlines() if "received" in line or line.startswith("rtt"))
     return error(
-        f"ping: {path}",
+        f"ping: {route}",
         found=found or response.stderr.strip() or "no answer",
         expected="3 of 3 answers",
-        remedy=f"ouchi console {path.server}",
+        remedy=f"ouchi console {route.server}",
     )
 
 
 @check("traffic.vlans", Level.PLACED, "the datapath's flows have the networks' VLANs")
-def vlans(site: Site, paths: Sequence[Path], flows: str) -> Observation:
+def vlans(site: Site, routes: Sequence[Route], flows: str) -> Observation:
     """Look for the VLANs of networks with an endpoint in the output of ``dpctl/dump-flows``, just after the pings.
 
     Between two guests of one host no frame is tagged; to the endpoint every one is.
     """
     seen = {int(vlan) for vlan in re.findall(r"vlan\(vid=(\d+)", flows)}
-    crossed = {path.namespace_of for path in paths}
+    crossed = {route.namespace_of for route in routes}
     expected = [network.vlan for network in site.networks if network.name in crossed]
     problems = [
         error(
@@ -146,20 +146,20 @@ def vlans(site: Site, paths: Sequence[Path], flows: str) -> Observation:
     return judge(problems, ", ".join(map(str, expected)))
 
 
-def measure(machine: Machine, instance: Instance, path: Path, say: Say) -> Measurement:
+def measure(machine: Machine, instance: Instance, route: Route, notify: Notify) -> Measurement:
     """iperf3 from the endpoint to the guest's server, TCP then UDP."""
-    prefix = inside(instance, path)
-    say(f"iperf3 TCP, {SECONDS} s")
-    tcp = _retry(path, lambda: iperf.measure_tcp(machine, prefix, path.address, seconds=SECONDS))
-    say(f"iperf3 UDP, {SECONDS} s, {UDP_OFFERED / 1e6:.0f} Mbit/s offered")
+    prefix = inside(instance, route)
+    notify(f"iperf3 TCP, {SECONDS} s")
+    tcp = _retry(route, lambda: iperf.measure_tcp(machine, prefix, route.address, seconds=SECONDS))
+    notify(f"iperf3 UDP, {SECONDS} s, {UDP_OFFERED / 1e6:.0f} Mbit/s offered")
     udp = _retry(
-        path,
+        route,
         lambda: iperf.measure_udp(
-            machine, prefix, path.address, seconds=SECONDS, payload_bytes=UDP_PAYLOAD, bps=UDP_OFFERED
+            machine, prefix, route.address, seconds=SECONDS, payload_bytes=UDP_PAYLOAD, bps=UDP_OFFERED
         ),
     )
     return Measurement(
-        path=str(path),
+        path=str(route),
         seconds=SECONDS,
         tcp_bps=tcp.received_bps,
         udp_offered_bps=float(UDP_OFFERED),
@@ -170,7 +170,7 @@ def measure(machine: Machine, instance: Instance, path: Path, say: Say) -> Measu
     )
 
 
-def _retry(path: Path, measurement: Callable[[], T]) -> T:
+def _retry(route: Route, measurement: Callable[[], T]) -> T:
     """A measurement, retried for ten seconds: the server may be between two tests."""
     end = time.monotonic() + 10
     while True:
@@ -179,6 +179,6 @@ def _retry(path: Path, measurement: Callable[[], T]) -> T:
         except Failed as failed:
             if time.monotonic() > end:
                 (finding,) = failed.findings
-                remedy = f"ouchi console {path.server}"
-                raise Failed(error(f"iperf3 could not measure: {path}", found=finding.found, remedy=remedy)) from None
+                remedy = f"ouchi console {route.server}"
+                raise Failed(error(f"iperf3 could not measure: {route}", found=finding.found, remedy=remedy)) from None
         time.sleep(0.5)

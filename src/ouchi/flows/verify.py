@@ -22,32 +22,32 @@ from ouchi.plan.target import Target
 
 
 def verify(
-    machine: Machine, instance: Instance, target: Target, cloud: Cloud, say: Notify, *, emulated: bool
+    machine: Machine, instance: Instance, target: Target, cloud: Cloud, notify: Notify, *, emulated: bool
 ) -> Verdict:
     """Evaluate the checks of a host that is up; measure when something has changed since the last measurement."""
     labels = labels_of(target.plan, emulated=emulated)
-    paths = traffic.paths(target.site)
-    say("servers, threads, memory and ping")
-    checks, live = _evaluate(machine, instance, target, cloud, paths)
+    routes = traffic.routes(target.site)
+    notify("servers, threads, memory and ping")
+    checks, live = _evaluate(machine, instance, target, cloud, routes)
     key = ":".join(map(str, (live.switch.pid, *sorted(guest.pid for guest in live.guests if guest.ours))))
     known = _read(machine, f"{instance.run}/verified.json")
     if known.get("key") == key:
         return Verdict(checks, tuple(map(traffic.Measurement.from_json, known["measurements"])), labels, False)
     measured: tuple[traffic.Measurement, ...] = ()
     if not failures(checks):
-        measured = tuple(traffic.measure(machine, instance, path, say) for path in paths[:1])
+        measured = tuple(traffic.measure(machine, instance, route, notify) for route in routes[:1])
         kept = {"key": key, "measurements": [measurement.to_json() for measurement in measured]}
         machine.write(f"{instance.run}/verified.json", json.dumps(kept))
     return Verdict(checks, measured, labels, True)
 
 
 def _evaluate(
-    machine: Machine, instance: Instance, target: Target, cloud: Cloud, paths: Sequence[traffic.Path]
+    machine: Machine, instance: Instance, target: Target, cloud: Cloud, routes: Sequence[traffic.Route]
 ) -> tuple[tuple[CheckResult, ...], Live]:
     """Evaluate the checks of live state, of OpenStack's answers and of packets."""
     # The pings mostly wait, so the rest is read meanwhile.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        pings = pool.submit(traffic.ping.evaluate, machine, instance, paths)
+        pings = pool.submit(traffic.ping.evaluate, machine, instance, routes)
         texts = pool.submit(run_scripts, machine, instance, (MACHINE,))
         servers = check_servers(target, cloud.rows("nova", "servers/detail"), cloud.rows("neutron", "ports"))
     # Rx queues are enabled by guests that have booted, and flows appear with the first packets.
@@ -57,7 +57,7 @@ def _evaluate(
         *evaluate(live, target, LEVELS),
         *servers,
         traffic.ping.result(pings.result()),
-        traffic.vlans.result(traffic.vlans.evaluate(target.site, paths, flows)),
+        traffic.vlans.result(traffic.vlans.evaluate(target.site, routes, flows)),
     )
     return checks, live
 

@@ -139,7 +139,7 @@ def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
 def install(machine: Machine, journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
     """Install what is missing with apt; an interrupted dpkg is finished first.
 
-    Raises :class:`~ouchi.core.errors.Failed` with apt's own message.
+    Raises :class:`~ouchi.core.errors.Failed` with apt's output.
     """
     undo(machine, journal)
     missing = missing_packages(machine, names)

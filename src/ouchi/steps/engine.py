@@ -186,7 +186,7 @@ def bring_about(journal: Journal, changes: Sequence[Change]) -> None:
 
     Raises :class:`~ouchi.core.errors.Failed` when one cannot be made; its record is still in progress.
     """
-    # Before they are made: if this process is killed afterwards, the next one runs the refreshes.
+    # Before they are made: a run that is killed after them leaves the refreshes to the next.
     _add_due(journal, (name for change in changes for name in change.then))
     for change in changes:
         _put(journal, change)

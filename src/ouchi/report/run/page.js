@@ -31,20 +31,20 @@ function show(mark) {
 for (const figure of document.querySelectorAll("figure")) {
   const marks = [...figure.querySelectorAll(".mark")];
   for (const mark of marks) {
-    // The browser's own tips would come late and cover ours.
+    // The browser's own tooltips are slow and would cover ours.
     const title = mark.querySelector("title");
     mark.dataset.text = title.textContent;
     mark.setAttribute("aria-label", title.textContent);
     title.remove();
   }
-  let centres = null, at = -1;
-  const forget = () => { centres = null; hide(); };
+  let points = null, at = -1;
+  const forget = () => { points = null; hide(); };
   figure.addEventListener("pointerleave", forget);
   addEventListener("scroll", forget, { passive: true });
   figure.addEventListener("pointermove", (event) => {
-    centres ??= marks.map(middle);
+    points ??= marks.map(middle);
     let best = -1, least = NEAR * NEAR;
-    centres.forEach(([x, y], index) => {
+    points.forEach(([x, y], index) => {
       const far = (x - event.clientX) ** 2 + (y - event.clientY) ** 2;
       if (far < least) [best, least] = [index, far];
     });

@@ -100,7 +100,7 @@ def _took(run: Run) -> str:
 
 def _summary(run: Run) -> Markup:
     rates, stalls = summary_table(run), stalls_figure(run)
-    no_stalls = tag("p", "The generator never stalled.", class_="muted")
+    no_stalls = tag("p", "The generator never stalled.", class_="quiet")
     none = tag("p", "No search was requested." if run.info.request.get("goals") == [] else "No rate was found.")
     return tag(
         "section",
