@@ -220,7 +220,7 @@ def test_jumbo_frames(made: Made, tmp_path: Path) -> None:
 def test_nobody_comes_to_its_ports(made: Made, tmp_path: Path) -> None:
     guest = start(made, tmp_path)
     try:
-        with pytest.raises(Failed, match="waits for both of its ports to be attached") as waited:
+        with pytest.raises(Failed, match="waits for both ports to be attached") as waited:
             guest.wait_ready(1)
         assert ROUTES in str(waited.value)
     finally:
