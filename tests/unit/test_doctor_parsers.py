@@ -21,7 +21,7 @@ from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live
 from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
-from ouchi.live.ovs import PmdThread, Mempool, Queue, parse_mempools, parse_queues, parse_switch
+from ouchi.live.ovs import Mempool, PmdThread, Queue, parse_mempools, parse_queues, parse_switch
 from ouchi.live.scripts import script
 from ouchi.live.sections import by_cpu, linked, sections, values
 from ouchi.live.threads import Thread, family, listed, parse_threads
