@@ -77,9 +77,9 @@ def write_run(
     )
     writer = RunWriter(LocalMachine(), folder, about)
     results: list[Result] = []
-    for place, size in enumerate(sizes):
+    for index, size in enumerate(sizes):
         for repeat in range(1, repeats + 1):
-            results.append(_repeat(writer, size, repeat, place, goals, fault, stalls_per_second, change))
+            results.append(_repeat(writer, size, repeat, index, goals, fault, stalls_per_second, change))
             if finished:
                 writer.results(results, summarise(results), [BESIDE])
     if finished:
@@ -91,14 +91,14 @@ def _repeat(
     writer: RunWriter,
     size: str,
     repeat: int,
-    place: int,
+    index: int,
     goals: Sequence[Goal],
     fault: Fault,
     stalls_per_second: float,
     change: Rename,
 ) -> Result:
     device = SimulatedDevice(
-        capacity_pps=2.7e6 / (1 + 0.2 * place) * (1 + 0.002 * repeat),
+        capacity_pps=2.7e6 / (1 + 0.2 * index) * (1 + 0.002 * repeat),
         ring=RING,
         stall_seconds=STALL_SECONDS,
         stalls_per_second=stalls_per_second,
@@ -106,7 +106,7 @@ def _repeat(
         size=float(size) if size.isdigit() else 361.83,
         fault=fault,
         fault_every=9,
-        seed=100 * place + repeat,
+        seed=100 * index + repeat,
     )
     under_test = Loaded(device, change)
     found = search(

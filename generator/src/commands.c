@@ -161,10 +161,10 @@ static bool add_order(struct stream *stream, json_t *list, struct members *membe
         return members->good = problem_set(members->problem, "order", "no memory");
     stream->order = more;
     for (size_t i = 0; i < count; i++) {
-        json_t *place = json_array_get(list, i);
-        if (!json_is_integer(place) || json_integer_value(place) < 0 || json_integer_value(place) >= MAX_FRAMES)
+        json_t *entry = json_array_get(list, i);
+        if (!json_is_integer(entry) || json_integer_value(entry) < 0 || json_integer_value(entry) >= MAX_FRAMES)
             return members->good = problem_set(members->problem, "order", "expected numbers of frames");
-        stream->order[stream->order_count++] = (uint32_t)json_integer_value(place);
+        stream->order[stream->order_count++] = (uint32_t)json_integer_value(entry);
     }
     return true;
 }

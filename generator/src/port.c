@@ -114,12 +114,31 @@ static bool configure(struct port *port, struct problem *problem)
     return true;
 }
 
+/* Whether a device can create its socket. DPDK would unlink another process's socket when its own bind fails. */
+static bool check_vhost(const char *device, struct problem *problem)
+{
+    struct vhost_end end = vhost_end_of(device);
+    if (end.path[0] == '\0')
+        return true;
+    for (unsigned i = 0; i < MAX_PORTS; i++) {
+        struct vhost_end other = vhost_end_of(ports[i].config.device);
+        /* A memory hotplug notifies the peer and waits, holding a lock that the peer needs to answer: deadlock. */
+        if (ports[i].used && strcmp(other.path, end.path) == 0 && other.guest != end.guest)
+            return problem_set(problem, "device", "port %s is the other end of %s: the two ends must be in different processes",
+                               ports[i].config.name, end.path);
+    }
+    if (end.server && access(end.path, F_OK) == 0)
+        return problem_set(problem, "device", "%s exists already: another process listens on it, or it is stale; "
+                           "remove it if it is stale", end.path);
+    return true;
+}
+
 static bool check_device(const char *device, struct problem *problem)
 {
     /* DPDK 22.11 closes its own hugepage files once memif connects: no more memory, and perhaps a crash at exit. */
     if (strncmp(device, "net_memif", strlen("net_memif")) == 0 && strstr(device, "zero-copy=yes") != NULL)
         return problem_set(problem, "device", "memif's zero-copy is not supported: DPDK loses its hugepage files with it");
-    return vhost_check(device, problem);
+    return check_vhost(device, problem);
 }
 
 struct port *port_open(const struct port_config *config, struct problem *problem)

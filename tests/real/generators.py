@@ -89,7 +89,7 @@ def cable() -> Iterator[tuple[str, str]]:
         subprocess.run(["ip", "link", "del", ends[0]], check=True)
 
 
-def trial(generator: Generator, flows: list[RoutedStream], pps: float, **wish: Any) -> Trial:
+def trial(generator: Generator, flows: list[RoutedStream], pps: float, **options: Any) -> Trial:
     generator.load(flows)
-    told = generator.run([pps] * len(flows), **wish)
-    return read_trial(told, flows, 1, "", pps * len(flows), wish.get("seconds", 0), "")
+    result = generator.run([pps] * len(flows), **options)
+    return read_trial(result, flows, 1, "", pps * len(flows), options.get("seconds", 0), "")

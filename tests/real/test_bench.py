@@ -82,7 +82,7 @@ def test_a_virtual_machine_is_the_guest(lab: Lab) -> None:
 
 
 def test_over_wires_with_one_and_with_two(lab: Lab) -> None:
-    """veth pairs stand for the cables, DPDK's packet sockets for the cards: the same code opens those."""
+    """veth pairs stand for the cables, DPDK's packet sockets for the NICs: the same code opens those."""
     wires = []
     for number in range(2):
         near, far = f"near{number}", f"far{number}"
@@ -134,7 +134,7 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
 
 
 @pytest.mark.parametrize("name", ["qinq", "vxlan", "ipv6"])
-def test_what_comes_out_of_ovs_is_what_the_file_says(lab: Lab, name: str) -> None:
+def test_what_comes_out_of_ovs_is_what_the_file_states(lab: Lab, name: str) -> None:
     """Frames at the far end of a wire behind OVS, decoded."""
     load_scapy()
     from scapy.layers.inet import TCP
@@ -229,9 +229,9 @@ def test_ctrl_c_keeps_what_was_measured(lab: Lab) -> None:
     lab.signal(gate, signal.SIGINT)
     out, err = gate.communicate(timeout=60)
     assert gate.returncode == 130, (out[-2000:], err[-2000:])
-    told = json.loads(lab.path(f"{lab.home}/run-stopped/run.json").read_text())
-    assert told["ended"]
-    assert not told["complete"]
+    result = json.loads(lab.path(f"{lab.home}/run-stopped/run.json").read_text())
+    assert result["ended"]
+    assert not result["complete"]
     assert "trials" in lab.ouchi("report", f"{lab.home}/run-stopped").stdout
 
 

@@ -23,11 +23,14 @@ from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.client import Client, RequestRejected
 from ouchi.measure.generator.flows import Vary
-from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.frames import SIGNATURE, Headers
 from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.generator.scapy_loader import load_scapy
+from ouchi.measure.generator.stream_file import read_stream_file
 from ouchi.measure.generator.streams import Stream, make_stream
 from ouchi.measure.paths.traffic import read_trial
+from ouchi.measure.request import BenchRequest
+from tests.frames import check
 
 cable, pages, program, start = generators.cable, generators.pages, generators.program, generators.start  # fixtures
 pytestmark = MARKS
@@ -54,23 +57,23 @@ def test_every_frame_whose_time_came_is_accounted_for(start: Start, pps: float) 
         for name, size in (("small", 64), ("large", 1518))
     ]
     generator.load(flows)
-    told = generator.run([pps, pps / 10], seconds=1.0)
-    for one, rate in zip(told["streams"], (pps, pps / 10), strict=True):
+    result = generator.run([pps, pps / 10], seconds=1.0)
+    for one, rate in zip(result["streams"], (pps, pps / 10), strict=True):
         sent = one["tx"]
         assert sent["intended"] == rate
         assert sent["accepted"] + sent["late"] + sent["tx_full"] == sent["intended"]
         assert one["rx"]["received"] == sent["accepted"]
-    trial_seen = read_trial(told, flows, 1, "", pps * 1.1, 1.0, "")
+    trial_seen = read_trial(result, flows, 1, "", pps * 1.1, 1.0, "")
     assert trial_seen.lost == 0
 
 
 def sent_frames(generator: Generator, file: Path, stream: Stream, count: int, *, port: str = "file") -> list[bytes]:
     """What a stream sends, as a capture holds it."""
     generator.open(port, f"net_pcap0,tx_pcap={file}")
-    told_flows = [RoutedStream(stream, port, port)]
-    generator.load(told_flows)
-    told = generator.run([0.0], count=count)
-    assert told["streams"][0]["tx"]["accepted"] == count
+    reported_flows = [RoutedStream(stream, port, port)]
+    generator.load(reported_flows)
+    result = generator.run([0.0], count=count)
+    assert result["streams"][0]["tx"]["accepted"] == count
     generator.load([])
     generator._client.request("close", port=port)
     load_scapy()
@@ -127,6 +130,38 @@ def test_what_is_sent_is_right(start: Start, tmp_path: Path, size: str, headers:
     assert len(seen) == flows
 
 
+LAYERS = {
+    "vlan": "Ether / Dot1Q / IP / UDP",
+    "qinq": "Ether / Dot1AD / Dot1Q / IP / UDP",
+    "ipv6": "Ether / IPv6 / UDP",
+    "tcp": "Ether / IP / TCP",
+    "vxlan": "Ether / IP / UDP / VXLAN / Ether / IP / TCP",
+    "geneve": "Ether / IPv6 / UDP / GENEVE / Ether / Dot1Q / IP / UDP",
+    "capture": "Ether / IP / UDP",
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_stream_file_over_a_ring(start: Start, tmp_path: Path, name: str) -> None:
+    """Nothing is lost, and what is sent is what the file describes."""
+    load_scapy()
+    from scapy.layers.l2 import Ether
+
+    spec = read_stream_file(LocalMachine(), str(generators.HOME / "examples" / "streams" / f"{name}.yaml"))
+    request = BenchRequest(path_name="loop", sizes=(spec.size,), flows=spec.flows, template=spec.template)
+    stream = request.stream(0, spec.size)
+    generator = start()
+    generator.open("ring", "net_ring0")
+    found = trial(generator, [RoutedStream(stream, "ring", "ring")], 0, count=5000)
+    assert (found.sent, found.received, found.lost, found.foreign) == (5000, 5000, 0, 0)
+    frames = sent_frames(generator, tmp_path / "sent.pcap", stream, 100)
+    for frame in frames:
+        assert Ether(frame).summary().startswith(LAYERS[name])
+        check(frame[:-SIGNATURE] + bytes(SIGNATURE))
+    varied = {frame[:-SIGNATURE] for frame in frames}
+    assert len(varied) >= min(spec.flows, 50 if name == "tcp" else 100)
+
+
 def test_a_replay_of_more_than_a_line_holds(start: Start, tmp_path: Path) -> None:
     load_scapy()
     base = make_stream("base", HEADERS, size=1518)
@@ -144,7 +179,7 @@ def signed(frame: bytes, number: int, sequence: int) -> bytes:
     return frame[:-12] + rest[:2] + complement.to_bytes(2) + rest[4:]
 
 
-def test_what_happened_on_the_way_is_told(start: Start, cable: tuple[str, str]) -> None:
+def test_what_happened_on_the_way_is_reported(start: Start, cable: tuple[str, str]) -> None:
     """Frames dropped, doubled, swapped and damaged by us, while a trial runs whose frames go nowhere."""
     generator = start()
     generator.open("sink", "net_null0,no-rx=1")
@@ -155,7 +190,7 @@ def test_what_happened_on_the_way_is_told(start: Start, cable: tuple[str, str]) 
     arriving = frames[:100] + frames[150:400]  # 50 lost
     arriving += [frames[400], frames[400], frames[402], frames[401]]  # one twice, two swapped
     arriving += [frames[403][:-6] + bytes((frames[403][-6] ^ 1,)) + frames[403][-5:]]  # a bit of its signature
-    arriving += [bytes(noise.randrange(256) for _ in range(60))]  # somebody else's
+    arriving += [bytes(noise.randrange(256) for _ in range(60))]  # foreign
     arriving += frames[404:990]  # and the last ten are lost, which only the sender knows
     arriving.reverse()
 
@@ -167,11 +202,11 @@ def test_what_happened_on_the_way_is_told(start: Start, cable: tuple[str, str]) 
 
     flows = [RoutedStream(stream, "sink", "back")]
     generator.load(flows)
-    told = generator.run([5000.0], count=1000, drain=1.5, progress=bring)
-    assert told["trial"] == 1
-    found = read_trial(told, flows, 1, "", 5000.0, 0.2, "")
+    result = generator.run([5000.0], count=1000, drain=1.5, progress=bring)
+    assert result["trial"] == 1
+    found = read_trial(result, flows, 1, "", 5000.0, 0.2, "")
     (one,) = found.streams
-    late = told["streams"][0]["tx"]["late"]  # of a sender that was held up
+    late = result["streams"][0]["tx"]["late"]  # of a sender that was held up
     assert one.sent + late == 1000
     assert (one.duplicated, one.reordered, one.corrupt, found.foreign) == (1, 1, 1, 1)
     assert one.lost == 50 + 1 + 10 - late
@@ -185,7 +220,7 @@ BAD = {
     "no name": {"do": "open", "port": "", "device": "net_null0"},
     "long name": {"do": "open", "port": "x" * 200, "device": "net_null0"},
     "no such device": {"do": "open", "port": "a", "device": "net_rubbish0"},
-    "a device that is no card": {"do": "open", "port": "a", "device": "0000:ff:1f.7"},
+    "a PCI device that does not exist": {"do": "open", "port": "a", "device": "0000:ff:1f.7"},
     "too many queues": {"do": "open", "port": "a", "device": "net_null7", "rx_queues": 17},
     "no queue": {"do": "open", "port": "a", "device": "net_null7", "tx_queues": 0},
     "unknown port": {"do": "close", "port": "nowhere"},
@@ -248,14 +283,14 @@ def test_rubbish_lines_are_answered(start: Start) -> None:
         b"[" * 5000,
         b'{"do":' + b"9" * 400 + b"}",
     ):
-        assert b'"error"' in _said(generator.socket, line + b"\n")
-    assert b"more than one MiB" in _said(generator.socket, b"x" * ((1 << 20) + 5) + b"\n")
-    assert _said(generator.socket, b'{"do":"hello"') == b""  # half a line, and gone
+        assert b'"error"' in _reported(generator.socket, line + b"\n")
+    assert b"more than one MiB" in _reported(generator.socket, b"x" * ((1 << 20) + 5) + b"\n")
+    assert _reported(generator.socket, b'{"do":"hello"') == b""  # half a line, and gone
     generator._client = Client(generator.socket, lambda: "")
     assert generator._client.request("hello")["protocol"] == 1
 
 
-def _said(path: str, data: bytes) -> bytes:
+def _reported(path: str, data: bytes) -> bytes:
     """What is answered to some bytes, after which the client hangs up."""
     for _ in range(100):
         with socket.socket(socket.AF_UNIX) as client, suppress(OSError):  # it hangs up on a second client
@@ -324,12 +359,12 @@ def test_a_client_that_vanishes_stops_the_traffic(start: Start) -> None:
         time.sleep(0.05)
         try:
             generator._client = Client(generator.socket, lambda: "")
-            told = generator._client.request("results")
+            result = generator._client.request("results")
             break
         except (RequestRejected, Failed):
             generator._client.close()
-    assert told["interrupted"]
-    before = told["streams"][0]["tx"]["accepted"]
+    assert result["interrupted"]
+    before = result["streams"][0]["tx"]["accepted"]
     assert generator._client.request("results")["streams"][0]["tx"]["accepted"] == before
 
 
@@ -376,10 +411,10 @@ def test_a_worker_that_naps_leaves_its_cpu_and_loses_nothing(start: Start) -> No
     generator.load([flow])
     loops = []
     for idle_sleep, realtime in ((0.0, False), (50e-6, False), (50e-6, True)):
-        told = generator.run([20_000.0], seconds=0.5, idle_sleep=idle_sleep, realtime=realtime)
-        trial = read_trial(told, [flow], 1, "", 20_000.0, 0.5, "")
-        sent = told["streams"][0]["sent"]
-        assert trial.sent + sent["late"] + sent["choked"] == 10_000  # late: of a sender that was held up
+        result = generator.run([20_000.0], seconds=0.5, idle_sleep=idle_sleep, realtime=realtime)
+        trial = read_trial(result, [flow], 1, "", 20_000.0, 0.5, "")
+        sent = result["streams"][0]["tx"]
+        assert trial.sent + sent["late"] + sent["tx_full"] == 10_000  # late: of a sender that was held up
         assert (trial.lost, trial.streams[0].reordered) == (0, 0)
-        loops.append(told["workers"][0]["loops"])
+        loops.append(result["workers"][0]["loops"])
     assert max(loops[1:]) < 0.6 / 50e-6 < loops[0]

@@ -1,4 +1,4 @@
-"""The generator on every kind of port that needs no card: what is sent arrives, and what cannot be is refused."""
+"""The generator on every kind of port that needs no NIC: what is sent arrives, and what cannot be is refused."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def carry(sender: Generator, tx_port: str, receiver: Generator, rx_port: str, fl
         if not sent:
             sent.append(sender.run([PPS], seconds=0.5))
 
-    told = receiver.run([PPS], seconds=2.0, drain=0.5, progress=send)
-    assert told["trial"] == sent[0]["trial"]
-    told["streams"][0]["tx"] = sent[0]["streams"][0]["tx"]
-    assert_all_arrived(read_trial(told, flows, 1, "", PPS, 0.5, ""))
+    result = receiver.run([PPS], seconds=2.0, drain=0.5, progress=send)
+    assert result["trial"] == sent[0]["trial"]
+    result["streams"][0]["tx"] = sent[0]["streams"][0]["tx"]
+    assert_all_arrived(read_trial(result, flows, 1, "", PPS, 0.5, ""))
 
 
 @pytest.mark.parametrize("server", ["vhost", "virtio-user"])
@@ -222,7 +222,7 @@ def test_a_backend_without_a_guest_sends_nothing(start: Start, tmp_path: Path) -
     assert not (tmp_path / "s").exists()
 
 
-def test_a_socket_of_somebody_else_is_left_alone(start: Start, tmp_path: Path) -> None:
+def test_a_socket_of_another_else_is_left_alone(start: Start, tmp_path: Path) -> None:
     first, second = start(), start()
     path = tmp_path / "vhost.sock"
     first.open("back", f"net_vhost0,iface={path}")
@@ -266,7 +266,7 @@ def test_both_ends_in_one_process_are_refused(start: Start, tmp_path: Path, orde
 
 
 def test_the_other_end_may_be_killed(start: Start, tmp_path: Path, program: str) -> None:
-    """Its backend goes on, sends nothing to nobody, and takes the next guest."""
+    """Its backend continues without a client and accepts the next guest."""
     host = start(cpus=(1, 0))
     path = tmp_path / "vhost.sock"
     host.open("back", f"net_vhost0,iface={path}")
@@ -295,7 +295,7 @@ def test_the_other_end_may_be_killed(start: Start, tmp_path: Path, program: str)
 def once(what: Callable[[], None]) -> Callable[[dict[str, Any]], None]:
     done: list[bool] = []
 
-    def progress(_told: dict[str, Any]) -> None:
+    def progress(_reported: dict[str, Any]) -> None:
         if not done:
             done.append(True)
             what()

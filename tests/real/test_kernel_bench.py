@@ -124,15 +124,15 @@ def script(code: str) -> list[str]:
 @pytest.mark.parametrize("both", [False, True], ids=["one way", "both ways"])
 @pytest.mark.parametrize("size", [64, 1518])
 def test_at_a_low_rate_all_arrives_and_is_counted(lab: Lab, size: int, both: bool) -> None:
-    told = inside(lab, f"print(json.dumps(send('{size}', 5000.0, {both}, 1.0))); tidy()")
-    assert len(told["streams"]) == (2 if both else 1)
-    assert told["foreign"] == 0
-    counted = told["counted"]
+    response = inside(lab, f"print(json.dumps(send('{size}', 5000.0, {both}, 1.0))); tidy()")
+    assert len(response["streams"]) == (2 if both else 1)
+    assert response["foreign"] == 0
+    counted = response["counted"]
     for go, come in (("left", "right"), ("right", "left")):
-        one = told["streams"].get(go, {"sent": 0, "received": 0, "corrupt": 0})
+        one = response["streams"].get(go, {"sent": 0, "received": 0, "corrupt": 0})
         assert one["received"] == one["sent"]
         assert (
-            (1500 if go in told["streams"] else 0) <= one["sent"] <= (5000 if go in told["streams"] else 0)
+            (1500 if go in response["streams"] else 0) <= one["sent"] <= (5000 if go in response["streams"] else 0)
         )  # held up
         assert one["corrupt"] == 0
         way = [(f"ouchi-krn-{go}", "tx"), (f"ouchi-{go}", "rx"), (f"ouchi-{come}", "tx"), (f"ouchi-krn-{come}", "rx")]
@@ -144,16 +144,16 @@ def test_at_a_low_rate_all_arrives_and_is_counted(lab: Lab, size: int, both: boo
 
 def test_as_much_as_goes(lab: Lab) -> None:
     """Whatever is lost, the devices have carried what the generator calls sent."""
-    told = inside(lab, "print(json.dumps(send('64', 0.0, True, 1.0))); tidy()")
+    response = inside(lab, "print(json.dumps(send('64', 0.0, True, 1.0))); tidy()")
     for go, come in (("left", "right"), ("right", "left")):
-        one = told["streams"][go]
+        one = response["streams"][go]
         assert one["sent"] > 10_000
-        assert one["received"] <= told["counted"][f"ouchi-krn-{come}"]["rx_packets"]
-        assert told["counted"][f"ouchi-krn-{go}"]["tx_packets"] <= one["sent"]
+        assert one["received"] <= response["counted"][f"ouchi-krn-{come}"]["rx_packets"]
+        assert response["counted"][f"ouchi-krn-{go}"]["tx_packets"] <= one["sent"]
 
 
 @pytest.mark.parametrize(("size", "mtu"), [(64, 1500), (1518, 1500), (9018, 9000)])
-def test_iperf3_gives_figures_of_the_frames_asked_for(lab: Lab, size: int, mtu: int) -> None:
+def test_iperf3_gives_figures_of_the_frames_requested_for(lab: Lab, size: int, mtu: int) -> None:
     code = f"""
 hosts = kernel_bridge.create_hosts(machine, instance, mtu={mtu})
 over_tcp = tcp(hosts)
@@ -163,8 +163,8 @@ counted = subtract(before, kernel_bridge.counters(machine, instance))
 tidy()
 print(json.dumps({{"tcp": asdict(over_tcp), "udp": over_udp, "counted": counted}}))
 """
-    told = inside(lab, code)
-    tcp, udp, counted = told["tcp"], told["udp"], told["counted"]
+    response = inside(lab, code)
+    tcp, udp, counted = response["tcp"], response["udp"], response["counted"]
     assert tcp["received_bps"] > 1e6
     assert (udp["protocol"], udp["frame_size"]) == ("udp", size)
     assert 1000 < udp["received"] + udp["lost"] <= udp["sent"]
@@ -175,7 +175,7 @@ print(json.dumps({{"tcp": asdict(over_tcp), "udp": over_udp, "counted": counted}
     assert counted["ouchi-right"]["tx_packets"] <= sent["tx_packets"]
 
 
-def test_what_iperf3_says_is_told(lab: Lab) -> None:
+def test_what_iperf3_states_is_reported(lab: Lab) -> None:
     code = """
 from ouchi.core.errors import OuchiError
 hosts = kernel_bridge.create_hosts(machine, instance)
@@ -206,8 +206,8 @@ def test_after_a_kill_nothing_is_in_the_way(lab: Lab, again: str) -> None:
     if again == "down":
         lab.ouchi("down", timeout=120)
         return
-    told = inside(lab, "tidy(); print(json.dumps(send('64', 5000.0, True, 0.5))); tidy()")
-    assert [one["sent"] - one["received"] for one in told["streams"].values()] == [0, 0]
+    response = inside(lab, "tidy(); print(json.dumps(send('64', 5000.0, True, 0.5))); tidy()")
+    assert [one["sent"] - one["received"] for one in response["streams"].values()] == [0, 0]
 
 
 def test_after_a_killed_iperf3_the_next_run_measures(lab: Lab) -> None:

@@ -178,18 +178,15 @@ def status(lab: Lab) -> tuple[int, Parts]:
     return done.returncode, json.loads(done.stdout)["parts"]
 
 
-def one(parts: Parts, kind: str, name: str) -> dict[str, Any]:
-    (found,) = [part for part in parts if (part["kind"], part["part"]) == (kind, name)]
+def part_of(parts: Parts, service: str) -> dict[str, Any]:
+    """The part that a service belongs to."""
+    (found,) = [part for part in parts if service in {one["name"] for one in part["services"]}]
     return found
 
 
 def amiss(parts: Parts) -> list[str]:
-    """What is not as it should be, in words."""
-    return [
-        " ".join(str(part[key]) for key in ("kind", "part", "state", "found", "detail"))
-        for part in parts
-        if not part["ok"]
-    ]
+    """Each part that is not as it should be, as text."""
+    return [" ".join(str(part[key]) for key in ("part", "state", "found")) for part in parts if not part["ok"]]
 
 
 def wait_until(what: str, probe: Callable[[], object], seconds: float) -> float:
@@ -395,7 +392,7 @@ def test_up_killed_in_every_stage(host: Host) -> None:
 # --- daemons
 
 
-def kill_and_see(lab: Lab, name: str, *, api: bool) -> float:
+def kill_and_see(lab: Lab, name: str) -> float:
     """Kill a service's process; seconds until ``status`` says that it was restarted and does its work.
 
     By then nothing is left of what the killed one had started.
@@ -407,11 +404,10 @@ def kill_and_see(lab: Lab, name: str, *, api: bool) -> float:
         if left := {pid: lab.processes().get(pid) for pid in lab.services().get(name, ()) if pid in all_old}:
             return f"orphans: {left}"
         _, parts = status(lab)
-        part = one(parts, "service", name)
-        if not part["ok"] or "restarted" not in part["detail"] or f"pid {old}," in part["found"]:
-            return f"{part}\n{logs(lab, f'ouchi logs {name}')}"
-        page = one(parts, "API", name.removesuffix("-api")) if api else None
-        return f"{page}\n{logs(lab, f'ouchi logs {name}')}" if page and not page["ok"] else ""
+        part = part_of(parts, name)
+        (service,) = [one for one in part["services"] if one["name"] == name]
+        back = part["ok"] and service["restarts"] and service["pid"] != old
+        return "" if back else f"{part}\n{logs(lab, f'ouchi logs {name}')}"
 
     return wait_until(f"{name} is back", probe, BACK_SECONDS)
 
@@ -421,7 +417,7 @@ def test_control_plane_daemons_come_back(host: Host, pings: Pings) -> None:
     lost = {}
     for name in CONTROL:
         mark = pings.mark()
-        seconds = kill_and_see(host.lab, name, api=name in APIS)
+        seconds = kill_and_see(host.lab, name)
         lost[name] = pings.lost(mark)
         print(f"{name}: back after {seconds:.1f} s, {lost[name]} of {len(pings.answers) - mark} pings lost")
     print(f"all healthy after further {wait_until_healthy(host.lab):.1f} s")
@@ -439,7 +435,7 @@ def kill_worker_and_see(lab: Lab, name: str) -> float:
         alive = lab.services()[name]
         if master not in alive or worker in alive or len(alive) != 2:
             return f"{alive}"
-        page = one(status(lab)[1], "API", name.removesuffix("-api"))
+        page = part_of(status(lab)[1], name)
         return "" if page["ok"] else f"{page}"
 
     return wait_until(f"the worker of {name} is back", probe, BACK_SECONDS)
@@ -459,7 +455,7 @@ def test_workers_come_back(host: Host, pings: Pings) -> None:
 def test_switch_comes_back(host: Host, pings: Pings, name: str) -> None:
     """With its guests reconnected."""
     mark = pings.mark()
-    seconds = kill_and_see(host.lab, name, api=False)
+    seconds = kill_and_see(host.lab, name)
     pings.mark(BACK_SECONDS)
     lost, outage = pings.lost(mark), pings.outage(mark)
     print(f"{name}: back after {seconds:.1f} s, no packets for {outage:.1f} s, {lost} pings lost")
@@ -493,8 +489,8 @@ def test_supervisor(host: Host, pings: Pings) -> None:
     kill(host.lab, *host.lab.services()["supervisord"])
     code, parts = status(host.lab)
     assert code == 1
-    assert one(parts, "supervisor", "supervisord")["state"] == "not running"
-    assert {one(parts, "service", name)["state"] for name in (*SWITCH, *CONTROL)} == {"unsupervised"}
+    assert [part["state"] for part in parts if part["part"] == "supervisord"] == ["not running"]
+    assert {part_of(parts, name)["state"] for name in (*SWITCH, *CONTROL)} == {"unsupervised"}
     said = host.lab.ouchi("status", check=False).stdout
     assert re.search(r"supervisord.*not running", said), said
     assert "ouchi up" in said

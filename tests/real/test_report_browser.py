@@ -49,7 +49,7 @@ def page(folder: Path, run: Run) -> Path:
 
 
 def complaints(browser: Browser) -> list[dict[str, Any]]:
-    """What the console says, and what the policy or a script stumbled over."""
+    """What the console text, and what the policy or a script stumbled over."""
     kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
     return [event["params"] for event in browser.events if event["method"] in kinds]
 
@@ -145,9 +145,9 @@ def test_a_mark_says_what_it_is(browser: Browser, page: Path) -> None:
         f"(() => {{ const box = {mark}.getBoundingClientRect(); return [box.x + box.width / 2, box.y + 4]; }})()"
     )
     browser.point(x + 1, y)
-    says = browser.ask("document.getElementById('tip').innerText")
-    assert says.startswith("trial ")
-    assert "doubtful: the generator stalled" in says
+    text = browser.ask("document.getElementById('tip').innerText")
+    assert text.startswith("trial ")
+    assert "tester suspect: the generator stalled" in text
     box = browser.ask("document.getElementById('tip').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0
     assert box["right"] <= 1200

@@ -32,7 +32,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     # One at a time: each has twelve emulated CPUs.
     with locked(f"{STORE}.lock", LOCK_SECONDS):
         parts = prepare(machine, STORE, lambda text: print(f"rig: {text}"))
-        with Rig(machine, parts, tmp_path_factory.mktemp("rig"), lambda text: print(f"rig: {text}")) as one:
+        folder = tmp_path_factory.mktemp("rig")
+        with Rig(machine, parts, folder, lambda text: print(f"rig: {text}")) as one:
             one.up()
             yield one
             print(f"rig: {len(one.faults)} faults", *one.faults, sep="\n")
+        (folder / "disk.qcow2").unlink(missing_ok=True)  # gigabytes, where pytest keeps the folders of three runs

@@ -22,7 +22,7 @@ name: rig
 address: root@rig
 nics:
   - {{nic: {pf}, physnet: physnet1}}
-  - {{nic: {card}, physnet: physnet2, role: sriov, vfs: 2, trust: true, spoof_check: true}}
+  - {{nic: {sriov}, physnet: physnet2, role: sriov, vfs: 2, trust: true, spoof_check: true}}
 networks:
   - {{name: left, physnet: physnet1, vlan: 101, subnet: 10.101.0.0/24}}
 servers:
@@ -49,15 +49,15 @@ Which units are enabled is what links in /etc say; to have systemctl list that t
 """
 
 
-def site(folder: Path, pf: str = "enp1s0", card: str = "enp2s0", memory: str = "1 GiB") -> Path:
+def site(folder: Path, pf: str = "enp1s0", sriov: str = "enp2s0", memory: str = "1 GiB") -> Path:
     """A site file for the rig."""
     path = folder / "ouchi.yaml"
-    path.write_text(SITE.format(pf=pf, card=card, memory=memory))
+    path.write_text(SITE.format(pf=pf, sriov=sriov, memory=memory))
     return path
 
 
 def look(rig: Rig, *, boot: bool = True) -> list[str]:
-    """Everything that undo must put back; without ``boot`` what only a restart puts back is left out."""
+    """Everything that undo must put back; without ``boot`` what only a reboot restores is left out."""
     lines = rig.run(LOOK, timeout=120).stdout.splitlines()
     return lines if boot else without_boot(lines)
 
@@ -93,11 +93,11 @@ class Practice:
     def run(
         self, *words: str, status: int | None = 0, site: Path | None = None, timeout: float = 300
     ) -> tuple[Any, str]:
-        """Run ouchi to its end; its result and what it said besides."""
+        """Run ouchi to its end; its result and its other output."""
         return finished(self.start(*words, site=site), status, timeout)
 
-    def run_restarting(self, *words: str) -> tuple[Any, str]:
-        """The same where ouchi restarts the rig: what a real machine does by itself, the rig's owner does here."""
+    def run_rebooting(self, *words: str) -> tuple[Any, str]:
+        """The same where ouchi reboots the rig: what a real machine does by itself, the rig's owner does here."""
         process = self.start(*words)
         try:
             self.rig.await_reboot(240)
@@ -161,7 +161,7 @@ def finished(process: subprocess.Popen[str], status: int | None, timeout: float)
 
 
 def wait(probe: Callable[[], bool], seconds: float) -> None:
-    """Wait until it is so."""
+    """Wait until the probe is true."""
     end = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < end, "it did not come about"

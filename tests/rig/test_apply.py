@@ -46,29 +46,29 @@ def before(practice: Practice) -> Looked:
 
 @pytest.fixture
 def fresh(practice: Practice, before: Looked) -> Iterator[Practice]:
-    """The machine before any change; afterwards it must be reached and as it was, but for what a restart would do."""
+    """The machine before any change; afterwards it must be reached and as it was, but for what a reboot changes."""
     practice.rig.load("fresh")
     yield practice
     assert look(practice.rig, boot=False) == without_boot(before)
 
 
 def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
-    told, _ = practice.run("apply", "--dry-run")
-    assert [step["step"] for step in told["steps"]] == [
+    result, _ = practice.run("apply", "--dry-run")
+    assert [step["step"] for step in result["steps"]] == [
         "kernel", "modules", "services", "irqbalance", "networks", "NICs", "VFs", "open vswitch",
     ]  # fmt: skip
-    assert told["reboot"][0].startswith("the kernel was booted without")
+    assert result["reboot"][0].startswith("the kernel was booted without")
     assert look(practice.rig) == before
-    # Without a terminal nobody can be asked.
-    _, said = practice.run("apply", status=2)
-    assert "ouchi cannot ask whether to make these changes and reboot the host" in said
+    # Without a terminal ouchi cannot ask.
+    _, output = practice.run("apply", status=2)
+    assert "ouchi cannot ask whether to make these changes and reboot the host" in output
     assert look(practice.rig) == before
 
 
 def test_it_becomes_as_planned(practice: Practice) -> None:
-    """Applied and restarted in one command; then there is nothing to do."""
-    done, said = practice.run_restarting("apply", "--yes")
-    assert done["rebooted"], said
+    """Applied and rebooted in one command; then there is nothing to do."""
+    done, output = practice.run_rebooting("apply", "--yes")
+    assert done["rebooted"], output
     assert not done["reboot_needed"]
     rig = practice.rig
     assert rig.run("cat /sys/devices/system/cpu/isolated").stdout == "2-11\n"
@@ -79,17 +79,17 @@ def test_it_becomes_as_planned(practice: Practice) -> None:
     assert rig.run("ovs-vsctl get Open_vSwitch . dpdk_initialized").stdout == "true\n"
     assert rig.run("grep -c mitigations=off /proc/cmdline").stdout == "1\n"
     rig.save("applied")
-    told, _ = practice.run("apply", "--yes")
-    assert (told["steps"], told["previous"], told["reboot"]) == ([], [], [])
+    result, _ = practice.run("apply", "--yes")
+    assert (result["steps"], result["previous"], result["reboot"]) == ([], [], [])
 
 
 def test_the_doctor_finds_nothing(practice: Practice) -> None:
-    told, _ = practice.run("doctor", status=None)
-    assert told["counts"]["errors"] == 0, [check for check in told["checks"] if check["findings"]]
+    result, _ = practice.run("doctor", status=None)
+    assert result["counts"]["errors"] == 0, [check for check in result["checks"] if check["findings"]]
 
 
-def test_the_switch_carries_packets_on_the_card(practice: Practice) -> None:
-    """OVS-DPDK on the first card by vfio-pci answers a virtual function of the second, at the wire's other end."""
+def test_the_switch_carries_packets_on_the_nic(practice: Practice) -> None:
+    """OVS-DPDK on the first NIC by vfio-pci answers a VF of the second, at the other end of the wire."""
     rig = practice.rig
     words = [sys.executable, "-m", "ouchi", "render", "--to", "ovs", "--site", str(practice.site)]
     script = subprocess.run(
@@ -108,7 +108,7 @@ def test_the_switch_carries_packets_on_the_card(practice: Practice) -> None:
             ip link set "$vf" netns "$space"; ip -n "$space" address add "10.9.0.$last/24" dev "$vf"
             ip -n "$space" link set "$vf" up
         done""")
-    # Over the wire into OVS-DPDK and back, then from function to function within the card.
+    # Over the wire into OVS-DPDK and back, then from VF to VF within the NIC.
     wait(lambda: rig.run("ip netns exec one ping -c 3 -W 2 10.9.0.1", check=False, timeout=30).ok, 90)
     wait(lambda: rig.run("ip netns exec one ping -c 3 -W 2 10.9.0.3", check=False, timeout=30).ok, 60)
     counted = rig.run("ovs-vsctl get Interface dpdk0 type error statistics:rx_packets", timeout=30).stdout.split()
@@ -116,14 +116,14 @@ def test_the_switch_carries_packets_on_the_card(practice: Practice) -> None:
     assert counted[1] == "[]"
 
 
-def test_testpmd_passes_packets_between_card_and_function(practice: Practice) -> None:
+def test_testpmd_passes_packets_between_nic_and_vf(practice: Practice) -> None:
     rig = practice.rig
     rig.load("applied")
     rig.run("systemctl stop ovs-vswitchd; ip link set enp2s0 up", timeout=120)
     vf = rig.run("basename $(readlink /sys/bus/pci/devices/0000:02:00.0/virtfn0)").stdout.strip()
     mac = rig.run("cat /sys/class/net/enp2s0v0/address").stdout.strip()
     rig.run(f"driverctl --nosave set-override {vf} vfio-pci")
-    said = rig.run(
+    output = rig.run(
         f": >/run/testpmd; timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
         f"--total-num-mbufs=4096 --forward-mode=mac --eth-peer=0,{mac} --eth-peer=1,52:54:00:00:01:00 --tx-first "
         "--stats-period 2 >/run/testpmd & "
@@ -131,20 +131,20 @@ def test_testpmd_passes_packets_between_card_and_function(practice: Practice) ->
         "kill -INT %1; wait %1 || :; cat /run/testpmd",
         timeout=150,
     ).stdout
-    ports = said.split("Accumulated forward statistics")[0]
+    ports = output.split("Accumulated forward statistics")[0]
     received = [int(line.split("RX-packets:")[1].split()[0]) for line in ports.splitlines() if "RX-packets:" in line]
     assert max(received[-4:-2]) > 0
-    assert len(received) >= 4, said[-3000:]
+    assert len(received) >= 4, output[-3000:]
 
 
-def test_undo_puts_all_back(practice: Practice, before: Looked) -> None:
-    """After a restart too: the disk's /etc byte for byte, GRUB's lines, drivers, functions, pages, services."""
+def test_undo_restores_all(practice: Practice, before: Looked) -> None:
+    """After a reboot too: the disk's /etc byte for byte, GRUB's lines, drivers, functions, pages, services."""
     practice.rig.load("applied")
-    done, _ = practice.run_restarting("undo", "--yes")
+    done, _ = practice.run_rebooting("undo", "--yes")
     assert (done["rebooted"], done["reboot_needed"], done["findings"]) == (True, [], [])
     assert look(practice.rig) == before
-    told, _ = practice.run("undo", "--yes")
-    assert told["undone"] == []
+    result, _ = practice.run("undo", "--yes")
+    assert result["undone"] == []
 
 
 @pytest.mark.exhaustive
@@ -161,7 +161,7 @@ def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) 
     assert "ouchi-guard" not in rig.run("systemctl list-timers --all --no-pager").stdout
 
 
-def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None:
+def test_what_others_changed_is_left_and_reported(practice: Practice) -> None:
     rig = practice.rig
     rig.load("applied")
     rig.run(
@@ -179,8 +179,8 @@ def test_what_somebody_else_changed_is_left_and_told(practice: Practice) -> None
 
 
 @pytest.mark.exhaustive
-def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver(fresh: Practice) -> None:
-    """A driver that comes while the card is being reset makes up an address, which a trusted function may keep."""
+def test_a_vf_has_its_address_also_when_the_nic_did_not_answer_its_driver(fresh: Practice) -> None:
+    """A driver that comes while the NIC is being reset makes up an address, which a trusted VF may keep."""
     macs = ["02:00:00:00:0a:00", "02:00:00:00:0a:01"]
     vfs = [{"mac": mac, "vlan": 0, "spoofchk": True, "trust": True} for mac in macs]
     resetting = """
@@ -203,8 +203,8 @@ def test_a_function_has_its_address_also_when_the_card_did_not_answer_its_driver
 
 
 def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
-    _, said = fresh.run("apply", "--yes", status=2, site=site(tmp_path, pf="enp0s3"))
-    assert "enp0s3 carries your session" in said
+    _, output = fresh.run("apply", "--yes", status=2, site=site(tmp_path, pf="enp0s3"))
+    assert "enp0s3 carries your session" in output
     assert look(fresh.rig) == before
 
 
@@ -213,31 +213,31 @@ def test_a_group_with_something_in_use_is_refused(practice: Practice, tmp_path: 
     rig.load("applied")
     applied = look(rig)
     rig.run("ip address add 192.0.2.1/24 dev ens2; ip link set ens2 up")
-    _, said = practice.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1"))
-    assert "the IOMMU group of the NIC ens1 holds something else that is in use" in said
-    assert "(ens2: it has the address 192.0.2.1/24), driver e1000" in said
+    _, output = practice.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1"))
+    assert "the IOMMU group of the NIC ens1 holds something else that is in use" in output
+    assert "(ens2: it has the address 192.0.2.1/24), driver e1000" in output
     assert look(rig) == applied
 
 
 def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
-    _, said = fresh.run("apply", "--yes", status=2, site=site(tmp_path, memory="8 GiB"))
-    assert "error:" in said
+    _, output = fresh.run("apply", "--yes", status=2, site=site(tmp_path, memory="8 GiB"))
+    assert "error:" in output
     assert look(fresh.rig) == before
 
 
 @pytest.mark.exhaustive
-def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
+def test_parameters_of_the_user_are_kept(fresh: Practice) -> None:
     """A line edited by hand: kept beside ours, put back as it was, and refused where it contradicts the plan."""
     rig = fresh.rig
     rig.run("""cp -a /etc/default/grub /root/grub
         sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="console=ttyS0 my.word=1 isolcpus=3"  # by hand/' /etc/default/grub
         update-grub""", timeout=120)  # fmt: skip
-    _, said = fresh.run("apply", "--yes", "--no-reboot", status=2)
-    assert "your kernel command line contradicts the plan" in said
-    assert "isolcpus=3" in said
+    _, output = fresh.run("apply", "--yes", "--no-reboot", status=2)
+    assert "your kernel command line contradicts the plan" in output
+    assert "isolcpus=3" in output
     rig.run("sed -i 's/ isolcpus=3//' /etc/default/grub")
-    _, said = fresh.run("apply", "--yes", "--no-reboot", status=2)
-    assert "update-grub would change more than the plan" in said
+    _, output = fresh.run("apply", "--yes", "--no-reboot", status=2)
+    assert "update-grub would change more than the plan" in output
     rig.run("update-grub; cp -a /etc/default/grub /root/mine", timeout=120)
     fresh.run("apply", "--yes", "--no-reboot")
     line = rig.run("grep -m 1 'linux.*vmlinuz' /boot/grub/grub.cfg").stdout
@@ -251,20 +251,20 @@ def test_words_that_the_user_wrote_are_kept(fresh: Practice) -> None:
 @pytest.mark.exhaustive
 def test_a_read_only_etc_is_refused(fresh: Practice, before: Looked) -> None:
     fresh.rig.run("mount --bind /etc /etc; mount -o remount,bind,ro /etc")
-    _, said = fresh.run("apply", "--yes", status=2)
-    assert "folders that must change are read-only" in said
+    _, output = fresh.run("apply", "--yes", status=2)
+    assert "folders that must change are read-only" in output
     fresh.rig.run("umount /etc")
     assert look(fresh.rig) == before
 
 
 @pytest.mark.exhaustive
 def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
-    """driverctl is missing and cannot be had: said, before anything is changed."""
+    """driverctl is missing and cannot be installed: reported before anything is changed."""
     rig = fresh.rig
     rig.run("dpkg --remove driverctl; ip route delete default", timeout=120)
     known = look(rig)
-    _, said = fresh.run("apply", "--yes", "--no-reboot", status=3, timeout=400)
-    assert "packages could not be installed" in said
+    _, output = fresh.run("apply", "--yes", "--no-reboot", status=3, timeout=400)
+    assert "packages could not be installed" in output
     assert [line for line in look(rig) if line != "ouchi-host"] == known
     fresh.run("undo", "--yes", "--no-reboot")
     rig.load("fresh")
@@ -273,14 +273,14 @@ def test_without_a_network_nothing_is_half_done(fresh: Practice) -> None:
 @pytest.mark.exhaustive
 def test_two_runs_at_once(fresh: Practice) -> None:
     with fresh.until("kernel", "apply", "--yes", "--no-reboot") as first:
-        _, said = fresh.run("apply", "--yes", status=2)
-        assert "another ouchi is changing this machine" in said
+        _, output = fresh.run("apply", "--yes", status=2)
+        assert "another ouchi is changing this machine" in output
         finished(first, 0, 120)
     fresh.run("undo", "--yes", "--no-reboot")
 
 
 @pytest.mark.exhaustive
-def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
+def test_rebooted_by_another_user_half_way(fresh: Practice) -> None:
     """The connection is lost in the middle; the next run finishes."""
     rig = fresh.rig
     with fresh.until("services", "apply", "--yes", "--no-reboot") as process:
@@ -288,8 +288,8 @@ def test_restarted_by_somebody_else_half_way(fresh: Practice) -> None:
         rig.await_reboot(120)
         finished(process, 3, 120)
     fresh.run("apply", "--yes", "--no-reboot")
-    told, _ = fresh.run("apply", "--dry-run")
-    assert (told["steps"], told["reboot"]) == ([], [])
+    result, _ = fresh.run("apply", "--dry-run")
+    assert (result["steps"], result["reboot"]) == ([], [])
     fresh.run("undo", "--yes", "--no-reboot")
 
 
@@ -309,7 +309,7 @@ def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
 
 @pytest.mark.exhaustive
 def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
-    """In the middle of undo: what is left is put back by the next."""
+    """In the middle of undo: what is left is undone by the next."""
     rig = practice.rig
     rig.load("applied")
     with practice.until("networks", "undo", "--yes", "--no-reboot"):
@@ -320,10 +320,10 @@ def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
     assert look(rig, boot=False) == kept
 
 
-def test_unconfirmed_everything_is_put_back_by_itself(
+def test_unconfirmed_everything_is_rolled_back(
     practice: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ouchi is gone before it has seen that the machine is still reached: the guard puts all back."""
+    """ouchi is gone before it has confirmed connectivity: the timer rolls all changes back."""
 
     def gone(*_: object) -> None:
         raise KeyboardInterrupt
@@ -344,10 +344,10 @@ def test_unconfirmed_everything_is_put_back_by_itself(
 
 
 @pytest.mark.exhaustive
-def test_without_its_network_after_the_restart_everything_is_put_back(
+def test_without_its_network_after_the_reboot_everything_is_rolled_back(
     fresh: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new settings cut the machine off: it waits for its address, puts all back and restarts once more."""
+    """The new settings cut the machine off: it waits for its address, rolls all back and reboots once more."""
     rig = fresh.rig
     # Here it is our own file that keeps the network away, so that it is there again when that is gone.
     rig.run(f"""cd /etc/systemd/system; mkdir systemd-networkd.service.d

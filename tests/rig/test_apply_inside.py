@@ -1,4 +1,4 @@
-"""ouchi on the very machine that it changes: it goes on by itself after the restart."""
+"""ouchi on the very machine that it changes: it continues after the reboot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = "/root/a $HOME of 100%n"
 OUCHI = f"cd '{FOLDER}'; python3 -I -B -m ouchi"
 
 
-def test_it_goes_on_by_itself_after_the_restart(rig: Rig, tmp_path: Path) -> None:
+def test_it_continues_after_the_reboot(rig: Rig, tmp_path: Path) -> None:
     # Debian 13's click is too old for ouchi; ours is pure Python and comes along.
     rig.copy_in(SOURCE, "/opt/ouchi/src")
     rig.copy_in(Path(click.__file__).parent, "/opt/ouchi/src/click")
@@ -26,15 +26,15 @@ def test_it_goes_on_by_itself_after_the_restart(rig: Rig, tmp_path: Path) -> Non
     rig.run("systemctl enable --now openvswitch-switch", timeout=120)
     before = look(rig)
 
-    said = rig.run(f"{OUCHI} apply --yes", timeout=240)
-    assert "ouchi continues afterwards" in said.stdout
+    done = rig.run(f"{OUCHI} apply --yes", timeout=240)
+    assert "ouchi continues afterwards" in done.stdout
     rig.await_reboot(120)
     wait(lambda: rig.run("ls /etc/systemd/system/ouchi-rebooted.service", check=False).status != 0, 120)
     # A unit that still starts is ended after 90 s once its file is gone; this one may take its time.
     assert rig.run("systemctl is-active ouchi-continue", check=False).stdout.strip() in ("active", "inactive")
     wait(lambda: rig.run("pgrep -f 'm ouchi'", check=False).status != 0, 240)
-    told = rig.run("journalctl --no-pager -u ouchi-watch -u ouchi-continue").stdout
-    assert "confirmed over a new connection" in told, told
+    journal = rig.run("journalctl --no-pager -u ouchi-watch -u ouchi-continue").stdout
+    assert "confirmed over a new connection" in journal, journal
     assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
     assert rig.run("ls /etc/systemd/system/ | grep -e ouchi-w -e ouchi-r", check=False).stdout == ""
     assert "nothing to do: the host is as planned" in rig.run(f"{OUCHI} apply --dry-run", timeout=120).stdout

@@ -112,7 +112,7 @@ def before(practice: Practice) -> list[str]:
 
 
 def test_what_contradicts_the_plan_is_refused_all_at_once(practice: Practice, before: list[str]) -> None:
-    """A card in ifupdown's and netplan's files, which both read, and words of the user's for kernel-install."""
+    """A NIC in ifupdown's and netplan's files, which both read, and words of the user's for kernel-install."""
     rig = practice.rig
     rig.run(r"""
         cp -a /etc/network/interfaces /root
@@ -123,15 +123,15 @@ def test_what_contradicts_the_plan_is_refused_all_at_once(practice: Practice, be
         netplan get ethernets.enp1s0 | grep -q dhcp4
         printf 'root=/dev/vda1 isolcpus=3\n' >/etc/kernel/cmdline
     """)
-    _, said = practice.run("apply", "--yes", "--no-reboot", status=2)
+    _, output = practice.run("apply", "--yes", "--no-reboot", status=2)
     for claim in (
         "your kernel command line contradicts the plan",
         "the NIC enp1s0 is configured for the kernel's network",
         "kernel-install would change more than the plan",
     ):
-        assert claim in said
+        assert claim in output
     for text in ("/etc/network/interfaces", "/etc/netplan/01-rig.yaml", "/etc/kernel/cmdline", "isolcpus=3"):
-        assert text in said
+        assert text in output
     rig.run("mv /root/interfaces /etc/network; rm /etc/netplan/01-rig.yaml /etc/kernel/cmdline")
     assert changed(rig, before) == []
 
@@ -140,8 +140,8 @@ def test_what_contradicts_the_plan_is_refused_all_at_once(practice: Practice, be
 def test_it_is_changed(practice: Practice) -> None:
     done, _ = practice.run("apply", "--yes", "--no-reboot")
     assert {"kernel", "tuned", "networks"} <= {step["step"] for step in done["steps"]}
-    told, _ = practice.run("apply", "--dry-run")
-    assert {step["step"] for step in told["steps"]} <= {"NICs", "VFs"}, "what waits for the restart"
+    result, _ = practice.run("apply", "--dry-run")
+    assert {step["step"] for step in result["steps"]} <= {"NICs", "VFs"}, "what waits for the restart"
 
 
 def test_systemd_boot_would_start_the_kernel_as_planned(practice: Practice) -> None:
@@ -155,13 +155,13 @@ def test_systemd_boot_would_start_the_kernel_as_planned(practice: Practice) -> N
 
 
 def test_tuned_runs_with_the_profile(practice: Practice) -> None:
-    """It moves what runs on quiet CPUs, but for guests; services' CPUs are systemd's to keep."""
+    """It moves what runs on isolated CPUs, but for guests; services' CPUs are systemd's to keep."""
     rig = practice.rig
     assert rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
     rig.run(": >/var/log/tuned/tuned.log; tuned-adm verify -i", check=False)
     verified = rig.run("grep 'verify: ' /var/log/tuned/tuned.log", check=False).stdout.splitlines()
     wrong = [line for line in verified if "verify: failed" in line]
-    # The interrupts of the virtio cards' queues are the kernel's own to place.
+    # The interrupts of the virtio NICs' queues are the kernel's own to place.
     assert [line for line in wrong if "SMP affinity of IRQ" not in line] == []
     assert any("verify: passed" in line for line in verified)
     assert cpus_of(rig, "guest") == "3"
@@ -170,8 +170,8 @@ def test_tuned_runs_with_the_profile(practice: Practice) -> None:
     assert rig.run("grep -c ^CPUAffinity /etc/systemd/system.conf", check=False).stdout == "0\n"
 
 
-def test_network_manager_leaves_the_card_alone(practice: Practice, before: list[str]) -> None:
-    """That card and no other; the file of ours adds to the user's list."""
+def test_network_manager_leaves_the_nic_alone(practice: Practice, before: list[str]) -> None:
+    """That NIC and no other; the file of ours adds to the user's list."""
     now = states(practice.rig)
     was = {name: state for name, state in now.items() if f"{name}:{state}" in before}
     assert now.keys() - was.keys() == {"enp1s0"}
@@ -180,7 +180,7 @@ def test_network_manager_leaves_the_card_alone(practice: Practice, before: list[
     assert {now["enp2s0"], now["ens1"]}.isdisjoint({"unmanaged"})
 
 
-def test_another_plan_takes_the_words_of_the_former_away(practice: Practice, tmp_path: Path) -> None:
+def test_another_plan_removes_the_parameters_of_the_previous(practice: Practice, tmp_path: Path) -> None:
     other = site(tmp_path, memory="2 GiB")
     former, words = planned(practice), planned(practice, other)
     assert former != words
@@ -191,8 +191,8 @@ def test_another_plan_takes_the_words_of_the_former_away(practice: Practice, tmp
     assert practice.rig.run("tuned-adm active").stdout == "Current active profile: ouchi\n"
 
 
-def test_undo_puts_all_back(practice: Practice, before: list[str]) -> None:
-    """Also when the kernel runs with our words, which kernel-install would take from it."""
+def test_undo_restores_all(practice: Practice, before: list[str]) -> None:
+    """Also when the kernel runs with ouchi's parameters, which kernel-install would take from it."""
     rig = practice.rig
     words = " ".join(planned(practice))
     rig.run(

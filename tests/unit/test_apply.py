@@ -71,7 +71,7 @@ def test_the_steps_of_the_talks_machine() -> None:
     assert [step.name for step in steps if step.cuts] == ["NICs"]
 
 
-def test_the_users_words_are_kept_and_not_repeated() -> None:
+def test_user_parameters_are_kept_and_not_repeated() -> None:
     """``iommu=pt`` stands in the user's line: it is not added a second time."""
     survey = replace(SURVEY, user_params=("quiet", "iommu=pt"))
     line = texts(ryzen(), survey)["/etc/default/grub.d/90-ouchi.cfg"].splitlines()[-1]
@@ -79,7 +79,7 @@ def test_the_users_words_are_kept_and_not_repeated() -> None:
     assert ours.split() == [word for word in ryzen().plan.kernel_args if word != "iommu=pt"]
 
 
-def test_a_line_that_says_all_already_needs_no_file() -> None:
+def test_a_line_that_has_all_parameters_needs_no_file() -> None:
     survey = replace(SURVEY, user_params=("quiet", *ryzen().plan.kernel_args))
     assert "kernel" not in [step.name for step in host_steps(ryzen(), survey)]
     assert claims(ryzen(), survey) == []
@@ -93,7 +93,7 @@ def test_a_line_that_says_all_already_needs_no_file() -> None:
         ("nohz_full=2", "nohz_full=1-5,7-11"),
     ],
 )
-def test_words_that_contradict_the_plan_are_refused(word: str, planned: str) -> None:
+def test_parameters_that_contradict_the_plan_are_refused(word: str, planned: str) -> None:
     [finding] = refusals(ryzen(), replace(SURVEY, user_params=("quiet", word)))
     assert (finding.claim, finding.found) == ("your kernel command line contradicts the plan", word)
     assert finding.expected.startswith(planned)
@@ -102,7 +102,7 @@ def test_words_that_contradict_the_plan_are_refused(word: str, planned: str) -> 
 def systemd_boot(
     line: str, running: str = "", added: Sequence[str] = (), entries: dict[str, str] | None = None
 ) -> Survey:
-    """A host of systemd-boot with this file, running kernel, words of ours and entries."""
+    """A host of systemd-boot with this file, running kernel, added parameters and entries."""
     survey = replace(SURVEY, loader="systemd-boot", user_params=(), kernel_cmdline=line, entries=entries or {})
     return boot.split_params(survey, running.split(), added)
 
@@ -118,7 +118,7 @@ def line_of(survey: Survey) -> str:
     ("file", "running", "expected"),
     [
         ("root=UUID=1 rw quiet\n", "", "root=UUID=1 rw quiet"),
-        ("root=UUID=1 rw\n# quiet=no, said somebody\n  quiet\n", "", "root=UUID=1 rw quiet"),
+        ("root=UUID=1 rw\n# quiet=no, a comment\n  quiet\n", "", "root=UUID=1 rw quiet"),
         ("", "BOOT_IMAGE=/vmlinuz initrd=\\i root=/dev/x ro systemd.machine_id=1", "root=/dev/x ro systemd.machine_id=1"),
     ],
 )  # fmt: skip
@@ -131,31 +131,31 @@ def test_systemd_boot_gets_the_line_with_ours_at_its_end(file: str, running: str
     assert line_of(systemd_boot(line_of(survey), added=PLANNED)) == line_of(survey)
 
 
-def test_words_of_a_former_plan_leave_systemd_boots_line() -> None:
+def test_parameters_of_a_previous_plan_leave_systemd_boots_line() -> None:
     former = ("hugepagesz=2M", "hugepages=8", "isolcpus=2-3", "nohz_full=2-3")
     survey = systemd_boot(f"root=/dev/x {' '.join(former)} later=1\n", added=(*former, *PLANNED))
     assert line_of(survey) == f"root=/dev/x later=1 {' '.join(PLANNED)}"
     assert claims(ryzen(), survey) == []
 
 
-def test_the_users_words_are_not_repeated_in_systemd_boots_line() -> None:
+def test_user_parameters_are_not_repeated_in_systemd_boots_line() -> None:
     survey = systemd_boot("root=/dev/x iommu=pt quiet\n")
     assert line_of(survey).split().count("iommu=pt") == 1
     assert line_of(survey).startswith("root=/dev/x iommu=pt quiet ")
-    told = systemd_boot(f"root=/dev/x {' '.join(PLANNED)}\n")
-    assert "kernel" not in [step.name for step in host_steps(ryzen(), told)]
+    complete = systemd_boot(f"root=/dev/x {' '.join(PLANNED)}\n")
+    assert "kernel" not in [step.name for step in host_steps(ryzen(), complete)]
 
 
 @pytest.mark.parametrize(
     ("file", "running", "where"),
     [("root=/dev/x isolcpus=3\n", "", boot.ENTRY), ("", "root=/dev/x isolcpus=3", "/proc/cmdline")],
 )
-def test_words_that_contradict_the_plan_are_refused_with_systemd_boot(file: str, running: str, where: str) -> None:
+def test_parameters_that_contradict_the_plan_are_refused_with_systemd_boot(file: str, running: str, where: str) -> None:
     [finding] = refusals(ryzen(), systemd_boot(file, running))
     assert (finding.claim, finding.where, finding.found) == (
         "your kernel command line contradicts the plan", where, "isolcpus=3",
     )  # fmt: skip
-    # Those of our own are not the user's.
+    # Those that ouchi has added are not the user's.
     assert refusals(ryzen(), systemd_boot(file, running, added=("isolcpus=3",))) == []
 
 
@@ -189,7 +189,7 @@ def file_state(text: str) -> dict[str, str]:
     ],
 )
 def test_what_undo_puts_back_into_systemd_boots_line(now: str, before: str, tmp_path: Path) -> None:
-    """The words of a former plan stay known, and the user's own are not lost, whatever was written by whom."""
+    """The parameters of a previous plan stay known, and the user's own are not lost."""
     machine = LocalMachine()
     journal = Journal(machine, str(tmp_path))
     journal.set_note(boot.PARAMETERS, ["old=1"])
@@ -278,12 +278,12 @@ def test_which_loader_starts_the_machine(
 def test_a_host_without_a_boot_loader_that_we_know() -> None:
     assert claims(ryzen(), replace(SURVEY, loader="")) == ["no supported boot loader"]
     assert "kernel" not in [step.name for step in host_steps(ryzen(), replace(SURVEY, loader=""))]
-    # Nothing is missing there: whoever wrote it did it their way.
+    # Nothing is missing there: the user has set them in another way.
     target = ryzen(parameters=ryzen().plan.kernel_args)
     assert claims(target, replace(SURVEY, loader="")) == []
 
 
-def test_the_second_port_of_a_card_is_taken_along_when_it_is_idle() -> None:
+def test_the_second_port_of_a_nic_is_bound_too_when_it_is_idle() -> None:
     groups = {"0000:05:00.0": {"0000:05:00.1": "i40e"}}
     survey = replace(SURVEY, groups=groups)
     assert nics.companions(ryzen(), survey) == ("0000:05:00.1",)
@@ -300,7 +300,7 @@ def test_a_group_with_something_in_use_is_refused_with_what_is_in_it() -> None:
     )
 
 
-def test_a_card_in_the_networks_configuration_is_refused() -> None:
+def test_a_nic_in_the_network_configuration_is_refused() -> None:
     [finding] = refusals(ryzen(), replace(SURVEY, naming={"enp5s0f0": ("/etc/netplan/01.yaml",)}))
     assert (finding.where, finding.claim) == (
         "/etc/netplan/01.yaml",
@@ -308,7 +308,7 @@ def test_a_card_in_the_networks_configuration_is_refused() -> None:
     )
 
 
-def test_everything_that_is_in_the_way_is_said_at_once() -> None:
+def test_all_refusals_are_reported_at_once() -> None:
     survey = replace(
         SURVEY, systemd=False, loader="", read_only=("/etc",), allowed=frozenset({1, 2}), naming={"enp5s0f0": ("/x",)}
     )
@@ -321,10 +321,10 @@ def test_everything_that_is_in_the_way_is_said_at_once() -> None:
     ]
 
 
-def test_an_iommu_that_no_restart_brings_is_refused() -> None:
+def test_an_iommu_that_no_reboot_enables_is_refused() -> None:
     target = ryzen(iommu=False, iommu_reason="off: the firmware shows none (no DMAR table)")
     assert claims(target, SURVEY) == ["there is no IOMMU, which vfio-pci needs"]
-    # It may come with the words that are still missing.
+    # It may come with the parameters that are still missing.
     target = ryzen(iommu=False, iommu_reason="off: intel_iommu=on is missing", parameters=("quiet",))
     assert claims(target, SURVEY) == []
 
@@ -364,7 +364,7 @@ def test_tuned_finds_the_profile_and_reads_it_anew(folder: str) -> None:
     assert change.then == ("tuned",)
 
 
-def test_why_a_restart_is_needed() -> None:
+def test_why_a_reboot_is_needed() -> None:
     target = ryzen(parameters=("quiet",))
     kernel, services = reboot.reasons(target, SURVEY)
     assert kernel == f"the kernel was booted without {' '.join(target.plan.kernel_args)}"
@@ -373,14 +373,14 @@ def test_why_a_restart_is_needed() -> None:
     assert reboot.reasons(done, replace(SURVEY, services=frozenset({0, 6}))) == []
 
 
-def test_every_virtual_function_has_an_address_of_its_own_that_stays() -> None:
+def test_every_vf_has_an_address_of_its_own_that_stays() -> None:
     macs = {vf_mac(site, address, number) for site in "ab" for address in "cd" for number in range(64)}
     assert len(macs) == 256
     assert vf_mac("a", "c", 0) in macs
     assert all(int(mac[:2], 16) & 3 == 2 for mac in macs)  # locally administered, not a group's (IEEE 802, clause 8.2)
 
 
-def test_systemd_words() -> None:
+def test_words_of_a_unit_file() -> None:
     assert reboot.systemd_quoted('a b"$HOME" 50% \\') == '"a b\\"$$HOME\\" 50%% \\\\"'
 
 

@@ -42,7 +42,7 @@ def test_a_generator_without_fault_is_proved() -> None:
 
 
 @pytest.mark.parametrize("fault", [{"received": 999_999}, {"reordered": 1}, {"duplicated": 1, "received": 1_000_001}])
-def test_a_generator_with_a_fault_proves_nothing_and_is_said(fault: dict[str, int]) -> None:
+def test_a_generator_with_a_fault_proves_nothing_and_is_reported(fault: dict[str, int]) -> None:
     with pytest.raises(Failed, match="self-test"):
         self_test_result("64", 2e6, trial(**fault))
 
@@ -172,7 +172,7 @@ def test_the_command_line(
     assert bool(capsys.readouterr().out) == (status == 0)
 
 
-def test_a_rate_is_said_with_all_that_became_of_it() -> None:
+def test_a_rate_is_reported_with_all_that_became_of_it() -> None:
     row = fixed_rate_result("64", "1Mpps", [trial(), trial(received=999_000, tx_backpressure=5), trial(corrupt=1)])
     assert row.name == "at 1Mpps"
     assert row.text.startswith("1,000 of 3,000,000 lost, 5 TX backpressure; latency 50 % 10.0 µs, 99 %")
@@ -180,7 +180,7 @@ def test_a_rate_is_said_with_all_that_became_of_it() -> None:
     assert row.pps == pytest.approx(1e6)
 
 
-def test_a_trial_is_said_with_its_reserve() -> None:
+def test_a_trial_is_reported_with_its_reserve() -> None:
     assert trial_text(trial()) == "1.000 Mpps for 1 s: 0 of 1,000,000 lost"
     assert "900 TX backpressure" in trial_text(trial(tx_backpressure=900))
     assert "invalid: " in trial_text(trial(corrupt=1))

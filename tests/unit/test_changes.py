@@ -1,4 +1,4 @@
-"""Changes that can be taken back: files, links and folders for real; what is killed anywhere is finished by the next."""
+"""Reversible changes: files, links and folders for real; what is killed anywhere is finished by the next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Killed(Exception):
 
 
 class Mortal(LocalMachine):
-    """Dies at the door before its nth change of the machine."""
+    """Is killed before its nth change of the machine."""
 
     def __init__(self, lives: int = 1_000_000) -> None:
         super().__init__()
@@ -70,14 +70,14 @@ def plan(folder: Path) -> list[Change]:
 def tree(folder: Path) -> dict[str, Any]:
     """Everything in a folder: what, mode, contents."""
     found: dict[str, Any] = {}
-    for place in sorted(folder.rglob("*")):
-        mode = stat.S_IMODE(place.lstat().st_mode)
-        if place.is_symlink():
-            found[str(place.relative_to(folder))] = ("link", os.readlink(place))
-        elif place.is_dir():
-            found[str(place.relative_to(folder))] = ("folder", mode)
+    for item in sorted(folder.rglob("*")):
+        mode = stat.S_IMODE(item.lstat().st_mode)
+        if item.is_symlink():
+            found[str(item.relative_to(folder))] = ("link", os.readlink(item))
+        elif item.is_dir():
+            found[str(item.relative_to(folder))] = ("folder", mode)
         else:
-            found[str(place.relative_to(folder))] = ("file", mode, place.read_bytes())
+            found[str(item.relative_to(folder))] = ("file", mode, item.read_bytes())
     return found
 
 
@@ -127,7 +127,7 @@ def test_twice_is_once(etc: Path, tmp_path: Path) -> None:
     assert tree(etc) == before
 
 
-@pytest.mark.parametrize("ending", ["go on", "undo"])
+@pytest.mark.parametrize("ending", ["continue", "undo"])
 def test_killed_anywhere(etc: Path, tmp_path: Path, ending: str) -> None:
     before = tree(etc)
     for lives in range(100):
@@ -156,7 +156,7 @@ def test_killed_anywhere(etc: Path, tmp_path: Path, ending: str) -> None:
     assert not list(etc.rglob(".*.ouchi"))
 
 
-def test_what_somebody_else_changed_is_left(etc: Path, tmp_path: Path) -> None:
+def test_what_others_changed_is_left(etc: Path, tmp_path: Path) -> None:
     apply(LocalMachine(), tmp_path, plan(etc))
     (etc / "there").write_text("the user's again, and another")
     left = undo(LocalMachine(), tmp_path)
@@ -201,7 +201,7 @@ def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) ->
 
 
 def test_the_rescue_script_leaves_a_file_that_is_another_since(etc: Path, tmp_path: Path) -> None:
-    """One that was there before ouchi; what ouchi made is taken away whatever has become of it."""
+    """One that was there before ouchi; what ouchi made is removed in any case."""
     machine = LocalMachine()
     apply(machine, tmp_path, plan(etc))
     rescue.write(machine, str(tmp_path), engine.current(Journal(machine, str(tmp_path))))
@@ -226,7 +226,7 @@ def test_the_rescue_script_waits_for_each_part_as_long_as_it_may_take() -> None:
     assert len(parts) == 2
 
 
-def test_a_change_that_does_not_hold_is_told(tmp_path: Path) -> None:
+def test_a_change_that_does_not_hold_is_reported(tmp_path: Path) -> None:
     """Each process has a name of its own: what one shell writes there the next one does not read."""
     journal = Journal(LocalMachine(), str(tmp_path))
     change = value.value("/proc/self/comm", "planned")
@@ -309,19 +309,19 @@ def test_any_name_and_any_bytes(
     if len(name.encode()) > 200 or name == target:
         return
     folder = tmp_path_factory.mktemp("any")
-    machine, place = LocalMachine(), folder / name
-    place.write_bytes(content)
-    place.chmod(0o604)
+    machine, file = LocalMachine(), folder / name
+    file.write_bytes(content)
+    file.chmod(0o604)
     kind = path.FileKind()
-    [state] = kind.look(machine, [str(place)]).values()
-    kind.put(machine, str(place), {"link": target})
-    assert os.readlink(place) == target
-    assert kind.look(machine, [str(place)]) == {str(place): {"link": target}}
-    kind.put(machine, str(place), None)
+    [state] = kind.look(machine, [str(file)]).values()
+    kind.put(machine, str(file), {"link": target})
+    assert os.readlink(file) == target
+    assert kind.look(machine, [str(file)]) == {str(file): {"link": target}}
+    kind.put(machine, str(file), None)
     assert os.listdir(folder) == []
-    kind.put(machine, str(place), state)
-    assert place.read_bytes() == content
-    assert stat.S_IMODE(place.stat().st_mode) == 0o604
+    kind.put(machine, str(file), state)
+    assert file.read_bytes() == content
+    assert stat.S_IMODE(file.stat().st_mode) == 0o604
 
 
 def test_network_manager_reads_its_configuration_and_nothing_else(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_every_kind_has_words_for_nothing() -> None:
 
 
 def test_a_value_that_cannot_be_read_is_none(tmp_path: Path) -> None:
-    """An empty file, a folder, one that is not there; and the one after them is still told."""
+    """An empty file, a folder, one that is not there; and the one after them is still read."""
     (tmp_path / "empty").write_text("")
     (tmp_path / "governor").write_text("performance\n")
     keys = [f"{tmp_path}/empty", str(tmp_path), f"{tmp_path}/none", f"{tmp_path}/governor"]
@@ -350,7 +350,7 @@ def test_a_value_that_cannot_be_read_is_none(tmp_path: Path) -> None:
 
 
 def test_alternatives_of_several_names() -> None:
-    class Told(LocalMachine):
+    class Scripted(LocalMachine):
         def run(self, argv: Any, **_options: Any) -> Result:
             one = (
                 "Name: a\nStatus: auto\nValue: /usr/bin/backend\n\nAlternative: /usr/bin/backend\nPriority: 1\n\nend\n"
@@ -358,16 +358,20 @@ def test_alternatives_of_several_names() -> None:
             return Result(tuple(argv), 0, f"{one}\nend\n{one}", "")
 
     chosen = {"auto": True, "value": "/usr/bin/backend"}
-    assert alternative.AlternativeKind().look(Told(), ["a", "none", "b"]) == {"a": chosen, "none": None, "b": chosen}
+    assert alternative.AlternativeKind().look(Scripted(), ["a", "none", "b"]) == {
+        "a": chosen,
+        "none": None,
+        "b": chosen,
+    }
 
 
-def test_what_update_alternatives_says() -> None:
-    told = "Name: ovs-vswitchd\nLink: /usr/sbin/ovs-vswitchd\nStatus: manual\nBest: /a\nValue: /b\n\nAlternative: /b\nPriority: 1\n"
-    assert alternative.parse(told) == {"auto": False, "value": "/b"}
+def test_the_output_of_update_alternatives() -> None:
+    output = "Name: ovs-vswitchd\nLink: /usr/sbin/ovs-vswitchd\nStatus: manual\nBest: /a\nValue: /b\n\nAlternative: /b\nPriority: 1\n"
+    assert alternative.parse(output) == {"auto": False, "value": "/b"}
     assert alternative.parse("") is None
 
 
-def test_what_ip_says_of_virtual_functions() -> None:
+def test_the_output_of_ip_for_vfs() -> None:
     shown = (
         '[{"ifname":"ens1","flags":["BROADCAST","UP"],"vfinfo_list":[{"vf":0,"address":"02:AA:00:00:00:01","vlan_list":[{"vlan":101}],'
         '"spoofchk":true,"trust":false},{"vf":1,"address":"02:aa:00:00:00:02","spoofchk":false,"trust":true}]}]'
@@ -386,7 +390,7 @@ def test_a_driver_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "state", "script"),
+    ("output", "state", "script"),
     [
         ("", None, "tuned-adm off\n"),
         ("No current active profile.\nProfile selection mode: manual\n", None, "tuned-adm off\n"),
@@ -402,6 +406,6 @@ def test_a_driver_is_looked_up() -> None:
         ),
     ],
 )
-def test_what_tuned_says_of_its_profile(told: str, state: object, script: str) -> None:
-    assert tuned.parse(told) == state
+def test_the_output_of_tuned_adm(output: str, state: object, script: str) -> None:
+    assert tuned.parse(output) == state
     assert tuned.TunedKind().script("profile", state) == script

@@ -32,18 +32,18 @@ def test_the_machine_looks_for_its_address_once(
 ) -> None:
     """A later start without a network puts nothing back, and one that stays away restarts nothing for ever."""
     monkeypatch.setattr(reboot, "CARRIER_SECONDS", 1)
-    folder, said = tmp_path / "host", tmp_path / "said"
+    folder, log = tmp_path / "host", tmp_path / "log"
     programs = {
         "ip": f"echo '2: enp6s0    inet {has} brd 192.0.2.255 scope global enp6s0'",
         "sleep": ":",
-        "systemctl": f"echo reboot >>{said}",
+        "systemctl": f"echo reboot >>{log}",
     }
     for name, text in programs.items():
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / "bin" / name).chmod(0o755)
     folder.mkdir()
-    (folder / "rescue.sh").write_text(f"echo put back >{said}\n")
+    (folder / "rescue.sh").write_text(f"echo put back >{log}\n")
     script = folder / "watch.sh"
     # The session's interface is the one to look for, and of its addresses one is enough.
     facts = ryzen().facts
@@ -54,7 +54,7 @@ def test_the_machine_looks_for_its_address_once(
     script.write_text(path.text_of(reboot._watch(str(folder), facts)[0].state))
     environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
     subprocess.run(["sh", script], env=environment, stdout=subprocess.DEVNULL, check=True)
-    assert (said.read_text() if said.exists() else "") == did
+    assert (log.read_text() if log.exists() else "") == did
     assert not script.exists()
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None
 
 
 def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None:
-    """Undo leaves one file that somebody else has changed since, and all the rest is as before."""
+    """Undo leaves one file that another user has changed since, and all the rest is as before."""
 
     class WithoutSystemd(LocalMachine):
         def run(self, argv: Sequence[str], **more: Any) -> Result:

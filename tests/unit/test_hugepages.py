@@ -68,9 +68,9 @@ def undo(kernel: Kernel) -> None:
 
 
 @given(st.integers(0, 500), st.lists(st.integers(0, 500), min_size=1, max_size=4))
-def test_what_was_there_before_is_there_afterwards(before: int, wishes: list[int]) -> None:
+def test_what_was_there_before_is_there_afterwards(before: int, counts: list[int]) -> None:
     kernel = Kernel(before)
-    for count in wishes:
+    for count in counts:
         reserve(kernel, count)
         assert kernel.pages == before + count
     undo(kernel)
@@ -79,13 +79,13 @@ def test_what_was_there_before_is_there_afterwards(before: int, wishes: list[int
 
 
 @pytest.mark.parametrize("dies_at", range(12))
-@given(before=COUNTS, wishes=st.lists(COUNTS, min_size=2, max_size=3), after=COUNTS)
+@given(before=COUNTS, counts=st.lists(COUNTS, min_size=2, max_size=3), after=COUNTS)
 def test_killed_anywhere_the_next_one_and_the_end_find_what_is_ours(
-    dies_at: int, before: int, wishes: list[int], after: int
+    dies_at: int, before: int, counts: list[int], after: int
 ) -> None:
     kernel = Kernel(before, dies_at=dies_at)
     try:
-        for count in wishes:
+        for count in counts:
             reserve(kernel, count)
     except Killed:
         pass

@@ -66,7 +66,7 @@ def test_units_do_not_matter(first: list[float], second: list[float], unit: floa
 
 
 @given(VALUES, VALUES)
-def test_turned_round_it_says_the_opposite(first: list[float], second: list[float]) -> None:
+def test_turned_round_it_states_the_opposite(first: list[float], second: list[float]) -> None:
     one, other = compare(sample("a", *first), sample("b", *second)), compare(sample("b", *second), sample("a", *first))
     assert one.p == pytest.approx(other.p)
     opposite = {"": "", "faster": "slower", "slower": "faster"}
@@ -86,7 +86,7 @@ def test_an_interval_by_hand() -> None:
     assert ratio == pytest.approx(1.0985, abs=1e-3)
 
 
-def test_the_interval_covers_the_true_ratio_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_ratio_as_often_as_it_states() -> None:
     """All that is random: ranks. With the true ratio at 1 the interval misses it in at most 5 % of all divisions."""
     values = [float(2**i) for i in range(10)]
     divisions = list(combinations(range(10), 5))
@@ -100,14 +100,14 @@ def test_the_interval_covers_the_true_ratio_as_often_as_it_says() -> None:
     assert missed == 8
 
 
-def test_a_real_difference_is_told_with_its_size() -> None:
+def test_a_real_difference_is_reported_with_its_size() -> None:
     found = compare(sample("before", 100, 101, 99, 100.5), sample("after", 110, 111, 109, 110.5))
     assert found.direction == "faster"
     assert found.verdict.startswith("after is faster than before by 10.0% (between +7.9% and +12.1%, p = 0.029")
     assert compare(sample("x", 110, 111, 109, 110.5), sample("y", 100, 101, 99, 100.5)).direction == "slower"
 
 
-def test_noise_is_told_as_noise() -> None:
+def test_noise_is_reported_as_noise() -> None:
     found = compare(sample("before", 100, 90, 110, 95, 105), sample("after", 101, 92, 108, 97, 104))
     assert found.direction == ""
     assert found.verdict.startswith("no significant difference: ")

@@ -60,7 +60,7 @@ def test_whatever_varies_the_checksums_stay_right(headers: Headers, data: st.Dat
     ],
 )
 @pytest.mark.parametrize("inner", [False, True])
-def test_each_field_is_where_its_name_says(headers: Headers, flow: list[Any], inner: bool) -> None:
+def test_each_field_is_where_its_name_states(headers: Headers, flow: list[Any], inner: bool) -> None:
     outer = ["198.18.0.1", "198.19.0.1", 1024, GENEVE_PORT] if inner else []
     if inner:
         headers = replace(PLAIN, dst_port=GENEVE_PORT, tunnel=Tunnel("geneve", 1, headers))
@@ -77,7 +77,7 @@ def test_each_field_is_where_its_name_says(headers: Headers, flow: list[Any], in
 
 @pytest.mark.parametrize("flows", [1, 2, 7, 150])
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
-def test_as_many_flows_as_asked_for(flows: int, protocol: Any) -> None:
+def test_as_many_flows_as_requested_for(flows: int, protocol: Any) -> None:
     headers = replace(PLAIN, protocol=protocol, src_port=65500, vlans=(4090,))
     stream = make_stream("s", headers, size=128, flows=flows, vary=(Vary("src_port"), Vary("vlan"), Vary("src_ip")))
     twice = [flow_of(check(frame)) for frame in islice(sent(stream), 2 * flows)]

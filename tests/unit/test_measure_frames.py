@@ -191,7 +191,7 @@ def test_bad_headers(headers: Headers, where: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flows", "vary", "says"),
+    ("flows", "vary", "message"),
     [
         (0, PORTS_THEN_ADDRESSES, "number of flows is out of range"),
         (-1, PORTS_THEN_ADDRESSES, "number of flows is out of range"),
@@ -215,8 +215,8 @@ def test_bad_headers(headers: Headers, where: str) -> None:
         (2, (Vary("src_ip", "list", values=(1 << 32,)),), "out of the field's range"),
     ],
 )
-def test_bad_flows(flows: int, vary: tuple[Vary, ...], says: str) -> None:
-    with pytest.raises(BadInput, match=says) as caught:
+def test_bad_flows(flows: int, vary: tuple[Vary, ...], message: str) -> None:
+    with pytest.raises(BadInput, match=message) as caught:
         make_stream("s", PLAIN, flows=flows, vary=vary)
     assert len(caught.value.findings) == 1
 
@@ -226,7 +226,7 @@ def test_an_address_does_not_count_up_into_groups() -> None:
         make_stream("s", replace(PLAIN, src_ip="223.255.255.254"), flows=3, vary=(Vary("src_ip"),))
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     with pytest.raises(BadInput) as caught:
         make_stream("s", replace(PLAIN, src_mac="x", dst_ip="y", src_port=0), size="zebra")
     assert [finding.where.removeprefix("s.") for finding in caught.value.findings] == [

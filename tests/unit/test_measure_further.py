@@ -67,7 +67,7 @@ def test_without_a_rate_there_is_nothing_to_measure_it_at(name: str) -> None:
     assert "not measured" in row.text
 
 
-def test_what_ends_early_says_why() -> None:
+def test_what_ends_early_states_why() -> None:
     found = rows("frame-loss", SimulatedDevice(7e6, fault="corrupt"), seconds=1)
     assert "ended early" in found[-1].text
     (soaked,) = rows("soak", SimulatedDevice(7e6, fault="corrupt"), seconds=10)
@@ -75,10 +75,10 @@ def test_what_ends_early_says_why() -> None:
 
 
 @pytest.mark.parametrize("name", ["latency", "frame-loss", "back-to-back", "soak", "maximum"])
-def test_ctrl_c_ends_a_test_and_says_so(name: str) -> None:
+def test_ctrl_c_ends_a_test_and_states_so(name: str) -> None:
     def stopped(_: Trial) -> None:
         raise KeyboardInterrupt
 
-    told = run_extra_test(ExtraTest(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
-    assert told.reason == INTERRUPTED
-    assert INTERRUPTED in told.rows[-1].text
+    result = run_extra_test(ExtraTest(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
+    assert result.reason == INTERRUPTED
+    assert INTERRUPTED in result.rows[-1].text

@@ -60,16 +60,16 @@ def test_rates_above_one_that_fails_are_not_believed() -> None:
 
 @given(st.lists(st.booleans(), max_size=40), st.sampled_from([NDR, PDR, RFC2544, TST009]), st.booleans())
 def test_a_verdict_once_certain_only_hardens_or_softens_with_what_agrees(
-    bad: list[bool], wanted: Goal, long: bool
+    bad: list[bool], expected: Goal, long: bool
 ) -> None:
     """One more good trial never turns a rate that meets into one that does not, nor a bad one the other way."""
-    seconds = wanted.final_seconds if long else 1.0
+    seconds = expected.final_seconds if long else 1.0
     seen = trials(*[100 * each for each in bad], seconds=seconds)
-    verdict = meets(wanted, seen)
+    verdict = meets(expected, seen)
     if verdict is True:
-        assert meets(wanted, [*seen, *trials(0, seconds=seconds)]) is True
+        assert meets(expected, [*seen, *trials(0, seconds=seconds)]) is True
     if verdict is False:
-        assert meets(wanted, [*seen, *trials(100, seconds=seconds)]) is False
+        assert meets(expected, [*seen, *trials(100, seconds=seconds)]) is False
 
 
 def test_bounds_and_goals_come_back_from_json() -> None:

@@ -85,7 +85,7 @@ def test_no_such_frame(size: int, mtu: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stdout", "stderr", "said"),
+    ("stdout", "stderr", "text"),
     [
         (
             '{"start": {}, "error": "unable to connect to server: Connection refused"}',
@@ -101,10 +101,10 @@ def test_no_such_frame(size: int, mtu: int) -> None:
         ("{", "", "no output"),
     ],
 )
-def test_what_went_wrong_is_said(stdout: str, stderr: str, said: str) -> None:
+def test_what_went_wrong_is_reported(stdout: str, stderr: str, text: str) -> None:
     with pytest.raises(Failed, match="iperf3 could not measure") as failed:
         read_answer(stdout, stderr)
-    assert failed.value.findings[0].found.startswith(said)
+    assert failed.value.findings[0].found.startswith(text)
 
 
 def test_an_answer() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.paths.cpus import Placement, place
+from ouchi.measure.paths.cpus import Placement, choose_placement
 from ouchi.measure.paths.memory import GENERATOR_MIB, extra_hugepages
 from ouchi.measure.paths.path import PATHS, GuestKind, mac_of
 from ouchi.measure.paths.wires import Wire
@@ -75,16 +75,16 @@ def test_the_chain_of_links_leads_from_left_to_right() -> None:
 def test_who_runs_where(
     dedicated: tuple[int, ...], guests: int, workers: tuple[int, ...], for_guests: tuple[int, ...]
 ) -> None:
-    placement = place(plan_of(*dedicated), directions=2, guests=guests)
+    placement = choose_placement(plan_of(*dedicated), directions=2, guests=guests)
     shared = len({*workers, *for_guests}) < len(workers) + guests
     assert placement == Placement(0, workers, for_guests, realtime=shared and bool(dedicated))
     assert placement.shared == shared
-    assert not place(plan_of(*dedicated), directions=2, guests=guests, servers_running=True).realtime
+    assert not choose_placement(plan_of(*dedicated), directions=2, guests=guests, servers_running=True).realtime
 
 
 @given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15), min_size=1), st.integers(0, 2))
 def test_pmd_threads_are_left_alone_where_there_are_other_cpus(dedicated: set[int], pmd: set[int], guests: int) -> None:
-    cpus = place(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), directions=2, guests=guests)
+    cpus = choose_placement(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), directions=2, guests=guests)
     assert 1 <= len(cpus.workers) <= 2
     assert len(cpus.guests) == guests
     if dedicated - pmd:

@@ -69,7 +69,7 @@ def test_rates_as_users_write_them(text: str, size: float, line: int | None, pps
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "message"),
     [
         ("0pps", None, "the rate is zero"),
         ("0%", TEN_GIGABIT, "the rate is zero"),
@@ -98,8 +98,8 @@ def test_rates_as_users_write_them(text: str, size: float, line: int | None, pps
         ("9" * 400 + "pps", TEN_GIGABIT, "exceeds line rate"),
     ],
 )
-def test_what_is_no_rate_is_refused(text: str, line: int | None, says: str) -> None:
-    with pytest.raises(BadInput, match=says) as caught:
+def test_what_is_no_rate_is_refused(text: str, line: int | None, message: str) -> None:
+    with pytest.raises(BadInput, match=message) as caught:
         parse_rate(text, 64, line, where="--rate")
     (finding,) = caught.value.findings
     assert finding.where == "--rate"

@@ -77,7 +77,7 @@ DATAGRAMS = {
 @pytest.mark.parametrize("offloaded", [False, True])
 def test_the_signature_lies_in_the_payload_and_the_checksums_are_right(packet: Packet, offloaded: bool) -> None:
     frame = bytes(packet)
-    if offloaded:  # what a sender's capture shows: checksums that the card has yet to make
+    if offloaded:  # what a sender's capture shows: checksums that the NIC has yet to compute
         wrong = packet.copy()
         for layer in layers(wrong):
             if isinstance(layer, (UDP, TCP)) and getattr(layer, "chksum", None) != 0:
@@ -187,7 +187,7 @@ def test_frames_and_their_order_come_from_a_capture(tmp_path: Path, write: Any) 
     assert notes[1].found == "1 (number 4)"
 
 
-def test_frames_that_cannot_be_repaired_are_told() -> None:
+def test_frames_that_cannot_be_repaired_are_reported() -> None:
     _, notes = replay_stream("r", classic([bytes(ETHER / ARP()), bytes(V4 / UDP() / TEXT)]), "c")
     assert [note.severity for note in notes] == [Severity.INFO, Severity.INFO, Severity.WARNING]
     assert notes[2].found == "1 (number 1)"
@@ -243,7 +243,7 @@ def test_every_form_of_capture(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "text"),
     [
         (b"", "not a capture"),
         (b"GIF89a", "not a capture"),
@@ -272,8 +272,8 @@ def test_every_form_of_capture(content: bytes) -> None:
         ),
     ],
 )
-def test_bad_captures(content: bytes, says: str) -> None:
-    with pytest.raises(BadInput, match=says) as caught:
+def test_bad_captures(content: bytes, text: str) -> None:
+    with pytest.raises(BadInput, match=text) as caught:
         replay_stream("r", content, "c.pcap")
     for finding in caught.value.findings:
         assert finding.where.startswith("c.pcap")

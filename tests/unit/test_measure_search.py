@@ -117,7 +117,7 @@ def test_our_rule_gives_the_bounds_that_mlrsearch_gives(capacity: float, ring: i
             assert value == (None if bound is None else float(bound))
 
 
-def test_several_goals_at_once_in_the_order_asked() -> None:
+def test_several_goals_at_once_in_the_order_requested() -> None:
     found = find(SimulatedDevice(5e6), PDR, TST009, NDR)
     assert [each.goal.name for each in found.bounds] == ["PDR", "TST 009", "NDR"]
     assert all(each.narrow and each.reason == "" for each in found.bounds)
@@ -146,7 +146,7 @@ def test_two_directions_are_judged_each_by_itself() -> None:
 
 
 @pytest.mark.parametrize("how", ["mlrsearch", "binary", "tst009"])
-def test_a_device_beyond_the_range_says_so(how: str) -> None:
+def test_a_device_beyond_the_range_states_so(how: str) -> None:
     def run(capacity: float) -> Bounds:
         device = SimulatedDevice(capacity)
         if how == "mlrsearch":

@@ -73,7 +73,7 @@ def test_a_generator_that_cannot_reach_the_most_may_still_show_that_it_is_too_mu
     assert find(SimulatedDevice(7e6, generator_pps=10e6), NDR).bounds == find(SimulatedDevice(7e6), NDR).bounds
 
 
-def test_a_generator_slower_than_the_device_ends_it_and_says_so() -> None:
+def test_a_generator_slower_than_the_device_ends_it_and_states_so() -> None:
     found = find(SimulatedDevice(7e6, generator_pps=5e6), NDR)
     assert "were not sent" in found.reason
     assert found.bounds[0].upper_pps is None
@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_what_was_measured(at: int, how: str) -> None:
         assert first.lower_pps <= 7.02e6 <= first.upper_pps * 1.01
 
 
-def test_ctrl_c_in_the_callback_keeps_the_trial_that_was_told() -> None:
+def test_ctrl_c_in_the_callback_keeps_the_trial_that_was_reported() -> None:
     def stop(trial: Trial, _: SearchProgress) -> None:
         if trial.number == 3:
             raise KeyboardInterrupt
@@ -193,25 +193,25 @@ def test_ctrl_c_in_the_callback_keeps_the_trial_that_was_told() -> None:
 
 @pytest.mark.parametrize("goals", [(NDR, PDR), (RFC2544,), (TST009,), (NDR, RFC2544)])
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_the_standing_tells_where_the_search_is(goals: tuple[Goal, ...], pause: float) -> None:
+def test_the_standing_shows_where_the_search_is(goals: tuple[Goal, ...], pause: float) -> None:
     device = SimulatedDevice(7e6, ring=1024, pause_seconds=pause)
-    told: list[SearchProgress] = []
+    result: list[SearchProgress] = []
     found = search(
         device,
         goals,
         max_pps=LINE,
         min_pps=LEAST,
         max_seconds=3600,
-        on_trial=lambda _, progress: told.append(progress),
+        on_trial=lambda _, progress: result.append(progress),
         clock=device.clock,
     )
     total = device.clock()
-    assert [progress.trials for progress in told] == list(range(1, len(found.trials) + 1))
-    assert told[-1].bounds == found.bounds
-    assert told[-1].left_seconds == 0
+    assert [progress.trials for progress in result] == list(range(1, len(found.trials) + 1))
+    assert result[-1].bounds == found.bounds
+    assert result[-1].left_seconds == 0
     # Within a factor of three of what the search then took.
-    assert all(total / 3 <= progress.spent_seconds + progress.left_seconds <= 3 * total for progress in told)
-    assert all(progress.left_seconds > 0 for progress in told[:-1])
+    assert all(total / 3 <= progress.spent_seconds + progress.left_seconds <= 3 * total for progress in result)
+    assert all(progress.left_seconds > 0 for progress in result[:-1])
 
 
 def test_the_estimate_never_promises_more_than_the_limit() -> None:

@@ -150,10 +150,10 @@ def test_what_is_wrong_is_located(tmp_path: Path, text: str, where: str, claim: 
     with pytest.raises(BadInput) as caught:
         read(tmp_path, text)
     found = [(finding.where.partition("stream.yaml:")[2], finding.claim) for finding in caught.value.findings]
-    assert any(at == where and claim in said for at, said in found), found
+    assert any(at == where and claim in output for at, output in found), found
 
 
-def test_everything_wrong_with_the_values_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_with_the_values_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         read(tmp_path, "src_port: 0\nvlans: [0]\nflows: 0\nsize: x\n")
     assert len(caught.value.findings) >= 3
@@ -203,9 +203,9 @@ def test_hostile_stream_files_end_with_a_finding(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["ouchi", "bench", "--dry-run", "--stream", make(tmp_path)])
     assert main() == 2
-    said = capsys.readouterr().err
-    assert "rror" in said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert "rror" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("make", [fifo, large, truncated, boastful, lambda _: "/dev/zero", lambda _: "nowhere"])

@@ -58,9 +58,9 @@ TRIALS = st.builds(
 def test_a_trial_comes_back_from_json_as_it_was(trial: Trial) -> None:
     line = dump_line(TrialRecord("64", 1, trial))
     assert load(TrialRecord, json.loads(line)) == TrialRecord("64", 1, trial)
-    told = json.loads(line)["trial"]
-    assert (told["lost"], told["sent"], told["valid"]) == (trial.lost, trial.sent, trial.valid)
-    assert [one["unsent"] for one in told["streams"]] == [stream.unsent for stream in trial.streams]
+    result = json.loads(line)["trial"]
+    assert (result["lost"], result["sent"], result["valid"]) == (trial.lost, trial.sent, trial.valid)
+    assert [one["unsent"] for one in result["streams"]] == [stream.unsent for stream in trial.streams]
 
 
 @given(TRIALS)

@@ -140,7 +140,7 @@ def test_a_stall_in_which_nothing_was_lost_did_no_harm() -> None:
     assert invalid(stalled(sound(packets=20_000_000), 0)) == ()
 
 
-def test_nothing_sent_is_a_problem_even_where_little_was_wanted() -> None:
+def test_nothing_sent_is_a_problem_even_where_little_was_expected() -> None:
     assert any("none of 10 packets" in problem for problem in invalid(sent(0)(sound(packets=10))))
 
 
@@ -149,7 +149,7 @@ def test_a_burst_of_few_packets_can_be_valid() -> None:
     assert invalid(replace(burst, seconds=burst.seconds * 1.2), line_bits=10e9) == ()
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert len(invalid(stream(corrupt=1, sent=1, received=2)(replace(sound(), foreign=10**6, seconds=20.0)))) == 6
 
 
@@ -172,7 +172,7 @@ def test_only_equal_sizes_are_compared() -> None:
     assert different_sizes([]) == ()
 
 
-def test_a_doubt_is_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None:
+def test_a_suspicion_is_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None:
     """At 2 Mpps a stall of 1 ms brings 2000 packets, of which 1024 find room."""
     one = assess(stalled(sound(packets=20_000_000), 900))
     assert (one.streams[0].rx_overrun_suspect, one.streams[0].certain_failed_ratio) == (900, 0.0)
@@ -183,7 +183,7 @@ def test_a_doubt_is_as_many_packets_as_a_ring_could_not_hold_meanwhile() -> None
     assert not other.invalid
 
 
-def test_too_little_is_a_shortfall_and_too_much_a_problem() -> None:
+def test_too_little_is_a_under_offer_and_too_much_a_problem() -> None:
     for change in (sent(998_000), taking(10.2), stream(sent=990_000, received=990_000)):
         assert assess(change(sound())).under_offered
         assert not assess(change(sound())).invalid

@@ -1,4 +1,4 @@
-"""A virtual machine as a guest: QEMU's command line, what the guest is told, and what is made of how QEMU fares.
+"""A virtual machine as a guest: QEMU's command line, the guest's script, and failures of QEMU.
 
 QEMU and genisoimage are stand-ins: two scripts in a folder that is looked in first.
 """
@@ -98,7 +98,7 @@ def test_command_line_with_kvm_and_huge_pages() -> None:
     assert all("host_mtu=9000" in port and "vectors" not in port for port in ports)
 
 
-def test_what_the_guest_is_told() -> None:
+def test_what_the_guest_is_reported() -> None:
     script = router(SIDES, 9000)
     assert script.startswith("#!")
     assert "@" not in script.replace('"$@"', "")
@@ -118,9 +118,9 @@ def test_a_guest_that_routes(tmp_path: Path) -> None:
         guest.wait_ready(10)
         assert os.sched_getaffinity(guest.pid) == {CPU}
         assert files(tmp_path) == {"guest0.log", "guest0.console", "guest0.iso"}
-        told = (tmp_path / "guest0.iso").read_text()
-        assert '"ouchi_forwards": "true"' in told  # as the image looks for it
-        assert "join 02:0c:00:00:00:03 " in told
+        result = (tmp_path / "guest0.iso").read_text()
+        assert '"ouchi_forwards": "true"' in result  # as the image looks for it
+        assert "join 02:0c:00:00:00:03 " in result
         assert guest.log_tail() == f"BIOS\n/ # {ROUTES}\nqemu: here"
     finally:
         guest.end()

@@ -1,4 +1,4 @@
-"""Which wires may be used, and what is said of those that may not."""
+"""Wires that may be used, and the findings about others."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ from tests.plans import facts_of, site_with
 TWO = "dual-socket-nic-on-node-1"
 
 
-def cards() -> tuple[Facts, list[str]]:
-    """A host with cards that are free and bound to vfio-pci, and their addresses."""
+def nics() -> tuple[Facts, list[str]]:
+    """A host with NICs that are free and bound to vfio-pci, and their addresses."""
     facts = facts_of(TWO)
     free = [nic.address for nic in facts.nics if nic.address and not nic.use]
     nics = tuple(replace(nic, driver="vfio-pci") if nic.address in free else nic for nic in facts.nics)
@@ -21,25 +21,25 @@ def cards() -> tuple[Facts, list[str]]:
 
 
 def refused(*wires: Wire, facts: Facts | None = None, path: str = "p2p", site: str = "") -> str:
-    with pytest.raises(BadInput) as said:
-        check_wires(path, path == "p2p", wires, site_with(site, servers=""), facts or cards()[0])
-    return "\n".join(f"{finding.claim}: {finding.found}" for finding in said.value.findings)
+    with pytest.raises(BadInput) as text:
+        check_wires(path, path == "p2p", wires, site_with(site, servers=""), facts or nics()[0])
+    return "\n".join(f"{finding.claim}: {finding.found}" for finding in text.value.findings)
 
 
-def test_virtual_devices_may_stand_for_cards() -> None:
+def test_virtual_devices_may_stand_for_nics() -> None:
     wires = [Wire("net_af_packet0,iface=a0", "net_af_packet1,iface=a1"), Wire("net_memif0,role=server", "net_ring0")]
-    check_wires("p2p", True, wires, site_with(servers=""), cards()[0])
-    check_wires("v2v", False, [], site_with(servers=""), cards()[0])
+    check_wires("p2p", True, wires, site_with(servers=""), nics()[0])
+    check_wires("v2v", False, [], site_with(servers=""), nics()[0])
 
 
-def test_cards_of_the_site_may_be_used() -> None:
-    facts, free = cards()
+def test_nics_of_the_site_may_be_used() -> None:
+    facts, free = nics()
     assert len(free) > 1
     site = f'nics: [{{nic: "{free[1]}", physnet: physnet1}}]\n'
     check_wires("p2p", True, [Wire(free[0], free[1])], site_with(site, servers=""), facts)
-    said = refused(Wire(free[1], free[0]), site=site)
-    assert "not one of the site's NICs" in said
-    assert "OVS uses it" in said
+    text = refused(Wire(free[1], free[0]), site=site)
+    assert "not one of the site's NICs" in text
+    assert "OVS uses it" in text
 
 
 def test_a_path_has_as_many_wires_as_it_needs() -> None:
@@ -57,23 +57,23 @@ def test_a_device_is_at_one_end_only() -> None:
 def test_what_carries_something_is_refused() -> None:
     facts = facts_of("ryzen-5-3600")
     (used,) = [nic for nic in facts.nics if nic.default_route]
-    said = refused(Wire(used.address, "net_null0"), Wire(f"net_af_packet0,iface={used.name}", "net_null1"), facts=facts)
-    assert said.count("it carries") == 2
+    text = refused(Wire(used.address, "net_null0"), Wire(f"net_af_packet0,iface={used.name}", "net_null1"), facts=facts)
+    assert text.count("it carries") == 2
 
 
 def test_what_is_no_device_and_what_is_not_there_is_refused_at_once() -> None:
-    said = refused(Wire("eth0", "0000:ff:1f.7"))
-    assert "cannot be at the end of a wire: eth0" in said
-    assert "no such NIC: 0000:ff:1f.7" in said
+    text = refused(Wire("eth0", "0000:ff:1f.7"))
+    assert "cannot be at the end of a wire: eth0" in text
+    assert "no such NIC: 0000:ff:1f.7" in text
 
 
-def test_a_card_of_the_kernel_is_refused_with_the_way_to_bind_it() -> None:
+def test_a_nic_of_the_kernel_is_refused_with_the_way_to_bind_it() -> None:
     facts = facts_of(TWO)
     free = next(nic for nic in facts.nics if nic.address and not nic.use and nic.driver not in ("vfio-pci", ""))
     assert f"is bound to a kernel driver: driver {free.driver}" in refused(Wire(free.address, "net_null0"), facts=facts)
 
 
-def test_what_a_card_is() -> None:
+def test_what_a_nic_is() -> None:
     assert is_pci("0000:03:00.1")
     assert not is_pci("net_af_packet0,iface=a")
     assert not is_pci("0000:03:00.8")

@@ -115,7 +115,7 @@ def test_the_summary_is_of_the_lower_bounds(measured: Path) -> None:
         assert row.noise == pytest.approx((max(lowers) - min(lowers)) / row.median_pps)
 
 
-def test_a_goal_without_a_rate_has_a_row_that_says_so() -> None:
+def test_a_goal_without_a_rate_has_a_row_that_states_so() -> None:
     (row,) = summarise([Result("64", 1, (bounds(NDR, ()),))])
     assert (row.median_pps, row.n, row.noise) == (None, 0, None)
 
@@ -217,10 +217,12 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "where", "says"),
+    ("file", "change", "where", "message"),
     [
         ("run.json", set_to("schema", value=3), "run.json:1", "schema"),
         ("run.json", set_to("kind", value="fish"), "run.json:1", "kind"),
+        ("run.json", lambda whole: whole.pop("kind"), "run.json:1", "kind"),
+        ("run.json", lambda whole: whole.pop("schema"), "run.json:1", "schema"),
         ("run.json", set_to("labels", value="text"), "run.json:1", "labels"),
         ("run.json", set_to("started", value="yesterday"), "run.json:1", "yesterday"),
         ("run.json", set_to("ended", value="2026-11-23T05:00:00"), "run.json:1", "no zone"),
@@ -241,13 +243,13 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
         ("trials.ndjson", lambda whole: whole["trial"].pop("stalls"), "trials.ndjson:2", "stalls"),
     ],
 )
-def test_what_is_damaged_is_told_by_file_and_line(
-    few: Path, file: str, change: Callable[[Any], None], where: str, says: str
+def test_what_is_damaged_is_reported_by_file_and_line(
+    few: Path, file: str, change: Callable[[Any], None], where: str, message: str
 ) -> None:
     change_json(few / file, change, line=2)
     ((found_where, found),) = damage(few)
     assert found_where == where
-    assert says in found
+    assert message in found
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "7", '"text"', "{", "{}", "\x00" * 100, "[" * 100_000])
@@ -260,7 +262,7 @@ def test_other_values_are_no_run(few: Path, file: str, text: str) -> None:
         assert damage(few)[0][0].startswith(f"{file}:1")
 
 
-def test_everything_is_said_at_once(few: Path) -> None:
+def test_everything_is_reported_at_once(few: Path) -> None:
     (few / "run.json").write_text('{\n "schema": 1,\n oops\n}')
     (few / "results.json").write_text("[]")
     lines = (few / "trials.ndjson").read_text().splitlines()
@@ -273,7 +275,7 @@ def test_what_is_too_large_is_not_read(few: Path, monkeypatch: pytest.MonkeyPatc
     assert "larger than" in damage(few)[0][1]
 
 
-def test_a_folder_in_place_of_a_file(few: Path) -> None:
+def test_a_folder_in_position_of_a_file(few: Path) -> None:
     (few / "trials.ndjson").unlink()
     (few / "trials.ndjson").mkdir()
     assert damage(few) == [("trials.ndjson", "the file cannot be read: Is a directory")]
@@ -298,8 +300,8 @@ def test_no_damage_leads_to_anything_else(tmp_path_factory: pytest.TempPathFacto
     file = folder / data.draw(st.sampled_from(["run.json", "trials.ndjson", "results.json"]))
     content = bytearray(file.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place : place + data.draw(st.integers(0, 4))] = data.draw(
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + data.draw(st.integers(0, 4))] = data.draw(
             st.sampled_from([b"", b"-", b"9e9", b'"', b"\xff", b"null", b"[]", b"{", b"\n", b"\\ud800"])
         )
     file.write_bytes(content)

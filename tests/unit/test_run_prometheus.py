@@ -10,7 +10,7 @@ from tests.exposition import check_exposition, sample
 from tests.runs import HOSTILE, LABELS, hostile_run
 
 
-def test_prometheus_says_what_the_run_says(run: Run) -> None:
+def test_prometheus_states_what_the_run_states(run: Run) -> None:
     samples = check_exposition(prometheus_text(run))
     for row in run.summary:
         at = {"size": row.size, "goal": row.goal, "run": "a run", "path": "v2v"}

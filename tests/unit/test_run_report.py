@@ -70,8 +70,8 @@ class Page(HTMLParser):
 
     def of(self, tag: str, look: str = "") -> list[dict[str, str | None]]:
         """The attributes of the elements of a kind that have a class."""
-        wanted = set(look.split())
-        return [attributes for name, attributes in self.elements if name == tag and wanted <= classes(attributes)]
+        expected = set(look.split())
+        return [attributes for name, attributes in self.elements if name == tag and expected <= classes(attributes)]
 
 
 def classes(attributes: dict[str, str | None]) -> set[str]:
@@ -143,8 +143,8 @@ def test_no_text_of_a_run_becomes_part_of_the_page(tmp_path: Path) -> None:
     assert shown in page.texts["title"][0]
     assert page.texts["li"][0] == shown
     assert any(shown in cell for cell in page.texts["td"])
-    says = [title for title in page.texts["title"][1:] if shown in title]
-    assert says
+    message = [title for title in page.texts["title"][1:] if shown in title]
+    assert message
     assert "<img" not in text
     assert text.count("<script>") == 1
 
@@ -154,23 +154,23 @@ def test_labels_stand_at_the_top_and_in_each_figure(page: Page) -> None:
     assert len(page.of("figure")) == page.texts["p"].count("; ".join(LABELS)) > 6
 
 
-def test_each_trial_is_a_mark_in_its_place(run: Run, page: Page) -> None:
+def test_each_trial_is_a_mark_in_its_position(run: Run, page: Page) -> None:
     for size, title in (("64", "Loss, 64-byte frames"), ("imix", "Loss, imix frames")):
         chart, trials = charts(page)[title], [each.trial for each in run.of_size(size)]
         valid = [trial for trial in trials if trial.valid]
         dots = drawn(chart, "mark dot")
         assert len(dots) == len(valid) < len(trials)
         assert len(drawn(chart, "mark cross bad")) == len(trials) - len(valid)
-        places = [(float(dot["cx"] or 0), float(dot["cy"] or 0)) for dot in dots]
-        for (x, y), trial in zip(places, valid, strict=True):
-            for (other_x, other_y), other in zip(places, valid, strict=True):
+        points = [(float(dot["cx"] or 0), float(dot["cy"] or 0)) for dot in dots]
+        for (x, y), trial in zip(points, valid, strict=True):
+            for (other_x, other_y), other in zip(points, valid, strict=True):
                 if trial.intended_pps < other.intended_pps * 0.99:
                     assert x < other_x
                 if judged_loss(trial) < judged_loss(other) * 0.9:
                     assert y > other_y
-    says = page.texts["title"]
+    message = page.texts["title"]
     some = next(each.trial for each in run.trials if each.trial.lost)
-    assert any(f"lost {some.lost:,} of {some.sent:,} sent ({share_text(some.loss_ratio)})" in each for each in says)
+    assert any(f"lost {some.lost:,} of {some.sent:,} sent ({share_text(some.loss_ratio)})" in each for each in message)
 
 
 def test_bounds_are_drawn_where_the_search_left_them(run: Run, page: Page) -> None:
@@ -216,16 +216,16 @@ def test_invalid_trials_measure_no_latency(tmp_path: Path) -> None:
 
 
 def test_gaps_are_drawn_with_their_packets(run: Run, page: Page) -> None:
-    says = [title for title in page.texts["title"] if "from sequence" in title]
-    assert len(drawn(charts(page)["Losses over time, 64-byte frames"], "mark")) <= len(says)
+    message = [title for title in page.texts["title"] if "from sequence" in title]
+    assert len(drawn(charts(page)["Losses over time, 64-byte frames"], "mark")) <= len(message)
     gaps = {
         f"{stream.stream}: {gap.packets:,} packet{'s' * (gap.packets != 1)} lost from {gap.begin_s:.6f} s"
         for each in run.trials
         for stream in each.trial.streams
         for gap in stream.gaps
     }
-    assert says
-    assert {title.splitlines()[0] for title in says} <= gaps
+    assert message
+    assert {title.splitlines()[0] for title in message} <= gaps
 
 
 def test_load_and_stalls_are_drawn_where_they_were_counted(run: Run, page: Page, tmp_path: Path) -> None:
@@ -235,11 +235,11 @@ def test_load_and_stalls_are_drawn_where_they_were_counted(run: Run, page: Page,
     device = SimulatedDevice(1e6)
     writer = RunWriter(MACHINE, tmp_path / "quiet", RunInfo("quiet", "2026-11-23T05:00:00+00:00", "loop"))
     writer.add("64", 1, device.trial(1e5, 1.0))
-    quiet = Page(page_html(read_run(MACHINE, tmp_path / "quiet")))
-    assert list(charts(quiet)) == ["Loss, 64-byte frames"]
-    assert "The generator never stalled." in quiet.texts["p"]
-    assert "No rate was found." in quiet.texts["p"]
-    assert "the run is not complete: trials: 1" in quiet.texts["p"]
+    idle = Page(page_html(read_run(MACHINE, tmp_path / "quiet")))
+    assert list(charts(idle)) == ["Loss, 64-byte frames"]
+    assert "The generator never stalled." in idle.texts["p"]
+    assert "No rate was found." in idle.texts["p"]
+    assert "the run is not complete: trials: 1" in idle.texts["p"]
 
 
 def test_every_trial_is_a_row(run: Run, page: Page) -> None:
@@ -282,8 +282,8 @@ def test_whatever_can_be_read_can_be_reported(tmp_path_factory: pytest.TempPathF
     lines = [json.loads(line) for line in (folder / "trials.ndjson").read_text().splitlines()]
     for _ in range(data.draw(st.integers(1, 4))):
         whole = data.draw(st.sampled_from(lines))
-        places = [place for place in members(whole) if place]
-        *path, last = data.draw(st.sampled_from(places))
+        points = [at for at in members(whole) if at]
+        *path, last = data.draw(st.sampled_from(points))
         for step in path:
             whole = whole[step]
         whole[last] = data.draw(odd)
@@ -382,15 +382,15 @@ def test_scales_keep_order_and_stay_within(data: st.DataObject) -> None:
     low, high = sorted((data.draw(positive), data.draw(positive)))
     scale: Scale = data.draw(st.sampled_from([linear, decades, decades_with_zero]))(low, high, str)
     values = sorted(data.draw(st.lists(st.floats(0, 2e12), min_size=2)))
-    places = [scale.position(value) for value in values]
-    assert places == sorted(places)
-    assert all(0 <= place <= 1 for place in places)
+    points = [scale.position(value) for value in values]
+    assert points == sorted(points)
+    assert all(0 <= at <= 1 for at in points)
     ticks = [scale.position(value) for value, _ in scale.ticks]
     assert ticks == sorted(ticks)
     assert len(ticks) <= 12
 
 
-def test_nothing_lost_has_a_place_of_its_own() -> None:
+def test_nothing_lost_has_a_position_of_its_own() -> None:
     scale = decades_with_zero(1e-6, 1, share_text)
     assert scale.position(0) < ZERO_ROOM <= scale.position(1e-6) < scale.position(1) == 1
     assert [text for _, text in scale.ticks] == ["0", "0.0001 %", "0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %"]
@@ -429,7 +429,7 @@ def test_other_outputs_come_without_the_page(folder: Path, run: Run, tmp_path: P
     assert (tmp_path / "a.html").read_text() == page_html(run)
 
 
-def test_what_cannot_be_done_is_said(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_reported(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there is no run"):
         ouchi_report(tmp_path / "nowhere")
     with pytest.raises(BadInput, match="cannot be written"):

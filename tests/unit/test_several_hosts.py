@@ -1,4 +1,4 @@
-"""Changes of several hosts: shown, asked once, made in parallel; one that fails stops no other."""
+"""Changes of several hosts: shown, questions once, made in parallel; one that fails stops no other."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def test_one_that_fails_stops_no_other(capsys: pytest.CaptureFixture[str]) -> No
     all_of_them = scripted("done", "refused", "fails", "nothing")
     assert run_changes(all_of_them, "change them", as_json=False) == 3
     assert [change.made for change in all_of_them] == [True, False, True, False]
-    said = capsys.readouterr()
-    assert "==> h0 (root@h0) <==\nto do on h0" in said.out
-    assert said.err.count("error: not this host") == 1
-    assert "error: it broke" in said.err
-    assert "✔ h0" in said.out
-    assert "✘ h1" in said.out
-    assert "2 of 4 hosts succeeded" in said.out
+    output = capsys.readouterr()
+    assert "==> h0 (root@h0) <==\nto do on h0" in output.out
+    assert output.err.count("error: not this host") == 1
+    assert "error: it broke" in output.err
+    assert "✔ h0" in output.out
+    assert "✘ h1" in output.out
+    assert "2 of 4 hosts succeeded" in output.out
 
 
 def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,9 +110,9 @@ def test_as_json_every_host_has_its_entry(capsys: pytest.CaptureFixture[str]) ->
 def test_what_was_left_counts_on_several_hosts_as_on_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_changes(scripted("leaves"), "change it", as_json=False) == 1
     assert run_changes(scripted("done", "leaves", "done"), "change them", as_json=False) == 1
-    said = capsys.readouterr().out
-    assert "2 of 3 hosts succeeded" in said
-    assert "it was left" in said.splitlines()[-3]
+    output = capsys.readouterr().out
+    assert "2 of 3 hosts succeeded" in output
+    assert "it was left" in output.splitlines()[-3]
     assert run_changes(scripted("done", "leaves", "disk"), "change them", as_json=True) == 3
     entries = json.loads(capsys.readouterr().out)["hosts"]
     assert [(entry["status"], entry["result"] and entry["result"]["stage"]) for entry in entries] == [
@@ -136,7 +136,7 @@ def test_a_dry_run_makes_nothing(ends: tuple[str, ...], capsys: pytest.CaptureFi
     assert "to do on h0" in capsys.readouterr().out
 
 
-def test_without_a_terminal_yes_must_be_said_before() -> None:
+def test_without_a_terminal_yes_must_be_given() -> None:
     [change] = scripted("done", yes=False)
     with pytest.raises(BadInput, match="ouchi cannot ask whether to change them and reboot the host"):
         run_changes([change], "change them", as_json=False)
@@ -164,9 +164,9 @@ def test_one_machine_by_two_names_is_changed_by_neither(capsys: pytest.CaptureFi
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wishes", [{}, {"dry_run": True}])
-def test_this_machine_by_an_address_is_refused(wishes: dict[str, bool]) -> None:
-    [change] = scripted("done", **wishes)
+@pytest.mark.parametrize("options", [{}, {"dry_run": True}])
+def test_this_machine_by_an_address_is_refused(options: dict[str, bool]) -> None:
+    [change] = scripted("done", **options)
     change.host = replace(change.host, machine=LocalMachine())
     with pytest.raises(BadInput, match="h0 is this machine itself"):
         run_changes([change], "change it", as_json=False)
@@ -174,7 +174,7 @@ def test_this_machine_by_an_address_is_refused(wishes: dict[str, bool]) -> None:
     assert run_changes([change], "change it", as_json=True) == 0
 
 
-def test_what_is_asked() -> None:
+def test_the_question() -> None:
     assert question("change", 1, 0, 1) == "change"
     assert question("change", 1, 1, 1) == "change and reboot the host"
     assert question("change", 2, 1, 3) == "change on 2 of 3 hosts and reboot 1 of them"
@@ -182,10 +182,10 @@ def test_what_is_asked() -> None:
 
 def test_a_no_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    asked: list[str] = []
+    questions: list[str] = []
 
     def no(question: str) -> bool:
-        asked.append(question)
+        questions.append(question)
         return False
 
     for ends in (("done",), ("done", "leaves")):
@@ -193,7 +193,7 @@ def test_a_no_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         assert run_changes(changes, "change them", as_json=False) == 0
         assert not any(change.made for change in changes)
         assert "nothing was changed" in capsys.readouterr().out
-    assert asked == ["Change them and reboot the host?", "Change them on 2 of 2 hosts and reboot 1 of them?"]
+    assert questions == ["Change them and reboot the host?", "Change them on 2 of 2 hosts and reboot 1 of them?"]
 
 
 def applied(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[int | None, list[Options]]:

@@ -18,6 +18,7 @@ import pytest
 from ouchi.core.errors import Failed, Severity, error
 from ouchi.core.instance import Instance
 from ouchi.flows.status import read_status, under_way
+from ouchi.live.ovs import parse_queues
 from ouchi.machine.local import LocalMachine
 from ouchi.parts import registry
 from ouchi.parts.context import Context
@@ -168,12 +169,26 @@ def test_programs_as_they_are() -> None:
         "running without its supervisor",
     ]
     assert found_of(states[:2], frozenset()).startswith("a: pid 11, up 3 min, b: pid 12")
-    assert [state_of(states[:2]), state_of(states[:3]), state_of(states)] == ["running", "starting", "not started"]
+    worst = [state_of(some, frozenset("ae")) for some in (states[:2], states[:3], states, states[4:])]
+    assert worst == ["running", "starting", "not started", "unsupervised"]
 
 
 def test_durations() -> None:
     seconds = (0.4, 59.9, 60, 3599, 7500, 90000)
     assert [duration(each) for each in seconds] == ["0 s", "59 s", "1 min", "59 min", "2 h 5 min", "1 d 1 h"]
+
+
+def test_queues_that_are_polled() -> None:
+    """Text of OVS 3.1; a queue that the guest has not enabled yet does not count."""
+    text = """Displaying last 60 seconds pmd usage %
+pmd thread numa_id 0 core_id 0:
+  isolated : false
+  port: vhu25e29abc-36    queue-id:  0 (enabled)   pmd usage:  0 %
+  port: vhu6aa77734-2b    queue-id:  0 (disabled)  pmd usage:  0 %
+  overhead:  0 %
+"""
+    _, queues = parse_queues(text)
+    assert {queue.port for queue in queues if queue.enabled} == {"vhu25e29abc-36"}
 
 
 # --- cloud

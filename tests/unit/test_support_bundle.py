@@ -69,7 +69,9 @@ def where(tmp_path: Path) -> Where:
     (tmp_path / "logs/nova-api.log").write_text("\n".join([HARMLESS, *SECRETS.values(), HARMLESS, ""]))
     (tmp_path / "logs/big.log").write_text("".join(f"line {number}\n" for number in range(100_000)))
     (tmp_path / "logs/other.txt").write_text("not a log")
-    journal = [["file", "/etc/x", {"before": "\n".join(SECRETS.values()), "password": PASSWORD, "token": GENERATED}]]
+    record = {"step": "x", "kind": "file", "key": "/etc/x", "before": "\n".join(SECRETS.values()), "then": []}
+    record["after"] = {"password": PASSWORD, "token": GENERATED}
+    journal = {"version": 2, "scope": "session", "records": [record], "notes": {}}
     for folder in ("state", "host"):
         (tmp_path / folder / "journal.json").write_text(json.dumps(journal))
     return Where(LocalMachine(), instance, str(tmp_path / "ouchi.yaml"), root=os.geteuid() == 0)
@@ -103,7 +105,7 @@ def test_what_is_inside(where: Where, tmp_path: Path) -> None:
     assert json.loads(bundle.files["versions.json"])["ouchi"] == ouchi.__version__
     assert json.loads(bundle.files["versions.json"])["kernel"] == os.uname().release
     assert json.loads(bundle.files["plan.json"])["pools"]["host"]
-    assert json.loads(bundle.files["journal-up.json"])[0][2]["password"] == "***"
+    assert json.loads(bundle.files["journal-up.json"])["records"][0]["after"]["password"] == "***"
     tail = bundle.files["logs/big.log"].decode()
     assert tail.endswith("line 99999\n")
     assert len(tail) <= support_bundle.TAIL
@@ -210,10 +212,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert str(made) in ended.stdout
     assert "host.tar.gz" in ended.stdout
     ended = run(tmp_path, "--json", "--output", "mine.tar.gz")
-    said = json.loads(ended.stdout)
-    assert said["path"] == str(tmp_path / "mine.tar.gz")
-    with tarfile.open(said["path"]) as archive:
-        assert {name.removeprefix("mine/") for name in archive.getnames()} == said["files"].keys()
+    contents = json.loads(ended.stdout)
+    assert contents["path"] == str(tmp_path / "mine.tar.gz")
+    with tarfile.open(contents["path"]) as archive:
+        assert {name.removeprefix("mine/") for name in archive.getnames()} == contents["files"].keys()
     again = run(tmp_path, "--output", "mine.tar.gz")
     assert again.returncode == 2
     assert "exists already" in again.stderr
@@ -234,8 +236,8 @@ def test_without_root() -> None:
             ended = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
             assert ended.returncode == status, ended.stderr
             if status == 0:
-                said = json.loads(ended.stdout)
-                assert said["missing"]["status"] == "needs root"
-                assert {"host.tar.gz", "versions.json", "plan.json"} <= said["files"].keys()
+                contents = json.loads(ended.stdout)
+                assert contents["missing"]["status"] == "needs root"
+                assert {"host.tar.gz", "versions.json", "plan.json"} <= contents["files"].keys()
             else:
                 assert "the bundle cannot be written" in ended.stderr

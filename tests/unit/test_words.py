@@ -26,6 +26,10 @@ NOT_YET: tuple[str, ...] = (
 # Files of other projects, or data that must stay byte for byte.
 NOT_OURS = (".sql", ".json", ".lock", ".in", ".svg", ".pcap", ".pcapng")
 
+# They translate what earlier versions wrote, by its own names.
+FORMER_FORMATS = ("measure/runs/schema1.py", "steps/journal_v1.py")
+FORMER_FILES = re.compile(r"/var/lib/ouchi-host/cards\.json")
+
 GAP = r"(?:\s|[#*/])+"
 """Between two words of a pattern: blanks, line ends and the marks of a comment that continues."""
 
@@ -158,8 +162,8 @@ READERS: dict[str, Callable[[str], Iterator[Word]]] = {
 
 
 def words_of(path: Path) -> list[Word]:
-    name = Word("names", 1, path.stem)
-    return [name, *READERS.get(path.suffix, text_words)(path.read_text(encoding="utf-8"))]
+    text = FORMER_FILES.sub("", path.read_text(encoding="utf-8"))
+    return [Word("names", 1, path.stem), *READERS.get(path.suffix, text_words)(text)]
 
 
 def files() -> Iterator[Path]:

@@ -8,6 +8,7 @@ here.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from itertools import takewhile
@@ -16,7 +17,7 @@ import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
-from ouchi.core.errors import Finding, OuchiError, Severity
+from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity
 
 DEBUG = "OUCHI_DEBUG"
 """The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
@@ -73,6 +74,14 @@ click.option(
 
 def main() -> int:
     """Run the command line in ``sys.argv`` and return its exit status; errors are printed."""
+    status = _main()
+    if status == Interrupted.status:
+        # A second Ctrl-C while Python ends would kill the process and hide the exit status.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return status
+
+
+def _main() -> int:
     try:
         status = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -85,8 +94,8 @@ def main() -> int:
         show(*reason.findings)
         return reason.status
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; run the same command again to go on", err=True)
-        return 130
+        click.echo("\ninterrupted; run the same command again to continue", err=True)
+        return Interrupted.status
     except BrokenPipeError as reason:
         return _stop_writing() if _output_closed() else _report_bug(reason)
     except Exception as bug:  # noqa: BLE001  # the last resort: users see no traceback

@@ -12,16 +12,16 @@ def command(server: str) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.clients.libvirt import domains_by_server
     from ouchi.core.errors import BadInput, Unhealthy, error
     from ouchi.core.instance import Instance
+    from ouchi.live.host import MACHINE, read
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.replace import replace_with
 
     machine, instance = LocalMachine(), Instance()
     if not machine.exists(instance.libvirt_socket):
         raise Unhealthy(error("no server runs: ouchi is not up", where=instance.libvirt_socket, remedy="ouchi up"))
-    domains = domains_by_server(machine, instance)
+    domains = {guest.name: guest.domain for guest in read(machine, instance, (MACHINE,)).guests if guest.ours}
     if server not in domains:
         raise BadInput(
             error(

@@ -22,9 +22,9 @@ from ouchi.parts.stages import STAGES
 def command(site_file: str, until: str, dry_run: bool, yes: bool, no_reboot: bool, as_json: bool) -> None:
     """Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.
 
-    When the site names cards or asks for isolation, the machine itself is changed first, as ouchi apply does.
+    When the site names NICs or isolates CPUs, the machine itself is changed first, as by ouchi apply.
 
-    Run again to go on after an interruption, or to check that all is as planned: what is done is left alone.
+    Run it again to resume after an interruption, or to check that all is as planned: what is done is not done again.
     """
     from ouchi.machine.privilege import need_root
 

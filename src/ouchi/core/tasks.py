@@ -144,7 +144,7 @@ def _interrupted(done: int, of: int) -> Interrupted:
         error(
             "interrupted; nothing is lost",
             found=f"{done} of {of} tasks done",
-            remedy="run the same command again to go on, or: ouchi down",
+            remedy="run the same command again to continue, or: ouchi down",
         )
     )
 

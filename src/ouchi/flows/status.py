@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from ouchi.checks.model import CheckResult
+from ouchi.checks.model import CheckResult, Level, Result
 from ouchi.checks.registry import evaluate, needed
-from ouchi.checks.verdict import LEVELS, labels_of
+from ouchi.checks.verdict import LEVELS, labels_of, unknown_findings
 from ouchi.core.errors import BadInput, Finding, error, info, warning
-from ouchi.live.host import read
+from ouchi.live.host import Live, read
 from ouchi.machine import Machine
 from ouchi.machine.guests import guests_of
 from ouchi.parts.context import Context
@@ -35,16 +36,18 @@ def read_status(at: Context, busy: str = "") -> HostStatus:
     if not at.running and not guests_of(at.instance):
         return HostStatus(False, (), (), (*notes, *_left_over(at)))
     no_plan = _plan(at)
-    with ThreadPoolExecutor(1) as beside:
-        checking = None if no_plan else beside.submit(_check, at)
+    with ThreadPoolExecutor(1) as pool:
+        live = pool.submit(read, at.machine, at.instance, needed(LEVELS), SECONDS)
         states = look_at(at, all_parts(), SECONDS)
-        checks = checking.result() if checking else ()
     supervisor = _supervisor(at)
     lines = [supervisor, *(PartLine(part.stage, part.name, states[part.name]) for part in all_parts())]
     lines.sort(key=lambda line: STAGES.index(line.stage))
     findings = [*_supervisor_down(supervisor), *no_plan, *findings_of(all_parts(), states)]
-    findings += [finding for check in checks for finding in check.findings]
-    labels = () if no_plan else labels_of(at.target.plan, emulated=at.settings.emulated)
+    if no_plan:
+        return HostStatus(True, (), tuple(lines), (*findings, *notes))
+    checks = _check(at, live.result(), states)
+    findings += [*(finding for check in checks for finding in check.findings), *unknown_findings(checks)]
+    labels = labels_of(at.target.plan, emulated=at.settings.emulated)
     return HostStatus(True, labels, tuple(lines), (*findings, *notes), checks)
 
 
@@ -86,10 +89,14 @@ def _plan(at: Context) -> tuple[Finding, ...]:
     return ()
 
 
-def _check(at: Context) -> tuple[CheckResult, ...]:
-    """The checks of a host that is up, from live state."""
-    live = read(at.machine, at.instance, needed(LEVELS), SECONDS)
-    return evaluate(live, at.target, LEVELS)
+def _check(at: Context, live: Live, states: Mapping[str, PartState]) -> tuple[CheckResult, ...]:
+    """Evaluate the checks of a host that is up.
+
+    While a part is wrong, its own finding says what does not run, and only placement is checked.
+    """
+    wrong = any(state.ok is False for state in states.values())
+    results = evaluate(live, at.target, (Level.PLACED,) if wrong else LEVELS)
+    return tuple(result for result in results if result.result is not Result.UNKNOWN) if wrong else results
 
 
 def _left_over(at: Context) -> list[Finding]:

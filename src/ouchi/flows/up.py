@@ -80,8 +80,7 @@ class Up:
     def verify(self, notify: Notify) -> Outcome:
         """Check the host from live state and measure through it; raises what does not hold."""
         at = self.context
-        emulated = at.settings.emulated
-        self.verdict = verify(at.machine, at.instance, at.target, at.cloud, notify, emulated=emulated)
+        self.verdict = verify(at.machine, at.instance, at.target, at.cloud, notify, emulated=at.settings.emulated)
         return self.verdict.outcome()
 
 

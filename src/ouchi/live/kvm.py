@@ -1,4 +1,4 @@
-"""Whether a guest really starts under KVM on this host."""
+"""Does a guest really start under KVM here?"""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ QEMU = ("qemu-system-x86_64",)
 
 
 def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
-    """Start a guest under KVM that reports its success; return whether it worked, and the reason.
+    """Boot a guest under KVM that reports its success; return whether it booted, and the reason.
 
-    A ``/dev/kvm`` that exists proves nothing: nested or restricted machines have one on which guests hang.
-    The guest runs SeaBIOS and then one boot sector; five seconds are a thousand times what that takes.
+    That ``/dev/kvm`` exists does not mean that it works: on some nested or restricted hosts guests hang. The guest
+    runs SeaBIOS and one boot sector, which takes milliseconds; it has five seconds.
     """
     if not machine.exists("/dev/kvm"):
         return False, "there is no /dev/kvm"
@@ -41,7 +41,7 @@ def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) 
 
 
 def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
-    """Return :func:`kvm_works`, evaluated once in the life of the run folder, which ends with ``down`` or a reboot."""
+    """Return the result of :func:`kvm_works`, run once and kept in the run folder until ``down`` or a reboot."""
     path = f"{instance.run}/kvm.json"
     if machine.exists(path):
         works, why = json.loads(machine.read(path))
@@ -52,13 +52,13 @@ def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU)
 
 
 def known(machine: Reader, instance: Instance) -> bool | None:
-    """Return whether KVM works as :func:`remembered` has stored it; None when it has not yet."""
+    """Return the kept result of :func:`remembered`; None if there is none yet."""
     path = f"{instance.run}/kvm.json"
     return bool(json.loads(machine.read(path))[0]) if machine.exists(path) else None
 
 
 def qemu_version(machine: Machine) -> tuple[int, ...]:
-    """Return QEMU's version, for example (7, 2, 22)."""
+    """QEMU's version, for example (7, 2, 22)."""
     text = machine.run(("qemu-system-x86_64", "--version")).stdout
     found = re.search(r"version (\d+(?:\.\d+)+)", text)
     return tuple(int(part) for part in found[1].split(".")) if found else ()

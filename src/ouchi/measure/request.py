@@ -10,7 +10,7 @@ from ouchi.core.errors import BadInput, Finding, error
 from ouchi.measure.generator.rates import parse_rate
 from ouchi.measure.generator.streams import Stream
 from ouchi.measure.generator.template import DEFAULT, Template
-from ouchi.measure.paths.cpus import Placement, place
+from ouchi.measure.paths.cpus import Placement, choose_placement
 from ouchi.measure.paths.path import PATHS, GuestKind, Path, mac_of
 from ouchi.measure.paths.wires import Wire
 from ouchi.measure.search.extra_tests import NEEDS_RATE, ExtraTest
@@ -88,7 +88,9 @@ class BenchRequest:
     def placement(self, plan: Plan, *, servers_running: bool = False) -> Placement:
         """Where the generator and the guests run on a host with this plan."""
         path = self.path
-        return place(plan, directions=len(path.directions), guests=len(path.guests), servers_running=servers_running)
+        return choose_placement(
+            plan, directions=len(path.directions), guests=len(path.guests), servers_running=servers_running
+        )
 
     def on_loop(self) -> BenchRequest:
         """The same frames over a ring, without a path."""

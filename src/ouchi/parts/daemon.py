@@ -11,6 +11,12 @@ from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, unknown
 from ouchi.parts.supervise import CONFIGURATION, Service, State, Status, digest
 
+NOT_STARTED = "not started"
+"""The state of a part whose programs its supervisor does not know."""
+
+UNSUPERVISED = "unsupervised"
+"""The state of a part whose programs run, but nothing restarts them."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -62,8 +68,10 @@ class Daemon(Part):
             to_do = [f"start {', '.join(self.service_names)}"]
         except PermissionError as reason:
             return unknown(f"only root may read {reason.filename}")
-        if wanted := list(dict.fromkeys(filter(None, to_do))):
-            return replace(missing("; ".join(wanted), found_of(states, at.running), state_of(states)), services=states)
+        if texts := list(dict.fromkeys(filter(None, to_do))):
+            return replace(
+                missing("; ".join(texts), found_of(states, at.running), state_of(states, at.running)), services=states
+            )
         return PartState(True, "running", found_of(states, at.running), services=states)
 
     def make(self, at: Context, notify: Notify) -> Outcome:
@@ -111,11 +119,14 @@ def _runs(at: Context, service: Service) -> bool:
     return up and at.supervisor.defines(service)
 
 
-def state_of(states: Sequence[State]) -> str:
+def state_of(states: Sequence[State], running: frozenset[str]) -> str:
     """One word or two for a group of programs: the worst of theirs."""
+    absent = [state for state in states if state.status is Status.ABSENT]
+    if absent and all(state.name in running for state in absent):
+        return UNSUPERVISED
     for status in (Status.FAILED, Status.ABSENT, Status.STOPPED, Status.STARTING):
         if any(state.status is status for state in states):
-            return "not started" if status is Status.ABSENT else str(status)
+            return NOT_STARTED if status is Status.ABSENT else str(status)
     return str(Status.RUNNING)
 
 

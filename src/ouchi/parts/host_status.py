@@ -8,12 +8,10 @@ from typing import Any
 
 from ouchi.checks.model import CheckResult
 from ouchi.core.errors import Finding, Severity, error
+from ouchi.parts.daemon import NOT_STARTED, UNSUPERVISED
 from ouchi.parts.part import Part, PartState
 
 SCHEMA = 2
-
-NOT_STARTED = "not started"
-"""The state of a part whose programs its supervisor does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,8 @@ class HostStatus:
 
 def findings_of(parts: Sequence[Part], states: Mapping[str, PartState]) -> list[Finding]:
     """One finding for each cause: a part that needs one that is wrong adds nothing, nor do many that are not started."""
-    wrong = {part.name for part in parts if states[part.name].ok is False}
+    # Those that are unsupervised follow from the supervisor, which has a finding of its own.
+    wrong = {part.name for part in parts if states[part.name].ok is False and states[part.name].state != UNSUPERVISED}
     causes = [part for part in parts if part.name in wrong and not wrong & _needed(part, parts)]
     absent = [part for part in parts if states[part.name].state == NOT_STARTED]
     if len(absent) > 1:

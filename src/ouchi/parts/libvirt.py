@@ -121,7 +121,7 @@ def undo(journal: Journal) -> list[str]:
 def needs_wrapper(*, emulated: bool, version: tuple[int, ...]) -> bool:
     """QEMU 7.2 under emulation ends when a guest turns on MSI-X of a vhost-user NIC; QEMU 10 does not.
 
-    Where between them it was mended is not known to us, so every version before 10 gets the wrapper.
+    Which version between them fixed it is not known, so every version before 10 gets the wrapper.
     """
     return emulated and version < (10,)
 
@@ -139,7 +139,7 @@ def _start_script(instance: Instance, *, emulated: bool) -> str:
     only while its own view of ``/dev/kvm`` agrees with QEMU's. Where KVM does not work both are made to see none;
     the 32-bit emulator, which nobody here uses, is hidden too.
     """
-    binds = [f"mount --bind {instance.state}/libvirt/{folder} {place}" for folder, place in BOUND.items()]
+    binds = [f"mount --bind {instance.state}/libvirt/{folder} {path}" for folder, path in BOUND.items()]
     binds.append(f"[ ! -e {QEMU_32} ] || mount --bind /dev/null {QEMU_32}")
     if emulated:
         binds.append(f"[ ! -e /dev/kvm ] || mount --bind {instance.etc}/libvirt/no-kvm /dev/kvm")

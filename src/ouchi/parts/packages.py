@@ -130,8 +130,8 @@ def _needed(at: Context) -> tuple[str, ...]:
 
 def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
     """Those of ``names`` that are not installed; an alternative is written ``a|b``."""
-    wanted = [choice for name in names for choice in name.split("|")]
-    answer = machine.run(("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted), check=False)
+    choices = [choice for name in names for choice in name.split("|")]
+    answer = machine.run(("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *choices), check=False)
     installed = {line.partition(" ")[0] for line in answer.stdout.splitlines() if line.endswith(" installed")}
     return [name for name in names if not installed.intersection(name.split("|"))]
 
@@ -139,27 +139,27 @@ def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
 def install(machine: Machine, journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
     """Install what is missing with apt; an interrupted dpkg is finished first.
 
-    Raises :class:`~ouchi.core.errors.Failed` with apt's own words.
+    Raises :class:`~ouchi.core.errors.Failed` with apt's output.
     """
     undo(machine, journal)
     missing = missing_packages(machine, names)
     if not missing:
         return nothing(f"all {len(names)} packages are installed")
     units_before = _unit_files(machine)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     try:
         if not machine.exists(POLICY):
             text = "#!/bin/sh\n# ouchi: while it installs packages, no service starts.\nexit 101\n"
             engine.make(journal, STEP, [file(POLICY, text, mode=0o755)])
         notify("reading package lists")
-        machine.run(("apt-get", "-q", "update"), timeout=300, env=quiet, outlive=True)
-        machine.run(("dpkg", "--configure", "-a"), timeout=600, env=quiet, check=False, outlive=True)
+        machine.run(("apt-get", "-q", "update"), timeout=300, env=environment, outlive=True)
+        machine.run(("dpkg", "--configure", "-a"), timeout=600, env=environment, check=False, outlive=True)
         chosen = [_available(machine, name) for name in missing]
         notify(f"installing {len(missing)} packages and what they need")
         machine.run(
             ("apt-get", "-q", "-y", "--no-install-recommends", *APT_OPTIONS, "install", *chosen),
             timeout=1800,
-            env=quiet,
+            env=environment,
             outlive=True,
         )
     except CommandFailed as failure:

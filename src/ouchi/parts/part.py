@@ -101,7 +101,7 @@ class Part:
         raise NotImplementedError
 
     def make(self, at: Context, notify: Notify) -> Outcome:
-        """Bring it about, as far as it is not there. Killed at any point, the next call goes on."""
+        """Bring it about, as far as it is not there. Killed at any point, the next call resumes."""
         raise NotImplementedError
 
     def remove(self, at: Context) -> Outcome:

@@ -1,12 +1,12 @@
-# Everything that facts are made of, in a few processes: see ouchi.machine.gather, which reads what this writes.
+# Prints all files that facts are read from, with few processes. ouchi.machine.gather reads the output.
 #
-# $1 is a mark that nothing else says. A line with it and a section's name stands before each section:
-#   names     kind path NUL target NUL: what is there, links before what lies behind them
+# $1 is a random mark. A line with it and a section's name precedes each section:
+#   names     kind path NUL target NUL: existing names, links before what is behind them
 #   texts     path NUL line NEWLINE: files, line by line
-#   drivers   path NUL text NUL: what DPDK's drivers say of themselves
-#   ethtool   interface NUL, what ethtool -i says NUL, what ethtool -l says NUL
-#   ovs       what ovs-vsctl --version says
-#   end       nothing: all has come
+#   drivers   path NUL text NUL: the PMD information of DPDK's drivers
+#   ethtool   interface NUL, output of ethtool -i NUL, output of ethtool -l NUL
+#   ovs       output of ovs-vsctl --version
+#   end       empty: the output is complete
 mark=$1
 export LC_ALL=C
 cpu=/sys/devices/system/cpu node=/sys/devices/system/node net=/sys/class/net pci=/sys/bus/pci/devices
@@ -17,7 +17,7 @@ names() { find "$@" -printf '%y%p\0%l\0'; }
 paths() { printf '%s\0' "$@"; }
 lines() { xargs -0 -r grep -saZH ''; }
 texts() { paths "$@" | lines; }
-# What grows with the routes that a host knows: of those only its own addresses and the ways out are asked for.
+# Files that grow with the number of routes: only the host's own addresses and its default routes are read.
 some() {
     path=$1
     shift
@@ -66,18 +66,18 @@ everything() {
         $net/*/device/../uevent $net/*/device/../numa_node
     texts $pci/*/class $pci/*/vendor $pci/*/device $pci/*/subsystem_vendor $pci/*/subsystem_device $pci/*/numa_node \
         $pci/*/sriov_totalvfs $pci/*/sriov_numvfs
-    # One group says for all whether there is an IOMMU behind them.
+    # One group shows whether there is an IOMMU for all.
     texts $groups/*/name
-    # Asked of cards alone: a driver or a link answers, and may take its time.
-    for card in $net/*/device; do paths "${card%/device}/speed"; done | lines
+    # Only for NICs: reading these asks the driver or the link, which may take a while.
+    for nic in $net/*/device; do paths "${nic%/device}/speed"; done | lines
     grep -sl '^0x02' $pci/*/class | while IFS= read -r class; do
-        place=${class%/class}
-        paths "$place/current_link_speed" "$place/current_link_width" "$place/max_link_speed" "$place/max_link_width"
+        nic=${class%/class}
+        paths "$nic/current_link_speed" "$nic/current_link_width" "$nic/max_link_speed" "$nic/max_link_width"
     done | lines
 
     section drivers
     set -- /usr/lib/*-linux-gnu/dpdk/pmds-*
-    # Without plug-ins the drivers may be inside ovs-vswitchd.
+    # Without plug-ins the drivers may be linked into ovs-vswitchd.
     if [ -d "$1" ]; then
         find "$@" -maxdepth 1 -type f -name 'librte_net_*.so*' -print0
     else
@@ -86,9 +86,9 @@ everything() {
 
     section ethtool
     if command -v ethtool >/dev/null; then
-        for card in $net/*/device; do
-            [ -e "$card" ] || continue
-            name=${card%/device} name=${name##*/}
+        for nic in $net/*/device; do
+            [ -e "$nic" ] || continue
+            name=${nic%/device} name=${name##*/}
             printf '%s\0' "$name"
             ethtool -i "$name"
             printf '\0'
@@ -101,5 +101,5 @@ everything() {
     ovs-vsctl --version
     section end
 }
-# A bound in place of a flood; what is cut off has no end, and is refused.
+# Bounded; output that is cut off has no end section, and is refused.
 everything 2>/dev/null </dev/null | head -c 67108864

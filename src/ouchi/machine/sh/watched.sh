@@ -1,10 +1,9 @@
-# Runs one program and says how it ended, as the last line on stderr: $mark, then "status N" or "signal N", or why it
-# did not start.
-# What stands before the line $mark, in both outputs, is the login shell's: some greet whoever comes in.
+# Runs one program. The last line on stderr is $mark, then "status N" or "signal N", or why it did not start.
+# Output before the line $mark, on stdout and stderr, is from the login shell: some print a greeting.
 #
-# Standard input first brings $size bytes for the program, then stays open for as long as somebody waits for it. Its
-# end is the end of this whole process group, be it that ouchi was stopped or that the connection broke. "keep" in
-# place of "watch": the program goes on then, its output in files so that it writes to nobody's absence.
+# Standard input first has $size bytes for the program, then stays open while ouchi waits for it. When it is closed, because
+# ouchi ended or the connection was lost, this whole process group is killed. With "keep" instead of "watch" the program
+# runs on, with its output in files, since there may be no reader for it.
 size=$1 mark=$2 mode=$3 folder=$4
 shift 4
 exec 3<&0 </dev/null
@@ -17,22 +16,22 @@ end() {
     exit 0
 }
 
-# Its output goes to 4 and 5. To a shell an exit status of 137 and the end by signal 9 are one number, but of a signal
-# it has a word to say (dash; not of SIGINT and SIGPIPE). exec: a program of this name, not what the shell has built in.
+# The program's output goes to file descriptors 4 and 5. A shell gives exit status 137 both for exit(137) and for signal 9,
+# but prints a message for a signal (dash; not for SIGINT and SIGPIPE). exec: a program of this name, not a shell builtin.
 run() {
-    told=$({ (exec "$@" >&4 2>&5 3<&- 4>&- 5>&-); echo $?; } 2>&1)
-    status=${told##*[!0-9]}
-    if [ "$status" = "$told" ]; then how="status $status"; else how="signal $((status - 128))"; fi
+    printed=$({ (exec "$@" >&4 2>&5 3<&- 4>&- 5>&-); echo $?; } 2>&1)
+    status=${printed##*[!0-9]}
+    if [ "$status" = "$printed" ]; then how="status $status"; else how="signal $((status - 128))"; fi
 }
 
-there() {
+is_program() {
     case $1 in
         */*) [ -f "$1" ] && [ -x "$1" ] ;;
         *) (
             IFS=:
             set -f
-            for place in $PATH; do
-                [ -f "$place/$1" ] && [ -x "$place/$1" ] && exit 0
+            for folder in $PATH; do
+                [ -f "$folder/$1" ] && [ -x "$folder/$1" ] && exit 0
             done
             exit 1
         ) ;;
@@ -40,18 +39,18 @@ there() {
 }
 
 if [ "$size" -gt 0 ]; then
-    input=$(mktemp -p /dev/shm ouchi-XXXXXXXX 2>/dev/null || mktemp) || end 'no room for what it is to read'
-    head -c "$size" <&3 >"$input" || { rm -f -- "$input"; end 'no room for what it is to read'; }
-    # Cut off on its way: a program that gets half of its input may do harm with it.
+    input=$(mktemp -p /dev/shm ouchi-XXXXXXXX 2>/dev/null || mktemp) || end 'no space for its input'
+    head -c "$size" <&3 >"$input" || { rm -f -- "$input"; end 'no space for its input'; }
+    # Cut off on the way: a program must not be given a part of its input.
     [ "$(wc -c <"$input")" -eq "$size" ] || { rm -f -- "$input"; exit 1; }
     exec <"$input"
     rm -f -- "$input"
 fi
 if [ "$folder" ] && ! cd -- "$folder"; then end "there is no folder $folder"; fi
-there "$1" || end 'there is no such program'
+is_program "$1" || end 'there is no such program'
 
 if [ "$mode" = keep ]; then
-    output=$(mktemp) && errors=$(mktemp) || end 'no room for what it says'
+    output=$(mktemp) && errors=$(mktemp) || end 'no space for its output'
     run "$@" 4>"$output" 5>"$errors"
     cat -- "$output"
     cat -- "$errors" >&2

@@ -30,7 +30,7 @@ class Placement:
         return len(set(every)) < len(every)
 
 
-def place(plan: Plan, *, directions: int, guests: int, servers_running: bool = False) -> Placement:
+def choose_placement(plan: Plan, *, directions: int, guests: int, servers_running: bool = False) -> Placement:
     """Choose CPUs of the plan's pool for guests, avoiding those of PMD threads where possible.
 
     Each direction gets a worker where enough CPUs remain for the guests, else one worker serves all directions; guests

@@ -43,24 +43,24 @@ def ensure_networks(cloud: Cloud, site: Site) -> Outcome:
     """
     networks, subnets, ports = (cloud.named("neutron", kind) for kind in ("networks", "subnets", "ports"))
     made = []
-    for wanted in site.networks:
-        network = networks.get(wanted.name)
-        if network is None:
-            made.append(wanted.name)
-            physical = {"network_type": "vlan", "physical_network": wanted.physnet, "segmentation_id": wanted.vlan}
-            network = networks[wanted.name] = cloud.make(
+    for network in site.networks:
+        found = networks.get(network.name)
+        if found is None:
+            made.append(network.name)
+            physical = {"network_type": "vlan", "physical_network": network.physnet, "segmentation_id": network.vlan}
+            found = networks[network.name] = cloud.make(
                 "neutron",
                 "networks",
                 "network",
-                name=wanted.name,
+                name=network.name,
                 description=MARK,
                 shared=True,
-                mtu=wanted.mtu,
+                mtu=network.mtu,
                 port_security_enabled=False,
                 **{f"provider:{key}": value for key, value in physical.items()},
             )
-        if wanted.name not in subnets:
-            subnets[wanted.name] = cloud.make("neutron", "subnets", "subnet", **_subnet(wanted, network["id"]))
+        if network.name not in subnets:
+            subnets[network.name] = cloud.make("neutron", "subnets", "subnet", **_subnet(network, found["id"]))
     for server in site.servers:
         for number, port in enumerate(server.ports):
             name = port_name(server, number)
@@ -69,9 +69,9 @@ def ensure_networks(cloud: Cloud, site: Site) -> Outcome:
                 if port.address:
                     fixed["ip_address"] = str(port.address)
                 made.append(name)
-                network = networks[port.network]["id"]
+                network_id = networks[port.network]["id"]
                 cloud.make(
-                    "neutron", "ports", "port", name=name, description=MARK, network_id=network, fixed_ips=[fixed]
+                    "neutron", "ports", "port", name=name, description=MARK, network_id=network_id, fixed_ips=[fixed]
                 )
     return changed(f"made: {', '.join(made)}") if made else nothing(f"{len(site.networks)} networks are there")
 
@@ -81,19 +81,19 @@ def port_name(server: Server, number: int) -> str:
     return f"{server.name}-{number}"
 
 
-def _subnet(wanted: Network, network: str) -> dict[str, Any]:
+def _subnet(network: Network, identifier: str) -> dict[str, Any]:
     """A subnet; the gateway and the host's own endpoint stay out of what neutron hands out."""
     # Without a gateway OVN sends no DHCP options at all.
-    gateway = wanted.gateway or wanted.subnet[1]
-    taken = {int(address) for address in (gateway, wanted.endpoint) if address}
+    gateway = network.gateway or network.subnet[1]
+    taken = {int(address) for address in (gateway, network.endpoint) if address}
     return {
-        "name": wanted.name,
+        "name": network.name,
         "description": MARK,
-        "network_id": network,
+        "network_id": identifier,
         "ip_version": 4,
-        "cidr": str(wanted.subnet),
+        "cidr": str(network.subnet),
         "gateway_ip": str(gateway),
-        "allocation_pools": _around(int(wanted.subnet[1]), int(wanted.subnet[-2]), taken),
+        "allocation_pools": _around(int(network.subnet[1]), int(network.subnet[-2]), taken),
     }
 
 

@@ -13,13 +13,13 @@ def look_for(at: Context, names: Sequence[str], service: str, known: Callable[[]
 
     While the cloud does not run it cannot be asked; without any data it has none of them.
     """
-    wanted = list(dict.fromkeys(names))
-    make = f"make {', '.join(wanted)}"
+    names = list(dict.fromkeys(names))
+    make = f"make {', '.join(names)}"
     if not {"mariadb", "keystone-api", service} <= at.running:
         if at.machine.exists(f"{at.instance.state}/mariadb"):
             return unknown(f"{service} is not running", make)
         return missing(make)
     there = known()
-    if lost := [name for name in wanted if name not in there]:
+    if lost := [name for name in names if name not in there]:
         return missing(f"make {', '.join(lost)}", f"missing: {', '.join(lost)}")
-    return present(", ".join(wanted))
+    return present(", ".join(names))

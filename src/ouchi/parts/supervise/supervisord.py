@@ -5,7 +5,7 @@ file ``<state>/supervisor/<name>.ini``; what has to change is what supervisord i
 reading them, so a run that was killed half way is simply continued by the next.
 
 A supervisord that was killed leaves its services behind, holding their ports and files. They carry the marks
-of :mod:`ouchi.machine.processes`, by which the next start ends them before it begins again.
+of :mod:`ouchi.machine.processes`, by which the next :meth:`start` ends them first.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ STATUSES = {
     "FATAL": Status.FAILED,
     "UNKNOWN": Status.FAILED,
 }
-"""supervisor's process states in our words; what has exited is always started again."""
+"""supervisord's process states; what has exited is always started again."""
 
 ACTIVE = ("STARTING", "RUNNING")
 """The states of supervisor in which a process runs."""
@@ -255,7 +255,7 @@ class SupervisordSupervisor:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How often a service was started since somebody asked for it, and its last unasked exit in words."""
+    """How often a service was started since it was last told to start or stop, and its last unexpected exit."""
 
     starts: int = 0
     exit: str = ""

@@ -48,7 +48,7 @@ class SystemdSupervisor:
         ]
         if not todo:
             return []
-        # Stopped before it is written: killed in between, the next run finds it stopped and goes on.
+        # Stopped before it is written: killed in between, the next run finds it stopped and resumes.
         self.stop([service.name for service in changed if service.name in states])
         self._write(changed)
         self._systemctl("daemon-reload")
@@ -70,7 +70,7 @@ class SystemdSupervisor:
         """Stop services side by side."""
         if ours := [self._unit(name) for name in names if name in self._names()]:
             self._systemctl("stop", *ours)
-            # One that had to be killed counts as failed, but stopping was what we wanted.
+            # One that had to be killed counts as failed, but it was to be stopped.
             self._systemctl("reset-failed", *ours, check=False)
 
     def shutdown(self) -> None:

@@ -11,12 +11,12 @@ from ouchi.report.run.scales import Scale
 WIDTH, HEIGHT = 560, 320
 TOP, RIGHT, BOTTOM = 30, 18, 46
 LETTER = 6.6
-"""px: about the width of a digit at the size of the ticks."""
+"""px: approximate width of a digit in tick labels."""
 
 
 @dataclass
 class Chart:
-    """One chart; x and y of everything are values on its scales. ``look`` is one or more classes of the style sheet.
+    """A chart; coordinates are values on its scales. ``look``: one or more CSS classes.
 
     Colours are classes ``c0`` to ``c7``; marks are what a reader can point at.
     """
@@ -32,7 +32,7 @@ class Chart:
 
     @property
     def left(self) -> float:
-        """px: room for the widest text of the upright axis."""
+        """px: width of the y axis labels."""
         return 16 + LETTER * max((len(text) for _, text in self.y.ticks), default=0)
 
     def across(self, value: float) -> float:
@@ -49,13 +49,13 @@ class Chart:
         self._front.append(tag("circle", title, class_=f"mark dot {look}", cx=self.across(x), cy=self.up(y), r=radius))
 
     def cross(self, x: float, y: float, tooltip: str, look: str) -> None:
-        """Two strokes: what counts for nothing."""
+        """A cross, for trials that do not count in full."""
         at_x, at_y = self.across(x), self.up(y)
         path = f"M{at_x - 4:.1f} {at_y - 4:.1f}l8 8m0-8l-8 8"
         self._front.append(tag("path", tag("title", tooltip), class_=f"mark cross {look}", d=path))
 
     def bar(self, left: float, right: float, y: float, tooltip: str, look: str) -> None:
-        """From the x axis up to ``y``, at least a line's width wide."""
+        """A bar from the x axis to ``y``, at least one line wide."""
         begin, top = self.across(left), self.up(y)
         width, height = max(2.0, self.across(right) - begin - 1), max(1.0, self.height - BOTTOM - top)
         title = tag("title", tooltip)
@@ -64,25 +64,25 @@ class Chart:
         )
 
     def line(self, points: Sequence[tuple[float, float]], look: str) -> None:
-        """Points joined in their order."""
+        """A line through points in order."""
         path = " ".join(f"{self.across(x):.1f},{self.up(y):.1f}" for x, y in points)
         self._back.append(tag("polyline", class_=f"line {look}", points=path))
 
     def column(self, x: float, y: float, half: float, look: str) -> None:
-        """From the x axis up to ``y``, ``half`` px to each side; nothing to point at."""
+        """A column from the x axis to ``y``, ``half`` px to each side, without a tooltip."""
         top = self.up(y)
         position = {"x": self.across(x) - half, "y": top, "width": 2 * half, "height": self.height - BOTTOM - top}
         self._back.append(tag("rect", class_=f"column {look}", rx=2, **position))
 
     def band(self, left: float, right: float, look: str) -> None:
-        """The whole height between two values of x."""
+        """A band over the whole height between two x values."""
         begin = self.across(left)
         width = max(1.0, self.across(right) - begin)
         area = {"x": begin, "y": TOP, "width": width, "height": self.height - BOTTOM - TOP}
         self._back.insert(0, tag("rect", class_=f"band {look}", **area))
 
     def upright(self, x: float, text: str, look: str, row: int = 0) -> None:
-        """A line over the whole height with a text beside it, ``row`` lines from the top."""
+        """A vertical line with a label, ``row`` lines from the top."""
         at = self.across(x)
         self._back.append(tag("line", class_=f"rule {look}", x1=at, x2=at, y1=TOP, y2=self.height - BOTTOM))
         near_end = at + 8 + LETTER * len(text) > WIDTH - RIGHT
@@ -92,23 +92,23 @@ class Chart:
         )
 
     def level(self, y: float, text: str, look: str) -> None:
-        """A line over the whole width with a text above its end."""
+        """A horizontal line with a label above its end."""
         at = self.up(y)
         self._back.append(tag("line", class_=f"rule {look}", x1=self.left, x2=WIDTH - RIGHT, y1=at, y2=at))
         self._front.append(tag("text", text, class_=f"note {look}", x=WIDTH - RIGHT, y=at - 5, text_anchor="end"))
 
     def short_level(self, x: float, y: float, look: str, half: float = 14) -> None:
-        """A short stroke, ``half`` px to each side."""
+        """A short horizontal stroke, ``half`` px to each side."""
         at_x, at_y = self.across(x), self.up(y)
         self._front.append(tag("line", class_=f"stroke {look}", x1=at_x - half, x2=at_x + half, y1=at_y, y2=at_y))
 
     def write(self, x: float, y: float, text: str, look: str, lift: float = 9) -> None:
-        """A text ``lift`` px above a point."""
+        """A label ``lift`` px above a point."""
         position = {"x": self.across(x), "y": self.up(y) - lift}
         self._front.append(tag("text", text, class_=f"note {look}", text_anchor="middle", **position))
 
     def svg(self) -> Markup:
-        """The drawing."""
+        """The chart as SVG."""
         return tag(
             "svg",
             self._axes(),

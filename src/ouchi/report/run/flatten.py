@@ -1,4 +1,4 @@
-"""Nested values as lines of a table."""
+"""Nested values as rows of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_LINES = 400
 
 
 def flatten(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(``key.key``, text) for each value; lists of plain values on one line. At most :data:`MOST_LINES`."""
+    """(``key.key``, text) for each value; lists of plain values in one row. At most :data:`MAX_LINES`."""
     lines = list(_lines("", values))
     left = len(lines) - MAX_LINES
     return lines if left <= 0 else [*lines[:MAX_LINES], ("…", f"{left:,} more")]

@@ -1,4 +1,4 @@
-"""When packets were lost: each gap of a trial at the time at which it began, as large as it was."""
+"""Loss over time: the gaps of trials, by start time and size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROW = 26  # px
 
 
 def gaps_figure(run: Run, size: str) -> Figure | None:
-    """The valid trials that lost least of those that lost any, a row each; None when none lost any."""
+    """The valid trials with the least loss above zero, a row each; None without loss."""
     rows = _rows(run.of_size(size))
     if not rows:
         return None
@@ -59,7 +59,7 @@ def gaps_figure(run: Run, size: str) -> Figure | None:
 
 
 def _rows(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Trials of one length, so that they share an axis: of the length that has most of them; by rate."""
+    """Trials of the most frequent duration, so that they share an axis, by rate."""
     lengths: dict[float, list[TrialRecord]] = {}
     for recorded in trials:
         if recorded.trial.valid and any(stream.gaps for stream in recorded.trial.streams):
@@ -70,7 +70,7 @@ def _rows(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def _gaps(recorded: TrialRecord) -> tuple[list[tuple[str, Gap]], int]:
-    """The largest gaps with their streams, and how many are left out."""
+    """The largest gaps with their streams, and the number of omitted ones."""
     every = [(stream.stream, gap) for stream in recorded.trial.streams for gap in stream.gaps]
     shown = heapq.nlargest(MAX_GAPS, every, key=lambda item: item[1].packets)
     dropped = sum(stream.gaps_dropped for stream in recorded.trial.streams)

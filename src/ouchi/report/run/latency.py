@@ -18,7 +18,7 @@ NAMES = ("50 %", "90 %", "99 %", "99.9 %", "max")
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """The latency of one direction at a fraction of the rate found for a goal; all repeats' packets in one histogram.
+    """The latency of one direction at a fraction of the rate found for a goal, over all repeats.
 
     ``pps``: the rate offered (sum of all streams), the mean of the repeats.
     """
@@ -37,7 +37,7 @@ class LatencyRow:
 
 
 def latency_rows(run: Run, size: str) -> tuple[LatencyRow, ...]:
-    """What valid trials of a frame size measured, by goal, fraction and direction."""
+    """The latency in valid trials of a frame size, by goal, fraction and direction."""
     found: dict[tuple[str, float, str], list[tuple[float, Histogram]]] = {}
     for goal, fraction, recorded in _points(run, size):
         for stream in recorded.trial.streams:
@@ -56,7 +56,7 @@ def latency_rows(run: Run, size: str) -> tuple[LatencyRow, ...]:
 
 
 def latency_figure(run: Run, size: str) -> Figure | None:
-    """None when latency was not measured."""
+    """None without latency measurements."""
     found = latency_rows(run, size)
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Loss against offered load: every trial a mark, and between which rates each goal lies."""
+"""Loss against offered load: a mark for each trial, a band for each goal's bounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_MARKS = 3000
 
 
 def loss_figures(run: Run, size: str) -> list[Figure]:
-    """All trials of a frame size; and those around the rates found, where the others would hide them."""
+    """All trials of a frame size, and where it helps, those around the rates found."""
     trials = run.of_size(size)
     most = max(recorded.trial.intended_pps for recorded in trials)
     figures = [_figure(run, size, trials, (0.0, most * 1.03), f"Loss, {size_text(size)}")]

@@ -1,5 +1,5 @@
 "use strict";
-// What a mark says, beside it: for the pointer the nearest mark, for the keyboard one after the other.
+// The text of a mark, shown next to it: of the mark nearest to the pointer, or one after the other by keyboard.
 const NEAR = 28;
 const tip = document.getElementById("tip");
 let shown = null;
@@ -20,7 +20,7 @@ function show(mark) {
   hide();
   shown = mark;
   mark.classList.add("near");
-  tip.textContent = mark.dataset.says;
+  tip.textContent = mark.dataset.text;
   tip.hidden = false;
   const [x, y] = middle(mark);
   const box = tip.getBoundingClientRect();
@@ -31,20 +31,20 @@ function show(mark) {
 for (const figure of document.querySelectorAll("figure")) {
   const marks = [...figure.querySelectorAll(".mark")];
   for (const mark of marks) {
-    // The browser's own tips would come late and cover ours.
-    const says = mark.querySelector("title");
-    mark.dataset.says = says.textContent;
-    mark.setAttribute("aria-label", says.textContent);
-    says.remove();
+    // The browser's own tooltips are slow and would cover ours.
+    const title = mark.querySelector("title");
+    mark.dataset.text = title.textContent;
+    mark.setAttribute("aria-label", title.textContent);
+    title.remove();
   }
-  let places = null, at = -1;
-  const forget = () => { places = null; hide(); };
+  let points = null, at = -1;
+  const forget = () => { points = null; hide(); };
   figure.addEventListener("pointerleave", forget);
   addEventListener("scroll", forget, { passive: true });
   figure.addEventListener("pointermove", (event) => {
-    places ??= marks.map(middle);
+    points ??= marks.map(middle);
     let best = -1, least = NEAR * NEAR;
-    places.forEach(([x, y], index) => {
+    points.forEach(([x, y], index) => {
       const far = (x - event.clientX) ** 2 + (y - event.clientY) ** 2;
       if (far < least) [best, least] = [index, far];
     });

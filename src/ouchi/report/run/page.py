@@ -100,7 +100,7 @@ def _took(run: Run) -> str:
 
 def _summary(run: Run) -> Markup:
     rates, stalls = summary_table(run), stalls_figure(run)
-    quiet = tag("p", "The generator never stalled.", class_="quiet")
+    no_stalls = tag("p", "The generator never stalled.", class_="quiet")
     none = tag("p", "No search was requested." if run.info.request.get("goals") == [] else "No rate was found.")
     return tag(
         "section",
@@ -113,7 +113,7 @@ def _summary(run: Run) -> Markup:
             tag("pre", markdown(run), id="markdown"),
         ),
         _figures(run, rates_figure(run), stalls),
-        *([] if stalls or not run.trials else [quiet]),
+        *([] if stalls or not run.trials else [no_stalls]),
     )
 
 

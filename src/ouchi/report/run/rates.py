@@ -1,4 +1,4 @@
-"""The rates found, by frame size: a column up to the median, every repeat a mark."""
+"""The rates found by frame size: a column for the median, a mark for each repeat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ouchi.report.run.trials import directions, goals_of
 from ouchi.report.run.units import digits, rate_text, rate_unit
 
 READABLE = 42
-"""px: columns that stand closer have their figures at two heights."""
+"""px: labels of closer columns alternate between two heights."""
 
 
 def rates_figure(run: Run) -> Figure | None:
@@ -44,11 +44,11 @@ def rates_figure(run: Run) -> Figure | None:
                 lift = 9 + (14 if room < READABLE and index % 2 else 0)
                 chart.write(x, max(lower for _, lower, _ in found), digits(median / unit.size, 3), look, lift)
     legend = [(colour(index), name) for index, name in enumerate(names)]
-    return Figure("Each mark is a repeat; column and figure are their median.", chart, legend)
+    return Figure("Marks: repeats; columns and labels: their median.", chart, legend)
 
 
 def _rates(run: Run) -> dict[tuple[str, str], list[tuple[int, float, float | None]]]:
-    """(repeat, lower bound, upper bound), pps, by size and goal; only where a rate was found."""
+    """(repeat, lower bound, upper bound) in pps by size and goal, where a rate was found."""
     rates: dict[tuple[str, str], list[tuple[int, float, float | None]]] = {}
     for result in run.results:
         for bounds in result.bounds:

@@ -1,4 +1,4 @@
-"""Scales of charts: where a value lies between the ends of an axis (0 to 1), and which values are written there."""
+"""Scales of charts: positions of values on an axis (0 to 1), and tick labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 ZERO_ROOM = 0.12
-"""The share of an axis with a zero that lies below its smallest decade."""
+"""The share of a logarithmic axis below its smallest decade, for zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def linear(low: float, high: float, text: Callable[[float], str], *, count: int 
 
 
 def decades(low: float, high: float, text: Callable[[float], str]) -> Scale:
-    """Equal ratios, from the power of ten at or under ``low`` (above 0) to that at or over ``high``."""
+    """A logarithmic scale over whole decades around ``low`` (above 0) and ``high``."""
     first, last = _decades(low, high)
 
     def position(value: float) -> float:
@@ -49,7 +49,7 @@ def decades_with_zero(low: float, high: float, text: Callable[[float], str]) -> 
 
 
 def slots(names: Sequence[str]) -> Scale:
-    """A slot for each name: value 0 is the middle of the first."""
+    """A slot for each name; value 0 is the middle of the first."""
     count = max(1, len(names))
     return Scale(lambda value: _clamped((value + 0.5) / count), tuple(enumerate(names)))
 

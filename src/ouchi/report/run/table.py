@@ -31,7 +31,7 @@ def summary_table(run: Run) -> Table:
 
 
 def latency_table(run: Run, *sizes: str) -> Table:
-    """Percentiles of the latency at fractions of the rates found, each direction by itself; all sizes when none is named."""
+    """Latency percentiles at fractions of the rates found, by direction; all sizes when none is given."""
     rows = [_latency(each) for size in sizes or run.sizes for each in latency_rows(run, size)]
     return Table(("frames", "at", "offered", "stream", *NAMES), tuple(rows), frozenset({0, 1, 3}))
 

@@ -46,7 +46,7 @@ def size_text(size: str) -> str:
 
 
 def mean_size(run: Run, size: str) -> float | None:
-    """The mean frame in bytes that trials of a frame size sent; None when nothing was sent."""
+    """The mean size in bytes of the frames sent; None when nothing was sent."""
     streams = [stream for recorded in run.of_size(size) for stream in recorded.trial.streams]
     sent = sum(stream.sent for stream in streams)
     return sum(stream.size * stream.sent for stream in streams) / sent if sent else None
@@ -58,12 +58,12 @@ def directions(run: Run) -> int:
 
 
 def goals_of(run: Run, size: str | None = None) -> tuple[Goal, ...]:
-    """The goals searched for (at one frame size), each once, in their order."""
+    """The search goals (at one frame size), in order."""
     return tuple({bounds.goal.name: bounds.goal for bounds in bounds_of(run, size)}.values())
 
 
 def bounds_of(run: Run, size: str | None = None, goal: str | None = None) -> tuple[Bounds, ...]:
-    """The bounds that the repeats found (at one frame size, for one goal)."""
+    """The bounds of the repeats (at one frame size, for one goal)."""
     return tuple(
         bounds
         for result in run.results

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit and how many of the plain one it is."""
+    """A unit and its factor."""
 
     name: str
     size: float
 
     def text(self, value: float) -> str:
-        """A tick: the value in this unit, without the unit."""
+        """The value in this unit, without its name."""
         return f"{value / self.size:.6g}"
 
 
