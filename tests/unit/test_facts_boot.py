@@ -27,7 +27,7 @@ def test_no_word_is_lost(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cmdline", "tables", "said"),
+    ("cmdline", "tables", "output"),
     [
         ("quiet intel_iommu=off iommu=off", ["DMAR"], "the kernel command line says intel_iommu=off, iommu=off"),
         ("quiet amd_iommu=off", ["IVRS"], "the kernel command line says amd_iommu=off"),
@@ -38,14 +38,14 @@ def test_no_word_is_lost(line: str) -> None:
         ("quiet", [], f"the kernel shows none, and the firmware's tables cannot be seen ({TABLES})"),
     ],
 )
-def test_why_the_iommu_is_off(cmdline: str, tables: list[str], said: str) -> None:
+def test_why_the_iommu_is_off(cmdline: str, tables: list[str], output: str) -> None:
     tree = Tree()
     tree.put("/proc/cmdline", cmdline)
     for table in tables:
         tree.put(f"{TABLES}/{table}", b"")
     boot = read_boot(tree)
-    assert (boot.iommu, boot.iommu_reason) == (False, f"off: {said}")
-    assert why_off(cmdline.split(), tables) == said
+    assert (boot.iommu, boot.iommu_reason) == (False, f"off: {output}")
+    assert why_off(cmdline.split(), tables) == output
 
 
 def test_the_iommu_is_on() -> None:
@@ -101,7 +101,7 @@ def test_lockdown(text: str, expected: str) -> None:
     assert read_boot(tree).lockdown == expected
 
 
-def test_a_host_that_tells_nothing() -> None:
+def test_a_host_that_reports_nothing() -> None:
     facts = collect(Tree())
     assert (facts.boot.parameters, facts.boot.secure_boot, facts.boot.lockdown) == ((), None, "")
     assert not facts.boot.iommu
@@ -109,7 +109,7 @@ def test_a_host_that_tells_nothing() -> None:
     assert json.loads(json.dumps(facts.to_json())) == facts.to_json()
 
 
-def test_the_version_of_open_vswitch_is_asked() -> None:
+def test_the_version_of_open_vswitch_is_requested() -> None:
     tree = Tree()
     tree.put("/.ouchi/ovs-version", "3.1.0")
     assert collect(tree).ovs_version == "3.1.0"

@@ -24,7 +24,7 @@ from tests.hosts.cpus import mask as kernel_mask
 from tests.hosts.description import Cores, Host, Node, Processor, load
 from tests.hosts.generated import descriptions, hosts
 from tests.hosts.generated import facts_of as facts_of_host
-from tests.hosts.numbering import places
+from tests.hosts.numbering import positions
 from tests.hosts.software import elf, pmd_info
 from tests.hosts.tree import Tree
 from tests.plans import expected, target_of
@@ -90,7 +90,7 @@ TOPOLOGIES: dict[str, tuple[list[str], list[tuple[str, int]], dict[int, str]]] =
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_case_is_the_machine_it_says(name: str) -> None:
+def test_each_case_is_the_machine_it_states(name: str) -> None:
     found = facts(name)
     first, groups, nodes = TOPOLOGIES[name]
     assert cores_of(found)[: len(first)] == first
@@ -206,7 +206,7 @@ def test_what_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ryzen-5-3600", "only-nic-carries-session"])
-def test_a_folder_and_a_tar_say_what_the_tree_says(name: str, tmp_path: Path) -> None:
+def test_a_folder_and_a_tar_say_what_the_tree_states(name: str, tmp_path: Path) -> None:
     tree = build(load(CASES / name / "host.yaml"))
     tree.to_tar(tmp_path / "host.tar.gz")
     target = collect(tree)
@@ -222,8 +222,8 @@ def test_lscpu_reads_the_files_as_we_do() -> None:
         with TemporaryDirectory(dir=IN_MEMORY) as root:
             build(load(CASES / name / "host.yaml")).to_folder(Path(root))
             command = ["lscpu", "--sysroot", root, "--online", "--parse=CPU,CORE,NODE,CACHE"]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows = [line.split(",") for line in said.splitlines() if not line.startswith("#")]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows = [line.split(",") for line in output.splitlines() if not line.startswith("#")]
         found = facts(name)
         assert [int(row[0]) for row in rows] == [cpu.id for cpu in found.cpus if cpu.online]
         cores: dict[str, list[int]] = {}
@@ -247,7 +247,7 @@ def test_numbers_of_threads() -> None:
             available_kib=1,
             processor=Processor(vendor="GenuineIntel", model=""),
         )
-        return sorted({place.siblings for place in places(host)})
+        return sorted({position.siblings for position in positions(host)})
 
     two = Cores(count=2, threads=2)
     assert siblings("threads last", two) == [(0, 2), (1, 3)]
@@ -272,9 +272,9 @@ def test_the_driver_library_is_a_shared_object(tmp_path: Path) -> None:
             "an independent reader is wanted: readelf comes with binutils, for which alone nothing is installed"
         )
     command = ["readelf", "-p", ".rodata", str(tmp_path / "driver.so")]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert not said.stderr
-    assert said.stdout.count("PMD_INFO_STRING= {") == 2
+    output = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert not output.stderr
+    assert output.stdout.count("PMD_INFO_STRING= {") == 2
 
 
 def test_links_of_a_tree() -> None:

@@ -59,7 +59,7 @@ def refusal(case: Path) -> BadInput:
 
 class TestBadFiles:
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-    def test_says_everything_at_once(self, case: Path) -> None:
+    def test_states_everything_at_once(self, case: Path) -> None:
         assert f"{refusal(case)}\n" == (case / "expected.txt").read_text()
 
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -85,9 +85,9 @@ class TestBadFiles:
         assert time.process_time() - start < 0.5
 
     def test_many_errors_are_cut(self) -> None:
-        said = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))
-        assert len(said) == 51
-        assert said[-1] == "there are more errors than these 50"
+        output = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))
+        assert len(output) == 51
+        assert output[-1] == "there are more errors than these 50"
 
     def test_binary_file_through_the_door(self, tmp_path: Path) -> None:
         file = tmp_path / "ouchi.yaml"
@@ -241,7 +241,7 @@ class TestGoodFiles:
 
 
 class TestSeveralHosts:
-    def test_each_has_what_the_file_says_and_what_it_says_itself(self) -> None:
+    def test_each_has_what_the_file_states_and_what_it_states_itself(self) -> None:
         attic, cellar, shop = load_sites(SITES, "sites.yaml")
         assert [site.name for site in (attic, cellar, shop)] == ["attic", "cellar", "shop"]
         assert [site.address for site in (attic, cellar, shop)] == [
@@ -270,7 +270,7 @@ class TestSeveralHosts:
         assert at(shop, "servers") == "[]"
         assert at(attic, "cpus", "pmd") == "name: attic"  # nowhere; the host it would belong to
 
-    def test_what_is_wrong_with_a_host_is_said_of_it_alone(self) -> None:
+    def test_what_is_wrong_with_a_host_is_reported_of_it_alone(self) -> None:
         _, cellar, _ = load_sites(SITES, "sites.yaml")
         (finding,) = check_against(cellar, facts(NIC))
         assert finding.claim == "this machine has no NIC 0000:01:00.0"
@@ -308,7 +308,7 @@ class TestSeveralHosts:
 
     @given(st.data())
     @settings(suppress_health_check=[HealthCheck.too_slow])
-    def test_a_good_file_with_one_place_changed(self, data: st.DataObject) -> None:
+    def test_a_good_file_with_one_position_changed(self, data: st.DataObject) -> None:
         at = data.draw(st.integers(0, len(SITES) - 1))
         cut = data.draw(st.integers(0, 40))
         put = data.draw(st.sampled_from([b"", b"\n", b"  ", b": ", b"- ", b'"', b"9", b"[", b"{", b"null", b"hosts:"]))
@@ -319,7 +319,7 @@ class TestSeveralHosts:
             for finding in reason.findings:
                 assert finding.where.startswith("any.yaml:") or finding.severity is Severity.INFO
 
-    def test_virtual_functions_keys_need_their_role(self) -> None:
+    def test_vfs_keys_need_their_role(self) -> None:
         text = EXAMPLE.replace(b"    role: ovs-dpdk\n", b"    role: sriov\n    vfs: 2\n    vlan: 7\n    trust: true\n")
         assert (site_of(text).nics[0].vlan, site_of(text).nics[0].trust) == (7, True)
         for key in (b"vlan: 7", b"trust: true", b"spoof_check: false"):
@@ -364,7 +364,7 @@ class TestCpuLists:
         assert format_cpus(()) == ""
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "output"),
         [
             ("0,,1", "empty item"),
             ("0,", "empty item"),
@@ -379,8 +379,8 @@ class TestCpuLists:
             ("1" * 70000, "too long"),
         ],
     )
-    def test_refused(self, text: str, said: str) -> None:
-        with pytest.raises(ValueError, match=said):
+    def test_refused(self, text: str, output: str) -> None:
+        with pytest.raises(ValueError, match=output):
             parse_cpus(text)
 
 
@@ -447,7 +447,7 @@ class TestAgainstAMachine:
         assert finding.remedy == "leave nics out; the networks then stay within this machine"
 
     @pytest.mark.parametrize(
-        ("nic", "said"),
+        ("nic", "output"),
         [
             (replace(NIC, default_route=True), "enp3s0 carries the default route"),
             (replace(NIC, session=True), "enp3s0 carries your session"),
@@ -459,12 +459,12 @@ class TestAgainstAMachine:
             ),
         ],
     )
-    def test_nic_in_use(self, nic: Nic, said: str) -> None:
+    def test_nic_in_use(self, nic: Nic, output: str) -> None:
         free = replace(NIC, name="enp4s0", address="0000:04:00.0")
         (finding,) = check_against(site_of(), facts(nic, free))
         assert finding.severity is Severity.ERROR
         assert finding.where == "ouchi.yaml:16:10"
-        assert (finding.found, finding.remedy) == (said, "free: enp4s0")
+        assert (finding.found, finding.remedy) == (output, "free: enp4s0")
 
     def test_one_nic_under_two_names(self) -> None:
         text = EXAMPLE.replace(b"nics:\n", b'nics:\n  - nic: "0000:03:00.0"\n    physnet: other\n')
