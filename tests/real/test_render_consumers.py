@@ -290,7 +290,8 @@ def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
         switch.run("dash", files / "neutron/ovn/external-ids.sh")
         switch.run("dash", files / "libvirt/ports.sh")
     for key, value in target.plan.ovs_other_config.items():
-        assert json.loads(switch.run("ovs-vsctl", "get", "Open_vSwitch", ".", f"other_config:{key}")) == value
+        shown = switch.run("ovs-vsctl", "get", "Open_vSwitch", ".", f"other_config:{key}").strip()
+        assert (json.loads(shown) if shown.startswith('"') else shown) == value
     assert switch.run("ovs-vsctl", "list-br").split() == ["br-int", "br-physnet1", "br-physnet2"]
     assert switch.run("ovs-vsctl", "list-ports", "br-physnet1").split() == ["dpdk0", "vhost0-0", "vhost0-1", "vhost1-0"]
     pairs = switch.run("ovs-vsctl", "get", "Interface", "dpdk0", "other_config:pmd-rxq-affinity")
@@ -304,7 +305,9 @@ def test_ovs_vswitchd_reports_what_it_was_given(switch: Switch, tmp_path: Path) 
     prepare_cache()  # the null driver comes with what bench is built against
     target = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
     interface = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
-    target = replace(target, plan=replace(target.plan, nics=(interface,)))
+    queues = {"pmd-rxq-assign": "group", "pmd-rxq-isolate": "false"}
+    planned = replace(target.plan, nics=(interface,), ovs_other_config={**target.plan.ovs_other_config, **queues})
+    target = replace(target, plan=planned)
     scripts = write(target, tmp_path / "small")
     switch.run("dash", scripts / "ovs/ovs.sh")
     switch.run("dash", scripts / "libvirt/ports.sh")
@@ -314,9 +317,8 @@ def test_ovs_vswitchd_reports_what_it_was_given(switch: Switch, tmp_path: Path) 
     switch.run("ovs-vsctl", "--no-wait", "set", "Interface", "dpdk0", "options:dpdk-devargs=net_null0")
     switch.start(str(tmp_path / "ovs-vswitchd"), f"unix:{tmp_path}/db.sock", f"--pidfile={tmp_path}/ovs-vswitchd.pid")
     switch.until(lambda: "true" in switch.run("ovs-vsctl", "--no-wait", "get", "Open_vSwitch", ".", "dpdk_initialized"))
-    switch.run(
-        "ovs-vsctl", "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:asked=now"
-    )  # waits for the switch
+    # Waits for the switch.
+    switch.run("ovs-vsctl", "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:requested=now")
     shown = switch.run("ovs-appctl", "dpif-netdev/pmd-rxq-show")
     assert re.findall(r"numa_id \d+ core_id (\d+)", shown) == ["0"]
     assert "isolated : false" in shown, "pinned queues leave the thread to the guests' ports"
@@ -465,8 +467,8 @@ def test_update_grub_would_source_it(files: Path) -> None:
 def ansible() -> Path:
     """kolla-ansible and ansible-core from PyPI, kept with what the tests share."""
     folder = STORE / "ansible"
-    stamp, expected_words = folder / "ready", f"{KOLLA_ANSIBLE} {ANSIBLE_CORE}"
-    if not stamp.exists() or stamp.read_text() != expected_words:
+    stamp, versions = folder / "ready", f"{KOLLA_ANSIBLE} {ANSIBLE_CORE}"
+    if not stamp.exists() or stamp.read_text() != versions:
         shutil.rmtree(folder, ignore_errors=True)
         uv = [
             sys.executable,
@@ -482,7 +484,7 @@ def ansible() -> Path:
         ]
         run(*uv, "--no-deps", KOLLA_ANSIBLE)
         run(*uv, ANSIBLE_CORE)
-        stamp.write_text(expected_words)
+        stamp.write_text(versions)
     return folder
 
 
