@@ -17,6 +17,10 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
     "up": ("up --json", "ouchi.report.documents:UpSummary"),
     "event": ("a line on stderr of up, down, apply, undo, bench with --json", "ouchi.report.documents:Event"),
     "status": ("status --json", "ouchi.report.documents:Status"),
+    "run": ("report --json and bench --json", "ouchi.measure.schemas:run_schema"),
+    "trial": ("a line of a run's trials.ndjson", "ouchi.measure.schemas:trial_schema"),
+    "compare": ("bench compare --json", "ouchi.measure.schemas:compare_schema"),
+    "stream": ("the file of bench --stream", "ouchi.measure.schemas:stream_schema"),
     "hosts": ("--json of a command for several hosts", "ouchi.report.documents:HostResults"),
 }
 """Name → what has that form, and where it is defined: a dataclass, or a function that returns the schema."""

@@ -70,6 +70,15 @@ class ComparisonRow:
     comparison: Comparison
 
 
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Two runs by their folders, compared at every frame size and goal that both have."""
+
+    before: str
+    after: str
+    rows: tuple[ComparisonRow, ...]
+
+
 def compare(before: Sample, after: Sample) -> Comparison:
     """Whether ``after`` is faster or slower than ``before``.
 
@@ -180,7 +189,7 @@ def _verdict(
     return f"no significant difference: {ratio - 1:+.1%}, {interval} (p = {p:.2g}; {repeats}, {spread})"
 
 
-def compare_runs(before: Run, after: Run) -> list[ComparisonRow]:
+def compare_runs(before: Run, after: Run) -> ComparedRuns:
     """Compare two runs at every frame size and goal that both have. Raises BadInput where there is none."""
     first, second = _samples(before), _samples(after)
     common = [key for key in first if key in second]
@@ -192,7 +201,8 @@ def compare_runs(before: Run, after: Run) -> list[ComparisonRow]:
                 remedy="measure both with the same options",
             )
         )
-    return [ComparisonRow(*key, compare(first[key], second[key])) for key in common]
+    rows = tuple(ComparisonRow(*key, compare(first[key], second[key])) for key in common)
+    return ComparedRuns(before.folder, after.folder, rows)
 
 
 def _samples(run: Run) -> dict[tuple[str, str], Sample]:
