@@ -190,11 +190,13 @@ def command(
     target = bench.read_bench_target(machine, machine.absolute(site_file), request)
     folder = machine.absolute(folder or f"ouchi-{request.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
-        preview = bench.preview(machine, instance, target, request, folder)
+        preview = bench.preview(machine, instance, target, request, folder=folder)
         click.echo(json.dumps(preview) if as_json else preview_text(preview))
         return
     with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
-        complete = bench.bench(machine, instance, target, request, folder, timeline, lambda: stop(machine))
+        complete = bench.bench(
+            machine, instance, target, request, folder=folder, timeline=timeline, interrupt=lambda: stop(machine)
+        )
     run = read_run(machine, folder)
     if as_json:
         click.echo(json.dumps(to_plain(run)))

@@ -91,7 +91,7 @@ def compare(before: Sample, after: Sample) -> Comparison:
     ahead = sum((b > a) - (b < a) for a in before.values for b in after.values)
     direction = ("faster" if ahead > 0 else "slower") if p <= 1 - CONFIDENCE else ""
     noise = max(before.noise, after.noise)
-    verdict = _verdict(before, after, direction, ratio, low, high, p, noise)
+    verdict = _verdict(before, after, direction=direction, ratio=ratio, low=low, high=high, p=p, noise=noise)
     return Comparison(
         before.name, after.name, ratio, low, high if high < math.inf else None, p, noise, direction, verdict
     )
@@ -175,7 +175,7 @@ def _check(before: Sample, after: Sample) -> None:
 
 
 def _verdict(
-    before: Sample, after: Sample, direction: str, ratio: float, low: float, high: float, p: float, noise: float
+    before: Sample, after: Sample, *, direction: str, ratio: float, low: float, high: float, p: float, noise: float
 ) -> str:
     repeats = f"{len(before.values)} and {len(after.values)} repeats"
     spread = f"noise {noise:.1%}"
