@@ -16,12 +16,7 @@ ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "words.md"
 
 # Not yet clean: folders and files that are still to be reworded. This list only gets shorter.
-NOT_YET: tuple[str, ...] = (
-    "docs",
-    "generator",
-    "src",
-    "tests",
-)
+NOT_YET: tuple[str, ...] = ("docs/testing.md", "src/ouchi/cli", "src/ouchi/flows", "src/ouchi/machine", "tests")
 
 # Files of other projects, or data that must stay byte for byte.
 NOT_OURS = (".sql", ".json", ".lock", ".in", ".svg", ".pcap", ".pcapng")
@@ -167,22 +162,18 @@ def words_of(path: Path) -> list[Word]:
 
 
 def files() -> Iterator[Path]:
-    """Every text of the project that somebody reads, but for the list itself."""
+    """Every text of the project that is its own, but for the list itself and this test, which quotes it."""
     for folder in ("benchmarks", "docs", "examples", "generator", "src", "tools", "tests"):
-        for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and _ours(path):
-                yield path
+        yield from (path for path in (ROOT / folder).rglob("*") if path.is_file() and _ours(path))
+    yield from (ROOT / name for name in ("CHANGELOG.md", "README.md", "README.ja.md", "ouchi", "run-tests"))
 
 
 def _ours(path: Path) -> bool:
-    inside = path.relative_to(ROOT).parts
-    recorded = inside[:2] in {("tests", "cases"), ("tests", "hosts")}
-    return (
-        path not in {LIST, Path(__file__)}
-        and path.suffix not in NOT_OURS
-        and "__pycache__" not in inside
-        and not recorded
-    )
+    inside = path.relative_to(ROOT)
+    if path in {LIST, Path(__file__)} or inside.as_posix().endswith(FORMER_FORMATS):
+        return False
+    recorded = inside.parts[:2] in {("tests", "cases"), ("tests", "hosts")}
+    return not recorded and path.suffix not in NOT_OURS and "__pycache__" not in inside.parts
 
 
 def _clean(path: Path) -> bool:
