@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,7 @@ GAP = r"(?:\s|[#*/])+"
 """Between two words of a pattern: blanks, line ends and the marks of a comment that continues."""
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+PYTHON_COMMENT = re.compile(r"(?:^[ \t]*#[^\n]*(?:\n|\Z))+|#[^\n]*", re.MULTILINE)
 SHELL_NAME = re.compile(r"^\s*(?:local |export |readonly )?([A-Za-z_]\w*)(?:=|\(\))", re.MULTILINE)
 C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 C_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
@@ -71,12 +71,20 @@ RULES = read_rules(LIST.read_text(encoding="utf-8"))
 def findings(words: Sequence[Word]) -> Iterator[tuple[int, str, str]]:
     """Each use of a term that is not to be used: its line, what stands there, what to write instead."""
     for word in words:
-        value = spelt_out(word.value) if word.kind == "names" else word.value
-        for rule in RULES:
-            if rule.where in {"all", word.kind}:
-                for match in rule.pattern.finditer(value):
-                    line = word.line + (value.count("\n", 0, match.start()) if word.kind == "text" else 0)
-                    yield line, " ".join(match[0].split()) or word.value, rule.instead
+        for offset, text, instead in uses(word.kind, word.value):
+            yield word.line + offset, text, instead
+
+
+@cache
+def uses(kind: str, value: str) -> tuple[tuple[int, str, str], ...]:
+    """The terms in one name or text, with the lines before them; most names and many texts occur often."""
+    text = spelt_out(value) if kind == "names" else value
+    return tuple(
+        (text.count("\n", 0, match.start()), " ".join(match[0].split()), rule.instead)
+        for rule in RULES
+        if rule.where in {"all", kind}
+        for match in rule.pattern.finditer(text)
+    )
 
 
 def spelt_out(name: str) -> str:
@@ -111,17 +119,9 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def _comments(source: str) -> Iterator[Word]:
-    """Comments; those of lines that follow each other as one text."""
-    start, lines = 0, []
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            if lines and token.start[0] != start + len(lines):
-                yield Word("text", start, "\n".join(lines))
-                lines = []
-            start = start if lines else token.start[0]
-            lines.append(token.string)
-    if lines:
-        yield Word("text", start, "\n".join(lines))
+    """Comments; those on lines that follow each other as one text. A "#" in a string counts too: it is text as well."""
+    for match in PYTHON_COMMENT.finditer(source):
+        yield Word("text", _line(source, match), match[0])
 
 
 def c_words(source: str) -> Iterator[Word]:
