@@ -125,8 +125,8 @@ def openstack() -> Path:
 
 
 def options(openstack: Path, project: str, path: Path) -> dict[str, Any]:
-    said = run(openstack, "-c", OPTIONS, project, path).stdout
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    output = run(openstack, "-c", OPTIONS, project, path).stdout
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
 
@@ -303,8 +303,8 @@ def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -
     """A NIC that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
     prepare_cache()  # the null driver comes with what bench is built against
     target = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
-    card = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
-    target = replace(target, plan=replace(target.plan, nics=(card,)))
+    nic = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
+    target = replace(target, plan=replace(target.plan, nics=(nic,)))
     scripts = write(target, tmp_path / "small")
     switch.run("dash", scripts / "ovs/ovs.sh")
     switch.run("dash", scripts / "libvirt/ports.sh")
@@ -321,9 +321,9 @@ def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -
     assert re.findall(r"numa_id \d+ core_id (\d+)", shown) == ["0"]
     assert "isolated : false" in shown, "pinned queues leave the thread to the guests' ports"
     assert len(re.findall(r"port: dpdk0\s+queue-id:\s+\d", shown)) == 2, shown
-    said = tmp_path / "ovs-vswitchd.log"
-    switch.until(lambda: said.read_text().count("is pinned with port 'dpdk0'") >= 2)
-    log = said.read_text()
+    output = tmp_path / "ovs-vswitchd.log"
+    switch.until(lambda: output.read_text().count("is pinned with port 'dpdk0'") >= 2)
+    log = output.read_text()
     assert "Rxq to PMD assignment mode changed to: 'group'" in log
     assert re.search(r"sleep.*500", log, re.IGNORECASE), log[-3000:]
     assert "No available" not in log, "a queue without a thread"
@@ -433,7 +433,7 @@ cat "$device/driver_override" /sys/bus/pci/drivers/i40e/unbind /etc/driverctl.d/
 """
 
 
-def test_driverctl_overrides_the_card(files: Path) -> None:
+def test_driverctl_overrides_the_nic(files: Path) -> None:
     """In a /sys of its own: the override is what the kernel would be told, and is kept for the next boot."""
     Path("/etc/driverctl.d").mkdir(exist_ok=True)
     script = files / "driverctl/driverctl.sh"
@@ -441,7 +441,7 @@ def test_driverctl_overrides_the_card(files: Path) -> None:
     assert done.stdout.split()[:2] == ["vfio-pci", "0000:af:00.0"], done.stderr
 
 
-def test_netplan_takes_the_virtual_functions(files: Path, tmp_path: Path) -> None:
+def test_netplan_takes_the_vfs(files: Path, tmp_path: Path) -> None:
     shutil.copytree(files / "netplan", tmp_path, dirs_exist_ok=True)
     done = run("netplan", "generate", "--root-dir", tmp_path)
     assert "WARNING" not in done.stderr
@@ -454,8 +454,8 @@ def test_netplan_takes_the_virtual_functions(files: Path, tmp_path: Path) -> Non
 
 def test_update_grub_would_source_it(files: Path) -> None:
     words = 'GRUB_CMDLINE_LINUX="quiet"; for x in "$1"/*.cfg; do . "$x"; done; printf %s "$GRUB_CMDLINE_LINUX"'
-    said = run("dash", "-euc", words, "dash", files / "kernel/etc/default/grub.d").stdout
-    assert said.split() == ["quiet", *rack().plan.kernel_args]
+    output = run("dash", "-euc", words, "dash", files / "kernel/etc/default/grub.d").stdout
+    assert output.split() == ["quiet", *rack().plan.kernel_args]
 
 
 # --- whole deployments
@@ -465,8 +465,8 @@ def test_update_grub_would_source_it(files: Path) -> None:
 def ansible() -> Path:
     """kolla-ansible and ansible-core from PyPI, kept with what the tests share."""
     folder = STORE / "ansible"
-    stamp, wanted = folder / "ready", f"{KOLLA_ANSIBLE} {ANSIBLE_CORE}"
-    if not stamp.exists() or stamp.read_text() != wanted:
+    stamp, expected = folder / "ready", f"{KOLLA_ANSIBLE} {ANSIBLE_CORE}"
+    if not stamp.exists() or stamp.read_text() != expected:
         shutil.rmtree(folder, ignore_errors=True)
         uv = [
             sys.executable,
@@ -482,7 +482,7 @@ def ansible() -> Path:
         ]
         run(*uv, "--no-deps", KOLLA_ANSIBLE)
         run(*uv, ANSIBLE_CORE)
-        stamp.write_text(wanted)
+        stamp.write_text(expected)
     return folder
 
 
