@@ -89,7 +89,7 @@ class Routed:
             for number, (go, come) in enumerate(DIRECTIONS)
         ]
         self.generator.load(sent)
-        return read_trial(self.generator.run([pps] * 2, seconds=1.0, drain=0.5), sent, 1, "", pps * 2, 1.0, "")
+        return read_trial(self.generator.run([pps] * 2, seconds=1.0, drain=0.5), sent, pps=pps * 2, seconds=1.0)
 
     def best(self, size: int, *, flows: int = 1, ttl: int = 64) -> Trial:
         """The first of three that lost nothing: an emulated guest that is held up for long drops frames."""
@@ -134,7 +134,7 @@ def ports(folder: Path) -> tuple[VmPort, VmPort]:
 def start(made: Made, folder: Path, mtu: int = 1500) -> GuestVm:
     shape = VmConfig(cpus=CPUS, kvm=False, mtu=mtu)
     env = {**OURS.environment, processes.SERVICE_MARK: "bench"}
-    return start_vm(MACHINE, str(folder), 0, made.image, ports(folder), shape, env)
+    return start_vm(MACHINE, str(folder), 0, made.image, ports=ports(folder), config=shape, env=env)
 
 
 @contextmanager

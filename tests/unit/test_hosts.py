@@ -24,7 +24,7 @@ from tests.hosts.cpus import mask as kernel_mask
 from tests.hosts.description import Cores, Host, Node, Processor, load
 from tests.hosts.generated import descriptions, hosts
 from tests.hosts.generated import facts_of as facts_of_host
-from tests.hosts.numbering import places
+from tests.hosts.numbering import positions
 from tests.hosts.software import elf, pmd_info
 from tests.hosts.tree import Tree
 from tests.plans import expected, target_of
@@ -90,7 +90,7 @@ TOPOLOGIES: dict[str, tuple[list[str], list[tuple[str, int]], dict[int, str]]] =
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_case_is_the_machine_it_says(name: str) -> None:
+def test_each_case_is_the_machine_it_states(name: str) -> None:
     found = facts(name)
     first, groups, nodes = TOPOLOGIES[name]
     assert cores_of(found)[: len(first)] == first
@@ -206,7 +206,7 @@ def test_what_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ryzen-5-3600", "only-nic-carries-session"])
-def test_a_folder_and_a_tar_say_what_the_tree_says(name: str, tmp_path: Path) -> None:
+def test_a_folder_and_a_tar_say_what_the_tree_states(name: str, tmp_path: Path) -> None:
     tree = build(load(CASES / name / "host.yaml"))
     tree.to_tar(tmp_path / "host.tar.gz")
     target = collect(tree)
@@ -217,7 +217,7 @@ def test_a_folder_and_a_tar_say_what_the_tree_says(name: str, tmp_path: Path) ->
 def test_lscpu_reads_the_files_as_we_do() -> None:
     """An independent reader of the same files: util-linux's lscpu takes another root."""
     if not shutil.which("lscpu"):
-        pytest.skip("an independent reader is needed: lscpu, of util-linux, which Debian and Ubuntu always have")
+        pytest.skip("an independent reader is wanted: lscpu, of util-linux, which Debian and Ubuntu always have")
     for name in ("ryzen-9-9950x3d", "core-i5-13500", "cpu-offline", "dual-socket-nic-on-node-1"):
         with TemporaryDirectory(dir=IN_MEMORY) as root:
             build(load(CASES / name / "host.yaml")).to_folder(Path(root))
@@ -247,7 +247,7 @@ def test_numbers_of_threads() -> None:
             available_kib=1,
             processor=Processor(vendor="GenuineIntel", model=""),
         )
-        return sorted({cpu.siblings for cpu in places(host)})
+        return sorted({position.siblings for position in positions(host)})
 
     two = Cores(count=2, threads=2)
     assert siblings("threads last", two) == [(0, 2), (1, 3)]
@@ -269,7 +269,7 @@ def test_the_driver_library_is_a_shared_object(tmp_path: Path) -> None:
     (tmp_path / "driver.so").write_bytes(elf([pmd_info("net_i40e"), pmd_info("net_igc")]))
     if not shutil.which("readelf"):
         pytest.skip(
-            "an independent reader is needed: readelf comes with binutils, for which alone nothing is installed"
+            "an independent reader is wanted: readelf comes with binutils, for which alone nothing is installed"
         )
     command = ["readelf", "-p", ".rodata", str(tmp_path / "driver.so")]
     output = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -25,6 +25,7 @@ def prepare(
     instance: Instance,
     target: Target,
     request: BenchRequest,
+    *,
     timeline: Timeline,
     interrupt: Callable[[], None],
 ) -> Artifacts:

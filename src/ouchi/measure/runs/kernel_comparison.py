@@ -50,7 +50,7 @@ def iperf_results(
         server_prefix = (*server.prefix, *_pinned(placement.main))
         log = f"{instance.run}/bench/iperf3.log"
         say(f"iperf3 TCP, {SECONDS} s")
-        with iperf.one_server(machine, server_prefix, server.address, log, env):
+        with iperf.one_server(machine, server_prefix, server.address, log=log, env=env):
             yield _tcp(iperf.measure_tcp(machine, client_prefix, server.address, seconds=SECONDS, env=env))
         for size in request.sizes:
             frames = set(request.template.sizes(size))
@@ -58,7 +58,7 @@ def iperf_results(
                 (frame,) = frames
                 say(f"iperf3 UDP, {size} B, {SECONDS} s")
                 payload = udp_payload(frame, request.mtu)
-                with iperf.one_server(machine, server_prefix, server.address, log, env):
+                with iperf.one_server(machine, server_prefix, server.address, log=log, env=env):
                     result = iperf.measure_udp(
                         machine, client_prefix, server.address, seconds=SECONDS, payload_bytes=payload, env=env
                     )
