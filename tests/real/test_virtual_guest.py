@@ -188,9 +188,9 @@ def test_it_routes_both_ways(made: Made, tmp_path: Path) -> None:
                 assert (one.lost, one.duplicated, one.reordered, one.corrupt) == (0, 0, 0, 0), (size, flows)
             assert trial.foreign == 0
 
-        # A hop takes one from the time to live: of one nothing is left, and nobody is told.
+        # A hop takes one from the time to live: of one nothing is left, and no error is sent.
         assert path.best(64, ttl=2).lost == 0
-        # Neither frames for somebody else are routed, nor packets for a network that nobody is in.
+        # Neither frames for another MAC address are routed, nor packets for an unknown network.
         for trial in (path.trial(64, ttl=1), path.trial(64, dst_mac=mac_of(9)), path.trial(64, dst_ip="203.0.113.7")):
             assert trial.sent > 300  # of a sender that may be held up
             assert (trial.received, trial.foreign) == (0, 0)

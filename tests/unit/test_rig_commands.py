@@ -117,8 +117,8 @@ def test_one_command_at_a_time(where: RigPaths) -> None:
 @pytest.mark.usefixtures("keeper")
 def test_a_rig_that_ends_just_now_is_saved_nowhere(where: RigPaths) -> None:
     write_status(where, Phase.UP)
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(f"{where.folder}/commands")
+    with socket.socket(socket.AF_UNIX) as interface:
+        interface.bind(f"{where.folder}/commands")
         assert refused(save, Unhealthy).found == "[Errno 111] Connection refused"
 
 

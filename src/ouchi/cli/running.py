@@ -48,12 +48,12 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
     elif up.verdict:
         click.echo(summary_text(up.context.target, up.verdict, seconds))
     else:
-        click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
+        click.echo(f"\nstopped after stage {until} ({seconds:.0f} s); to continue: ouchi up")
     return 0
 
 
 def stop(machine: LocalMachine) -> None:
-    """End what tasks wait for: programs, and what is to come up."""
+    """Interrupt what tasks wait for: programs, and conditions that are polled."""
     machine.interrupt()
     stop_waiting()
 
