@@ -23,11 +23,14 @@ from ouchi.core.errors import Failed
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.client import Client, RequestRejected
 from ouchi.measure.generator.flows import Vary
-from ouchi.measure.generator.frames import Headers
+from ouchi.measure.generator.frames import SIGNATURE, Headers
 from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.generator.scapy_loader import load_scapy
+from ouchi.measure.generator.stream_file import read_stream_file
 from ouchi.measure.generator.streams import Stream, make_stream
 from ouchi.measure.paths.traffic import read_trial
+from ouchi.measure.request import BenchRequest
+from tests.frames import check
 
 cable, pages, program, start = generators.cable, generators.pages, generators.program, generators.start  # fixtures
 pytestmark = MARKS
@@ -125,6 +128,38 @@ def test_what_is_sent_is_right(start: Start, tmp_path: Path, size: str, headers:
         words = sum(int.from_bytes(frame[at : at + 2]) for at in range(len(frame) - 12, len(frame), 2))
         assert words % 0xFFFF == 0
     assert len(seen) == flows
+
+
+LAYERS = {
+    "vlan": "Ether / Dot1Q / IP / UDP",
+    "qinq": "Ether / Dot1AD / Dot1Q / IP / UDP",
+    "ipv6": "Ether / IPv6 / UDP",
+    "tcp": "Ether / IP / TCP",
+    "vxlan": "Ether / IP / UDP / VXLAN / Ether / IP / TCP",
+    "geneve": "Ether / IPv6 / UDP / GENEVE / Ether / Dot1Q / IP / UDP",
+    "capture": "Ether / IP / UDP",
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_stream_file_over_a_ring(start: Start, tmp_path: Path, name: str) -> None:
+    """Nothing is lost, and what is sent is what the file describes."""
+    load_scapy()
+    from scapy.layers.l2 import Ether
+
+    spec = read_stream_file(LocalMachine(), str(generators.HOME / "examples" / "streams" / f"{name}.yaml"))
+    request = BenchRequest(path_name="loop", sizes=(spec.size,), flows=spec.flows, template=spec.template)
+    stream = request.stream(0, spec.size)
+    generator = start()
+    generator.open("ring", "net_ring0")
+    found = trial(generator, [RoutedStream(stream, "ring", "ring")], 0, count=5000)
+    assert (found.sent, found.received, found.lost, found.foreign) == (5000, 5000, 0, 0)
+    frames = sent_frames(generator, tmp_path / "sent.pcap", stream, 100)
+    for frame in frames:
+        assert Ether(frame).summary().startswith(LAYERS[name])
+        check(frame[:-SIGNATURE] + bytes(SIGNATURE))
+    varied = {frame[:-SIGNATURE] for frame in frames}
+    assert len(varied) >= min(spec.flows, 50 if name == "tcp" else 100)
 
 
 def test_a_replay_of_more_than_a_line_holds(start: Start, tmp_path: Path) -> None:

@@ -221,6 +221,8 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
     [
         ("run.json", set_to("schema", value=3), "run.json:1", "schema"),
         ("run.json", set_to("kind", value="fish"), "run.json:1", "kind"),
+        ("run.json", lambda whole: whole.pop("kind"), "run.json:1", "kind"),
+        ("run.json", lambda whole: whole.pop("schema"), "run.json:1", "schema"),
         ("run.json", set_to("labels", value="text"), "run.json:1", "labels"),
         ("run.json", set_to("started", value="yesterday"), "run.json:1", "yesterday"),
         ("run.json", set_to("ended", value="2026-11-23T05:00:00"), "run.json:1", "no zone"),

@@ -89,7 +89,7 @@ class TestBadFiles:
         assert len(output) == 51
         assert output[-1] == "there are more errors than these 50"
 
-    def test_binary_file_through_the_door(self, tmp_path: Path) -> None:
+    def test_binary_file_through_the_interface(self, tmp_path: Path) -> None:
         file = tmp_path / "ouchi.yaml"
         file.write_bytes(b"\xff\xfe\x00\x01")
         with pytest.raises(BadInput, match="not a text file"):

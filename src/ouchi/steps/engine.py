@@ -13,7 +13,7 @@ from typing import Any
 
 from ouchi.core.errors import Failed, Finding, error
 from ouchi.machine import CommandFailed, Machine
-from ouchi.steps import Change, Lasts, Location, Record, State, matches
+from ouchi.steps import Change, Kind, Lasts, Location, Record, State, matches
 from ouchi.steps.journal import Journal
 from ouchi.steps.kinds import KINDS
 from ouchi.steps.refresh import REFRESHES
@@ -108,11 +108,12 @@ def undo(journal: Journal, records: Sequence[Record] | None = None) -> tuple[Rec
     for _, group in itertools.groupby(chosen, lambda record: record.step):
         step = tuple(group)
         due = {name for record in step for name in record.then}
-        now = look(journal.machine, (record.location for record in step))
+        # Only these kinds restore another state than that of before.
+        now = look(journal.machine, (one.location for one in step if type(KINDS[one.kind]).current is not Kind.current))
         _add_due(journal, due)
         for record in step:
             kind = KINDS[record.kind]
-            target = kind.current(record, now[record.location])
+            target = kind.current(record, now.get(record.location))
             journal.put([replace(target, in_progress=True)])
             kind.put(journal.machine, target.key, target.before)
             journal.forget(*target.location)

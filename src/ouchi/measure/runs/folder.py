@@ -208,8 +208,9 @@ class _Reading:
 
 
 def _load_info(value: Any) -> RunInfo:
-    if isinstance(value, Mapping) and "schema" not in value:
-        raise ValueError("schema: field required")
+    missing = {"schema", "kind"} - {*value} if isinstance(value, Mapping) else set()
+    if missing:
+        raise ValueError("; ".join(f"{name}: field required" for name in sorted(missing)))
     info = load(RunInfo, upgrade_info(value))
     for time in filter(None, (info.started, info.ended)):
         if datetime.fromisoformat(time).tzinfo is None:

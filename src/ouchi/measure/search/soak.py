@@ -30,16 +30,6 @@ class Soak:
         return sum(trial.lost for trial in self.trials if trial.valid)
 
     @property
-    def loss_ratio(self) -> float | None:
-        """Lost over sent; None when nothing was."""
-        return self.lost / self.sent if self.sent else None
-
-    @property
-    def resolution(self) -> float | None:
-        """The smallest loss ratio that the run can detect: one frame of all."""
-        return 1 / self.sent if self.sent else None
-
-    @property
     def invalid(self) -> int:
         """The number of invalid intervals."""
         return sum(not trial.valid for trial in self.trials)
