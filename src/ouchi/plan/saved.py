@@ -17,7 +17,7 @@ from ouchi.core import plain
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
 from ouchi.plan.style import Style
-from ouchi.plan.target import Target, check_names
+from ouchi.plan.target import SAVE, Target, check_names
 from ouchi.plan.values import SCHEMA, Plan
 from ouchi.site import Site
 from ouchi.site.conflicts import conflicts
@@ -29,7 +29,6 @@ LARGEST = 16 * 1024 * 1024
 """Bytes; the plan of a host with 1024 CPUs and 64 NICs has 0.6 million."""
 LARGEST_NUMBER = 2**62
 MOST_FINDINGS = 20
-AGAIN = "make it again: ouchi plan --json > FILE"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PAGES_KIB = (2048, 1024 * 1024)
@@ -74,7 +73,7 @@ def _check_form(text: bytes, file: str) -> None:
     except ValueError as reason:
         raise BadInput(
             error(
-                "the plan is not JSON", where=file, found=clip(str(reason), 160), expected="a saved plan", remedy=AGAIN
+                "the plan is not JSON", where=file, found=clip(str(reason), 160), expected="a saved plan", remedy=SAVE
             )
         ) from None
     if not isinstance(data, dict) or "schema" not in data:
@@ -84,7 +83,7 @@ def _check_form(text: bytes, file: str) -> None:
                 where=file,
                 found=shown(data),
                 expected="an object with the key schema",
-                remedy=AGAIN,
+                remedy=SAVE,
             )
         )
     if "hosts" in data:
@@ -97,7 +96,7 @@ def _check_form(text: bytes, file: str) -> None:
                 where=f"{file}: schema",
                 found=f"schema {shown(data['schema'])}",
                 expected=f"schema {SCHEMA}",
-                remedy=AGAIN,
+                remedy=SAVE,
             )
         )
     if odd := [finding for path, value in _values(data) for finding in _odd(value, f"{file}: {dotted(path)}")]:
@@ -130,7 +129,7 @@ def _schema_error(details: ErrorDetails, file: str) -> Finding:
         f"the plan does not have its form: {message[:1].lower()}{message[1:]}",
         where=f"{file}: {dotted(details['loc'])}",
         found="" if details["type"] == "missing" else shown(details["input"]),
-        remedy=AGAIN,
+        remedy=SAVE,
     )
 
 
@@ -138,7 +137,7 @@ def _inconsistent(target: Target, file: str) -> Iterator[Finding]:
     """What contradicts itself: plans that ouchi writes never do, and everything that reads a plan relies on it."""
     for where, found, expected in _contradictions(target):
         yield error(
-            "the plan contradicts itself", where=f"{file}: {where}", found=found, expected=expected, remedy=AGAIN
+            "the plan contradicts itself", where=f"{file}: {where}", found=found, expected=expected, remedy=SAVE
         )
 
 
