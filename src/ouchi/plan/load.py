@@ -59,9 +59,7 @@ def read_plan(machine: Machine, path: str) -> Target:
     except OSError as reason:
         found = reason.strerror or str(reason)
         raise BadInput(
-            error(
-                "the plan cannot be read", where=path, found=found, expected="a file", remedy=SAVE
-            )
+            error("the plan cannot be read", where=path, found=found, expected="a file", remedy=SAVE)
         ) from None
     return parse_plan(text, path)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -65,42 +65,25 @@ def parse_plan(text: bytes, file: str) -> Target:
 def _check_form(text: bytes, file: str) -> None:
     """Refuse what is no JSON object of this schema, and texts with control characters, before anything is built."""
     if len(text) > LARGEST:
-        raise BadInput(
-            error("the plan is too large", where=file, found=f"more than {LARGEST} bytes", expected="a saved plan")
-        )
+        _refuse("the plan is too large", file, f"more than {LARGEST} bytes")
     try:
         data = from_json(text, allow_inf_nan=False)
     except ValueError as reason:
-        raise BadInput(
-            error(
-                "the plan is not JSON", where=file, found=clip(str(reason), 160), expected="a saved plan", remedy=SAVE
-            )
-        ) from None
+        _refuse("the plan is not JSON", file, clip(str(reason), 160))
     if not isinstance(data, dict) or "schema" not in data:
-        raise BadInput(
-            error(
-                "this is no saved plan",
-                where=file,
-                found=shown(data),
-                expected="an object with the key schema",
-                remedy=SAVE,
-            )
-        )
+        _refuse("this is no saved plan", file, shown(data), "an object with the key schema")
     if "hosts" in data:
         remedy = "save one: ouchi plan --host NAME --json > FILE"
-        raise BadInput(error("the file has the plans of several hosts", where=file, expected="one plan", remedy=remedy))
+        _refuse("the file has the plans of several hosts", file, "the key hosts", "one plan", remedy)
     if data["schema"] != SCHEMA:
-        raise BadInput(
-            error(
-                "the plan was saved by another version of ouchi",
-                where=f"{file}: schema",
-                found=f"schema {shown(data['schema'])}",
-                expected=f"schema {SCHEMA}",
-                remedy=SAVE,
-            )
-        )
+        found = f"schema {shown(data['schema'])}"
+        _refuse("the plan was saved by another version of ouchi", f"{file}: schema", found, f"schema {SCHEMA}")
     if odd := [finding for path, value in _values(data) for finding in _odd(value, f"{file}: {dotted(path)}")]:
         raise BadInput(odd[:MOST_FINDINGS])
+
+
+def _refuse(claim: str, where: str, found: str, expected: str = "a saved plan", remedy: str = SAVE) -> NoReturn:
+    raise BadInput(error(claim, where=where, found=found, expected=expected, remedy=remedy)) from None
 
 
 def _values(data: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
