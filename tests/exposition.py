@@ -35,9 +35,9 @@ def check_exposition(text: str) -> Samples:
             parts = ("", "_sum", "_count") if kind[family] == "summary" else ("",)
             assert name in {family + part for part in parts}
             assert name.startswith("ouchi_bench_")
-            told = [(key, unescaped(value)) for key, value in LABEL.findall(labels)]
-            assert max(Counter(key for key, _ in told).values()) == 1
-            key = (name, frozenset(told))
+            reported = [(key, unescaped(value)) for key, value in LABEL.findall(labels)]
+            assert max(Counter(key for key, _ in reported).values()) == 1
+            key = (name, frozenset(reported))
             assert key not in samples
             samples[key] = float(value)
             assert not math.isnan(samples[key])

@@ -126,9 +126,9 @@ def sent(stream: Stream, seed: int = 1) -> Iterator[bytes]:
         for index in stream.order:
             frame = bytearray(stream.frames[index])
             for field, values in fields:
-                place = slice(field.offset, field.offset + field.width)
-                old, new = bytes(frame[place]), next(values).to_bytes(field.width, "big")
-                frame[place] = new
+                span = slice(field.offset, field.offset + field.width)
+                old, new = bytes(frame[span]), next(values).to_bytes(field.width, "big")
+                frame[span] = new
                 for at in field.checksums:
                     checksum = int.from_bytes(frame[at : at + 2], "big")
                     changed = add(checksum, int.from_bytes(old, "big"), int.from_bytes(new, "big"))

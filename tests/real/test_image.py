@@ -45,7 +45,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     except Failed as missing:
         pytest.fail(str(missing))
     folder = tmp_path_factory.mktemp("image")
-    after_kill = kill_a_build(folder, when="making the disk")
+    after_kill = kill_a_build(folder, when="building the disk")
     said: list[str] = []
     return Built(build_image(LocalMachine(), folder, said.append), folder, after_kill, said)
 

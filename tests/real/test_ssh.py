@@ -177,8 +177,8 @@ class TestPrograms:
 
     def test_environment_and_folder(self, machine: Machine, tmp_path: Path) -> None:
         env = {"ONE": "a 'b'\n$c", "TWO": ""}
-        said = machine.run(("sh", "-c", 'printf "%s|%s|%s|" "$ONE" "$TWO" "$LC_ALL"; pwd'), env=env, cwd=tmp_path)
-        assert said.stdout == f"a 'b'\n$c||C.UTF-8|{tmp_path}\n"
+        output = machine.run(("sh", "-c", 'printf "%s|%s|%s|" "$ONE" "$TWO" "$LC_ALL"; pwd'), env=env, cwd=tmp_path)
+        assert output.stdout == f"a 'b'\n$c||C.UTF-8|{tmp_path}\n"
 
     def test_no_such_program(self, machine: Machine, tmp_path: Path) -> None:
         (tmp_path / "no-program").write_text("x")
@@ -204,7 +204,7 @@ class TestPrograms:
     def test_timeout_does_not_wait_for_what_left_the_group(self, machine: Machine) -> None:
         begin = time.monotonic()
         with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s"):
-            machine.run(("sh", "-c", "echo said; setsid sleep 20.25 & sleep 20.5"), timeout=0.5)
+            machine.run(("sh", "-c", "echo output; setsid sleep 20.25 & sleep 20.5"), timeout=0.5)
         assert time.monotonic() - begin < 15
         for pid in running("sleep\x0020.25"):
             os.kill(pid, signal.SIGKILL)
@@ -246,8 +246,8 @@ class TestPrograms:
                 pass
 
     def test_what_may_outlive_us(self, machine: Machine, tmp_path: Path) -> None:
-        said = machine.run(("sh", "-c", "echo out; echo err >&2; exit 3"), outlive=True, check=False)
-        assert (said.status, said.stdout, said.stderr) == (3, "out\n", "err\n")
+        output = machine.run(("sh", "-c", "echo out; echo err >&2; exit 3"), outlive=True, check=False)
+        assert (output.status, output.stdout, output.stderr) == (3, "out\n", "err\n")
 
 
 class TestLock:

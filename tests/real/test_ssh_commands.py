@@ -99,10 +99,14 @@ class TestCommands:
             ]  # fmt: skip
             assert done.stdout.splitlines()[-1] == "2 of 3 hosts succeeded"
             assert f"there is no connection to {dead}" in done.stderr
-            told = json.loads(ouchi(server, tmp_path, command, "--site", "sites.yaml", "--json").stdout)
-            assert [(host["name"], host["status"]) for host in told["hosts"]] == [("one", 0), ("dead", 2), ("here", 0)]
-            assert told["hosts"][0]["result"]
-            assert told["hosts"][1]["findings"][0]["claim"] == f"there is no connection to {dead}"
+            answer = json.loads(ouchi(server, tmp_path, command, "--site", "sites.yaml", "--json").stdout)
+            assert [(host["name"], host["status"]) for host in answer["hosts"]] == [
+                ("one", 0),
+                ("dead", 2),
+                ("here", 0),
+            ]
+            assert answer["hosts"][0]["result"]
+            assert answer["hosts"][1]["findings"][0]["claim"] == f"there is no connection to {dead}"
         chosen = ouchi(server, tmp_path, "plan", "--site", "sites.yaml", "--host", "one", "--json")
         assert json.loads(chosen.stdout)["name"]
         assert_gone(server.config)
@@ -148,9 +152,9 @@ class TestCommands:
             expected = 1 if "--address" in argv else len(ports)
             until(lambda: len(running("476.5")) >= expected, 30)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
-            assert process.returncode == 130, said
-            assert "Traceback" not in said
+            _, output = process.communicate(timeout=30)
+            assert process.returncode == 130, output
+            assert "Traceback" not in output
             assert_gone(silent.config)
             for pid in running("476.5"):
                 os.kill(pid, signal.SIGKILL)
@@ -216,9 +220,9 @@ class TestCommands:
                 for _ in range(times):
                     os.killpg(process.pid, signal.SIGINT)
                     time.sleep(0.2)
-                out, said = process.communicate(timeout=30)
-            assert process.returncode == 130, said
-            assert "Traceback" not in out + said
+                out, output = process.communicate(timeout=30)
+            assert process.returncode == 130, output
+            assert "Traceback" not in out + output
             assert_gone("478.5")
             assert_gone(config)
             assert os.listdir(tmp_path / "runtime") == []

@@ -210,8 +210,8 @@ class TestLoginShells:
             (greeting.folder / ".bashrc").write_text("echo welcome; printf 'to all of you' >&2\n")
             greeting.has_shell("root", "/bin/bash")
             with SshMachine(greeting.address, greeting.config) as machine:
-                said = machine.run(("sh", "-c", "echo out; echo err >&2"))
-                assert (said.stdout, said.stderr) == ("out\n", "err\n")
+                output = machine.run(("sh", "-c", "echo out; echo err >&2"))
+                assert (output.stdout, output.stderr) == ("out\n", "err\n")
                 machine.write(tmp_path / "file", "text")
                 assert machine.read(tmp_path / "file") == "text"
                 assert machine.make_folder(tmp_path) is False
@@ -224,13 +224,13 @@ class TestLoginShells:
                     pass
 
     @pytest.mark.parametrize(
-        ("shell", "said"),
+        ("shell", "output"),
         [("/usr/sbin/nologin", "This account is currently not available"), ("/bin/false", "exit status 1")],
     )
-    def test_one_that_lets_nobody_work(self, shell: str, said: str) -> None:
+    def test_one_that_lets_nobody_work(self, shell: str, output: str) -> None:
         with Sshd() as closed:
             closed.has_shell("root", shell)
-            with SshMachine(closed.address, closed.config) as machine, pytest.raises(Unreachable, match=said):
+            with SshMachine(closed.address, closed.config) as machine, pytest.raises(Unreachable, match=output):
                 machine.read("/etc/passwd")
 
 

@@ -416,6 +416,7 @@ def test_two_at_once(host: Host) -> None:
     try:
         second = host.lab.ouchi("up", check=False)
     finally:
+        first.send_signal(signal.SIGCONT)  # nsenter, which has stopped with it and lets it go on
         host.lab.signal(first, signal.SIGCONT)
     out, err = first.communicate(timeout=200)
     assert second.returncode == 2

@@ -48,8 +48,8 @@ def test_up_is_killed(machine: int) -> None:
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as gate:
         assert gate.stderr
         try:
-            stages = (json.loads(line)["stage"] for line in gate.stderr if line.startswith("{"))
-            assert "cloud" in stages, "it ended before"
+            events = (json.loads(line) for line in gate.stderr if line.startswith("{"))
+            assert ("cloud", "changed") in ((event["stage"], event["kind"]) for event in events), "it ended before"
         finally:
             gate.kill()
     assert any("ouchi" in str(path) for path in units_on_disk(machine))

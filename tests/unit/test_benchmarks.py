@@ -45,7 +45,7 @@ def test_figures_without_samples_are_left_out_and_unknown_ones_refused() -> None
 
 def test_every_target_of_the_project_is_in_the_table() -> None:
     targets = {figure.name: figure.target for figure in figures.FIGURES if figure.target}
-    wanted = {
+    expected = {
         "help": 0.15,
         "version": 0.15,
         "fresh": 480,
@@ -56,10 +56,10 @@ def test_every_target_of_the_project_is_in_the_table() -> None:
         "down": 20,
         "memory": 2.0,
     }
-    wanted |= {"plan-one": 50, "plan-big": 200, "plan-many": 60, "v2v-ndr-seconds": 60, "v2v-ndr-off": 2}
-    wanted |= {"traffic-rate-error": 0.1, "traffic-start": 1.5}
+    expected |= {"plan-one": 50, "plan-big": 200, "plan-many": 60, "v2v-ndr-seconds": 60, "v2v-ndr-off": 2}
+    expected |= {"traffic-rate-error": 0.1, "traffic-start": 1.5}
     least = {"traffic-sends": 14.88, "traffic-receives": 12, "v2v-busy": 95}
-    assert targets == wanted | least
+    assert targets == expected | least
     assert {figure.name for figure in figures.FIGURES if figure.at_least} == set(least)
 
 
@@ -388,15 +388,15 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def life_of(lab: Path, wanted: set[str]) -> cycle.Record:
+def life_of(lab: Path, expected: set[str]) -> cycle.Record:
     record = cycle.Record()
     ouchi = command.Ouchi(("sh", "-c", FAKE, "ouchi"), lambda _event: None)
     instance = Instance("nobody", str(lab / "state"), str(lab / "run"), str(lab / "logs"))
-    cycle.measure_cycles(ouchi, LocalMachine(), instance, wanted, 2, record, lambda _text: None)
+    cycle.measure_cycles(ouchi, LocalMachine(), instance, expected, 2, record, lambda _text: None)
     return record
 
 
-def test_a_cycle_measures_what_is_wanted_and_ends_without_data_but_with_its_cache(lab: Path) -> None:
+def test_a_cycle_measures_what_is_expected_and_ends_without_data_but_with_its_cache(lab: Path) -> None:
     record = life_of(lab, {"up", "nothing", "doctor", "memory", "resume"})
     forget = ["down", "down --purge"]
     up, down = "up --json --site SITE", "down --json"
@@ -426,8 +426,8 @@ def test_a_failing_up_ends_the_cycle_with_the_machine_down_and_its_data_kept(lab
     (lab / "broken").touch()
     with pytest.raises(Failed, match="no room"):
         life_of(lab, {"up"})
-    asked = (lab / "log").read_text().splitlines()
-    assert asked[-2:] == ["up --json --site SITE", "down"]
+    requested = (lab / "log").read_text().splitlines()
+    assert requested[-2:] == ["up --json --site SITE", "down"]
     assert (lab / "state/cache/openstack").is_dir()
 
 

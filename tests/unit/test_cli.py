@@ -119,14 +119,14 @@ def test_version(run: Ouchi, capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_imports_nothing_but_click() -> None:
     listing = "import sys, json; sys.argv = ['ouchi', '--help']; from ouchi.cli import main; main(); "
     listing += "print('\\n' + json.dumps(sorted(sys.modules)))"
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(SRC)!r}); {listing}"],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
         timeout=60,
     ).stdout
-    loaded = json.loads(said.splitlines()[-1])
+    loaded = json.loads(output.splitlines()[-1])
     ours = {name for name in loaded if name.split(".")[0] == "ouchi"}
     assert ours == {"ouchi", "ouchi.cli", "ouchi.cli.lazy", "ouchi.core", "ouchi.core.errors"}
     assert not {"rich", "pydantic", "ruamel", "keystoneauth1", "requests", "subprocess", "asyncio"} & set(loaded)
@@ -198,7 +198,7 @@ def test_an_interrupt_says_how_to_go_on(
     status_does(interrupt)
     assert run("status") == 130
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # one more does not kill it while Python ends
-    assert "interrupted; run the same command again to go on" in capsys.readouterr().err
+    assert "interrupted; run the same command again to continue" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("division by zero"), BrokenPipeError(32, "Broken pipe")])
@@ -218,8 +218,8 @@ def test_a_bug_is_one_line_and_a_private_file(
     status_does(fail)
     assert run("status") == 3
     (file,) = tmp_path.iterdir()
-    said = capfd.readouterr().err
-    assert said == f"ouchi: this is a bug in ouchi ({type(bug).__name__}: {bug}); traceback in {file}\n"
+    output = capfd.readouterr().err
+    assert output == f"ouchi: this is a bug in ouchi ({type(bug).__name__}: {bug}); traceback in {file}\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "Traceback (most recent call last)" in file.read_text()
     assert "raise bug" in file.read_text()
@@ -259,12 +259,12 @@ def test_colour_only_where_it_is_wanted(no_color: str, coloured: bool) -> None:
             check=True,
             timeout=60,
         )
-        said = os.read(ours, 1000).decode()
+        output = os.read(ours, 1000).decode()
     finally:
         os.close(ours)
         os.close(theirs)
-    assert re.sub(r"\x1b\[[0-9;]*m", "", said) == "error: no hugepages\r\n"
-    assert ("\x1b[" in said) is coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", output) == "error: no hugepages\r\n"
+    assert ("\x1b[" in output) is coloured
 
 
 def test_the_shell_completes_names_without_loading_commands() -> None:
@@ -298,7 +298,7 @@ class TestNeedRoot:
         sudo.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
         sudo.chmod(0o755)
         program = "import os; os.geteuid = lambda: 1000; from ouchi.machine.privilege import need_root; need_root()"
-        said = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-P", "-c", program, "up", "two words"],
             stdout=subprocess.PIPE,
             text=True,
@@ -313,8 +313,8 @@ class TestNeedRoot:
             check=True,
             timeout=60,
         ).stdout.splitlines()
-        assert said[:2] == ["--user=root", "--preserve-env=NO_COLOR,OUCHI_DEBUG,https_proxy"]
-        assert said[2:] == ["--", sys.executable, "-B", "-P", "-c", program, "up", "two words"]
+        assert output[:2] == ["--user=root", "--preserve-env=NO_COLOR,OUCHI_DEBUG,https_proxy"]
+        assert output[2:] == ["--", sys.executable, "-B", "-P", "-c", program, "up", "two words"]
 
 
 def test_the_table_and_the_group_agree() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import ouchi
+from ouchi.cli.timeline import timeline_of
 from ouchi.core import log
 from ouchi.core.instance import Instance
 from ouchi.core.log import Record
@@ -194,7 +196,6 @@ def test_the_option_logs_on_stderr(tmp_path: Path) -> None:
     assert "debug:" not in quiet.stderr
     assert loud.stdout.splitlines()[0] == quiet.stdout.splitlines()[0]
     lines = [line for line in loud.stderr.splitlines() if line.startswith("debug: ")]
-    assert "inspect --save" in lines[0]
     assert any("local write " in line and target in line for line in lines), loud.stderr
 
 
@@ -237,6 +238,39 @@ def test_passwords_of_an_earlier_run_are_known_from_the_start(
     (tmp_path / "secrets.json").write_text(json.dumps({"admin": password}))
     with command_log.logging("", str(tmp_path / "secrets.json")):
         LocalMachine().run(("true", password))
-    said = capsys.readouterr().err
-    assert "true ***" in said
-    assert password not in said
+    output = capsys.readouterr().err
+    assert "true ***" in output
+    assert password not in output
+
+
+def test_json_lines_of_progress_are_not_mixed_with_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with command_log.logging("", str(tmp_path / "secrets.json")), timeline_of(as_json=True):
+        LocalMachine().run(("true",))
+    (event,) = capsys.readouterr().err.splitlines()
+    (path,) = tmp_path.glob("ouchi-debug-*.jsonl")
+    assert (json.loads(event)["kind"], json.loads(event)["text"]) == ("note", str(path))
+    assert [json.loads(line)["action"] for line in path.read_text().splitlines()] == ["ouchi", "run"]
+
+
+def test_progress_on_a_terminal_is_not_mixed_with_the_log(tmp_path: Path) -> None:
+    """On a real terminal: the path is shown, and nothing of the log."""
+    program = (
+        "from ouchi.machine.command_log import logging; from ouchi.cli.timeline import timeline_of; "
+        "from ouchi.machine.local import LocalMachine\n"
+        "with logging('', '/nonexistent'), timeline_of(as_json=False): LocalMachine().run(('echo', 'marker'))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(SRC), "TMPDIR": str(tmp_path), "COLUMNS": "300", "TERM": "xterm"}
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", program], stdout=theirs, stderr=theirs, env=env, check=True, timeout=60)
+        shown = os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    (path,) = tmp_path.glob("ouchi-debug-*.jsonl")
+    assert str(path) in shown
+    assert "marker" not in shown
+    assert "marker" in path.read_text()

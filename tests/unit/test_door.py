@@ -1,4 +1,4 @@
-"""Only ``ouchi.machine`` touches the computer: nothing else starts processes or opens files of the host.
+"""Only ``ouchi.machine`` starts processes and opens files of the host.
 
 Read from the source, so that it holds for code that no test runs.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-# Modules that reach the host -> the names in them that do not. Whatever else they offer is behind the door.
+# Modules that reach the host -> the names in them that do not. All others are for ouchi.machine alone.
 HARMLESS: dict[str, frozenset[str]] = {
     "asyncio.subprocess": frozenset(),
     "codecs": frozenset({"decode", "encode"}),
@@ -60,7 +60,7 @@ class Use:
 
 
 def uses(source: str) -> Iterator[Use]:
-    """Every use of a name behind the door, whatever it was imported as."""
+    """Every use of a name that is for ouchi.machine alone, under any imported name."""
     tree = ast.parse(source)
     bound = dict(_bindings(tree))
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -167,7 +167,7 @@ def test_the_rule_lets_pass(source: str) -> None:
     assert list(uses(source)) == []
 
 
-# Files outside ouchi.cli that may decide which machine and which installation are meant -> why.
+# Files outside ouchi.cli that may choose the machine and the instance -> why.
 DECIDERS = {
     "rig/keeper.py": "a process of its own, with a command line of its own",
     "steps/refresh.py": "the text of a script that is installed on the host names the folder",
@@ -175,7 +175,7 @@ DECIDERS = {
 
 
 def decisions(source: str) -> set[str]:
-    """``LocalMachine`` (any use) and ``Instance()`` without arguments: the choice of this computer, and of the defaults."""
+    """``LocalMachine`` (any use) and ``Instance()`` without arguments: the choice of this machine, and of the defaults."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.alias) and node.name == "LocalMachine":

@@ -27,7 +27,7 @@ def test_no_word_is_lost(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cmdline", "tables", "said"),
+    ("cmdline", "tables", "output"),
     [
         ("quiet intel_iommu=off iommu=off", ["DMAR"], "the kernel command line says intel_iommu=off, iommu=off"),
         ("quiet amd_iommu=off", ["IVRS"], "the kernel command line says amd_iommu=off"),
@@ -38,14 +38,14 @@ def test_no_word_is_lost(line: str) -> None:
         ("quiet", [], f"the kernel shows none, and the firmware's tables cannot be seen ({TABLES})"),
     ],
 )
-def test_why_the_iommu_is_off(cmdline: str, tables: list[str], said: str) -> None:
+def test_why_the_iommu_is_off(cmdline: str, tables: list[str], output: str) -> None:
     tree = Tree()
     tree.put("/proc/cmdline", cmdline)
     for table in tables:
         tree.put(f"{TABLES}/{table}", b"")
     boot = read_boot(tree)
-    assert (boot.iommu, boot.iommu_reason) == (False, f"off: {said}")
-    assert why_off(cmdline.split(), tables) == said
+    assert (boot.iommu, boot.iommu_reason) == (False, f"off: {output}")
+    assert why_off(cmdline.split(), tables) == output
 
 
 def test_the_iommu_is_on() -> None:

@@ -73,26 +73,26 @@ def nics(tree: Tree) -> dict[str, Nic]:
     return {nic.address: nic for nic in collect(tree).nics}
 
 
-def test_what_a_card_is() -> None:
-    card = nics(x710())["0000:05:00.0"]
-    assert (card.name, card.driver, card.vendor, card.device, card.subsystem) == (
+def test_what_a_nic_is() -> None:
+    pnic = nics(x710())["0000:05:00.0"]
+    assert (pnic.name, pnic.driver, pnic.vendor, pnic.device, pnic.subsystem) == (
         "enp5s0f0", "i40e", "8086", "1572", "8086:0001",
     )  # fmt: skip
-    assert card.pcie == PcieLink(8.0, 4, 8.0, 8)
-    assert (card.vfs_total, card.vfs_now, card.pf) == (64, 2, "")
-    assert (card.rx_queues, card.tx_queues, card.speed_mbps) == (12, 12, 10000)
-    assert card.firmware == "9.20 0x8000d8b5"
-    assert (card.node, card.node_known) == (0, False)
+    assert pnic.pcie == PcieLink(8.0, 4, 8.0, 8)
+    assert (pnic.vfs_total, pnic.vfs_now, pnic.pf) == (64, 2, "")
+    assert (pnic.rx_queues, pnic.tx_queues, pnic.speed_mbps) == (12, 12, 10000)
+    assert pnic.firmware == "9.20 0x8000d8b5"
+    assert (pnic.node, pnic.node_known) == (0, False)
 
 
 def test_iommu_groups_leave_bridges_out() -> None:
-    cards = nics(x710())
-    assert (cards["0000:05:00.0"].iommu_group, cards["0000:05:00.0"].group_with) == (15, ("0000:05:00.1",))
-    assert (cards["0000:05:02.0"].iommu_group, cards["0000:05:02.0"].group_with) == (16, ())
-    assert cards["0000:09:00.0"].iommu_group == -1
+    pnics = nics(x710())
+    assert (pnics["0000:05:00.0"].iommu_group, pnics["0000:05:00.0"].group_with) == (15, ("0000:05:00.1",))
+    assert (pnics["0000:05:02.0"].iommu_group, pnics["0000:05:02.0"].group_with) == (16, ())
+    assert pnics["0000:09:00.0"].iommu_group == -1
 
 
-def test_cards_without_an_interface_come_last() -> None:
+def test_nics_without_an_interface_come_last() -> None:
     found = collect(x710()).nics
     assert [nic.address for nic in found] == ["0000:05:00.0", "0000:05:00.1", "0000:05:02.0", "0000:09:00.0"]
     bound, virtual = found[1], found[2]
@@ -113,18 +113,18 @@ def test_a_virtio_interface_is_its_function_and_listed_once() -> None:
 
 
 def test_software_interfaces_are_asked_nothing_more() -> None:
-    asked = []
+    requested = []
 
-    class Asked(Tree):
+    class Requested(Tree):
         def probe(self, name: str) -> str:
-            asked.append(name)
+            requested.append(name)
             return super().probe(name)
 
-    tree = Asked()
+    tree = Requested()
     tree.put_all("/sys/class/net/tap0", {"address": "02:00:00:00:00:02", "operstate": "up", "speed": 10})
     (nic,) = collect(tree).nics
     assert (nic.physical, nic.speed_mbps, nic.iommu_group, nic.pcie) == (False, 0, -1, None)
-    assert asked == ["ovs-version"]
+    assert requested == ["ovs-version"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_any_bytes_in_any_file(data: st.DataObject) -> None:
     assert facts_text(facts, 80)
 
 
-def test_the_page_shows_what_cards_can_do() -> None:
+def test_the_page_shows_what_nics_can_do() -> None:
     text = facts_text(collect(x710()), 160, colour=False)
     rows = [line for line in text.splitlines() if line.startswith("0000:05:00.0")]
     assert len(rows) == 1
@@ -199,16 +199,16 @@ def test_probes_of_this_machine() -> None:
     ):
         assert machine.probe(name) == ""
     for _, interface in socket.if_nameindex():
-        said = machine.probe(f"ethtool/{interface}")
-        keys = [line.partition(": ")[0] for line in said.splitlines()]
+        output = machine.probe(f"ethtool/{interface}")
+        keys = [line.partition(": ")[0] for line in output.splitlines()]
         assert keys in ([], ["driver", "version", "firmware", "bus"], [*keys[:4], "rx queues", "tx queues"])
 
 
 def test_queues_are_as_many_as_the_driver_counts_or_as_there_are_folders() -> None:
     tree = x710()
     tree.put("/.ouchi/ethtool/enp5s0f0", "driver: i40e\nrx queues: 6\ntx queues: 8\n")
-    card = nics(tree)["0000:05:00.0"]
-    assert (card.rx_queues, card.tx_queues) == (6, 8)
+    pnic = nics(tree)["0000:05:00.0"]
+    assert (pnic.rx_queues, pnic.tx_queues) == (6, 8)
     here = LocalMachine()
     for nic in collect(here).nics:
         folders = here.entries(f"/sys/class/net/{nic.name}/queues") if nic.name and nic.physical else []
@@ -217,7 +217,7 @@ def test_queues_are_as_many_as_the_driver_counts_or_as_there_are_folders() -> No
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("output", "version"),
     [
         ("ovs-vsctl (Open vSwitch) 3.1.0\nDB Schema 8.3.1\n", "3.1.0"),
         ("ovs-vsctl (Open vSwitch) 3.3.90-dirty\n", "3.3.90"),
@@ -225,11 +225,11 @@ def test_queues_are_as_many_as_the_driver_counts_or_as_there_are_folders() -> No
         ("", ""),
     ],
 )
-def test_the_version_that_ovs_vsctl_says(said: str, version: str) -> None:
+def test_the_version_that_ovs_vsctl_says(output: str, version: str) -> None:
     def run(argv: tuple[str, ...], **options: float) -> Result:
         assert argv == ("ovs-vsctl", "--version")
         assert options["timeout"] > 0
-        return Result(argv, 0, said, "")
+        return Result(argv, 0, output, "")
 
     assert probes.ask(run, "ovs-version") == version
 
@@ -240,7 +240,7 @@ def test_no_open_vswitch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 92, 100, 120])
-def test_nothing_of_the_cards_is_lost_on_a_narrow_page(width: int) -> None:
+def test_nothing_of_the_nics_is_lost_on_a_narrow_page(width: int) -> None:
     def ink(text: str) -> list[str]:
         return sorted(text.replace("─", "").replace(" ", "").replace("\n", ""))
 

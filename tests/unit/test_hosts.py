@@ -222,8 +222,8 @@ def test_lscpu_reads_the_files_as_we_do() -> None:
         with TemporaryDirectory(dir=IN_MEMORY) as root:
             build(load(CASES / name / "host.yaml")).to_folder(Path(root))
             command = ["lscpu", "--sysroot", root, "--online", "--parse=CPU,CORE,NODE,CACHE"]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows = [line.split(",") for line in said.splitlines() if not line.startswith("#")]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows = [line.split(",") for line in output.splitlines() if not line.startswith("#")]
         found = facts(name)
         assert [int(row[0]) for row in rows] == [cpu.id for cpu in found.cpus if cpu.online]
         cores: dict[str, list[int]] = {}
@@ -272,9 +272,9 @@ def test_the_driver_library_is_a_shared_object(tmp_path: Path) -> None:
             "an independent reader is wanted: readelf comes with binutils, for which alone nothing is installed"
         )
     command = ["readelf", "-p", ".rodata", str(tmp_path / "driver.so")]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert not said.stderr
-    assert said.stdout.count("PMD_INFO_STRING= {") == 2
+    output = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert not output.stderr
+    assert output.stdout.count("PMD_INFO_STRING= {") == 2
 
 
 def test_links_of_a_tree() -> None:

@@ -76,8 +76,8 @@ def test_a_slot_fits_into_the_packet_buffers_of_the_generator(mtu: int) -> None:
 
 
 def test_a_port_of_the_usual_mtu() -> None:
-    wanted = "net_af_packet0,iface=ouchi-krn-left,blocksz=65536,framesz=2048,framecnt=256,qdisc_bypass=1"
-    assert af_packet(0, "ouchi-krn-left") == wanted
+    expected = "net_af_packet0,iface=ouchi-krn-left,blocksz=65536,framesz=2048,framecnt=256,qdisc_bypass=1"
+    assert af_packet(0, "ouchi-krn-left") == expected
 
 
 def test_names_are_ours_and_short_enough() -> None:

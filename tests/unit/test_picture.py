@@ -105,16 +105,16 @@ def hybrid() -> tuple[Facts, Plan]:
     ]
     cpus += [cpu(i, i, l2=i // 4 * 4, kind="efficient", max_khz=3_500_000) for i in range(12, 20)]
     pools = Pools((0, 1, 18, 19), (2, 3), tuple(range(4, 18)), (0, 1, 18, 19))
-    card = nic("enp1s0")
-    return host(cpus, [card]), plan(pools, [guest("router", (4, 5, 6, 7))], [role(card, "ovs-dpdk", (2, 3, 2, 3))])
+    pnic = nic("enp1s0")
+    return host(cpus, [pnic]), plan(pools, [guest("router", (4, 5, 6, 7))], [role(pnic, "ovs-dpdk", (2, 3, 2, 3))])
 
 
 def far() -> tuple[Facts, Plan]:
     """Two sockets; a NIC on node 1, one queue of which is polled from node 0."""
     cpus = [cpu(i, i // 2, package=i % 2, node=i % 2, l3=i % 2) for i in range(16)]
-    card = nic("ens7", "0000:af:00.0", node=1)
+    pnic = nic("ens7", "0000:af:00.0", node=1)
     pools = Pools((0, 1), (2, 3), tuple(range(4, 16)), (0, 1))
-    return host(cpus, [card], nodes=(0, 1)), plan(pools, nics=[role(card, "ovs-dpdk", (2, 3))])
+    return host(cpus, [pnic], nodes=(0, 1)), plan(pools, nics=[role(pnic, "ovs-dpdk", (2, 3))])
 
 
 def small() -> tuple[Facts, Plan]:
@@ -147,7 +147,7 @@ def huge() -> tuple[Facts, Plan]:
     pmd = tuple(sorted(64 * node + 2 + more for node in range(8) for more in (0, 512)))
     first = (0, 1, 512, 513)
     pools = Pools(first, pmd, tuple(i for i in range(1024) if i not in {*first, *pmd}), first)
-    roles = [role(card, "ovs-dpdk", (64 * card.node + 2, 64 * card.node + 514)) for card in nics]
+    roles = [role(pnic, "ovs-dpdk", (64 * pnic.node + 2, 64 * pnic.node + 514)) for pnic in nics]
     guests = [guest(f"function-{i}", range(16 * i + 4, 16 * i + 12)) for i in range(30)]
     return host(cpus, nics, nodes=range(8)), plan(pools, guests, roles, isolated=pools.pmd)
 
@@ -321,12 +321,12 @@ def test_a_case_with_the_plan_that_it_gets(name: str) -> None:
 @st.composite
 def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
     """Machines of any shape, sensible or not, with pools drawn at random."""
-    places = draw(st.lists(st.tuples(*[st.integers(0, 2)] * 2, st.integers(-1, 3)), min_size=1, max_size=12))
+    positions = draw(st.lists(st.tuples(*[st.integers(0, 2)] * 2, st.integers(-1, 3)), min_size=1, max_size=12))
     threads, hybrid_cores = draw(st.integers(1, 4)), draw(st.booleans())
     stride = draw(st.sampled_from([1, 7, 300]))
     cpus = []
-    for core, (package, node, l3) in enumerate(places):
-        numbers = tuple(stride * (core + len(places) * thread) for thread in range(threads))
+    for core, (package, node, l3) in enumerate(positions):
+        numbers = tuple(stride * (core + len(positions) * thread) for thread in range(threads))
         kind = "efficient" if core % 3 == 2 else "performance"
         for number in numbers:
             online = number == numbers[0] or draw(st.integers(0, 9)) > 0
@@ -347,8 +347,8 @@ def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
             )
     words = st.text(st.characters(codec="utf-8", exclude_characters="[]()"), max_size=30)
     nics = [
-        nic(draw(words), f"0000:{place:02x}:00.0", node=draw(st.integers(0, 3)), node_known=draw(st.booleans()))
-        for place in range(draw(st.integers(0, 7)))
+        nic(draw(words), f"0000:{bus:02x}:00.0", node=draw(st.integers(0, 3)), node_known=draw(st.booleans()))
+        for bus in range(draw(st.integers(0, 7)))
     ]
     facts = host(sorted(cpus, key=lambda one: one.id), nics, draw(words), nodes=range(3))
     if draw(st.booleans()):
@@ -366,7 +366,7 @@ def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
         taken, free = free[:3], free[3:]
         guests.append(guest(draw(words), taken))
     queues = st.lists(st.sampled_from(online_cpus), max_size=20)
-    roles = [role(card, draw(st.sampled_from(["ovs-dpdk", "sriov", "left alone"])), draw(queues)) for card in nics]
+    roles = [role(pnic, draw(st.sampled_from(["ovs-dpdk", "sriov", "left alone"])), draw(queues)) for pnic in nics]
     chosen = Pools(*(tuple(pools[pool]) for pool in POOLS))
     return facts, plan(chosen, guests, roles, isolated=tuple(sorted({*pools["pmd"], *pools["dedicated"]})))
 
@@ -422,7 +422,7 @@ def test_every_cpu_says_what_it_is() -> None:
     }
 
 
-def test_notes_cores_and_cards() -> None:
+def test_notes_cores_and_nics() -> None:
     boxes = geometry(*ryzen()).boxes
     notes = Counter(box.text for box in boxes if box.kind == "note")
     assert notes == {"host+shared": 1, "pmd": 1, "forwarder": 1, "endpoint": 1, "free": 2}
@@ -520,8 +520,8 @@ def test_boxes_of_the_terminal_are_closed() -> None:
 
 
 def test_a_hostile_name_stays_a_name() -> None:
-    card = nic('<script>alert("x")</script>\x1b[2J\x00' * 3, up=False, speed_mbps=0)
-    facts = host([cpu(0, 0)], [card], name="家のホスト\u202e\x07" * 9)
+    pnic = nic('<script>alert("x")</script>\x1b[2J\x00' * 3, up=False, speed_mbps=0)
+    facts = host([cpu(0, 0)], [pnic], name="家のホスト\u202e\x07" * 9)
     check_svg(facts, None)
     check_terminal(facts, None, 80)
     assert "link down" in svg(facts, None)
@@ -534,10 +534,10 @@ def test_a_label_wider_than_its_cores_counts() -> None:
 
 
 def test_guests_have_letters() -> None:
-    assert [guest_tag(place) for place in (0, 25, 26, 51, 52, 701, 702)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
+    assert [guest_tag(number) for number in (0, 25, 26, 51, 52, 701, 702)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
 
 
-def test_a_virtual_function_is_no_card() -> None:
+def test_a_vf_is_no_nic() -> None:
     facts = host(
         [cpu(0, 0)], [nic("ens1"), nic("ens1v0", "0000:05:02.0", pf="0000:05:00.0"), nic("br0", "", physical=False)]
     )
@@ -554,7 +554,7 @@ def test_text_stands_out(scheme: int) -> None:
 
 
 def luminance(colour: str) -> float:
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

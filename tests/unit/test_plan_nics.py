@@ -1,4 +1,4 @@
-"""NICs: what may be asked of which, what is said about each, their queues, and what nova is told of them."""
+"""NICs: what each may be used for, what is reported about each, their queues, and what nova gets of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_nic(facts: Facts, name: str, **changes: Any) -> Facts:
     return replace(facts, nics=tuple(replace(nic, **changes) if nic.name == name else nic for nic in facts.nics))
 
 
-def card(plan: Plan, name: str) -> NicPlan:
+def pnic(plan: Plan, name: str) -> NicPlan:
     return next(nic for nic in plan.nics if nic.name == name)
 
 
@@ -38,10 +38,10 @@ def iommu_words(plan: Plan) -> list[str]:
     return [word for word in plan.kernel_args if "iommu" in word]
 
 
-def test_virtual_functions_are_novas_by_the_address_of_their_card() -> None:
+def test_vfs_are_novas_by_the_address_of_their_nic() -> None:
     facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=64)
     plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
-    nic = card(plan, "enp5s0f0")
+    nic = pnic(plan, "enp5s0f0")
     assert (nic.role, len(nic.vfs), nic.rxqs) == ("sriov", 8, ())
     assert nic.reason == "set in the site file: 8 VFs for guests"
     assert plan.nova["pci"]["device_spec"] == ('{"address": "0000:05:00.0", "physical_network": "fast"}',)
@@ -51,7 +51,7 @@ def test_virtual_functions_are_novas_by_the_address_of_their_card() -> None:
     assert iommu_words(plan) == ["iommu=pt"]
 
 
-def test_more_virtual_functions_than_the_card_has() -> None:
+def test_more_vfs_than_the_nic_has() -> None:
     facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=4)
     with pytest.raises(BadInput, match="fewer VFs") as caught:
         make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
@@ -74,19 +74,19 @@ def test_a_realtek_that_the_installed_dpdk_does_not_know_is_refused_with_the_rea
 def test_a_realtek_has_the_queues_that_its_driver_has() -> None:
     facts = with_nic(facts_of("ryzen-9-9950x3d"), "enp9s0", default_route=False, addresses=(), session=False)
     plan = make_plan(site_with("nics: [{nic: enp9s0, physnet: physnet1}]"), facts)
-    assert card(plan, "enp9s0").rxqs == plan.pools.pmd[:1]
+    assert pnic(plan, "enp9s0").rxqs == plan.pools.pmd[:1]
     assert because(plan, "queues enp9s0") == "net_r8169 has no more than 1 Rx queue for this NIC"
-    assert "under a lock" in card(plan, "enp9s0").dpdk.reason
+    assert "under a lock" in pnic(plan, "enp9s0").dpdk.reason
 
 
-def test_queues_follow_the_threads_and_what_the_card_shows() -> None:
+def test_queues_follow_the_threads_and_what_the_nic_shows() -> None:
     facts = facts_of("ryzen-5-3600")
     site = site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]")
     for shown, queues in ((0, 2), (1, 2), (12, 2)):  # one is what a driver shows that was not asked for more
-        assert len(card(make_plan(site, with_nic(facts, "enp5s0f0", rx_queues=shown)), "enp5s0f0").rxqs) == queues
+        assert len(pnic(make_plan(site, with_nic(facts, "enp5s0f0", rx_queues=shown)), "enp5s0f0").rxqs) == queues
     many = site_with("cpus: {pmd_cores: 2}\nnics: [{nic: enp5s0f0, physnet: physnet1}]")
     plan = make_plan(many, with_nic(facts, "enp5s0f0", rx_queues=3))
-    assert card(plan, "enp5s0f0").rxqs == plan.pools.pmd[:3]
+    assert pnic(plan, "enp5s0f0").rxqs == plan.pools.pmd[:3]
     assert because(plan, "queues enp5s0f0") == "the NIC shows 3 Rx queues"
 
 
@@ -102,11 +102,11 @@ def test_a_driver_that_is_not_installed_is_named_with_its_package() -> None:
     assert missing_packages(site, facts) == ()
 
 
-def test_mellanox_needs_no_iommu_but_its_virtual_functions_do() -> None:
+def test_mellanox_needs_no_iommu_but_its_vfs_do() -> None:
     facts = off(facts_of("epyc-7713-nps1"))
     name = "enp65s0f0np0"
     plan = make_plan(site_with(f"nics: [{{nic: {name}, physnet: physnet1}}]"), facts)
-    assert card(plan, name).dpdk.bifurcated
+    assert pnic(plan, name).dpdk.bifurcated
     assert iommu_words(plan) == []
     assert not any("IOMMU" in claim for claim in claims(plan))
     site = site_with(f"nics: [{{nic: {name}, physnet: physnet1, role: sriov, vfs: 4}}]")
@@ -119,7 +119,7 @@ def test_mellanox_needs_no_iommu_but_its_virtual_functions_do() -> None:
     ("name", "nic", "words"),
     [
         ("xeon-d-1541", "eno3", ["intel_iommu=on", "iommu=pt"]),
-        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no word of the kernel's
+        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no kernel parameter
         ("ampere-altra-q80-30", "enP1p1s0f0", ["iommu.passthrough=1"]),
     ],
 )
@@ -147,32 +147,32 @@ def test_a_slow_slot_is_told_and_a_right_one_not() -> None:
         assert any("slower than the NIC" in claim for claim in claims(plan)) == slow
 
 
-def test_a_card_without_a_pci_address() -> None:
+def test_a_nic_without_a_pci_address() -> None:
     with pytest.raises(BadInput, match="no PCI address"):
         make_plan(site_with("nics: [{nic: ifb0, physnet: a}]"), facts_of("vm-2-cpus"))
 
 
-def test_a_card_of_unknown_node_is_said_on_two_sockets() -> None:
+def test_a_nic_of_unknown_node_is_said_on_two_sockets() -> None:
     facts = with_nic(facts_of(TWO_NODES), "ens4f0", node=0, node_known=False)
     plan = make_plan(site_with("nics: [{nic: ens4f0, physnet: a}]"), facts)
     assert any("node 0 is assumed" in claim for claim in claims(plan))
     assert plan.ovs_other_config["dpdk-socket-mem"].endswith(",0")
 
 
-CARDS = "nics: [{nic: ens4f0, physnet: physnet1}, {nic: ens4f1, physnet: physnet2}]"
+NICS = "nics: [{nic: ens4f0, physnet: physnet1}, {nic: ens4f1, physnet: physnet2}]"
 NETWORKS = """\
   - {name: left, vlan: 101, subnet: 10.101.0.0/24}
   - {name: right, vlan: 102, physnet: physnet2, subnet: 10.102.0.0/24}
 """
 
 
-def test_cards_on_two_nodes_have_polling_and_guests_on_both() -> None:
+def test_nics_on_two_nodes_have_polling_and_guests_on_both() -> None:
     facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
-    plan = make_plan(site_with(CARDS, server("a", 2) + server("b", 2, network="right"), NETWORKS), facts)
+    plan = make_plan(site_with(NICS, server("a", 2) + server("b", 2, network="right"), NETWORKS), facts)
     node_of = {cpu.id: cpu.node for cpu in facts.cpus}
     assert {node_of[cpu] for cpu in plan.pools.pmd} == {0, 1}
     for name, node in (("ens4f0", 1), ("ens4f1", 0)):
-        assert {node_of[cpu] for cpu in card(plan, name).rxqs} == {node}
+        assert {node_of[cpu] for cpu in pnic(plan, name).rxqs} == {node}
     assert [(guest.name, guest.node) for guest in plan.guests] == [("a", 1), ("b", 0)]
     assert plan.nova["neutron"] == {"physnets": "physnet1,physnet2"}
     assert plan.nova["neutron_physnet_physnet1"] == {"numa_nodes": "1"}
@@ -183,15 +183,15 @@ def test_nova_is_told_of_no_affinity_that_would_refuse_a_guest() -> None:
     """A server between NICs of two nodes sits on one of them; nova refuses it if both networks have a node."""
     facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
     both = "  - {name: f, vcpus: 2, memory: 1 GiB, ports: [{network: left}, {network: right}]}\n"
-    plan = make_plan(site_with(CARDS, both, NETWORKS), facts)
+    plan = make_plan(site_with(NICS, both, NETWORKS), facts)
     assert len([section for section in plan.nova if section.startswith("neutron_physnet")]) == 1
-    unpinned = make_plan(site_with(CARDS, server("u", 2, more="pinned: false, "), NETWORKS), facts_of(TWO_NODES))
+    unpinned = make_plan(site_with(NICS, server("u", 2, more="pinned: false, "), NETWORKS), facts_of(TWO_NODES))
     assert unpinned.guests[0].node == 0  # where the shared pool is; its NIC is on node 1
     assert "neutron_physnet_physnet1" not in unpinned.nova
     assert unpinned.nova["neutron"] == {"physnets": "physnet2"}
 
 
-def test_a_card_far_from_every_polling_thread_is_told() -> None:
+def test_a_nic_far_from_every_pmd_thread_is_told() -> None:
     plan = make_plan(site_with('cpus: {pmd: "4,28"}\nnics: [{nic: ens4f0, physnet: physnet1}]'), facts_of(TWO_NODES))
     finding = next(one for one in plan.findings if "no PMD thread is on the NUMA node" in one.claim)
     assert finding.found.startswith("the NIC is on node 1, PMD are CPUs 4,28")

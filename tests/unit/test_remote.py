@@ -1,4 +1,4 @@
-"""Remote hosts without a network: addresses, what ssh's words mean, what a host said of itself, hosts side by side."""
+"""Remote hosts without a network: addresses, ssh's messages, the facts of a host, several hosts in parallel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestAddress:
         assert str(address) == text
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "output"),
         [
             ("", "not a host name"),
             ("@host", "not a user name"),
@@ -68,8 +68,8 @@ class TestAddress:
             ("[::1%a b]", "not an IPv6"),
         ],
     )
-    def test_refused(self, text: str, said: str) -> None:
-        with pytest.raises(ValueError, match=said):
+    def test_refused(self, text: str, output: str) -> None:
+        with pytest.raises(ValueError, match=output):
             parse_address(text)
 
     @given(st.text(max_size=30))
@@ -97,7 +97,7 @@ class TestAddress:
 
 class TestWhatSshSays:
     @pytest.mark.parametrize(
-        ("said", "claim", "remedy"),
+        ("output", "claim", "remedy"),
         [
             ("Host key verification failed.", "host key of .* is not known", "ssh -F c -p 22 me@h"),
             ("me@h: Permission denied (publickey).", "refuses the login", "ssh-copy-id -F c -p 22 me@h"),
@@ -107,9 +107,9 @@ class TestWhatSshSays:
             ("", "no connection", "ssh"),
         ],
     )
-    def test_reasons(self, said: str, claim: str, remedy: str) -> None:
+    def test_reasons(self, output: str, claim: str, remedy: str) -> None:
         with pytest.raises(BadInput, match=claim) as caught:
-            raise unreachable(parse_address("me@h:22"), said, ("-F", "c"))
+            raise unreachable(parse_address("me@h:22"), output, ("-F", "c"))
         (finding,) = caught.value.findings
         assert finding.where == "me@h:22"
         assert finding.found
@@ -117,12 +117,12 @@ class TestWhatSshSays:
         assert re.search(remedy, finding.remedy)
 
     @given(st.text(max_size=200))
-    def test_nothing_reaches_the_terminal(self, said: str) -> None:
-        for reason in (unreachable(Address("h"), said), no_root(Address("h"), 7, said)):
+    def test_nothing_reaches_the_terminal(self, output: str) -> None:
+        for reason in (unreachable(Address("h"), output), no_root(Address("h"), 7, output)):
             assert "\x1b" not in str(reason)
 
     @pytest.mark.parametrize(
-        ("said", "kind"),
+        ("output", "kind"),
         [
             ("cat: /x: No such file or directory\n", FileNotFoundError),
             ("noise\nmktemp: failed to create file via template '/a\n/b': Permission denied\n", PermissionError),
@@ -132,8 +132,8 @@ class TestWhatSshSays:
             ("", OSError),
         ],
     )
-    def test_errors_of_files(self, said: str, kind: type[Exception]) -> None:
-        assert isinstance(_os_error(said, "h:/x"), kind)
+    def test_errors_of_files(self, output: str, kind: type[Exception]) -> None:
+        assert isinstance(_os_error(output, "h:/x"), kind)
 
 
 MARK = "ouchi-mark"
@@ -156,7 +156,7 @@ def lines_of(path: bytes, text: bytes) -> bytes:
 
 class TestGathered:
     def test_links_lead_where_they_lead(self) -> None:
-        said = said_of(
+        output = said_of(
             names=names_of(
                 ("l", "/sys/class/net/eth0", "../../devices/pci0/0000:01:00.0/virtio1/net/eth0"),
                 ("l", "/sys/class/net/eth0/device", "../../../virtio1"),
@@ -170,7 +170,7 @@ class TestGathered:
             ethtool=b"eth0\0driver: virtio_net\nfirmware-version: \n\0Current hardware settings:\nRX:\tn/a\nCombined:\t4\n\0",
             ovs=b"ovs-vsctl (Open vSwitch) 3.1.0\nDB Schema 8.3.0\n",
         )
-        tree = read_gathered(said, MARK, "h", "192.0.2.7")
+        tree = read_gathered(output, MARK, "h", "192.0.2.7")
         assert tree.read("/sys/class/net/eth0/device/../uevent") == "PCI_SLOT_NAME=0000:01:00.0"
         assert tree.link("/sys/class/net/eth0/device/driver") == "virtio_net"
         assert tree.exists("/dev/kvm")
@@ -209,9 +209,9 @@ class TestGathered:
 
     @given(st.binary(max_size=300))
     def test_any_bytes(self, noise: bytes) -> None:
-        for said in (noise, said_of(names=noise, texts=noise, drivers=noise, ethtool=noise, ovs=noise)):
+        for output in (noise, said_of(names=noise, texts=noise, drivers=noise, ethtool=noise, ovs=noise)):
             with contextlib.suppress(Failed, BadInput):
-                collect(read_gathered(said, MARK, "h"))
+                collect(read_gathered(output, MARK, "h"))
 
     def test_what_is_cut_off_is_refused(self) -> None:
         whole = said_of(texts=lines_of(b"/proc/cpuinfo", b"x\n" * 100))
@@ -220,11 +220,11 @@ class TestGathered:
                 read_gathered(whole[:end], MARK, "h")
 
     def test_links_in_a_circle_and_out_of_the_tree(self) -> None:
-        said = said_of(
+        output = said_of(
             names=names_of(("l", "/a", "b"), ("l", "/b", "a"), ("l", "/c", "../../../etc")),
             texts=lines_of(b"/a/x", b"1\n") + lines_of(b"/c/passwd", b"2\n"),
         )
-        tree = read_gathered(said, MARK, "h")
+        tree = read_gathered(output, MARK, "h")
         assert tree.entries("/") == [".ouchi", "a", "b", "c"]
 
     def test_the_script_here_and_now(self) -> None:
@@ -370,7 +370,7 @@ def test_words_for_the_other_side(words: list[str]) -> None:
 
 
 def test_what_comes_with_the_first_line_is_not_lost() -> None:
-    """Who holds a lock is said at once, in two lines: the second belongs to whoever waits for the end. What the login
+    """The answer about a lock is two lines in one write: the second must be left for wait(). What the login
     shell says before is nobody's."""
     session = Session(("printf", r"welcome\n\nmark\nbusy\nouchi apply, process 7"), b"", "mark")
     assert session.first_line(10) == b"busy"

@@ -87,8 +87,8 @@ def test_kernel_drop_in_adds_to_what_is_there(tmp_path: Path) -> None:
     for before in ("", "quiet console=ttyS0"):
         words = ["sh", "-euc", '. "$1"; printf %s "$GRUB_CMDLINE_LINUX"', "sh", str(path)]
         environment = {"PATH": os.environ["PATH"], **({"GRUB_CMDLINE_LINUX": before} if before else {})}
-        said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
-        assert said.split() == [*before.split(), *target.plan.kernel_args]
+        output = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+        assert output.split() == [*before.split(), *target.plan.kernel_args]
     assert "isolcpus=domain,managed_irq,1,3-23,25,27-47" in target.plan.kernel_args
     without = replace(target, plan=replace(target.plan, kernel_args=()))
     assert "GRUB_CMDLINE" not in texts(without, "kernel")["etc/default/grub.d/90-ouchi.cfg"]
@@ -154,7 +154,7 @@ def test_a_key_of_an_unknown_version_is_left_out_and_said(version: str) -> None:
     assert ("is not known" in text) is (version == "")
 
 
-def test_nova_has_the_plan_and_only_the_plan_names_cards() -> None:
+def test_nova_has_the_plan_and_only_the_plan_names_nics() -> None:
     target = rack()
     files = texts(target, "nova")
     compute = files["compute/etc/nova/nova.conf.d/90-ouchi.conf"]
@@ -219,12 +219,12 @@ def test_domain_of_an_unpinned_server() -> None:
     assert [cell.attrib["memAccess"] for cell in domain.iterfind("cpu/numa/cell")] == ["shared"]
 
 
-def test_quiet_cpus() -> None:
-    quiet = "1,3-23,25,27-47"
+def test_no_scheduling_on_isolated_cpus() -> None:
+    isolated = "1,3-23,25,27-47"
     [tuned] = texts(rack(), "tuned").values()
     parser = ConfigParser()
     parser.read_string(tuned)
-    assert parser["variables"]["isolated_cores"] == quiet
+    assert parser["variables"]["isolated_cores"] == isolated
     # systemd would join tuned's CPUs, which have those of unpinned guests, with the plan's.
     assert [name for name in parser.sections() if not parser[name].getboolean("enabled", fallback=True)] == [
         "bootloader", "systemd", "irqbalance",
@@ -233,7 +233,7 @@ def test_quiet_cpus() -> None:
         re.search(pattern, "/usr/bin/qemu-system-x86_64") for pattern in parser["scheduler"]["ps_blacklist"].split(";")
     )
     [irqbalance] = texts(rack(), "irqbalance").values()
-    assert f"IRQBALANCE_BANNED_CPULIST={quiet}" in irqbalance
+    assert f"IRQBALANCE_BANNED_CPULIST={isolated}" in irqbalance
 
 
 def test_overlapped_hosts_ban_nothing() -> None:
@@ -246,7 +246,7 @@ def test_overlapped_hosts_ban_nothing() -> None:
     assert "Environment" not in irqbalance
 
 
-def test_bifurcated_cards_are_never_unbound() -> None:
+def test_bifurcated_nics_are_never_unbound() -> None:
     target = rack()
     shared = replace(target.plan.nics[0].dpdk, pmd="mlx5_pci", kmod="mlx5_core", bifurcated=True)
     nics = (replace(target.plan.nics[0], dpdk=shared), *target.plan.nics[1:])
@@ -258,7 +258,7 @@ def test_bifurcated_cards_are_never_unbound() -> None:
     assert YAML(typ="safe").load(variables)["ovs_dpdk_pci_addresses"] == []
 
 
-def test_netplan_has_the_virtual_functions_and_no_card_of_ovs() -> None:
+def test_netplan_has_the_vfs_and_no_nic_of_ovs() -> None:
     [text] = texts(rack(), "netplan").values()
     assert YAML(typ="safe").load(text) == {
         "network": {"version": 2, "ethernets": {"ens4f1": {"virtual-function-count": 8}}}
@@ -321,15 +321,15 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def location(tmp_path: Path) -> Path:
     (tmp_path / "ouchi.yaml").write_text((CASES / "vm-8-cpus" / "site.yaml").read_text())
     return tmp_path
 
 
 @pytest.fixture
-def ouchi(place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def ouchi(location: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run ``ouchi render WORDS...`` for a snapshot, in a folder with its site file."""
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(location)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         argv = ["ouchi", "render", *words, "--snapshot", str(folder("vm-8-cpus"))]
@@ -339,10 +339,10 @@ def ouchi(place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     return run
 
 
-def test_as_a_program(place: Path) -> None:
+def test_as_a_program(location: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"}
     argv = [sys.executable, "-m", "ouchi", "render", "--to", "kernel", "--snapshot", str(folder("vm-8-cpus"))]
-    done = subprocess.run(argv, cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=location, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("# Made by ouchi")
 
@@ -359,20 +359,20 @@ def test_one_file_is_printed_as_it_is_and_several_with_their_paths(ouchi: Run) -
     assert one.stdout in two.stdout
 
 
-def test_files_are_written_again_but_only_ours(ouchi: Run, place: Path) -> None:
+def test_files_are_written_again_but_only_ours(ouchi: Run, location: Path) -> None:
     first = ouchi("--to", "all", "-o", "out")
     assert first.returncode == 0, first.stderr
     assert {line.split(": ")[1] for line in first.stdout.splitlines()} == {"written"}
-    assert {path.name for path in (place / "out").iterdir()} == set(TARGETS)
-    assert (place / "out/ovs/ovs.sh").stat().st_mode & 0o777 == 0o755
+    assert {path.name for path in (location / "out").iterdir()} == set(TARGETS)
+    assert (location / "out/ovs/ovs.sh").stat().st_mode & 0o777 == 0o755
     again = ouchi("--to", "all", "-o", "out")
     assert {line.split(": ")[1] for line in again.stdout.splitlines()} == {"unchanged"}
-    kernel = place / "out/kernel/etc/default/grub.d/90-ouchi.cfg"
+    kernel = location / "out/kernel/etc/default/grub.d/90-ouchi.cfg"
     kernel.write_text(kernel.read_text() + "# an older plan\n")
     assert "90-ouchi.cfg: written" in ouchi("--to", "kernel", "-o", "out").stdout
     kernel.write_text("GRUB_TIMEOUT=1\n")
-    (place / "out/ovs/ovs.sh").write_text("#!/bin/sh\n")
-    tuned = place / "out/tuned/etc/tuned/ouchi/tuned.conf"
+    (location / "out/ovs/ovs.sh").write_text("#!/bin/sh\n")
+    tuned = location / "out/tuned/etc/tuned/ouchi/tuned.conf"
     tuned.unlink()
     refused = ouchi("--to", "all", "-o", "out")
     assert refused.returncode == 2
@@ -400,21 +400,23 @@ def test_choose_takes_another_alternative(ouchi: Run) -> None:
     assert chosen.returncode == 0, chosen.stderr
 
 
-def test_a_saved_plan_gives_the_same_files(ouchi: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_plan_gives_the_same_files(ouchi: Run, location: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["ouchi", "plan", "--json", "--snapshot", str(folder("vm-8-cpus"))])
-    with (place / "plan.json").open("w") as file, redirect_stdout(file):
+    with (location / "plan.json").open("w") as file, redirect_stdout(file):
         assert main() == 0
     assert ouchi("--to", "all", "-o", "machine").returncode == 0
-    (place / "ouchi.yaml").unlink()
+    (location / "ouchi.yaml").unlink()
 
     def rendered(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["ouchi", "render", *words])
         return main()
 
     assert rendered("--to", "all", "-o", "file", "--plan", "plan.json") == 0
-    made = {path.relative_to(place / "file"): path.read_text() for path in place.glob("file/**/*") if path.is_file()}
+    made = {
+        path.relative_to(location / "file"): path.read_text() for path in location.glob("file/**/*") if path.is_file()
+    }
     assert made
     for path, text in made.items():
-        assert (place / "machine" / path).read_text() == text
+        assert (location / "machine" / path).read_text() == text
     assert rendered("--to", "all", "--plan", "ouchi.yaml") == 2
     assert rendered("--to", "all", "--plan", "plan.json", "--choose", "power", "--site", "a.yaml") == 2

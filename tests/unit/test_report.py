@@ -109,15 +109,15 @@ def test_a_host_that_is_up_or_not() -> None:
     assert status_text(left).splitlines()[-1] == "  next:     ouchi down"
 
 
-def test_facts_show_caches_sockets_and_what_cards_carry() -> None:
+def test_facts_show_caches_sockets_and_what_nics_carry() -> None:
     text = PAGES["facts ryzen-5-3600"](80, colour=False)
     assert "12 CPUs, 6 cores, 1 socket, 1 NUMA node" in text
     assert [line.split()[7:] for line in text.splitlines() if "GHz" in line] == [
         ["0,6", "1,7", "2,8"],
         ["3,9", "4,10", "5,11"],
     ]
-    (card,) = [line for line in text.splitlines() if line.startswith("enp5s0f0")]
-    assert "nothing: OVS-DPDK may have it" in card
+    (nic,) = [line for line in text.splitlines() if line.startswith("enp5s0f0")]
+    assert "nothing: OVS-DPDK may have it" in nic
     assert "the default route" in next(line for line in text.splitlines() if line.startswith("enp6s0"))
     assert "offline: 2,7" in PAGES["facts cpu-offline"](80)
     assert "2 sockets, 2 NUMA nodes" in PAGES["facts dual-socket-nic-on-node-1"](80)

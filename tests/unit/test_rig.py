@@ -1,4 +1,4 @@
-"""The rig's pure parts: its hardware in QEMU's words, its disk's first sector, keys, names and what others said."""
+"""The rig's pure parts: its hardware in QEMU's words, its disk's first sector, keys, names and the output of other programs."""
 
 from __future__ import annotations
 
@@ -193,10 +193,10 @@ class TestLogin:
     def test_ssh_reads_the_configuration(self, tmp_path: Path) -> None:
         config = tmp_path / "config"
         config.write_text(ssh_config(2299, PurePath("/a b/key"), PurePath("/a b/known_hosts")))
-        said = subprocess.run(["ssh", "-G", "-F", config, "rig"], capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(["ssh", "-G", "-F", config, "rig"], capture_output=True, text=True, check=True).stdout
         wanted = {"hostname 127.0.0.1", "port 2299", "user root", "identitiesonly yes", "stricthostkeychecking true"}
-        assert wanted < set(said.splitlines())
-        assert "/a b/key" in said
+        assert wanted < set(output.splitlines())
+        assert "/a b/key" in output
 
     def test_the_host_is_known_by_its_alias(self) -> None:
         assert known_host("ssh-ed25519 AAAA root@rig\n") == "rig ssh-ed25519 AAAA\n"
@@ -204,8 +204,8 @@ class TestLogin:
 
 class TestStates:
     def test_states_come_oldest_first(self) -> None:
-        told = {"snapshots": [{"name": name, "date-sec": at, "vm-state-size": 5} for name, at in (("b", 2), ("a", 1))]}
-        assert [state.name for state in states.parse_states(told)] == ["a", "b"]
+        found = {"snapshots": [{"name": name, "date-sec": at, "vm-state-size": 5} for name, at in (("b", 2), ("a", 1))]}
+        assert [state.name for state in states.parse_states(found)] == ["a", "b"]
         assert states.parse_states({}) == []
 
     @pytest.mark.parametrize("name", ["", "1", "base", "booted", "suspended", "a b", "-x", "x" * 61, "ä"])

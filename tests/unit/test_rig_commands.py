@@ -32,11 +32,11 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RigPaths:
     return rig_paths(os.environ)
 
 
-def says(where: RigPaths, phase: Phase, text: str = "") -> None:
-    """What the keeper has said last."""
+def write_status(where: RigPaths, phase: Phase, text: str = "") -> None:
+    """The last status of the keeper."""
     Path(where.folder).mkdir(parents=True, exist_ok=True)
-    told = {"phase": phase, "text": text, "faults": [], "findings": []}
-    Path(where.status).write_text(json.dumps(told))
+    status = {"phase": phase, "text": text, "faults": [], "findings": []}
+    Path(where.status).write_text(json.dumps(status))
 
 
 @pytest.fixture
@@ -70,18 +70,18 @@ def test_a_rig_that_was_never_started(act: Callable[[], None]) -> None:
 @pytest.mark.usefixtures("keeper")
 @pytest.mark.parametrize("act", [enter, save])
 def test_a_rig_that_boots(where: RigPaths, act: Callable[[], None]) -> None:
-    says(where, Phase.STARTING, "it reset itself")
+    write_status(where, Phase.STARTING, "it reset itself")
     assert refused(act, Unhealthy).found == "starting: it reset itself"
 
 
 @pytest.mark.parametrize("act", [enter, save])
 def test_a_keeper_that_was_killed(where: RigPaths, act: Callable[[], None]) -> None:
-    says(where, Phase.UP)
+    write_status(where, Phase.UP)
     assert refused(act, Unhealthy).found == "its keeper was killed"
 
 
 def test_what_can_not_be_read_says_nothing(where: RigPaths) -> None:
-    says(where, Phase.UP)
+    write_status(where, Phase.UP)
     for text in ("{", "[]", '{"phase": "elsewhere"}', '{"phase": "up"}'):
         Path(where.status).write_text(text)
         (Path(where.folder) / ASSETS).write_text(text)
@@ -109,14 +109,14 @@ def test_a_rig_that_has_just_begun_to_boot(where: RigPaths, monkeypatch: pytest.
 
 def test_one_command_at_a_time(where: RigPaths) -> None:
     """QEMU's socket has room for one; the second waited and was a bug."""
-    says(where, Phase.UP)
+    write_status(where, Phase.UP)
     with only_one(str(where.lock), "rig down"):
         assert refused(save, BadInput).found.startswith("ouchi rig down, process")
 
 
 @pytest.mark.usefixtures("keeper")
 def test_a_rig_that_ends_just_now_is_saved_nowhere(where: RigPaths) -> None:
-    says(where, Phase.UP)
+    write_status(where, Phase.UP)
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(f"{where.folder}/commands")
         assert refused(save, Unhealthy).found == "[Errno 111] Connection refused"
@@ -127,7 +127,7 @@ def test_down_ends_a_rig_that_cannot_be_saved(
     where: RigPaths, phase: Phase, keeper: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that boots, and one whose QEMU is just gone."""
-    says(where, phase)
+    write_status(where, phase)
     rigging.run_down(purge=False)
     assert capsys.readouterr().out.startswith("the rig was still booting and was powered off")
     assert keeper.wait(5) < 0
@@ -141,7 +141,7 @@ def test_down_ends_a_rig_that_cannot_be_saved(
 )
 def test_a_keeper_that_is_about_to_end_keeps_nothing(where: RigPaths, phase: Phase, running: bool) -> None:
     """``up`` just after ``poweroff`` inside starts it, and does not wait for its end to call that a failure."""
-    says(where, phase)
+    write_status(where, phase)
     assert control.is_running(LocalMachine(), where) is running
 
 

@@ -17,7 +17,7 @@ from ouchi.core.outcome import Outcome, nothing
 from ouchi.core.tasks import Task, run_tasks
 
 
-def quiet() -> Timeline:
+def isolated() -> Timeline:
     return Timeline(lambda _event: None)
 
 
@@ -36,7 +36,7 @@ def test_each_starts_when_what_it_needs_is_done() -> None:
         return run
 
     tasks = [task("c", "a", "b", run=note("c")), task("b", "a", run=note("b")), task("a", run=note("a"))]
-    outcomes = run_tasks(tasks, quiet(), lambda: None)
+    outcomes = run_tasks(tasks, isolated(), lambda: None)
     assert seen == ["a", "b", "c"]
     assert {name: outcome.text for name, outcome in outcomes.items()} == {"a": "a", "b": "b", "c": "c"}
 
@@ -60,14 +60,14 @@ def test_failures_come_together_and_nothing_starts_after() -> None:
         task("c", "a", run=never),
     ]
     with pytest.raises(BadInput) as caught:
-        run_tasks(tasks, quiet(), lambda: None)
+        run_tasks(tasks, isolated(), lambda: None)
     assert {finding.claim for finding in caught.value.findings} == {"one", "two"}
 
 
 @pytest.mark.parametrize("needs", [("nobody",), ("a",)])
 def test_a_table_that_cannot_end_is_refused(needs: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"need"):
-        run_tasks([task("a", *needs)], quiet(), lambda: None)
+        run_tasks([task("a", *needs)], isolated(), lambda: None)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_what_is_ignored_stays_ignored() -> None:
         return nothing("")
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    assert "press" in run_tasks([task("press", run=press)], quiet(), lambda: None)
+    assert "press" in run_tasks([task("press", run=press)], isolated(), lambda: None)
 
 
 @pytest.mark.usefixtures("terminal")
@@ -114,6 +114,6 @@ def test_interrupted_at_any_moment() -> None:
 
         began = time.monotonic()
         with pytest.raises(Interrupted):
-            run_tasks([task("press", run=press), *map(task, "abcdefghij"), task("slow", run=slow)], quiet(), stop)
+            run_tasks([task("press", run=press), *map(task, "abcdefghij"), task("slow", run=slow)], isolated(), stop)
         assert time.monotonic() - began < 8  # the slow one gives up after 10
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

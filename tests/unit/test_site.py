@@ -85,11 +85,11 @@ class TestBadFiles:
         assert time.process_time() - start < 0.5
 
     def test_many_errors_are_cut(self) -> None:
-        said = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))
-        assert len(said) == 51
-        assert said[-1] == "there are more errors than these 50"
+        output = claims(b"".join(b"key%d: 1\n" % number for number in range(1000)))
+        assert len(output) == 51
+        assert output[-1] == "there are more errors than these 50"
 
-    def test_binary_file_through_the_door(self, tmp_path: Path) -> None:
+    def test_binary_file_through_the_interface(self, tmp_path: Path) -> None:
         file = tmp_path / "ouchi.yaml"
         file.write_bytes(b"\xff\xfe\x00\x01")
         with pytest.raises(BadInput, match="not a text file"):
@@ -319,7 +319,7 @@ class TestSeveralHosts:
             for finding in reason.findings:
                 assert finding.where.startswith("any.yaml:") or finding.severity is Severity.INFO
 
-    def test_virtual_functions_keys_need_their_role(self) -> None:
+    def test_vfs_keys_need_their_role(self) -> None:
         text = EXAMPLE.replace(b"    role: ovs-dpdk\n", b"    role: sriov\n    vfs: 2\n    vlan: 7\n    trust: true\n")
         assert (site_of(text).nics[0].vlan, site_of(text).nics[0].trust) == (7, True)
         for key in (b"vlan: 7", b"trust: true", b"spoof_check: false"):
@@ -364,7 +364,7 @@ class TestCpuLists:
         assert format_cpus(()) == ""
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "output"),
         [
             ("0,,1", "empty item"),
             ("0,", "empty item"),
@@ -379,8 +379,8 @@ class TestCpuLists:
             ("1" * 70000, "too long"),
         ],
     )
-    def test_refused(self, text: str, said: str) -> None:
-        with pytest.raises(ValueError, match=said):
+    def test_refused(self, text: str, output: str) -> None:
+        with pytest.raises(ValueError, match=output):
             parse_cpus(text)
 
 
@@ -447,7 +447,7 @@ class TestAgainstAMachine:
         assert finding.remedy == "leave nics out; the networks then stay within this machine"
 
     @pytest.mark.parametrize(
-        ("nic", "said"),
+        ("nic", "output"),
         [
             (replace(NIC, default_route=True), "enp3s0 carries the default route"),
             (replace(NIC, session=True), "enp3s0 carries your session"),
@@ -459,12 +459,12 @@ class TestAgainstAMachine:
             ),
         ],
     )
-    def test_nic_in_use(self, nic: Nic, said: str) -> None:
+    def test_nic_in_use(self, nic: Nic, output: str) -> None:
         free = replace(NIC, name="enp4s0", address="0000:04:00.0")
         (finding,) = check_against(site_of(), facts(nic, free))
         assert finding.severity is Severity.ERROR
         assert finding.where == "ouchi.yaml:16:10"
-        assert (finding.found, finding.remedy) == (said, "free: enp4s0")
+        assert (finding.found, finding.remedy) == (output, "free: enp4s0")
 
     def test_one_nic_under_two_names(self) -> None:
         text = EXAMPLE.replace(b"nics:\n", b'nics:\n  - nic: "0000:03:00.0"\n    physnet: other\n')

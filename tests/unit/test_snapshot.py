@@ -113,11 +113,11 @@ def test_links_are_saved_as_links(tmp_path: Path) -> None:
 
 def test_of_drivers_only_what_they_say_of_themselves(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
-    said = b'PMD_INFO_STRING= {"name" : "net_i40e"}\0'
-    (tmp_path / "lib.so").write_bytes(b"\x7fELF" + random.Random(1).randbytes(5 << 20) + said + b"/home/builder\0")
+    output = b'PMD_INFO_STRING= {"name" : "net_i40e"}\0'
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF" + random.Random(1).randbytes(5 << 20) + output + b"/home/builder\0")
     recorder = Recorder(SnapshotReader(tmp_path), lambda path: os.readlink(f"{tmp_path}{path}"))
     assert len(recorder.read_bytes("/lib.so", 8 << 20)) > 5 << 20
-    assert said in recorder.noted.files["/lib.so"]
+    assert output in recorder.noted.files["/lib.so"]
     assert b"builder" not in recorder.noted.files["/lib.so"]
     assert len(recorder.noted.files["/lib.so"]) < 1000
 
@@ -137,11 +137,11 @@ def test_inspect_saves_what_plan_plans(
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     file = str(tmp_path / "host.tar.gz")
     assert run(monkeypatch, "inspect", "--save", file, "--json") == 0
-    said = capsys.readouterr()
-    assert "host.tar.gz" in said.err
+    output = capsys.readouterr()
+    assert "host.tar.gz" in output.err
     assert run(monkeypatch, "inspect", "--snapshot", file, "--json") == 0
     again = json.loads(capsys.readouterr().out)
-    assert again["cpus"] == json.loads(said.out)["cpus"]
+    assert again["cpus"] == json.loads(output.out)["cpus"]
     plans = []
     for words in ((), ("--snapshot", file)):
         assert run(monkeypatch, "plan", "--json", *words) == 0

@@ -119,7 +119,7 @@ def test_what_is_harmless_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "output"),
     [
         (tar(("../etc/passwd", "x")), "host.tar: ../etc/passwd: a name in the snapshot leads outside"),
         (tar(("sys/../../x", "x")), "leads outside"),
@@ -142,8 +142,8 @@ def test_what_is_harmless_is_passed_over(tmp_path: Path) -> None:
         (gzip.compress(b""), "empty file"),
     ],
 )  # fmt: skip
-def test_bad_archives_are_refused(data: bytes, said: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=re.escape(said)):
+def test_bad_archives_are_refused(data: bytes, output: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=re.escape(output)):
         opened(tmp_path, data)
 
 
@@ -224,7 +224,7 @@ def header(name: str, size: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "output"),
     [
         (lambda: zeros(gzip.compress), "more than 128 MiB once decompressed"),
         (lambda: zeros(gzip.compress, header("sys/zeros", 1 << 30)), "more than 128 MiB once decompressed"),
@@ -236,7 +236,7 @@ def header(name: str, size: int) -> bytes:
     ],
     ids=["zeros", "zeros in a member", "bzip2", "xz", "streams", "members", "folders"],
 )
-def test_bombs_stop_early(data: Callable[[], bytes], said: str, tmp_path: Path) -> None:
+def test_bombs_stop_early(data: Callable[[], bytes], output: str, tmp_path: Path) -> None:
     bomb = tmp_path / "host.tar.gz"
     bomb.write_bytes(data())
 
@@ -252,7 +252,7 @@ def test_bombs_stop_early(data: Callable[[], bytes], said: str, tmp_path: Path) 
         env={**os.environ, "PYTHONPATH": str(Path(archive.__file__).parents[3])},
         check=False,
     )
-    assert said in done.stdout, done.stderr[-500:]
+    assert output in done.stdout, done.stderr[-500:]
     assert int(done.stdout.split()[0]) < 300 * 1024  # KiB
     assert os.listdir(tmp_path) == ["host.tar.gz"]
 

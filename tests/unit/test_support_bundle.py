@@ -212,10 +212,10 @@ def test_the_command(tmp_path: Path) -> None:
     assert str(made) in ended.stdout
     assert "host.tar.gz" in ended.stdout
     ended = run(tmp_path, "--json", "--output", "mine.tar.gz")
-    said = json.loads(ended.stdout)
-    assert said["path"] == str(tmp_path / "mine.tar.gz")
-    with tarfile.open(said["path"]) as archive:
-        assert {name.removeprefix("mine/") for name in archive.getnames()} == said["files"].keys()
+    contents = json.loads(ended.stdout)
+    assert contents["path"] == str(tmp_path / "mine.tar.gz")
+    with tarfile.open(contents["path"]) as archive:
+        assert {name.removeprefix("mine/") for name in archive.getnames()} == contents["files"].keys()
     again = run(tmp_path, "--output", "mine.tar.gz")
     assert again.returncode == 2
     assert "exists already" in again.stderr
@@ -236,8 +236,8 @@ def test_without_root() -> None:
             ended = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=120, check=False)
             assert ended.returncode == status, ended.stderr
             if status == 0:
-                said = json.loads(ended.stdout)
-                assert said["missing"]["status"] == "needs root"
-                assert {"host.tar.gz", "versions.json", "plan.json"} <= said["files"].keys()
+                contents = json.loads(ended.stdout)
+                assert contents["missing"]["status"] == "needs root"
+                assert {"host.tar.gz", "versions.json", "plan.json"} <= contents["files"].keys()
             else:
                 assert "the bundle cannot be written" in ended.stderr

@@ -94,7 +94,7 @@ def _main() -> int:
         show(*reason.findings)
         return reason.status
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; run the same command again to go on", err=True)
+        click.echo("\ninterrupted; run the same command again to continue", err=True)
         return Interrupted.status
     except BrokenPipeError as reason:
         return _stop_writing() if _output_closed() else _report_bug(reason)

@@ -86,10 +86,10 @@ def run_down(*, purge: bool) -> None:
 
 
 @contextlib.contextmanager
-def _rig(doing: str = "") -> Iterator[tuple[LocalMachine, RigPaths]]:
-    """This machine, and the paths of its rig; with ``doing`` no other command changes the rig meanwhile."""
+def _rig(command: str = "") -> Iterator[tuple[LocalMachine, RigPaths]]:
+    """This machine, and the paths of its rig; with ``command`` no other command changes the rig meanwhile."""
     machine, paths = LocalMachine(), rig_paths(os.environ)
-    with rig.file_errors(paths), rig.exclusive(machine, paths, doing) if doing else contextlib.nullcontext():
+    with rig.file_errors(paths), rig.exclusive(machine, paths, command) if command else contextlib.nullcontext():
         yield machine, paths
 
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+DOCUMENTS = "ouchi.report.documents"
+MEASURE = "ouchi.measure:SCHEMAS"
 SCHEMAS: Mapping[str, tuple[str, str]] = {
     "site": ("the site file", "ouchi.site.models:site_schema"),
-    "plan": ("plan --json, and the file that --plan reads", "ouchi.plan.saved:SavedPlan"),
     "facts": ("inspect --json", "ouchi.facts:Facts"),
-    "up-dry-run": ("up --dry-run --json", "ouchi.report.documents:UpDryRun"),
-    "up": ("up --json", "ouchi.report.documents:UpSummary"),
-    "event": ("a line on stderr of up, down, apply, undo, bench with --json", "ouchi.report.documents:Event"),
-    "status": ("status --json", "ouchi.report.documents:Status"),
-    "run": ("report --json and bench --json", "ouchi.measure.schemas:run_schema"),
-    "trial": ("a line of a run's trials.ndjson", "ouchi.measure.schemas:trial_schema"),
-    "compare": ("bench compare --json", "ouchi.measure.schemas:compare_schema"),
-    "stream": ("the file of bench --stream", "ouchi.measure.schemas:stream_schema"),
-    "hosts": ("--json of a command for several hosts", "ouchi.report.documents:HostResults"),
+    "plan": ("plan --json, and the file that --plan reads", "ouchi.plan.saved:SavedPlan"),
+    "up": ("up --json", f"{DOCUMENTS}:UpSummary"),
+    "up-dry-run": ("up --dry-run --json", f"{DOCUMENTS}:UpPreview"),
+    "status": ("status --json", f"{DOCUMENTS}:Status"),
+    "doctor": ("doctor --json", f"{DOCUMENTS}:Doctor"),
+    "apply": ("apply --json", f"{DOCUMENTS}:Apply"),
+    "undo": ("undo --json", f"{DOCUMENTS}:Undo"),
+    "journal": ("a journal of changes", f"{DOCUMENTS}:JournalFile"),
+    "run": ("report --json", MEASURE),
+    "trial": ("a line of trials.ndjson", MEASURE),
+    "compare": ("bench compare --json", MEASURE),
+    "stream": ("a stream file", MEASURE),
+    "support-bundle": ("support-bundle --json", f"{DOCUMENTS}:SupportBundle"),
+    "event": ("progress on stderr with --json, line by line", f"{DOCUMENTS}:Event"),
+    "hosts": ("--json of a command for several hosts", f"{DOCUMENTS}:Hosts"),
 }
-"""Name → what has that form, and where it is defined: a dataclass, or a function that returns the schema."""
+"""Name → what has that form, and where it is defined: a type, a table of types, or a function that returns the schema."""
 
 
 @click.command(epilog="Names: " + "; ".join(f"{name}: {what}" for name, (what, _) in SCHEMAS.items()) + ".")
@@ -38,10 +43,15 @@ def command(name: str) -> None:
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema of a document, draft 2020-12."""
     from importlib import import_module
+    from inspect import isfunction
 
     from ouchi.core.plain import json_schema
 
     what, location = SCHEMAS[name]
     module, _, attribute = location.partition(":")
     found = getattr(import_module(module), attribute)
-    return json_schema(found, f"ouchi: {what}") if isinstance(found, type) else dict(found())
+    if isfunction(found):
+        return dict(found())
+    kind = found[name] if isinstance(found, Mapping) else found
+    # Runs are written by pydantic itself, with what it computes of them.
+    return json_schema(kind, f"ouchi: {what}", "serialization" if location == MEASURE else "validation")

@@ -10,7 +10,8 @@ from dataclasses import asdict
 import click
 from rich.console import Console
 
-from ouchi.core.events import Event, Timeline
+from ouchi.core.events import Event, Kind, Timeline
+from ouchi.machine.command_log import move_to_file
 from ouchi.report.terminal import Progress
 
 
@@ -18,10 +19,19 @@ from ouchi.report.terminal import Progress
 def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
     """A timeline that shows its events on the terminal, or writes them to stderr as JSON lines."""
     if as_json:
-        yield Timeline(_json_line)
+        yield _move_debug_log(Timeline(_json_line))
     else:
-        with Progress(Console(stderr=False, highlight=False)) as progress:
-            yield Timeline(progress, progress.paused)
+        console = Console(stderr=False, highlight=False)
+        with Progress(console) as progress:
+            timeline = Timeline(progress, progress.paused)
+            yield _move_debug_log(timeline) if console.is_terminal else timeline
+
+
+def _move_debug_log(timeline: Timeline) -> Timeline:
+    """Move the log of ``--debug`` out of the way of the progress, into a file that an event names."""
+    if path := move_to_file():
+        timeline.emit(Kind.NOTE, "debug", "log", path)
+    return timeline
 
 
 def _json_line(event: Event) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from ouchi.core.waiting import NotYet
+
+T = TypeVar("T")
 
 MICROVERSION = "2.95"
 """Of nova's API (2023.1): flavors with their extra specs, servers with their flavor's name."""
@@ -19,6 +23,23 @@ class Access:
 
     urls: Mapping[str, str]
     password: str = field(repr=False)
+
+
+def while_unavailable(probe: Callable[[], T]) -> Callable[[], T]:
+    """A probe for :func:`~ouchi.core.waiting.wait_for`, repeated while an API answers with a server error or not at all.
+
+    Services that have just started answer so while those that they need come up.
+    """
+
+    def unavailable() -> T:
+        from keystoneauth1.exceptions import ConnectFailure, HttpServerError
+
+        try:
+            return probe()
+        except (ConnectFailure, HttpServerError) as reason:
+            raise NotYet(str(reason)) from None
+
+    return unavailable
 
 
 class Cloud:

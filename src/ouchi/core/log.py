@@ -19,7 +19,7 @@ LONGEST: Final = 300
 """Characters of an argument that are logged; scripts and SQL are longer."""
 
 LOCAL: Final = "local"
-"""The host of records about this host."""
+"""The host of records about this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -30,8 +30,8 @@ def from_json(kind: type[T], text: bytes) -> T:
     return cast("T", adapter(cast("Hashable", kind)).validate_json(text, strict=True))
 
 
-def json_schema(kind: type, title: str) -> dict[str, Any]:
-    """The JSON Schema of a dataclass or model, draft 2020-12."""
+def json_schema(kind: Any, title: str, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+    """The JSON Schema of a type, draft 2020-12; ``serialization`` with computed members, and none may be missing."""
     from pydantic.json_schema import GenerateJsonSchema
 
     class WithoutFieldNames(GenerateJsonSchema):
@@ -40,7 +40,7 @@ def json_schema(kind: type, title: str) -> dict[str, Any]:
         def field_title_should_be_set(self, schema: Any) -> bool:
             return False
 
-    schema = adapter(cast("Hashable", kind)).json_schema(schema_generator=WithoutFieldNames)
+    schema = adapter(cast("Hashable", kind)).json_schema(mode=mode, schema_generator=WithoutFieldNames)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 

@@ -132,7 +132,7 @@ def _run(job: Job[T]) -> HostResult[T]:
         status, findings = reason.status, reason.findings
     except OSError as reason:
         status, findings = Failed.status, file_error(reason, job.name).findings
-    except Exception as bug:  # noqa: BLE001  # the other hosts go on
+    except Exception as bug:  # noqa: BLE001  # the other hosts continue
         status, findings = Failed.status, (_bug(job.name, bug),)
     return HostResult(job.name, job.address, time.monotonic() - begin, result, status, findings)
 

@@ -21,9 +21,9 @@ STARTS = {"new": NEW, "cold": COLD}
 
 
 @contextlib.contextmanager
-def exclusive(machine: Launcher, paths: RigPaths, doing: str) -> Iterator[None]:
+def exclusive(machine: Launcher, paths: RigPaths, command: str) -> Iterator[None]:
     """Let one command at a time change the rig; raises :class:`~ouchi.core.errors.BadInput` while another does."""
-    with machine.hold(paths.lock, f"rig {doing}"):
+    with machine.hold(paths.lock, f"rig {command}"):
         yield
 
 
@@ -51,7 +51,7 @@ def up(
 ) -> KeeperStatus:
     """Start the rig, or wait until it is up; its assets are made first where they are missing.
 
-    ``option`` is a key of :data:`STARTS`, or None to go on where it was stopped.
+    ``option`` is a key of :data:`STARTS`, or None to resume it where it was stopped.
     """
 
     def make_assets(notify: Notify) -> Outcome:

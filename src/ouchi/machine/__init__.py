@@ -1,6 +1,6 @@
 """The only package that starts processes and opens files of a host.
 
-All other code does so through a :class:`Machine`: this computer, or one that is reached by ssh. A snapshot of a host is
+All other code does so through a :class:`Machine`: this machine, or a host that is reached by ssh. A snapshot of a host is
 a :class:`Reader`, so whatever only reads works offline too. ``tests/unit/test_door.py`` and a lint rule keep
 ``subprocess`` and file access out of the rest of the package.
 """
@@ -46,7 +46,7 @@ class Status:
 
 
 class CommandFailed(Failed):
-    """A program ended with a status other than 0, or did not end in time; ``host`` where it is not this computer."""
+    """A program ended with a status other than 0, or did not end in time; ``host`` where it is not this machine."""
 
     def __init__(self, result: Result, reason: str = "", host: str = "") -> None:
         self.result = result
@@ -90,7 +90,7 @@ class Reader(Protocol):
 
 
 class Machine(Reader, Protocol):
-    """A computer that can be changed."""
+    """A host that can be changed."""
 
     def run(
         self,
@@ -141,11 +141,11 @@ class Machine(Reader, Protocol):
         Raises :class:`OSError`, also where a folder has that name.
         """
 
-    def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
+    def hold(self, path: Path, command: str) -> AbstractContextManager[None]:
         """Hold a lock file (flock(2)) inside the context; the kernel releases it when ouchi ends, however it does.
 
-        ``doing`` names the command for others that want the lock. Raises :class:`~ouchi.core.errors.BadInput` at once
-        when another process holds it, here or by ssh, with what that one is doing.
+        ``command`` is shown to others that want the lock. Raises :class:`~ouchi.core.errors.BadInput` at once
+        when another process holds it, here or by ssh, with its command.
         """
 
     def interrupt(self) -> None:

@@ -71,7 +71,7 @@ class Background:
 
 
 class Launcher(Machine, Protocol):
-    """A machine on which programs can also run in the background: this computer."""
+    """A machine on which programs can also run in the background: this machine."""
 
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
         """Start a program in the background, its output in the file ``log``.

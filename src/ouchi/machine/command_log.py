@@ -32,7 +32,8 @@ def logging(path: str, secrets: str) -> Iterator[None]:
     with contextlib.ExitStack() as opened:
         before = log.log_to(opened.enter_context(_file(path)) if path else to_stderr)
         try:
-            log.write(log.LOCAL, "ouchi", sys.argv, note=f"process {os.getpid()}")
+            if path:
+                _write_command_line()
             yield
         finally:
             log.log_to(before)
@@ -47,7 +48,13 @@ def move_to_file() -> str:
         return ""
     handle, path = tempfile.mkstemp(prefix="ouchi-debug-", suffix=".jsonl")
     log.log_to(_sink(handle))
+    _write_command_line()
     return path
+
+
+def _write_command_line() -> None:
+    """The first record of a run in a file, where there may be several."""
+    log.write(log.LOCAL, "ouchi", sys.argv, note=f"process {os.getpid()}")
 
 
 @contextlib.contextmanager

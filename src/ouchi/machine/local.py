@@ -1,4 +1,4 @@
-"""This computer."""
+"""This machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
 
 
 class LocalMachine:
-    """This computer, in the namespaces of this process."""
+    """This machine, in the namespaces of this process."""
 
     def __init__(self) -> None:
         self._children: set[subprocess.Popen[bytes]] = set()
@@ -210,8 +210,8 @@ class LocalMachine:
             with _removed_on_failure(temporary):
                 os.replace(temporary, path)
 
-    def hold(self, path: Path, doing: str) -> AbstractContextManager[None]:
-        return only_one(str(path), doing)
+    def hold(self, path: Path, command: str) -> AbstractContextManager[None]:
+        return only_one(str(path), command)
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
         folder = RealPath(path)

@@ -12,7 +12,7 @@ from ouchi.core.errors import BadInput, error
 
 
 @contextmanager
-def only_one(path: str, doing: str) -> Iterator[None]:
+def only_one(path: str, command: str) -> Iterator[None]:
     """Hold the lock file ``path`` inside the context; the kernel releases it when the process ends, however it does.
 
     Raises :class:`~ouchi.core.errors.BadInput` at once when another process holds it, with its process ID and command.
@@ -32,7 +32,7 @@ def only_one(path: str, doing: str) -> Iterator[None]:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
             raise held(path, holder) from None
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"ouchi {doing}, process {os.getpid()}".encode(), 0)
+        os.pwrite(handle, f"ouchi {command}, process {os.getpid()}".encode(), 0)
         yield
     finally:
         os.close(handle)

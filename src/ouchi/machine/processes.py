@@ -90,16 +90,16 @@ def _end(instance: str, processes: Sequence[Process], polite_seconds: float) -> 
 
 def _signal(handles: set[int], number: signal.Signals, seconds: float) -> set[int]:
     """Send a signal; return the pidfds whose processes have not ended within ``seconds``."""
-    poller = select.poll()
+    poll = select.poll()
     for handle in handles:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, number)
-        poller.register(handle, select.POLLIN)
+        poll.register(handle, select.POLLIN)
     deadline = time.monotonic() + seconds
     remaining = set(handles)
     while remaining and (left := deadline - time.monotonic()) > 0:
-        for handle, _ in poller.poll(left * 1000):
-            poller.unregister(handle)
+        for handle, _ in poll.poll(left * 1000):
+            poll.unregister(handle)
             remaining.discard(handle)
     return remaining
 

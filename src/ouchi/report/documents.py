@@ -1,6 +1,7 @@
-"""The shape of JSON documents that ouchi assembles from several values, as dataclasses for their JSON Schema.
+"""The form of the JSON documents that commands assemble, as dataclasses for their JSON Schema.
 
-Documents that are one value (the plan, the facts, a diagnosis, a run) have the type of that value instead.
+Documents that are one value (a plan, the facts, a run) have the type of that value instead. The test
+``tests/unit/test_schema.py`` holds these against what the commands print.
 """
 
 from __future__ import annotations
@@ -9,14 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from ouchi.checks.model import Level, Result
+from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding
 from ouchi.core.plain import STRICT
+from ouchi.parts.part import PartState
 from ouchi.plan.values import Plan
+from ouchi.steps import Record
+from ouchi.steps.engine import Difference
+from ouchi.steps.journal import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A line of progress on stderr: what happened in which stage and task; ``seconds`` that the task took, ``at`` since the start."""
+    """A line of progress: what happened in a task. ``seconds`` that the task took, ``at`` since the command began."""
 
     kind: Literal["started", "progress", "changed", "nothing to do", "failed", "note"]
     stage: str
@@ -29,8 +36,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class HostResult:
-    """One host of several: its exit status, how long it took, and what the command prints for a single host."""
+class HostEntry:
+    """One host of several: its exit status, how long it took, and ``result``, what is printed for a single host."""
 
     name: str
     address: str
@@ -41,34 +48,54 @@ class HostResult:
 
 
 @dataclass(frozen=True, slots=True)
-class HostResults:
+class Hosts:
     """The output of a command for several hosts."""
 
     schema: Literal[1]
-    hosts: tuple[HostResult, ...]
+    hosts: tuple[HostEntry, ...]
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
-class UpTask:
-    """A task of ``up`` and what it would do."""
+class CheckFinding(Finding):
+    """A finding of a check; ``fix``: what ``ouchi doctor --fix`` does about it."""
 
-    stage: str
-    task: str
-    will: Literal["change", "nothing", "unknown"]
-    text: str
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class UpDryRun:
+class CheckEntry:
+    """An evaluated check."""
+
+    id: str
+    level: Level
+    title: str
+    result: Result
+    found: str
+    findings: tuple[CheckFinding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewTask:
+    """A task of ``up``: what it would do, and what there is."""
+
+    stage: str
+    task: str
+    would: Literal["change", "nothing", "unknown"]
+    found: str
+    to_do: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpPreview:
     """``ouchi up --dry-run --json``."""
 
-    schema: Literal[1]
+    schema: Literal[2]
     site_file: str
     site_file_is_new: bool
     plan: Plan
-    tasks: tuple[UpTask, ...]
+    tasks: tuple[PreviewTask, ...]
     findings: tuple[Finding, ...]
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
@@ -76,7 +103,7 @@ class UpDryRun:
 
 @dataclass(frozen=True, slots=True)
 class TaskTime:
-    """A finished task of ``up``; ``begin`` and ``seconds`` in seconds."""
+    """A finished task of ``up``; ``begin`` and ``seconds`` in seconds since its start."""
 
     stage: str
     task: str
@@ -87,75 +114,154 @@ class TaskTime:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedCheck:
-    """A check of the live host."""
-
-    name: str
-    ok: bool
-    found: str
-    expected: str
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """iperf3 over one path: TCP and UDP rates in bit/s, datagrams sent and lost."""
-
-    path: str
-    seconds: float
-    tcp_bps: float
-    udp_offered_bps: float
-    udp_received_bps: float
-    udp_payload_bytes: int
-    udp_sent: int
-    udp_lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verification:
     """The checks and measurements at the end of ``up``."""
 
-    checks: tuple[VerifiedCheck, ...]
+    checks: tuple[CheckEntry, ...]
     measurements: tuple[Measurement, ...]
     labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UpSummary:
-    """``ouchi up --json``, on stdout at its end; null for what an earlier stage than ``--until`` leaves out."""
+    """``ouchi up --json``, at its end; ``verified`` is null when ``--until`` ends it before."""
 
     schema: Literal[1]
-    site: str | None
+    site: str
     seconds: float
-    plan: Plan | None
-    verified: Verified | None
+    plan: Plan
+    verified: Verification | None
     tasks: tuple[TaskTime, ...]
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
-@dataclass(frozen=True, slots=True)
-class PartStatus:
-    """A line of ``ouchi status``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartEntry(PartState):
+    """A part of the host, with its state."""
 
     part: str
-    kind: str
-    layer: Literal["host", "dataplane", "cloud", "servers"]
-    state: str
-    ok: bool
-    found: str
-    expected: str
-    detail: str
+    stage: str
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """``ouchi status --json``."""
 
-    schema: Literal[1]
+    schema: Literal[2]
     up: bool
     healthy: bool
     labels: tuple[str, ...]
-    parts: tuple[PartStatus, ...]
+    parts: tuple[PartEntry, ...]
+    checks: tuple[CheckEntry, ...]
     findings: tuple[Finding, ...]
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many checks hold or are unknown, and how many findings there are of each severity."""
+
+    ok: int
+    unknown: int
+    errors: int
+    warnings: int
+    infos: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixEntry:
+    """A fix of ``ouchi doctor --fix``; ``made`` is false in a dry run."""
+
+    check: str
+    name: str
+    lasts: str
+    made: bool
+    differences: tuple[Difference, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """``ouchi doctor --json``."""
+
+    schema: Literal[2]
+    status: Literal[0, 1, 4]
+    healthy: bool
+    labels: tuple[str, ...]
+    counts: Counts
+    checks: tuple[CheckEntry, ...]
+    fixes: tuple[FixEntry, ...]
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class StepEntry:
+    """A step of ``apply`` with its changes; ``after_reboot``: it cannot be made before."""
+
+    step: str
+    why: str
+    after_reboot: bool
+    changes: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """``ouchi apply --json``; the last two members only without ``--dry-run``.
+
+    ``previous``: changes of the plan before that are undone. ``reboot``: why one is needed. ``rolled_back``: when an
+    earlier run was rolled back.
+    """
+
+    schema: Literal[1]
+    steps: tuple[StepEntry, ...]
+    previous: tuple[Difference, ...]
+    reboot: tuple[str, ...]
+    rolled_back: str
+    rebooted: bool = False
+    reboot_needed: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """``ouchi undo --json``; the last four members only without ``--dry-run``. ``drifted``: changed by others since, and left."""
+
+    schema: Literal[1]
+    undone: tuple[Difference, ...]
+    drifted: tuple[Difference, ...]
+    reboot: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    status: int = 0
+    rebooted: bool = False
+    reboot_needed: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """``journal.json``: what was there before ouchi changed it, oldest first."""
+
+    version: Literal[2]
+    scope: Scope
+    records: tuple[Record, ...]
+    notes: Mapping[str, Any]
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class SupportBundle:
+    """``ouchi support-bundle --json``: sizes in bytes, and why something is missing. ``path``: the archive."""
+
+    schema: Literal[1]
+    ouchi: str
+    files: Mapping[str, int]
+    missing: Mapping[str, str]
+    path: str = ""
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT

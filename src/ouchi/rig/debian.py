@@ -34,7 +34,7 @@ def require_tools(machine: Machine, folder: PurePath, notify: Notify) -> None:
     """
     missing = packages.missing_packages(machine, NEEDED)
     if missing and is_root(machine):
-        packages.install(machine, Journal(machine, str(folder)), NEEDED, notify)
+        packages.install(Journal(machine, str(folder)), NEEDED, notify)
     elif missing:
         raise BadInput(
             error(
@@ -66,13 +66,13 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
         scratch = {"TMPDIR": str(target.parent)} if root else {}
         machine.run((*(ALONE if root else ()), *argv), timeout=BUILD_SECONDS, env={**proxies(machine), **scratch})
     except CommandFailed as failure:
-        said = [line for line in failure.result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))][-4:]
+        messages = [line for line in failure.result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))][-4:]
         remedy = "look at the network and at apt's sources, then run the same command again"
         raise Failed(
             error(
                 f"Debian's {SUITE} could not be unpacked",
                 where=f"mmdebstrap --variant={variant}",
-                found=" | ".join(said) or failure.findings[0].found,
+                found=" | ".join(messages) or failure.findings[0].found,
                 expected="a mirror that answers, and root or user namespaces",
                 remedy=remedy if root else f"{remedy}; or as root",
             )

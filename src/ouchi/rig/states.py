@@ -49,11 +49,11 @@ def save_state(monitor: Monitor, name: str) -> None:
 
     Raises :class:`~ouchi.core.errors.Failed` with QEMU's reason.
     """
-    if said := monitor.command(f"savevm {name}", within=300):
+    if message := monitor.command(f"savevm {name}", within=300):
         raise Failed(
             error(
                 f"the rig's state could not be saved as {name}",
-                found=said,
+                found=message,
                 expected="0.4 GB of room on its disk's file system",
                 remedy="make room, then the same again; or without its memory: ouchi rig up --cold",
             )

@@ -13,7 +13,7 @@ from typing import Any
 
 from ouchi.core.errors import Failed, Finding, error
 from ouchi.machine import CommandFailed, Machine
-from ouchi.steps import Change, Lasts, Location, Record, State, matches
+from ouchi.steps import Change, Kind, Lasts, Location, Record, State, matches
 from ouchi.steps.journal import Journal
 from ouchi.steps.kinds import KINDS
 from ouchi.steps.refresh import REFRESHES
@@ -78,6 +78,7 @@ def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[A
     """
     now = look(journal.machine, (change.location for change in changes))
     todo = pending(journal, changes, now)
+    earlier = {change.location: journal.record(*change.location) for change in todo}
     note(journal, {step: todo}, now)
     _add_due(journal, (name for change in todo for name in change.then))
     failures: dict[Location, str] = {}
@@ -92,7 +93,10 @@ def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[A
             continue
         if after[change.location] == now[change.location]:
             failures.setdefault(change.location, "the value stays as it was")
-            journal.forget(*change.location)
+            if record := earlier[change.location]:
+                journal.put([record])
+            else:
+                journal.forget(*change.location)
     _settle(journal, [change for change in todo if change.location not in failures], after)
     refresh(journal, {name for change in todo for name in change.then})
     return tuple(Attempt(change, failures.get(change.location, "")) for change in todo)
@@ -108,11 +112,12 @@ def undo(journal: Journal, records: Sequence[Record] | None = None) -> tuple[Rec
     for _, group in itertools.groupby(chosen, lambda record: record.step):
         step = tuple(group)
         due = {name for record in step for name in record.then}
-        now = look(journal.machine, (record.location for record in step))
+        # Only these kinds restore another state than that of before.
+        now = look(journal.machine, (one.location for one in step if type(KINDS[one.kind]).current is not Kind.current))
         _add_due(journal, due)
         for record in step:
             kind = KINDS[record.kind]
-            target = kind.current(record, now[record.location])
+            target = kind.current(record, now.get(record.location))
             journal.put([replace(target, in_progress=True)])
             kind.put(journal.machine, target.key, target.before)
             journal.forget(*target.location)

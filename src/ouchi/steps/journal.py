@@ -48,7 +48,8 @@ class Journal:
         self._lock = threading.Lock()
         self._records: dict[Location, Record] = {}
         self._notes: dict[str, Any] = {}
-        if machine.exists(self._path):
+        self._exists = machine.exists(self._path)
+        if self._exists:
             self._read(json.loads(machine.read(self._path)))
 
     def records(self, kind: str = "", step: str = "") -> tuple[Record, ...]:
@@ -115,5 +116,7 @@ class Journal:
             "records": [asdict(record) for record in self._records.values()],
             "notes": self._notes,
         }
-        self.machine.make_folder(self.folder)
+        if not self._exists:
+            self.machine.make_folder(self.folder)
         self.machine.write(self._path, json.dumps(content, indent=1), mode=0o600)
+        self._exists = True

@@ -48,7 +48,7 @@ _LEFT_OUT = re.compile(
 )
 _ADDRESS = re.compile(r"/sys/.*/net/([^/]+)/address")
 _CONFIG_SPACE = re.compile(r"/sys/devices/.*/config")
-_PUBLIC_CONFIG_SPACE = 64  # bytes; what follows has a card's serial number among its capabilities
+_PUBLIC_CONFIG_SPACE = 64  # bytes; the capabilities after it include a device's serial number
 
 
 class Macs:

@@ -4,7 +4,7 @@ OpenSSH multiplexes them (ControlMaster): a master process logs in once, and eac
 connection. The master reads from a pipe of ouchi's, so it ends when ouchi does, however that ends, and every session
 with it: the remote side sees the end of its standard input (see ``sh/watched.sh``).
 
-When this computer loses its power or network, nothing ends here, and the remote side would keep locks for hours. So a
+When this machine loses its power or network, nothing ends here, and the remote side would keep locks for hours. So a
 heartbeat is sent at intervals; when it stops, the remote side closes the connection.
 """
 
@@ -74,7 +74,7 @@ _MASTER = (
 _HELLO = (
     'said=root; [ "$(id -u)" = 0 ] || said=$(sudo -n timeout 9 true 2>&1) && said=root; '
     'printf "%s %s %s %s\\n" "$1" "$(id -u)" "${SSH_CONNECTION:-- - - -}" "$(echo "$said" | tr "\\n" " ")"; '
-    'while heard=$(timeout "$2" head -c 1); do [ "$heard" ] || exit 0; done; kill "$PPID"'
+    'while output=$(timeout "$2" head -c 1); do [ "$output" ] || exit 0; done; kill "$PPID"'
 )
 _LOADER = 'eval "$(head -c "$1")"'
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -107,7 +107,7 @@ class Connection:
         self._master: subprocess.Popen[bytes] | None = None
         self._login: Login | None = None
         self._errors = -1
-        self._said = ""
+        self._failure = ""
         self._given_up = threading.Event()
 
     def login(self) -> Login:
@@ -139,7 +139,7 @@ class Connection:
         """
         login = self.login()
         if self._master is None or self._master.poll() is not None:
-            raise lost(self.address, " ".join(argv), self._words())
+            raise lost(self.address, " ".join(argv), self._messages())
         if root and login.refusal:
             raise no_root(self.address, login.user_id, login.refusal)
         sudo = ("sudo", "-n", "--") if login.user_id and not login.refusal else ()
@@ -156,14 +156,14 @@ class Connection:
         self.sessions += 1
         return Session(command, text + input, mark)
 
-    def check(self, doing: str, said: str) -> None:
+    def check(self, command: str, messages: str) -> None:
         """Raise :class:`~ouchi.machine.ssh.unreachable.ConnectionLost` when the connection is gone."""
         master = self._master
         if master is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 master.wait(1.0)  # sessions end a moment before the master
         if master is None or master.poll() is not None:
-            raise lost(self.address, doing, f"{said}\n{self._words()}")
+            raise lost(self.address, command, f"{messages}\n{self._messages()}")
 
     def give_up(self) -> None:
         """Stop waiting for a login; an existing connection is not touched."""
@@ -175,8 +175,8 @@ class Connection:
             self._end()
 
     def _connect(self) -> Login:
-        if self._said:
-            raise unreachable(self.address, self._said, self._config)
+        if self._failure:
+            raise unreachable(self.address, self._failure, self._config)
         if self._given_up.is_set():
             raise Interrupted(error("interrupted"))
         if not shutil.which("ssh"):
@@ -191,7 +191,7 @@ class Connection:
         mark = f"ouchi-{secrets.token_hex(16)}"
         every, silent = HEARTBEAT_SECONDS
         hello = shlex.join(("exec", "sh", "-c", _HELLO, "sh", mark, f"{silent:g}"))
-        with open(f"{self._folder}/said", "ab+", buffering=0) as errors:
+        with open(f"{self._folder}/messages", "ab+", buffering=0) as errors:
             self._errors = os.dup(errors.fileno())
             self._master = subprocess.Popen(
                 ("sh", "-c", _MASTER, "sh", self._folder, f"{every:g}", *self._ssh("ControlMaster=yes", remote=hello)),
@@ -201,24 +201,24 @@ class Connection:
                 start_new_session=True,  # Ctrl-C reaches ouchi alone, which ends the sessions in order
             )
         self.sessions += 1
-        heard = _read_hello(self._master, mark, self._given_up)
-        if (login := _login_of(heard, mark)) is None:
-            self._said = "\n".join(filter(None, (heard, self._words(), _how_it_ended(self._master))))
+        output = _read_hello(self._master, mark, self._given_up)
+        if (login := _login_of(output, mark)) is None:
+            self._failure = "\n".join(filter(None, (output, self._messages(), _how_it_ended(self._master))))
             self._end()
             if self._given_up.is_set():
                 raise Interrupted(error("interrupted"))
-            raise unreachable(self.address, self._said, self._config)
+            raise unreachable(self.address, self._failure, self._config)
         return login
 
     def _ssh(self, *options: str, remote: str) -> tuple[str, ...]:
-        said = [word for option in (*options, *_OPTIONS) for word in ("-o", option)]
+        settings = [word for option in (*options, *_OPTIONS) for word in ("-o", option)]
         user = ("-l", self.address.user) if self.address.user else ()
         port = ("-p", str(self.address.port)) if self.address.port else ()
         socket = f"{self._folder}/s".replace("%", "%%")  # ssh expands %h and others
         folder = ("-S", socket, *user, *port, "--", self.address.host)
-        return ("ssh", "-T", *self._config, *said, *folder, remote)
+        return ("ssh", "-T", *self._config, *settings, *folder, remote)
 
-    def _words(self) -> str:
+    def _messages(self) -> str:
         """The master's output on its standard error."""
         return os.pread(self._errors, _MOST_OUTPUT, 0).decode(errors="replace") if self._errors >= 0 else ""
 
@@ -243,28 +243,28 @@ def _exports(env: Mapping[str, str]) -> str:
     for name in env:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not the name of a variable: {name!r}")
-    said = (f"{name}={shlex.quote(value)}" for name, value in env.items())
+    settings = (f"{name}={shlex.quote(value)}" for name, value in env.items())
     # Not every login has the sbin folders in its PATH.
-    return "; ".join(f"export {each}" for each in ("LC_ALL=C.UTF-8", f"PATH=$PATH:{_SBIN}", *said))
+    return "; ".join(f"export {each}" for each in ("LC_ALL=C.UTF-8", f"PATH=$PATH:{_SBIN}", *settings))
 
 
 def _read_hello(master: subprocess.Popen[bytes], mark: str, given_up: threading.Event) -> str:
     """The output of the login up to the line with the mark, or until that cannot come any more."""
-    said, deadline = b"", time.monotonic() + LOGIN_SECONDS
+    output, deadline = b"", time.monotonic() + LOGIN_SECONDS
     stream = master.stdout
-    while stream and time.monotonic() < deadline and not given_up.is_set() and len(said) < _MOST_OUTPUT:
+    while stream and time.monotonic() < deadline and not given_up.is_set() and len(output) < _MOST_OUTPUT:
         if not select.select([stream], [], [], _POLL_SECONDS)[0]:
             continue
         piece = os.read(stream.fileno(), 4096)
-        said += piece
-        if not piece or re.search(rf"{mark} .*\n".encode(), said):
+        output += piece
+        if not piece or re.search(rf"{mark} .*\n".encode(), output):
             break
-    return said.decode(errors="replace")
+    return output.decode(errors="replace")
 
 
-def _login_of(heard: str, mark: str) -> Login | None:
+def _login_of(output: str, mark: str) -> Login | None:
     """The login by the line with the mark, None without one; the output of the login shell before it is skipped."""
-    found = re.search(rf"{mark} ([0-9]+) (\S+) \S+ (\S+) \S+ (.*)\n", heard)
+    found = re.search(rf"{mark} ([0-9]+) (\S+) \S+ (\S+) \S+ (.*)\n", output)
     if not found:
         return None
     refusal = found[4].strip()

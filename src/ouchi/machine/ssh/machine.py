@@ -254,10 +254,10 @@ class SshMachine:
             self._change('rm -rf -- "$1"', path)
 
     @contextmanager
-    def hold(self, path: Path, doing: str) -> Iterator[None]:
+    def hold(self, path: Path, command: str) -> Iterator[None]:
         if self._interrupted:
             raise Interrupted(error("interrupted"))
-        argv = ("sh", "-c", _HOLD, "sh", str(path), doing, str(_BUSY))
+        argv = ("sh", "-c", _HOLD, "sh", str(path), command, str(_BUSY))
         session = self.connection.start(argv, root=True, seconds=0)
         try:
             self._running.add(session)

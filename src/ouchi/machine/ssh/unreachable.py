@@ -18,18 +18,18 @@ class ConnectionLost(Failed):
     """The connection was lost while something ran; the remote side ends it once it notices."""
 
 
-def unreachable(address: Address, said: str, options: Sequence[str] = ()) -> Unreachable:
-    """The error for a failed login; ``said`` is ssh's output, ``options`` are the user's options of ssh."""
-    words = _shown(said)
+def unreachable(address: Address, messages: str, options: Sequence[str] = ()) -> Unreachable:
+    """The error for a failed login; ``messages`` is ssh's output, ``options`` are the user's options of ssh."""
+    words = _shown(messages)
     login = shlex.join(("ssh", *options, *_words(address)))
     copy = shlex.join(("ssh-copy-id", *options, *_words(address)))
-    if "IDENTIFICATION HAS CHANGED" in said:
+    if "IDENTIFICATION HAS CHANGED" in messages:
         claim, expected = f"the host key of {address} has changed", "the key in known_hosts"
         remedy = f"find out why; if the host was installed anew: ssh-keygen -R {_known_as(address)}, then: {login}"
-    elif re.search(r"Host key verification failed|host key is known", said):
+    elif re.search(r"Host key verification failed|host key is known", messages):
         claim, expected = f"the host key of {address} is not known", "a key in known_hosts that you have verified"
         remedy = f"{login}, compare the fingerprint, answer yes; then the same command again"
-    elif re.search(r"Permission denied|Too many authentication failures|No supported authentication", said):
+    elif re.search(r"Permission denied|Too many authentication failures|No supported authentication", messages):
         claim, expected = (
             f"{address} refuses the login",
             "an accepted key, without a passphrase or in an ssh-agent",
@@ -43,25 +43,25 @@ def unreachable(address: Address, said: str, options: Sequence[str] = ()) -> Unr
     )
 
 
-def no_root(address: Address, user_id: int, said: str) -> Unreachable:
+def no_root(address: Address, user_id: int, messages: str) -> Unreachable:
     """The error for a login as a user who is not root and for whom sudo needs a password."""
     return Unreachable(
         error(
             f"root is needed on {address}",
             where=str(address),
-            found=f"user id {user_id}, and sudo -n: {_shown(said) or 'it failed'}",
+            found=f"user id {user_id}, and sudo -n: {_shown(messages) or 'it failed'}",
             expected="root, or a user with sudo without a password",
             remedy="use root@… as the address, or add a NOPASSWD rule to sudoers there",
         )
     )
 
 
-def too_few_sessions(address: Address, doing: str) -> Failed:
+def too_few_sessions(address: Address, command: str) -> Failed:
     """The error for an sshd that allows too few sessions over one connection to run programs in parallel."""
     return Failed(
         error(
             f"{address} allows too few sessions over one connection",
-            where=f"{address}: {doing}"[:300],
+            where=f"{address}: {command}"[:300],
             found="its sshd refuses a further one",
             expected="MaxSessions 4 or more (sshd's own default is 10)",
             remedy="raise MaxSessions in its sshd_config and reload sshd, then the same command again",
@@ -69,24 +69,24 @@ def too_few_sessions(address: Address, doing: str) -> Failed:
     )
 
 
-def lost(address: Address, doing: str, said: str) -> ConnectionLost:
+def lost(address: Address, command: str, messages: str) -> ConnectionLost:
     """The error for a lost connection."""
-    return ConnectionLost(_lost(address, doing, said))
+    return ConnectionLost(_lost(address, command, messages))
 
 
-def _lost(address: Address, doing: str, said: str) -> Finding:
+def _lost(address: Address, command: str, messages: str) -> Finding:
     return error(
         f"the connection to {address} was lost",
-        where=f"{address}: {doing}"[:300],
-        found=_shown(said) or "ssh ended without a message",
+        where=f"{address}: {command}"[:300],
+        found=_shown(messages) or "ssh ended without a message",
         expected="a connection that lasts to the end",
         remedy="run the same command again: it continues where this one stopped",
     )
 
 
-def _shown(said: str) -> str:
+def _shown(messages: str) -> str:
     """The last lines that are not empty, without control characters."""
-    lines = (re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in said.splitlines())
+    lines = (re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in messages.splitlines())
     return " | ".join([line for line in lines if line.strip("@ ")][-4:])[:600]
 
 

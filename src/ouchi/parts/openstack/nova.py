@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ouchi.clients.openstack import Cloud, Row
+from ouchi.clients.openstack import Cloud, Row, while_unavailable
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.parts.context import Context
@@ -181,7 +181,7 @@ def wait_for_compute(cloud: Cloud, host: str, since: datetime) -> None:
         if not any("MEMORY_MB" in inventory for inventory in inventories):
             raise NotYet("placement does not know what the node has")
 
-    wait_for("nova-compute", probe, seconds=180, every=0.5, remedy="ouchi logs nova-compute")
+    wait_for("nova-compute", while_unavailable(probe), seconds=180, every=0.5, remedy="ouchi logs nova-compute")
 
 
 def _reported(service: Row) -> datetime:

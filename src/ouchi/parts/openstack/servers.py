@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ouchi.clients.libvirt import virsh
-from ouchi.clients.openstack import Cloud, Row
+from ouchi.clients.openstack import Cloud, Row, while_unavailable
 from ouchi.core.errors import Failed, error
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
@@ -117,7 +117,9 @@ def _delete(cloud: Cloud, identifier: str, name: str) -> None:
         if identifier in {row["id"] for row in cloud.rows("nova", "servers")}:
             raise NotYet("nova still has it")
 
-    wait_for(f"server {name} to be gone", probe, seconds=60, every=0.5, remedy="ouchi logs nova-compute")
+    wait_for(
+        f"server {name} to be gone", while_unavailable(probe), seconds=60, every=0.5, remedy="ouchi logs nova-compute"
+    )
 
 
 def _wait_until_active(
@@ -149,7 +151,13 @@ def _wait_until_active(
         if state != "active":
             raise NotYet(state)
 
-    wait_for(f"server {name} to be ACTIVE", probe, seconds=240, every=0.5, remedy="ouchi logs nova-compute")
+    wait_for(
+        f"server {name} to be ACTIVE",
+        while_unavailable(probe),
+        seconds=240,
+        every=0.5,
+        remedy="ouchi logs nova-compute",
+    )
 
 
 PARTS = (Servers(),)
