@@ -129,8 +129,8 @@ def tidy(machine: LocalMachine) -> None:
     """Release devices and hugepages by the journal of the instance in the root, then delete the root."""
     if machine.exists(ROOT):
         journal = Journal(machine, f"{ROOT}{Instance().state}")
-        device.undo(machine, journal)
-        hugepages.undo(machine, journal)
+        device.undo(journal)
+        hugepages.undo(journal)
         machine.run(("rm", "-rf", "--one-file-system", ROOT), timeout=300)
 
 

@@ -37,7 +37,7 @@ def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
     """Measure the generator alone, alternately with testpmd, then ``ouchi bench`` through OVS."""
     machine = LocalMachine()
     with more_pages(machine), tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
-        packages.install(machine, Journal(machine, folder), (*PACKAGES, PACKAGE), say)
+        packages.install(Journal(machine, folder), (*PACKAGES, PACKAGE), say)
         program = build(machine, Instance(), say)
         for _ in range(RUNS):
             sends(machine, program, folder, record)

@@ -6,18 +6,18 @@ from collections.abc import Callable, Hashable
 
 from ouchi.core.cpulist import format_cpus
 from tests.hosts.description import Host
-from tests.hosts.numbering import Place, places, shared
+from tests.hosts.numbering import Position, positions, shared
 from tests.hosts.tree import Tree
 
 ROOT = "/sys/devices/system/cpu"
 
-SHARED: dict[str, Callable[[Place], Hashable]] = {
-    "core_cpus": lambda place: place.siblings,
-    "thread_siblings": lambda place: place.siblings,
-    "cluster_cpus": lambda place: place.l2,
-    "die_cpus": lambda place: (place.package, place.run.die),
-    "package_cpus": lambda place: place.package,
-    "core_siblings": lambda place: place.package,
+SHARED: dict[str, Callable[[Position], Hashable]] = {
+    "core_cpus": lambda position: position.siblings,
+    "thread_siblings": lambda position: position.siblings,
+    "cluster_cpus": lambda position: position.l2,
+    "die_cpus": lambda position: (position.package, position.run.die),
+    "package_cpus": lambda position: position.package,
+    "core_siblings": lambda position: position.package,
 }
 """The bitmaps in a CPU's topology folder, and what the CPUs in each have in common with it."""
 
@@ -32,22 +32,22 @@ ARM_FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp 
 
 def put_cpus(tree: Tree, host: Host) -> None:
     """Everything below ``/sys/devices/system/cpu``, and ``/proc/cpuinfo``."""
-    cpus = places(host)
-    online = [place.cpu for place in cpus if place.online]
+    cpus = positions(host)
+    online = [position.cpu for position in cpus if position.online]
     _summary(tree, host, cpus, online)
     alike = {name: shared(cpus, key) for name, key in SHARED.items()}
-    l3 = shared(cpus, lambda place: place.run.l3)
-    for place in cpus:
-        folder = f"{ROOT}/cpu{place.cpu}"
-        tree.point(f"{folder}/node{place.run.node}", f"/sys/devices/system/node/node{place.run.node}")
-        if place.cpu or host.architecture != "x86_64":
-            tree.put(f"{folder}/online", str(int(place.online)))
+    l3 = shared(cpus, lambda position: position.run.l3)
+    for position in cpus:
+        folder = f"{ROOT}/cpu{position.cpu}"
+        tree.point(f"{folder}/node{position.run.node}", f"/sys/devices/system/node/node{position.run.node}")
+        if position.cpu or host.architecture != "x86_64":
+            tree.put(f"{folder}/online", str(int(position.online)))
         if host.architecture == "aarch64":
             tree.put(f"{folder}/cpu_capacity", "1024")
-        if place.online:
-            _topology(tree, folder, place, alike, len(cpus))
-            _caches(tree, folder, host, place, (alike["cluster_cpus"][place.l2], l3[place.run.l3]), len(cpus))
-            _power(tree, folder, host, place)
+        if position.online:
+            _topology(tree, folder, position, alike, len(cpus))
+            _caches(tree, folder, host, position, (alike["cluster_cpus"][position.l2], l3[position.run.l3]), len(cpus))
+            _power(tree, folder, host, position)
     _hybrid(tree, cpus)
     tree.put("/proc/cpuinfo", _x86_info(host, cpus) if host.architecture == "x86_64" else _arm_info(cpus))
 
@@ -62,7 +62,7 @@ def mask(cpus: tuple[int, ...], bits: int) -> str:
     return ",".join(words)
 
 
-def _summary(tree: Tree, host: Host, cpus: tuple[Place, ...], online: list[int]) -> None:
+def _summary(tree: Tree, host: Host, cpus: tuple[Position, ...], online: list[int]) -> None:
     everything = f"0-{len(cpus) - 1}" if len(cpus) > 1 else "0"
     tree.put_all(
         ROOT,
@@ -73,7 +73,7 @@ def _summary(tree: Tree, host: Host, cpus: tuple[Place, ...], online: list[int])
             "offline": format_cpus(host.offline) + "\n",
             "isolated": host.isolated + "\n",
             "kernel_max": 8191,
-            "smt/active": int(any(len(place.siblings) > 1 for place in cpus)),
+            "smt/active": int(any(len(position.siblings) > 1 for position in cpus)),
             "smt/control": "on" if any(run.threads > 1 for run in host.cores) else "notsupported",
             "cpuidle/current_driver": _idle_driver(host),
             "cpuidle/current_governor": "menu",
@@ -82,26 +82,26 @@ def _summary(tree: Tree, host: Host, cpus: tuple[Place, ...], online: list[int])
 
 
 def _topology(
-    tree: Tree, folder: str, place: Place, alike: dict[str, dict[Hashable, tuple[int, ...]]], bits: int
+    tree: Tree, folder: str, position: Position, alike: dict[str, dict[Hashable, tuple[int, ...]]], bits: int
 ) -> None:
     for name, key in SHARED.items():
-        group = alike[name][key(place)]
+        group = alike[name][key(position)]
         tree.put(f"{folder}/topology/{name}", mask(group, bits))
         tree.put(f"{folder}/topology/{name}_list", format_cpus(group))
-    numbers = {"core_id": place.core_id, "physical_package_id": place.package, "die_id": place.run.die}
-    tree.put_all(f"{folder}/topology", numbers | {"cluster_id": alike["cluster_cpus"][place.l2][0]})
+    numbers = {"core_id": position.core_id, "physical_package_id": position.package, "die_id": position.run.die}
+    tree.put_all(f"{folder}/topology", numbers | {"cluster_id": alike["cluster_cpus"][position.l2][0]})
 
 
 def _caches(
-    tree: Tree, folder: str, host: Host, place: Place, groups: tuple[tuple[int, ...], tuple[int, ...]], bits: int
+    tree: Tree, folder: str, host: Host, position: Position, groups: tuple[tuple[int, ...], tuple[int, ...]], bits: int
 ) -> None:
     shown = [
-        ("1", "Data", 32, place.siblings),
-        ("1", "Instruction", 32, place.siblings),
-        ("2", "Unified", place.run.l2_kib, groups[0]),
+        ("1", "Data", 32, position.siblings),
+        ("1", "Instruction", 32, position.siblings),
+        ("2", "Unified", position.run.l2_kib, groups[0]),
     ]
-    if place.run.l3 >= 0:
-        shown.append(("3", "Unified", host.l3_kib[place.run.l3], groups[1]))
+    if position.run.l3 >= 0:
+        shown.append(("3", "Unified", host.l3_kib[position.run.l3], groups[1]))
     for index, (level, kind, kib, cpus) in enumerate(shown):
         files: dict[str, str | int] = {
             "level": level,
@@ -114,18 +114,18 @@ def _caches(
         tree.put_all(f"{folder}/cache/index{index}", files)
 
 
-def _power(tree: Tree, folder: str, host: Host, place: Place) -> None:
+def _power(tree: Tree, folder: str, host: Host, position: Position) -> None:
     processor = host.processor
-    if place.run.max_khz:
-        policy = f"{ROOT}/cpufreq/policy{place.cpu}"
+    if position.run.max_khz:
+        policy = f"{ROOT}/cpufreq/policy{position.cpu}"
         tree.point(f"{folder}/cpufreq", policy)
         files: dict[str, str | int] = {
-            "cpuinfo_max_freq": place.run.max_khz,
+            "cpuinfo_max_freq": position.run.max_khz,
             "cpuinfo_min_freq": 800000,
-            "scaling_max_freq": place.run.max_khz,
+            "scaling_max_freq": position.run.max_khz,
             "scaling_min_freq": 800000,
-            "related_cpus": place.cpu,
-            "affected_cpus": place.cpu,
+            "related_cpus": position.cpu,
+            "affected_cpus": position.cpu,
         }
         if processor.governor:
             files |= {"scaling_governor": processor.governor, "scaling_driver": processor.scaling}
@@ -135,9 +135,9 @@ def _power(tree: Tree, folder: str, host: Host, place: Place) -> None:
         tree.put_all(f"{folder}/cpuidle/state{state}", files)
 
 
-def _hybrid(tree: Tree, cpus: tuple[Place, ...]) -> None:
+def _hybrid(tree: Tree, cpus: tuple[Position, ...]) -> None:
     """The performance counters of each kind of core say which CPUs are of it."""
-    kinds = shared(cpus, lambda place: place.run.kind)
+    kinds = shared(cpus, lambda position: position.run.kind)
     for kind, name in (("performance", "cpu_core"), ("efficient", "cpu_atom")):
         if kind in kinds and len(kinds) > 1:
             tree.put(f"/sys/devices/{name}/cpus", format_cpus(kinds[kind]))
@@ -150,18 +150,18 @@ def _idle_driver(host: Host) -> str:
     return "intel_idle" if host.processor.vendor == "GenuineIntel" else "acpi_idle"
 
 
-def _x86_info(host: Host, cpus: tuple[Place, ...]) -> str:
+def _x86_info(host: Host, cpus: tuple[Position, ...]) -> str:
     processor = host.processor
     words = [processor.virtualisation] if processor.virtualisation else []
     words += ["hypervisor"] if host.virtual else []
-    packages = shared(cpus, lambda place: place.package)
+    packages = shared(cpus, lambda position: position.package)
     blocks = []
-    for place in cpus:
-        if not place.online:
+    for position in cpus:
+        if not position.online:
             continue
-        cores = {other.siblings for other in cpus if other.online and other.package == place.package}
+        cores = {other.siblings for other in cpus if other.online and other.package == position.package}
         lines = {
-            "processor": place.cpu,
+            "processor": position.cpu,
             "vendor_id": processor.vendor,
             "cpu family": processor.family,
             "model": processor.number,
@@ -169,13 +169,13 @@ def _x86_info(host: Host, cpus: tuple[Place, ...]) -> str:
             "stepping": processor.stepping,
             "microcode": "0x1",
             "cpu MHz": f"{processor.mhz}.000",
-            "cache size": f"{host.l3_kib[place.run.l3] if place.run.l3 >= 0 else place.run.l2_kib} KB",
-            "physical id": place.package,
-            "siblings": len(packages[place.package]),
-            "core id": place.core_id,
+            "cache size": f"{host.l3_kib[position.run.l3] if position.run.l3 >= 0 else position.run.l2_kib} KB",
+            "physical id": position.package,
+            "siblings": len(packages[position.package]),
+            "core id": position.core_id,
             "cpu cores": len(cores),
-            "apicid": place.cpu,
-            "initial apicid": place.cpu,
+            "apicid": position.cpu,
+            "initial apicid": position.cpu,
             "fpu": "yes",
             "fpu_exception": "yes",
             "cpuid level": 16,
@@ -197,10 +197,10 @@ def _line(key: str, value: str) -> str:
     return f"{key}{tabs}:{' ' + value if value else ''}\n"
 
 
-def _arm_info(cpus: tuple[Place, ...]) -> str:
+def _arm_info(cpus: tuple[Position, ...]) -> str:
     return "".join(
-        f"processor\t: {place.cpu}\nBogoMIPS\t: 50.00\nFeatures\t: {ARM_FEATURES}\nCPU implementer\t: 0x41\n"
+        f"processor\t: {position.cpu}\nBogoMIPS\t: 50.00\nFeatures\t: {ARM_FEATURES}\nCPU implementer\t: 0x41\n"
         f"CPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n\n"
-        for place in cpus
-        if place.online
+        for position in cpus
+        if position.online
     )

@@ -99,7 +99,7 @@ class Processor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A computer. ``numbering`` of CPUs: ``threads last`` (i, i + number of cores), ``adjacent`` (2i, 2i + 1) or
+    """A host. ``numbering`` of CPUs: ``threads last`` (i, i + number of cores), ``adjacent`` (2i, 2i + 1) or
     ``alternating`` (packages take turns, threads last). ``iommu``: ``on``, ``off`` or ``none`` (the firmware has none).
     ``dpdk``: its release, with the ``drivers`` named or all. ``virtual``: what a virtual machine calls its maker.
     """

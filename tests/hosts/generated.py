@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ouchi.facts import Cpu, Facts, HugepagePool, L3Group, MemoryNode, Nic, PcieLink, collect
 from tests.hosts import build
 from tests.hosts.description import Cores, Host, Net, Node, Pci, Processor
-from tests.hosts.numbering import Place, places, shared
+from tests.hosts.numbering import Position, positions, shared
 
 MOST = 1024
 GIB = 1024 * 1024
@@ -98,7 +98,7 @@ def _cores(draw: st.DrawFn, most: int) -> tuple[tuple[Cores, ...], tuple[int, ..
 def _nics(draw: st.DrawFn, nodes: list[int]) -> tuple[Pci, ...]:
     count = draw(st.sampled_from((0, 1, 2, 8, 64)))
     routed = draw(st.booleans())
-    place = draw(st.lists(st.sampled_from((-1, *nodes)), min_size=count, max_size=count))
+    position = draw(st.lists(st.sampled_from((-1, *nodes)), min_size=count, max_size=count))
     return tuple(
         Pci(
             address=f"0000:{number + 1:02x}:00.0",
@@ -117,26 +117,27 @@ def _nics(draw: st.DrawFn, nodes: list[int]) -> tuple[Pci, ...]:
                 gateway="192.0.2.1" if routed and not number else "",
             ),
         )
-        for number, node in enumerate(place)
+        for number, node in enumerate(position)
     )
 
 
 def facts_of(host: Host) -> Facts:
     """The facts of a description made by :func:`descriptions`."""
-    cpus = places(host)
-    l3 = {number: group for number, group in shared(cpus, lambda place: place.run.l3).items() if number != -1}
-    l2 = shared(cpus, lambda place: place.l2)
-    kinds = {place.run.kind for place in cpus if place.online}
+    cpus = positions(host)
+    l3 = {number: group for number, group in shared(cpus, lambda position: position.run.l3).items() if number != -1}
+    l2 = shared(cpus, lambda position: position.l2)
+    kinds = {position.run.kind for position in cpus if position.online}
     base = _base(host.ovs)
     return replace(
         base,
         cpus=tuple(
-            _cpu(place, l2[place.l2][0], l3, len(kinds) > 1) if place.online else _offline(place) for place in cpus
+            _cpu(position, l2[position.l2][0], l3, len(kinds) > 1) if position.online else _offline(position)
+            for position in cpus
         ),
         l3=tuple(
             sorted((L3Group(group, host.l3_kib[number]) for number, group in l3.items()), key=lambda found: found.cpus)
         ),
-        processor=replace(base.processor, smt=any(len(place.siblings) > 1 for place in cpus)),
+        processor=replace(base.processor, smt=any(len(position.siblings) > 1 for position in cpus)),
         memory=_memory(host),
         nics=tuple(_nic(function) for function in host.pci),
         system=replace(base.system, memory_available_kib=host.available_kib),
@@ -153,26 +154,26 @@ def _base(ovs: str) -> Facts:
     )
 
 
-def _cpu(place: Place, l2: int, l3: dict[int, tuple[int, ...]], hybrid: bool) -> Cpu:
+def _cpu(position: Position, l2: int, l3: dict[int, tuple[int, ...]], hybrid: bool) -> Cpu:
     return Cpu(
-        id=place.cpu,
-        core=place.core_id,
-        package=place.package,
-        node=place.run.node,
+        id=position.cpu,
+        core=position.core_id,
+        package=position.package,
+        node=position.run.node,
         l2=l2,
-        l3=l3[place.run.l3][0] if place.run.l3 in l3 else -1,
-        siblings=place.siblings,
-        kind=place.run.kind if hybrid else "",
-        max_khz=place.run.max_khz,
+        l3=l3[position.run.l3][0] if position.run.l3 in l3 else -1,
+        siblings=position.siblings,
+        kind=position.run.kind if hybrid else "",
+        max_khz=position.run.max_khz,
         governor=PROCESSOR.governor,
         isolated=False,
         online=True,
     )
 
 
-def _offline(place: Place) -> Cpu:
+def _offline(position: Position) -> Cpu:
     """All that is left of a CPU that is switched off; even its node does not name it."""
-    return Cpu(place.cpu, -1, -1, 0, -1, -1, (place.cpu,), "", 0, "", isolated=False, online=False)
+    return Cpu(position.cpu, -1, -1, 0, -1, -1, (position.cpu,), "", 0, "", isolated=False, online=False)
 
 
 def _memory(host: Host) -> tuple[MemoryNode, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ouchi.core.cpulist import format_cpus
 from tests.hosts.cpus import mask
 from tests.hosts.description import Host, Node
-from tests.hosts.numbering import places, shared
+from tests.hosts.numbering import positions, shared
 from tests.hosts.tree import Tree
 
 NODES = "/sys/devices/system/node"
@@ -14,12 +14,12 @@ POOLS = "/sys/kernel/mm/hugepages"
 
 def put_memory(tree: Tree, host: Host) -> None:
     """``/proc/meminfo`` and everything below ``/sys/devices/system/node``."""
-    cpus = places(host)
+    cpus = positions(host)
     numbers = sorted({node.node for node in host.memory} | {run.node for run in host.cores})
     listed = format_cpus(numbers)
     files = {"online": listed, "possible": listed, "has_cpu": format_cpus({run.node for run in host.cores})}
     tree.put_all(NODES, files | {"has_memory": format_cpus(node.node for node in host.memory)})
-    online = shared(cpus, lambda place: place.run.node)
+    online = shared(cpus, lambda position: position.run.node)
     memory = {node.node: node for node in host.memory}
     for number in numbers:
         folder = f"{NODES}/node{number}"

@@ -13,7 +13,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """One CPU: its core's id and run, all CPUs of the core, and the keys of the L2 and L3 cache it shares."""
 
     cpu: int
@@ -29,7 +29,7 @@ class Place:
         return self.run.package
 
 
-def places(host: Host) -> tuple[Place, ...]:
+def positions(host: Host) -> tuple[Position, ...]:
     """Every CPU by number."""
     cores = [(run, number, index) for number, run in enumerate(host.cores) for index in range(run.count)]
     if host.numbering == "alternating":
@@ -42,8 +42,8 @@ def places(host: Host) -> tuple[Place, ...]:
     for (run, number, index), cpus in zip(cores, threads, strict=True):
         online = tuple(cpu for cpu in cpus if cpu not in offline)
         core_id, l2 = run.first_id + index * run.id_step, (number, index // run.l2_cores)
-        found += [Place(cpu, core_id, run, online, l2, cpu not in offline) for cpu in cpus]
-    return tuple(sorted(found, key=lambda place: place.cpu))
+        found += [Position(cpu, core_id, run, online, l2, cpu not in offline) for cpu in cpus]
+    return tuple(sorted(found, key=lambda position: position.cpu))
 
 
 def _by_turns(cores: list[tuple[Cores, int, int]]) -> list[tuple[Cores, int, int]]:
@@ -61,10 +61,10 @@ def _order(numbering: str, threads: list[int]) -> list[int]:
     return [core for turn in range(max(threads)) for core, count in enumerate(threads) if turn < count]
 
 
-def shared(cpus: tuple[Place, ...], key: Callable[[Place], Key]) -> dict[Key, tuple[int, ...]]:
+def shared(cpus: tuple[Position, ...], key: Callable[[Position], Key]) -> dict[Key, tuple[int, ...]]:
     """The online CPUs by what they share, ascending."""
     groups: dict[Key, list[int]] = {}
-    for place in cpus:
-        if place.online:
-            groups.setdefault(key(place), []).append(place.cpu)
+    for position in cpus:
+        if position.online:
+            groups.setdefault(key(position), []).append(position.cpu)
     return {name: tuple(members) for name, members in groups.items()}

@@ -1,4 +1,4 @@
-"""A computer's files in memory: what a snapshot is, without the disk."""
+"""A host's files in memory: what a snapshot is, without the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBES: Final = "/.ouchi"
 class Tree:
     """Files and symbolic links by absolute path; it reads as :class:`ouchi.machine.Reader` does.
 
-    Links are followed as on that computer. What a probe answers is the file ``/.ouchi/<name>``, as in a snapshot.
+    Links are followed as on that host. What a probe answers is the file ``/.ouchi/<name>``, as in a snapshot.
     """
 
     def __init__(self) -> None:

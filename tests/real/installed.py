@@ -45,7 +45,7 @@ def require(names: tuple[str, ...]) -> None:
     if not missing:
         return
     with tempfile.TemporaryDirectory() as folder:
-        packages.install(machine, Journal(machine, folder), names, lambda text: print(text, file=sys.stderr))
+        packages.install(Journal(machine, folder), names, lambda text: print(text, file=sys.stderr))
     services = [service for name, service in SERVICES.items() if name in missing]
     if services and machine.exists("/run/systemd/system"):
         machine.run(("systemctl", "disable", *services), check=False)

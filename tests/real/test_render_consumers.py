@@ -125,12 +125,12 @@ def openstack() -> Path:
 
 
 def options(openstack: Path, project: str, path: Path) -> dict[str, Any]:
-    said = run(openstack, "-c", OPTIONS, project, path).stdout
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    output = run(openstack, "-c", OPTIONS, project, path).stdout
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
 
 
-def test_nova_knows_every_option(files: Path, openstack: Path) -> None:
+def test_nova_recognises_every_option(files: Path, openstack: Path) -> None:
     plan = rack().plan
     for path in (
         files / "nova/compute/etc/nova/nova.conf.d/90-ouchi.conf",
@@ -149,7 +149,7 @@ def test_nova_knows_every_option(files: Path, openstack: Path) -> None:
     assert "NUMATopologyFilter" in answer["found"]["filter_scheduler"]["enabled_filters"]
 
 
-def test_neutron_knows_every_option(files: Path, openstack: Path) -> None:
+def test_neutron_recognises_every_option(files: Path, openstack: Path) -> None:
     folder = files / "neutron"
     paths = [path for path in folder.rglob("*.conf") if path.is_file()]
     paths += (files / "kolla-ansible/etc/kolla/config/neutron").rglob("*.ini")
@@ -290,7 +290,8 @@ def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
         switch.run("dash", files / "neutron/ovn/external-ids.sh")
         switch.run("dash", files / "libvirt/ports.sh")
     for key, value in target.plan.ovs_other_config.items():
-        assert json.loads(switch.run("ovs-vsctl", "get", "Open_vSwitch", ".", f"other_config:{key}")) == value
+        shown = switch.run("ovs-vsctl", "get", "Open_vSwitch", ".", f"other_config:{key}").strip()
+        assert (json.loads(shown) if shown.startswith('"') else shown) == value
     assert switch.run("ovs-vsctl", "list-br").split() == ["br-int", "br-physnet1", "br-physnet2"]
     assert switch.run("ovs-vsctl", "list-ports", "br-physnet1").split() == ["dpdk0", "vhost0-0", "vhost0-1", "vhost1-0"]
     pairs = switch.run("ovs-vsctl", "get", "Interface", "dpdk0", "other_config:pmd-rxq-affinity")
@@ -299,12 +300,14 @@ def test_ovs_vsctl_takes_the_scripts_twice(files: Path, switch: Switch) -> None:
     assert json.loads(mapped) == "physnet1:br-physnet1,physnet2:br-physnet2"
 
 
-def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -> None:
+def test_ovs_vswitchd_reports_what_it_was_given(switch: Switch, tmp_path: Path) -> None:
     """A NIC that DPDK makes of nothing stands in for the real one; memory is not from hugepages, which others use."""
     prepare_cache()  # the null driver comes with what bench is built against
     target = small(run("ovs-vsctl", "--version").stdout.splitlines()[0].split()[-1])
-    card = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
-    target = replace(target, plan=replace(target.plan, nics=(card,)))
+    interface = replace(rack().plan.nics[0], node=0, rxqs=(0, 0))
+    queues = {"pmd-rxq-assign": "group", "pmd-rxq-isolate": "false"}
+    planned = replace(target.plan, nics=(interface,), ovs_other_config={**target.plan.ovs_other_config, **queues})
+    target = replace(target, plan=planned)
     scripts = write(target, tmp_path / "small")
     switch.run("dash", scripts / "ovs/ovs.sh")
     switch.run("dash", scripts / "libvirt/ports.sh")
@@ -314,16 +317,15 @@ def test_ovs_vswitchd_reports_what_it_was_told(switch: Switch, tmp_path: Path) -
     switch.run("ovs-vsctl", "--no-wait", "set", "Interface", "dpdk0", "options:dpdk-devargs=net_null0")
     switch.start(str(tmp_path / "ovs-vswitchd"), f"unix:{tmp_path}/db.sock", f"--pidfile={tmp_path}/ovs-vswitchd.pid")
     switch.until(lambda: "true" in switch.run("ovs-vsctl", "--no-wait", "get", "Open_vSwitch", ".", "dpdk_initialized"))
-    switch.run(
-        "ovs-vsctl", "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:asked=now"
-    )  # waits for the switch
+    # Waits for the switch.
+    switch.run("ovs-vsctl", "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:requested=now")
     shown = switch.run("ovs-appctl", "dpif-netdev/pmd-rxq-show")
     assert re.findall(r"numa_id \d+ core_id (\d+)", shown) == ["0"]
     assert "isolated : false" in shown, "pinned queues leave the thread to the guests' ports"
     assert len(re.findall(r"port: dpdk0\s+queue-id:\s+\d", shown)) == 2, shown
-    said = tmp_path / "ovs-vswitchd.log"
-    switch.until(lambda: said.read_text().count("is pinned with port 'dpdk0'") >= 2)
-    log = said.read_text()
+    output = tmp_path / "ovs-vswitchd.log"
+    switch.until(lambda: output.read_text().count("is pinned with port 'dpdk0'") >= 2)
+    log = output.read_text()
     assert "Rxq to PMD assignment mode changed to: 'group'" in log
     assert re.search(r"sleep.*500", log, re.IGNORECASE), log[-3000:]
     assert "No available" not in log, "a queue without a thread"
@@ -433,7 +435,7 @@ cat "$device/driver_override" /sys/bus/pci/drivers/i40e/unbind /etc/driverctl.d/
 """
 
 
-def test_driverctl_overrides_the_card(files: Path) -> None:
+def test_driverctl_overrides_the_nic(files: Path) -> None:
     """In a /sys of its own: the override is what the kernel would be told, and is kept for the next boot."""
     Path("/etc/driverctl.d").mkdir(exist_ok=True)
     script = files / "driverctl/driverctl.sh"
@@ -441,7 +443,7 @@ def test_driverctl_overrides_the_card(files: Path) -> None:
     assert done.stdout.split()[:2] == ["vfio-pci", "0000:af:00.0"], done.stderr
 
 
-def test_netplan_takes_the_virtual_functions(files: Path, tmp_path: Path) -> None:
+def test_netplan_takes_the_vfs(files: Path, tmp_path: Path) -> None:
     shutil.copytree(files / "netplan", tmp_path, dirs_exist_ok=True)
     done = run("netplan", "generate", "--root-dir", tmp_path)
     assert "WARNING" not in done.stderr
@@ -454,8 +456,8 @@ def test_netplan_takes_the_virtual_functions(files: Path, tmp_path: Path) -> Non
 
 def test_update_grub_would_source_it(files: Path) -> None:
     words = 'GRUB_CMDLINE_LINUX="quiet"; for x in "$1"/*.cfg; do . "$x"; done; printf %s "$GRUB_CMDLINE_LINUX"'
-    said = run("dash", "-euc", words, "dash", files / "kernel/etc/default/grub.d").stdout
-    assert said.split() == ["quiet", *rack().plan.kernel_args]
+    output = run("dash", "-euc", words, "dash", files / "kernel/etc/default/grub.d").stdout
+    assert output.split() == ["quiet", *rack().plan.kernel_args]
 
 
 # --- whole deployments
@@ -465,8 +467,8 @@ def test_update_grub_would_source_it(files: Path) -> None:
 def ansible() -> Path:
     """kolla-ansible and ansible-core from PyPI, kept with what the tests share."""
     folder = STORE / "ansible"
-    stamp, wanted = folder / "ready", f"{KOLLA_ANSIBLE} {ANSIBLE_CORE}"
-    if not stamp.exists() or stamp.read_text() != wanted:
+    stamp, versions = folder / "ready", f"{KOLLA_ANSIBLE} {ANSIBLE_CORE}"
+    if not stamp.exists() or stamp.read_text() != versions:
         shutil.rmtree(folder, ignore_errors=True)
         uv = [
             sys.executable,
@@ -482,7 +484,7 @@ def ansible() -> Path:
         ]
         run(*uv, "--no-deps", KOLLA_ANSIBLE)
         run(*uv, ANSIBLE_CORE)
-        stamp.write_text(wanted)
+        stamp.write_text(versions)
     return folder
 
 
@@ -504,7 +506,7 @@ def test_ansible_reads_the_inventory(files: Path, ansible: Path) -> None:
         assert f"\n[{group}]\n" in multinode
 
 
-def test_kolla_ansible_knows_every_variable(files: Path, ansible: Path) -> None:
+def test_kolla_ansible_recognises_every_variable(files: Path, ansible: Path) -> None:
     top = ansible / "share/kolla-ansible/ansible"
     known: set[str] = set()
     for path in (*top.glob("group_vars/all/*.yml"), *top.glob("roles/*/defaults/main.yml")):

@@ -158,7 +158,7 @@ def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) 
     forth = practice.killed_in_every_step("apply", "--yes", "--no-reboot")
     assert forth == [*reversed(back), "connectivity"]
     assert look(rig) == applied
-    assert "ouchi-guard" not in rig.run("systemctl list-timers --all --no-pager").stdout
+    assert "ouchi-rollback" not in rig.run("systemctl list-timers --all --no-pager").stdout
 
 
 def test_what_others_changed_is_left_and_reported(practice: Practice) -> None:
@@ -335,7 +335,7 @@ def test_unconfirmed_everything_is_rolled_back(
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):
         run_changes(in_process(practice, monkeypatch, reboot=False), APPLY, as_json=True)
-    assert "ouchi-guard.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
+    assert "ouchi-rollback.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
     wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 240)
     kept = without_boot(before)
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept

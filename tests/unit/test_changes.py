@@ -273,6 +273,16 @@ def test_one_that_cannot_be_made_stops_no_other(tmp_path: Path) -> None:
     assert journal.records() == ()
 
 
+def test_a_fix_that_fails_leaves_what_apply_noted(tmp_path: Path) -> None:
+    """So that undo still restores the value of before ``apply``."""
+    journal = Journal(LocalMachine(), str(tmp_path))
+    noted = Record("governor", "sysfs", "/proc/self/comm", "powersave", "performance")
+    journal.put([noted])
+    (tried,) = engine.make_each(journal, "doctor", [value.value("/proc/self/comm", "performance", lasts=Lasts.REBOOT)])
+    assert tried.failure == "the value stays as it was"
+    assert journal.records() == (noted,)
+
+
 def test_what_a_reboot_has_undone_is_not_undone_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BOOT_ID", f"{tmp_path}/boot_id")
     (tmp_path / "boot_id").write_text("one\n")

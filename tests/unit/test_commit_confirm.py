@@ -90,7 +90,7 @@ def test_a_yes_in_time(tmp_path: Path) -> None:
 
 
 def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None:
-    assert [one.claim for one in refusals(ryzen(), replace(SURVEY, active=frozenset({"ouchi-guard.service"})))] == [
+    assert [one.claim for one in refusals(ryzen(), replace(SURVEY, active=frozenset({"ouchi-rollback.service"})))] == [
         "a rollback of earlier changes is running"
     ]
     with pytest.raises(BadInput, match="a rollback of earlier changes is running"):

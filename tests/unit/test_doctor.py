@@ -9,9 +9,11 @@ import pytest
 
 from ouchi.checks.diagnosis import Diagnosis
 from ouchi.checks.model import Fix, Level, Result
-from ouchi.checks.registry import CHECKS, evaluate
+from ouchi.checks.registry import CHECKS, evaluate, needed
+from ouchi.checks.verdict import LEVELS
 from ouchi.core.errors import Severity
 from ouchi.flows.doctor import diagnose
+from ouchi.live.host import MACHINE, READINGS, SWITCH
 from ouchi.plan.same_host import on_host
 from ouchi.plan.saved import parse_plan, plan_json
 from ouchi.steps.kinds import KINDS
@@ -85,6 +87,11 @@ def test_each_check_fails_in_a_case_and_holds_in_another() -> None:
     every = {check.id for check in CHECKS}
     assert every - fails == set()
     assert every - holds == set()
+
+
+def test_up_and_status_wait_for_no_sample() -> None:
+    assert set(needed(LEVELS)) == {MACHINE, SWITCH}
+    assert set(needed()) == set(READINGS)
 
 
 @pytest.mark.parametrize("level", list(Level))

@@ -21,7 +21,7 @@ from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live
 from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
-from ouchi.live.ovs import PmdThread, Pool, Queue, parse_pools, parse_queues, parse_switch
+from ouchi.live.ovs import Mempool, PmdThread, Queue, parse_mempools, parse_queues, parse_switch
 from ouchi.live.scripts import script
 from ouchi.live.sections import by_cpu, linked, sections, values
 from ouchi.live.threads import Thread, family, listed, parse_threads
@@ -89,9 +89,9 @@ def test_queues_and_their_pmd_threads() -> None:
 
 
 def test_pools_of_packet_buffers() -> None:
-    pool = Pool("ovscd54345600021580022560", 2158, 22560, 22528)
-    assert parse_pools(MEMPOOL) == (pool,)
-    assert len(parse_pools(MEMPOOL + MEMPOOL.replace("ovsc", "ovsd") + "mempool <else>\n size=3\n")) == 2
+    pool = Mempool("ovscd54345600021580022560", 2158, 22560, 22528)
+    assert parse_mempools(MEMPOOL) == (pool,)
+    assert len(parse_mempools(MEMPOOL + MEMPOOL.replace("ovsc", "ovsd") + "mempool <else>\n size=3\n")) == 2
 
 
 def test_switch_that_does_not_answer() -> None:

@@ -101,7 +101,7 @@ def test_lockdown(text: str, expected: str) -> None:
     assert read_boot(tree).lockdown == expected
 
 
-def test_a_host_that_tells_nothing() -> None:
+def test_a_host_that_reports_nothing() -> None:
     facts = collect(Tree())
     assert (facts.boot.parameters, facts.boot.secure_boot, facts.boot.lockdown) == ((), None, "")
     assert not facts.boot.iommu
@@ -109,7 +109,7 @@ def test_a_host_that_tells_nothing() -> None:
     assert json.loads(json.dumps(facts.to_json())) == facts.to_json()
 
 
-def test_the_version_of_open_vswitch_is_asked() -> None:
+def test_the_version_of_open_vswitch_is_requested() -> None:
     tree = Tree()
     tree.put("/.ouchi/ovs-version", "3.1.0")
     assert collect(tree).ovs_version == "3.1.0"

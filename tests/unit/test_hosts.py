@@ -24,7 +24,7 @@ from tests.hosts.cpus import mask as kernel_mask
 from tests.hosts.description import Cores, Host, Node, Processor, load
 from tests.hosts.generated import descriptions, hosts
 from tests.hosts.generated import facts_of as facts_of_host
-from tests.hosts.numbering import places
+from tests.hosts.numbering import positions
 from tests.hosts.software import elf, pmd_info
 from tests.hosts.tree import Tree
 from tests.plans import expected, target_of
@@ -90,7 +90,7 @@ TOPOLOGIES: dict[str, tuple[list[str], list[tuple[str, int]], dict[int, str]]] =
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_case_is_the_machine_it_says(name: str) -> None:
+def test_each_case_is_the_machine_it_states(name: str) -> None:
     found = facts(name)
     first, groups, nodes = TOPOLOGIES[name]
     assert cores_of(found)[: len(first)] == first
@@ -206,7 +206,7 @@ def test_what_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ryzen-5-3600", "only-nic-carries-session"])
-def test_a_folder_and_a_tar_say_what_the_tree_says(name: str, tmp_path: Path) -> None:
+def test_a_folder_and_a_tar_say_what_the_tree_states(name: str, tmp_path: Path) -> None:
     tree = build(load(CASES / name / "host.yaml"))
     tree.to_tar(tmp_path / "host.tar.gz")
     target = collect(tree)
@@ -247,7 +247,7 @@ def test_numbers_of_threads() -> None:
             available_kib=1,
             processor=Processor(vendor="GenuineIntel", model=""),
         )
-        return sorted({place.siblings for place in places(host)})
+        return sorted({position.siblings for position in positions(host)})
 
     two = Cores(count=2, threads=2)
     assert siblings("threads last", two) == [(0, 2), (1, 3)]

@@ -59,12 +59,12 @@ class Kernel:
 
 def reserve(kernel: Kernel, count: int) -> None:
     machine = cast("Machine", kernel)
-    hugepages.reserve(machine, Journal(machine, "/state"), 0, 2048, count)
+    hugepages.reserve(Journal(machine, "/state"), 0, 2048, count)
 
 
 def undo(kernel: Kernel) -> None:
     machine = cast("Machine", kernel)
-    hugepages.undo(machine, Journal(machine, "/state"))
+    hugepages.undo(Journal(machine, "/state"))
 
 
 @given(st.integers(0, 500), st.lists(st.integers(0, 500), min_size=1, max_size=4))
@@ -125,10 +125,10 @@ def test_giant_pages_that_were_set_aside_at_boot_are_taken_as_they_are() -> None
     machine = cast("Machine", kernel)
     for free in (8, 3):  # the second time OVS and guests have theirs
         kernel.free = free
-        hugepages.reserve(machine, Journal(machine, "/state"), 0, 1024 * 1024, 5)
+        hugepages.reserve(Journal(machine, "/state"), 0, 1024 * 1024, 5)
         assert kernel.pages == 8
     undo(kernel)
     assert kernel.pages == 8
     with pytest.raises(Failed, match="no room"):
-        hugepages.reserve(machine, Journal(machine, "/state"), 0, 1024 * 1024, 5)
+        hugepages.reserve(Journal(machine, "/state"), 0, 1024 * 1024, 5)
     assert kernel.pages == 8

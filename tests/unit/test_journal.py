@@ -70,11 +70,11 @@ def test_what_up_changed_before_is_undone(tmp_path: Path, monkeypatch: pytest.Mo
     case("up", tmp_path, tmp_path / "state")
     machine = Away()
     journal = Journal(machine, f"{tmp_path}/state")
-    device.undo(machine, journal)
+    device.undo(journal)
     libvirt.undo(journal)
-    hugepages.undo(machine, journal)
+    hugepages.undo(journal)
     engine.undo(journal, tuple(reversed(journal.records(step=clouds.Clouds.name))))
-    packages.undo(machine, journal)
+    packages.undo(journal)
     files = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
     files.pop("state/journal.json")
     assert files == before
@@ -99,9 +99,9 @@ def test_pages_of_a_former_version_among_those_of_others(
     machine = Away()
     journal = Journal(machine, f"{tmp_path}/state")
     # The next ``up`` reserves what another plan asks for, whatever was half done.
-    hugepages.reserve(machine, journal, 0, 2048, 600)
+    hugepages.reserve(journal, 0, 2048, 600)
     assert (tmp_path / "0-2048/nr_hugepages").read_text() == str(64 + others + 600)
-    hugepages.undo(machine, journal)
+    hugepages.undo(journal)
     found = [(tmp_path / name / "nr_hugepages").read_text() for name in ("0-2048", "0-1048576")]
     assert found == [str(64 + others), str(4 + others)]
 

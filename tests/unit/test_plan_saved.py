@@ -124,7 +124,7 @@ def test_the_rest_of_the_wrong_forms() -> None:
         (lambda data: data["facts"]["cpus"][0].pop("siblings"), "facts.cpus[0].siblings", "required"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_named_by_its_place(edit: Edit, where: str, found: str) -> None:
+def test_a_wrong_value_is_named_by_its_position(edit: Edit, where: str, found: str) -> None:
     reasons = refused(edited(edit))
     assert any(reason.startswith(f"plan.json: {where}: ") and found in reason for reason in reasons), reasons
 

@@ -59,7 +59,7 @@ def refusal(case: Path) -> BadInput:
 
 class TestBadFiles:
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-    def test_says_everything_at_once(self, case: Path) -> None:
+    def test_states_everything_at_once(self, case: Path) -> None:
         assert f"{refusal(case)}\n" == (case / "expected.txt").read_text()
 
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -241,7 +241,7 @@ class TestGoodFiles:
 
 
 class TestSeveralHosts:
-    def test_each_has_what_the_file_says_and_what_it_says_itself(self) -> None:
+    def test_each_has_what_the_file_states_and_what_it_states_itself(self) -> None:
         attic, cellar, shop = load_sites(SITES, "sites.yaml")
         assert [site.name for site in (attic, cellar, shop)] == ["attic", "cellar", "shop"]
         assert [site.address for site in (attic, cellar, shop)] == [
@@ -270,7 +270,7 @@ class TestSeveralHosts:
         assert at(shop, "servers") == "[]"
         assert at(attic, "cpus", "pmd") == "name: attic"  # nowhere; the host it would belong to
 
-    def test_what_is_wrong_with_a_host_is_said_of_it_alone(self) -> None:
+    def test_what_is_wrong_with_a_host_is_reported_of_it_alone(self) -> None:
         _, cellar, _ = load_sites(SITES, "sites.yaml")
         (finding,) = check_against(cellar, facts(NIC))
         assert finding.claim == "this machine has no NIC 0000:01:00.0"
@@ -308,7 +308,7 @@ class TestSeveralHosts:
 
     @given(st.data())
     @settings(suppress_health_check=[HealthCheck.too_slow])
-    def test_a_good_file_with_one_place_changed(self, data: st.DataObject) -> None:
+    def test_a_good_file_with_one_position_changed(self, data: st.DataObject) -> None:
         at = data.draw(st.integers(0, len(SITES) - 1))
         cut = data.draw(st.integers(0, 40))
         put = data.draw(st.sampled_from([b"", b"\n", b"  ", b": ", b"- ", b'"', b"9", b"[", b"{", b"null", b"hosts:"]))

@@ -1,1 +1,1 @@
-"""Live state beside the plan: what differs, why it matters and what fixes it."""
+"""Checks: the live state of a host against its target, each with a stable id, why it matters and what fixes it."""

@@ -112,7 +112,7 @@ def vfs(live: Live, target: Target) -> Observation | None:
         return None
     problems = []
     for plan, nic in nics:
-        created = len(live.functions.get(plan.address, ())) or nic.vfs_now
+        created = len(live.vf_addresses.get(plan.address, ())) or nic.vfs_now
         if created < len(plan.vfs):
             problems.append(
                 error(

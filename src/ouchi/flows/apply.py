@@ -172,7 +172,7 @@ def make(
     machine.make_folder(journal.folder)
     machine.remove(rescue.mark_path(journal.folder))
     if prepared.packages:
-        step("packages", lambda: packages.install(machine, journal, prepared.packages, lambda _text: None).text)
+        step("packages", lambda: packages.install(journal, prepared.packages, lambda _text: None).text)
     todo = [(one, changes) for one, changes in prepared.pending if prepared.booted or not one.booted]
     _note(prepared, {one.name: changes for one, changes in todo})
     if prepared.previous:

@@ -35,7 +35,7 @@ def prepare(
 
     def tools(say: Say) -> Outcome:
         guest = (TESTPMD_PACKAGE,) if request.path.guests and not request.routed else ()
-        return packages.install(machine, up.context.journal, (*PACKAGES, *guest), say)
+        return packages.install(up.context.journal, (*PACKAGES, *guest), say)
 
     def generator(say: Say) -> Outcome:
         existed = machine.exists(program_path(machine, instance))

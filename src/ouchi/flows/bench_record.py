@@ -61,7 +61,7 @@ class BenchHost:
         def reserve(count: int) -> None:
             # Read the journal anew: others write to it while a path is open.
             journal = Journal(self.machine, self.instance.state)
-            hugepages.reserve(self.machine, journal, pages.node, pages.size_kib, count)
+            hugepages.reserve(journal, pages.node, pages.size_kib, count)
 
         try:
             reserve(pages.count + extra_hugepages(self.target.plan, request, pages.size_kib))

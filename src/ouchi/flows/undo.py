@@ -71,7 +71,7 @@ def make(prepared: Prepared, timeline: Timeline, stage: str = "undo") -> list[Fi
     journal, machine = prepared.journal, prepared.journal.machine
     commit_confirm.disarm(machine)
     reboot.stop_watching(machine)
-    packages.undo(machine, journal)
+    packages.undo(journal)
     journal.set_note(reboot.REQUESTED, None)
     for step, group in itertools.groupby(prepared.ours, lambda record: record.step):
         run_step(

@@ -13,7 +13,7 @@ from ouchi.machine import Machine
 from ouchi.steps.journal import Journal
 from ouchi.steps.rescue import mark_path, script_path
 
-UNIT = "ouchi-guard"
+UNIT = "ouchi-rollback"
 SECONDS = 120
 """How long until the rollback, in seconds."""
 

@@ -13,7 +13,7 @@ done
 units='irqbalance.service tuned.service NetworkManager.service systemd-networkd.service ovs-vswitchd.service openvswitch-switch.service'
 if command -v systemctl >/dev/null; then
     systemctl list-unit-files --no-legend --no-pager $units 2>/dev/null | while read -r unit state _; do put unit "$unit $state"; done
-    for unit in $units ouchi-guard.timer ouchi-guard.service; do if systemctl -q is-active "$unit" 2>/dev/null; then put active "$unit"; fi; done
+    for unit in $units ouchi-rollback.timer ouchi-rollback.service; do if systemctl -q is-active "$unit" 2>/dev/null; then put active "$unit"; fi; done
 fi
 for user in libvirt-qemu openvswitch; do
     if number=$(id -u "$user" 2>/dev/null); then put user "$user $number:$(id -g "$user")"; fi

@@ -1,1 +1,1 @@
-"""A host as it is at this moment."""
+"""The live state of a host: scripts that read it, and parsers of their output."""

@@ -14,7 +14,7 @@ from ouchi.live.cpus import Idle, parse_idle, parse_resume, parse_throttles
 from ouchi.live.guests import Guest, parse_guests
 from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities, parse_interrupts, parse_irqbalance
 from ouchi.live.memory import parse_hugepages, parse_mounts
-from ouchi.live.nics import parse_functions, parse_networking, parse_overrides, parse_vfs
+from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
 from ouchi.live.scripts import script
 from ouchi.live.sections import by_cpu, linked, sections, values
@@ -110,7 +110,7 @@ class Live:
     """Drivers of PCI functions by address."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """driverctl's overrides by address."""
-    functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vf_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Addresses of VFs by the address of their PF."""
     vfs: Mapping[str, tuple[Mapping[str, object], ...]] = field(default_factory=dict)
     """Settings of VFs by interface, as ``ip link`` prints them."""
@@ -195,7 +195,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         qemu=_qemu(host.get("qemu", "")),
         drivers={path.split("/")[-2]: name for path, name in linked(host.get("drivers", "")).items() if "/" in path},
         overrides=parse_overrides(host.get("overrides", "")),
-        functions=parse_functions(host.get("functions", "")),
+        vf_addresses=parse_vf_addresses(host.get("functions", "")),
         vfs=parse_vfs(host.get("vfs", "")),
         networking=parse_networking(host.get("networking", "")),
         switch=parse_switch(switch),

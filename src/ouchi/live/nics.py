@@ -47,7 +47,7 @@ def parse_overrides(text: str) -> dict[str, str]:
     return found
 
 
-def parse_functions(text: str) -> dict[str, tuple[str, ...]]:
+def parse_vf_addresses(text: str) -> dict[str, tuple[str, ...]]:
     """Return the addresses of VFs by the address of their PF."""
     found: dict[str, list[str]] = {}
     for path, target in linked(text).items():

@@ -42,7 +42,7 @@ class PmdThread:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class Mempool:
     """A mempool: the largest frame for its mbufs (bytes, rounded by OVS), how many mbufs, how many are free."""
 
     name: str
@@ -102,7 +102,7 @@ class Switch:
     ports: tuple[OvsPort, ...] = ()
     pmds: tuple[PmdThread, ...] = ()
     queues: tuple[Queue, ...] = ()
-    pools: tuple[Pool, ...] = ()
+    mempools: tuple[Mempool, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -134,7 +134,7 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         ports=ports,
         pmds=pmds,
         queues=queues,
-        pools=parse_pools(found.get("mempools", "")),
+        mempools=parse_mempools(found.get("mempools", "")),
         failed=failed,
     )
 
@@ -155,7 +155,7 @@ def parse_queues(text: str) -> tuple[tuple[PmdThread, ...], tuple[Queue, ...]]:
     return tuple(PmdThread(cpu, isolated) for cpu, isolated in pmds.items()), tuple(queues)
 
 
-def parse_pools(text: str) -> tuple[Pool, ...]:
+def parse_mempools(text: str) -> tuple[Mempool, ...]:
     """Return the mempools in the output of ``netdev-dpdk/get-mempool-info`` (``rte_mempool_dump``).
 
     The name of a pool holds its MTU (``dpdk_mp_create`` in lib/netdev-dpdk.c).
@@ -168,7 +168,7 @@ def parse_pools(text: str) -> tuple[Pool, ...]:
             free = whole(keys.get("common_pool_count", ""), 0) + whole(keys.get("total_cache_count", ""), 0)
             size = whole(keys.get("size", ""), 0)
             if size > 0:
-                found.append(Pool(match[1], int(mtu[1]) if mtu else 0, size, max(0, free)))
+                found.append(Mempool(match[1], int(mtu[1]) if mtu else 0, size, max(0, free)))
     return tuple(found)
 
 

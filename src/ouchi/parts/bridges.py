@@ -34,7 +34,7 @@ class Bridges(Part):
     def make(self, at: Context, notify: Notify) -> Outcome:
         lost = _lost(at)
         for name in (DATAPATH, *names(at)):
-            device.note(at.machine, at.journal, name)
+            device.note(at.journal, name)
         words: list[str] = []
         for name in names(at):
             words += ["--", "--may-exist", "add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ouchi.machine import Machine
 from ouchi.steps import engine
 from ouchi.steps.device import SPACES, noted
 from ouchi.steps.journal import Journal
@@ -13,9 +12,9 @@ KIND = "device"
 STEP = "devices"
 
 
-def note(machine: Machine, journal: Journal, name: str, namespace: str = "") -> None:
+def note(journal: Journal, name: str, namespace: str = "") -> None:
     """Note that ouchi is about to make a device, and perhaps a namespace for it."""
-    records = noted(STEP, name, namespace, first=not machine.exists(SPACES))
+    records = noted(STEP, name, namespace, first=not journal.machine.exists(SPACES))
     journal.put(record for record in records if not journal.record(*record.location))
 
 
@@ -31,7 +30,7 @@ def forget(journal: Journal, name: str) -> None:
         journal.forget(KIND, name)
 
 
-def undo(_machine: Machine, journal: Journal) -> list[str]:
+def undo(journal: Journal) -> list[str]:
     """Remove the devices and namespaces, and the folder of namespaces when it came with ours and is empty.
 
     To be called when nothing of ours uses them any more.

@@ -105,11 +105,11 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
     near, far, new = f"ouchi-near{number}", f"ouchi-far{number}", f"ouchi-new{number}"
     made = False
     if not machine.exists(f"/sys/class/net/{near}"):
-        device.note(machine, journal, near)
+        device.note(journal, near)
         machine.run(("ip", "link", "add", near, "type", "veth", "peer", "name", far))
         made = True
     if not machine.exists(f"/sys/class/net/{port}"):
-        device.note(machine, journal, port, space)
+        device.note(journal, port, space)
         machine.run(("ip", "link", "delete", new), check=False)
         machine.run(("ip", "netns", "delete", space), check=False)
         machine.run(("ip", "netns", "add", space))
@@ -129,7 +129,7 @@ def attach(machine: Machine, journal: Journal, instance: Instance, endpoint: End
         machine.poke(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
         machine.run(("ip", "link", "set", name, "mtu", str(endpoint.mtu), "up"))
     other = outside(endpoint.physnet)
-    device.note(machine, journal, other)
+    device.note(journal, other)
     bridge = ("--may-exist", "add-br", other, "--", "set", "Bridge", other, "datapath_type=netdev")
     ports = [(endpoint.bridge, near, f"trunks={endpoint.vlan}"), (other, far, f"trunks={endpoint.vlan}")]
     ports.append((other, port, f"tag={endpoint.vlan}"))

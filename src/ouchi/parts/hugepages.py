@@ -22,20 +22,20 @@ class Hugepages(Part):
     def look(self, at: Context) -> PartState:
         needs = at.target.plan.hugepages
         found = "; ".join(_found(at.machine, need) for need in needs)
-        if short := [need for need in needs if not reserved(at.machine, at.journal, need, at_boot=set_aside(at))]:
+        if short := [need for need in needs if not reserved(at.journal, need, at_boot=set_aside(at))]:
             texts = [f"{need.count} pages of {need.size_kib} KiB on node {need.node}" for need in short]
             return missing(f"reserve {'; '.join(texts)}", found, "too few")
         return present(found, "reserved")
 
     def make(self, at: Context, notify: Notify) -> Outcome:
         done = [
-            reserve(at.machine, at.journal, need.node, need.size_kib, need.count, at_boot=set_aside(at))
+            reserve(at.journal, need.node, need.size_kib, need.count, at_boot=set_aside(at))
             for need in at.target.plan.hugepages
         ]
         return Outcome("; ".join(outcome.text for outcome in done), any(outcome.changed for outcome in done))
 
     def remove(self, at: Context) -> Outcome:
-        done = undo(at.machine, at.journal)
+        done = undo(at.journal)
         return changed("; ".join(done)) if done else nothing("none of ours")
 
 
@@ -46,12 +46,12 @@ def set_aside(at: Context) -> bool:
     return pages <= set(at.target.facts.boot.parameters)
 
 
-def reserved(machine: Machine, journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
+def reserved(journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
     """Whether :func:`reserve` would have nothing to do."""
     change = hugepages(need.node, need.size_kib, need.count)
     record = journal.record(*change.location)
     if record is None and (at_boot or need.size_kib > RUN_TIME_KIB):
-        state = engine.look(machine, [change.location])[change.location]
+        state = engine.look(journal.machine, [change.location])[change.location]
         return bool(state and state["free"] >= need.count)
     if record and record.after.get("at_boot"):
         return True
@@ -65,9 +65,7 @@ def _found(machine: Machine, need: HugepageNeed) -> str:
     return f"node {need.node}: {state['pages']} of {size} MiB, {state['free']} free; {need.count} planned"
 
 
-def reserve(
-    machine: Machine, journal: Journal, node: int, size_kib: int, count: int, *, at_boot: bool = False
-) -> Outcome:
+def reserve(journal: Journal, node: int, size_kib: int, count: int, *, at_boot: bool = False) -> Outcome:
     """Reserve ``count`` pages more than there were before ouchi.
 
     ``at_boot``: the kernel was started with the plan's hugepages (``ouchi apply``), so these are they. Raises
@@ -76,7 +74,7 @@ def reserve(
     change = hugepages(node, size_kib, count)
     record = journal.record(*change.location)
     if record is None and (at_boot or size_kib > RUN_TIME_KIB):
-        state = engine.look(machine, [change.location])[change.location]
+        state = engine.look(journal.machine, [change.location])[change.location]
         if state["free"] >= count:
             record = reserved_at_boot(node, size_kib, state["pages"])
             journal.put([record])
@@ -87,7 +85,7 @@ def reserve(
     return nothing(f"node {node}: {count} pages of {size_kib} KiB are reserved")
 
 
-def undo(_machine: Machine, journal: Journal) -> list[str]:
+def undo(journal: Journal) -> list[str]:
     """Give our pages back, as far as they are free. A count that others changed meanwhile keeps their change."""
     records = journal.records("hugepages")
     before = engine.look(journal.machine, [record.location for record in records])

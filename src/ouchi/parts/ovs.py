@@ -64,7 +64,7 @@ class Ovs(Daemon):
 
     def remove(self, at: Context) -> Outcome:
         """Stop it; its bridges' devices are persistent, so they outlive it and go now, with the endpoints' ones."""
-        stopped, devices = super().remove(at), device.undo(at.machine, at.journal)
+        stopped, devices = super().remove(at), device.undo(at.journal)
         return (
             changed("; ".join(filter(None, [stopped.text if stopped.changed else "", *devices])))
             if (stopped.changed or devices)

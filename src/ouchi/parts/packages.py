@@ -116,10 +116,10 @@ class Packages(Part):
     def make(self, at: Context, notify: Notify) -> Outcome:
         if found := self.conflicts(at):
             raise BadInput(found)
-        return install(at.machine, at.journal, _needed(at), notify)
+        return install(at.journal, _needed(at), notify)
 
     def remove(self, at: Context) -> Outcome:
-        done = undo(at.machine, at.journal)
+        done = undo(at.journal)
         return changed("; ".join(done)) if done else nothing("packages stay installed")
 
 
@@ -136,12 +136,13 @@ def missing_packages(machine: Machine, names: Sequence[str]) -> list[str]:
     return [name for name in names if not installed.intersection(name.split("|"))]
 
 
-def install(machine: Machine, journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
+def install(journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
     """Install what is missing with apt; an interrupted dpkg is finished first.
 
     Raises :class:`~ouchi.core.errors.Failed` with apt's output.
     """
-    undo(machine, journal)
+    machine = journal.machine
+    undo(journal)
     missing = missing_packages(machine, names)
     if not missing:
         return nothing(f"all {len(names)} packages are installed")
@@ -173,7 +174,7 @@ def install(machine: Machine, journal: Journal, names: Sequence[str], notify: No
             )
         ) from None
     finally:
-        undo(machine, journal)
+        undo(journal)
     _disable(machine, _unit_files(machine) - units_before)
     return changed(f"{len(missing)} packages installed")
 
@@ -197,7 +198,7 @@ def _disable(machine: Machine, units: set[str]) -> None:
         machine.run(("systemctl", "disable", *sorted(units)), check=False)
 
 
-def undo(_machine: Machine, journal: Journal) -> list[str]:
+def undo(journal: Journal) -> list[str]:
     """Remove the policy, also one that a killed run left; the packages themselves stay."""
     return [f"{record.key} removed" for record in engine.undo(journal, journal.records(step=STEP))]
 

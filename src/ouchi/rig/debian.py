@@ -34,7 +34,7 @@ def require_tools(machine: Machine, folder: PurePath, notify: Notify) -> None:
     """
     missing = packages.missing_packages(machine, NEEDED)
     if missing and is_root(machine):
-        packages.install(machine, Journal(machine, str(folder)), NEEDED, notify)
+        packages.install(Journal(machine, str(folder)), NEEDED, notify)
     elif missing:
         raise BadInput(
             error(

@@ -78,6 +78,7 @@ def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[A
     """
     now = look(journal.machine, (change.location for change in changes))
     todo = pending(journal, changes, now)
+    earlier = {change.location: journal.record(*change.location) for change in todo}
     note(journal, {step: todo}, now)
     _add_due(journal, (name for change in todo for name in change.then))
     failures: dict[Location, str] = {}
@@ -92,7 +93,10 @@ def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[A
             continue
         if after[change.location] == now[change.location]:
             failures.setdefault(change.location, "the value stays as it was")
-            journal.forget(*change.location)
+            if record := earlier[change.location]:
+                journal.put([record])
+            else:
+                journal.forget(*change.location)
     _settle(journal, [change for change in todo if change.location not in failures], after)
     refresh(journal, {name for change in todo for name in change.then})
     return tuple(Attempt(change, failures.get(change.location, "")) for change in todo)

@@ -82,7 +82,7 @@ class FileKind(Kind):
         if "link" in state:
             return [f"-> {state['link']}"]
         if "folder" in state:
-            return [f"a folder{', of ' + state['owner'] if 'owner' in state else ''}"]
+            return [f"a folder{', of {owner}, mode {mode}'.format(**state) if 'owner' in state else ''}"]
         return [str(state["other"])]
 
 

@@ -1,4 +1,4 @@
-"""Journals of version 1 (ouchi up to 0.9): lists of kind, key and a record whose members depend on the kind."""
+"""Journals of version 1, before they had a version: lists of kind, key and a record whose members depend on the kind."""
 
 from __future__ import annotations
 

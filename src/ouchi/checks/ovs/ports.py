@@ -7,7 +7,7 @@ from ouchi.checks.ovs.answers import answered
 from ouchi.checks.remedies import LOGS, UP, configuring, vsctl
 from ouchi.core.errors import Finding, error, warning
 from ouchi.live.host import SWITCH, Live
-from ouchi.live.ovs import OURS, Pool, Switch
+from ouchi.live.ovs import OURS, Mempool, Switch
 from ouchi.plan.mempools import FEWEST_MBUFS, MTU, SHARED_MBUFS, port_mbufs
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
@@ -130,7 +130,7 @@ def guest_connections(live: Live, _target: Target) -> Observation | None:
 @answered("tables", "mempools", daemon=True)
 def mempools(live: Live, target: Target) -> Observation | None:
     """Compare each mempool with the number of mbufs that Open vSwitch requests for its ports."""
-    pools = live.switch.pools
+    pools = live.switch.mempools
     if not pools:
         return ok("no mempool yet: no port needs one")
     per_port = live.switch.other_config.get("per-port-memory") == "true"
@@ -146,7 +146,7 @@ def mempools(live: Live, target: Target) -> Observation | None:
     return judge(problems, f"{counted(len(pools), 'mempool')}, {sum(pool.size for pool in pools)} mbufs")
 
 
-def _halved(switch: Switch, pool: Pool, expected: int) -> Finding:
+def _halved(switch: Switch, pool: Mempool, expected: int) -> Finding:
     return error(
         f"a mempool has half as many mbufs as Open vSwitch requested, or fewer (MTU up to {pool.mtu or 1500})",
         where=MEMPOOLS,
@@ -157,7 +157,7 @@ def _halved(switch: Switch, pool: Pool, expected: int) -> Finding:
     )
 
 
-def _empty(switch: Switch, pool: Pool) -> Finding:
+def _empty(switch: Switch, pool: Mempool) -> Finding:
     return warning(
         f"a mempool is nearly empty (MTU up to {pool.mtu or 1500})",
         where=MEMPOOLS,

@@ -58,7 +58,7 @@ class KernelBridge:
         self.remove()
         journal = _journal(self.machine, self.instance)
         for end in ENDS:
-            device.note(self.machine, journal, outer(end))
+            device.note(journal, outer(end))
         _create_bridge(self.machine, journal, self.instance)
         for end in ENDS:
             _create_pair(self.machine, self.instance, end, self.mtu, ())
@@ -116,7 +116,7 @@ def create_hosts(machine: Machine, instance: Instance, *, mtu: int = 1500) -> tu
     remove(machine, instance)
     journal = _journal(machine, instance)
     for end in ENDS:
-        device.note(machine, journal, outer(end), namespace(instance, end))
+        device.note(journal, outer(end), namespace(instance, end))
     _create_bridge(machine, journal, instance)
     for end in ENDS:
         space = namespace(instance, end)
@@ -188,7 +188,7 @@ def _journal(machine: Machine, instance: Instance) -> Journal:
 
 def _create_bridge(machine: Machine, journal: Journal, instance: Instance) -> None:
     space = namespace(instance)
-    device.note(machine, journal, BRIDGE, space)
+    device.note(journal, BRIDGE, space)
     _create_namespace(machine, space)
     bridge = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
     machine.run(("ip", "-n", space, "link", "add", BRIDGE, *bridge))

@@ -52,7 +52,7 @@ class OvsDatapath:
         for end in self.path.ports:
             self.machine.remove(self.socket(end))
         # OVS makes the bridge's device persistent: it would outlive a killed bench, and OVS itself.
-        device.note(self.machine, Journal(self.machine, self.instance.state), BRIDGE)
+        device.note(Journal(self.machine, self.instance.state), BRIDGE)
         settings = ("datapath_type=netdev", "fail_mode=secure", f"external_ids:ouchi={self.instance.name}")
         self._vsctl(
             "--",
