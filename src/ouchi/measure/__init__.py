@@ -1,16 +1,1 @@
 """Measuring with the traffic generator: paths, searches, runs."""
-
-from collections.abc import Mapping
-from typing import Any
-
-from ouchi.measure.generator.stream_model import StreamFile
-from ouchi.measure.runs.compare import ComparisonRow
-from ouchi.measure.runs.model import Run, TrialRecord
-
-SCHEMAS: Mapping[str, Any] = {
-    "run": Run,
-    "trial": TrialRecord,
-    "compare": list[ComparisonRow],
-    "stream": StreamFile,
-}
-"""The JSON documents of measurements, by name: types for pydantic's TypeAdapter. ``stream`` is a YAML file."""
