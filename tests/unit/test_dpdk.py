@@ -1,4 +1,4 @@
-"""DPDK support: the PMD information in real drivers, the tables, and what is said of a NIC."""
+"""DPDK support: the PMD information in real drivers, the tables, and what is reported of a NIC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ouchi.facts.dpdk import Dpdk, Driver, Support, drivers_in, package_of, read
 from ouchi.facts.dpdk.known import nearest, pack, releases, table, unpack
 from ouchi.facts.dpdk.release import abi_of, later, release_of
 from ouchi.facts.nics import Nic
-from ouchi.machine import Path as Door
+from ouchi.machine import Path as MachinePath
 from ouchi.machine.snapshot import SnapshotReader
 
 # As they stand in librte_net_*.so.23.0 of Debian 12's DPDK 22.11.11; some rows of net_e1000_igb left out.
@@ -250,7 +250,7 @@ def test_installed_plugins_are_each_read_once(tmp_path: Path) -> None:
     read: list[str] = []
 
     class Watched(SnapshotReader):
-        def read_bytes(self, path: Door, most: int = -1) -> bytes:
+        def read_bytes(self, path: MachinePath, most: int = -1) -> bytes:
             read.append(str(path))
             return super().read_bytes(path, most)
 
@@ -426,7 +426,7 @@ def test_bifurcated_drivers_are_never_unbound(ids: str, driver: str, kmod: str) 
         ("1af4:1000", "net_virtio", "vfio-pci"),
         ("1af4:1041", "net_virtio", "vfio-pci"),
         ("8086:154c", "net_iavf", "vfio-pci"),
-        ("8086:1889", "net_iavf", "vfio-pci"),  # which net_ice_dcf can take too, when it is told to
+        ("8086:1889", "net_iavf", "vfio-pci"),  # which net_ice_dcf can take too, if configured to
         ("8086:10ed", "net_ixgbe_vf", "vfio-pci"),
         ("19e5:1822", "net_hinic", "vfio-pci"),  # names no module at all
     ],

@@ -115,12 +115,12 @@ def test_a_virtio_interface_is_its_function_and_listed_once() -> None:
 def test_software_interfaces_are_not_probed() -> None:
     requested = []
 
-    class Asked(Tree):
+    class Requested(Tree):
         def probe(self, name: str) -> str:
             requested.append(name)
             return super().probe(name)
 
-    tree = Asked()
+    tree = Requested()
     tree.put_all("/sys/class/net/tap0", {"address": "02:00:00:00:00:02", "operstate": "up", "speed": 10})
     (nic,) = collect(tree).nics
     assert (nic.physical, nic.speed_mbps, nic.iommu_group, nic.pcie) == (False, 0, -1, None)

@@ -1,4 +1,4 @@
-"""NICs: what may be asked of which, what is said about each, their queues, and what nova is told of them."""
+"""NICs: what each may be used for, what is reported about each, their queues, and what nova gets of them."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_mellanox_needs_no_iommu_but_its_vfs_do() -> None:
     ("name", "nic", "words"),
     [
         ("xeon-d-1541", "eno3", ["intel_iommu=on", "iommu=pt"]),
-        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no word of the kernel's
+        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no kernel parameter
         ("ampere-altra-q80-30", "enP1p1s0f0", ["iommu.passthrough=1"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The alternatives: what each is for, gains and gives up, and what happens when a wish makes no sense."""
+"""The alternatives: what each is for, gains and gives up, and what happens when a request makes no sense."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_domain_of_an_unpinned_server() -> None:
     assert [cell.attrib["memAccess"] for cell in domain.iterfind("cpu/numa/cell")] == ["shared"]
 
 
-def test_quiet_cpus() -> None:
+def test_no_scheduling_on_isolated_cpus() -> None:
     isolated = "1,3-23,25,27-47"
     [tuned] = texts(rack(), "tuned").values()
     parser = ConfigParser()
