@@ -210,6 +210,7 @@ class TestPrograms:
             os.kill(pid, signal.SIGKILL)
 
     def test_interrupt(self, machine: Machine, tmp_path: Path) -> None:
+        machine.run(("true",))  # the login is over
         threading.Timer(0.5, machine.interrupt).start()
         begin = time.monotonic()
         with pytest.raises((Interrupted, CommandFailed)):

@@ -285,7 +285,7 @@ def test_rebooted_by_another_user_half_way(fresh: Practice) -> None:
     rig = fresh.rig
     with fresh.until("services", "apply", "--yes", "--no-reboot") as process:
         rig.run("systemctl reboot", check=False)
-        rig.await_reboot(120)
+        rig.await_reboot(240)
         finished(process, 3, 120)
     fresh.run("apply", "--yes", "--no-reboot")
     result, _ = fresh.run("apply", "--dry-run")
@@ -336,7 +336,7 @@ def test_unconfirmed_everything_is_rolled_back(
     with pytest.raises(KeyboardInterrupt):
         run_changes(in_process(practice, monkeypatch, reboot=False), APPLY, as_json=True)
     assert "ouchi-rollback.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
-    wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 120)
+    wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 240)
     kept = without_boot(before)
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
     practice.run("undo", "--yes", "--no-reboot")

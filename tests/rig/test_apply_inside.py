@@ -28,8 +28,8 @@ def test_it_continues_after_the_reboot(rig: Rig, tmp_path: Path) -> None:
 
     done = rig.run(f"{OUCHI} apply --yes", timeout=240)
     assert "ouchi continues afterwards" in done.stdout
-    rig.await_reboot(120)
-    wait(lambda: rig.run("ls /etc/systemd/system/ouchi-rebooted.service", check=False).status != 0, 120)
+    rig.await_reboot(240)
+    wait(lambda: rig.run("ls /etc/systemd/system/ouchi-rebooted.service", check=False).status != 0, 240)
     # A unit that still starts is ended after 90 s once its file is gone; this one may take its time.
     assert rig.run("systemctl is-active ouchi-continue", check=False).stdout.strip() in ("active", "inactive")
     wait(lambda: rig.run("pgrep -f 'm ouchi'", check=False).status != 0, 240)

@@ -161,7 +161,7 @@ def test_after_a_reboot_a_changed_command_line_is_there(rig: Rig) -> None:
     with first_come(rig, before[0]) as guest:
         rig.reboot()
         print(f"a reboot, until it is up: {time.monotonic() - begin:.1f} s")
-        assert guest.communicate(timeout=60)[0] == "in\nstill in\n"
+        assert guest.communicate(timeout=180)[0] == "in\nstill in\n"
     assert lines(rig, "cat /proc/sys/kernel/random/boot_id") != before
     assert lines(rig, "cat /proc/sys/vm/nr_hugepages") == ["8"]
 

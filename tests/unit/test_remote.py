@@ -275,7 +275,7 @@ class TestProbes:
             return ""
 
         for name in ("ethtool/eth0", "ovs-version", "else", "ethtool/", "ethtool/much-too-long-a-name"):
-            assert probes.ask_programs(say, name) == ""
+            assert probes.remote_probe(say, name) == ""
         assert [" ".join(argv) for argv in requested] == ["ethtool -i eth0", "ethtool -l eth0", "ovs-vsctl --version"]
         assert Result(("x",), 0, "", "").ok
 

@@ -333,12 +333,12 @@ class TestMonitor:
             Monitor(qemu([{"error": {"class": "GenericError", "desc": "no such device"}}])) as monitor,
             pytest.raises(Failed, match="no such device"),
         ):
-            monitor.ask("eject")
+            monitor.execute("eject")
 
     def test_a_hang_up_is_told(self, qemu: Callable[..., Path]) -> None:
         with Monitor(qemu()) as monitor:
             with pytest.raises(Failed, match="did not do what it was asked"):
-                monitor.ask("stop", within=2)
+                monitor.execute("stop", within=2)
             assert monitor.ended_by() == ""
 
     def test_nobody_listens(self, tmp_path: Path) -> None:

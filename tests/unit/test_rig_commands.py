@@ -14,7 +14,7 @@ import pytest
 from ouchi.cli import rigging
 from ouchi.core.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.lock import only_one
+from ouchi.machine.lock import exclusive_lock
 from ouchi.rig import control
 from ouchi.rig.assets import ASSETS, Assets, read_assets
 from ouchi.rig.image import Image
@@ -110,7 +110,7 @@ def test_a_rig_that_has_just_begun_to_boot(where: RigPaths, monkeypatch: pytest.
 def test_one_command_at_a_time(where: RigPaths) -> None:
     """QEMU's socket has room for one; the second waited and was a bug."""
     write_status(where, Phase.UP)
-    with only_one(str(where.lock), "rig down"):
+    with exclusive_lock(str(where.lock), "rig down"):
         assert refused(save, BadInput).found.startswith("ouchi rig down, process")
 
 

@@ -181,7 +181,7 @@ def command(
     from ouchi.core.plain import to_plain
     from ouchi.flows import bench
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.lock import only_one
+    from ouchi.machine.lock import exclusive_lock
     from ouchi.measure.runs.folder import read_run
     from ouchi.report.run.terminal import preview_text, run_text
 
@@ -193,7 +193,7 @@ def command(
         preview = bench.preview(machine, instance, target, request, folder=folder)
         click.echo(json.dumps(preview) if as_json else preview_text(preview))
         return
-    with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
+    with exclusive_lock(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
         complete = bench.bench(
             machine, instance, target, request, folder=folder, timeline=timeline, interrupt=lambda: stop(machine)
         )

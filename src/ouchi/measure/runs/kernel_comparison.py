@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from ouchi.clients import iperf
 from ouchi.core.errors import BadInput, Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.machine import processes
 from ouchi.machine.background import Launcher
@@ -41,7 +41,7 @@ def compare_results(
 
 
 def iperf_results(
-    machine: Launcher, instance: Instance, request: BenchRequest, placement: Placement, say: Say
+    machine: Launcher, instance: Instance, request: BenchRequest, placement: Placement, say: Notify
 ) -> Iterator[ExtraResult]:
     """iperf3 between two namespaces on the same bridge: TCP once, UDP at each frame size that is no mix."""
     env = {**instance.environment, processes.SERVICE_MARK: SERVICE}
