@@ -21,7 +21,7 @@ def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on as it writes; leave with Ctrl-C.")
 def command(part: str, lines: int, follow: bool) -> None:
-    """What PART says: a service's log by its name in ouchi status."""
+    """Show a service's log, by its name in ouchi status."""
     from ouchi.machine.privilege import need_root
 
     need_root()
