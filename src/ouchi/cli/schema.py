@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 DOCUMENTS = "ouchi.report.documents"
+MEASURE = "ouchi.measure:SCHEMAS"
 SCHEMAS: Mapping[str, tuple[str, str]] = {
     "site": ("the site file", "ouchi.site.models:site_schema"),
     "facts": ("inspect --json", "ouchi.facts:Facts"),
@@ -19,10 +20,10 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
     "apply": ("apply --json", f"{DOCUMENTS}:Apply"),
     "undo": ("undo --json", f"{DOCUMENTS}:Undo"),
     "journal": ("a journal of changes", f"{DOCUMENTS}:JournalFile"),
-    "run": ("report --json and bench --json", "ouchi.measure.schemas:run_schema"),
-    "trial": ("a line of a run's trials.ndjson", "ouchi.measure.schemas:trial_schema"),
-    "compare": ("bench compare --json", "ouchi.measure.schemas:compare_schema"),
-    "stream": ("the file of bench --stream", "ouchi.measure.schemas:stream_schema"),
+    "run": ("report --json", MEASURE),
+    "trial": ("a line of trials.ndjson", MEASURE),
+    "compare": ("bench compare --json", MEASURE),
+    "stream": ("a stream file", MEASURE),
     "support-bundle": ("support-bundle --json", f"{DOCUMENTS}:SupportBundle"),
     "event": ("progress on stderr with --json, line by line", f"{DOCUMENTS}:Event"),
     "hosts": ("--json of a command for several hosts", f"{DOCUMENTS}:Hosts"),
@@ -49,4 +50,8 @@ def schema_of(name: str) -> dict[str, Any]:
     what, location = SCHEMAS[name]
     module, _, attribute = location.partition(":")
     found = getattr(import_module(module), attribute)
-    return dict(found()) if isfunction(found) else json_schema(found, f"ouchi: {what}")
+    if isfunction(found):
+        return dict(found())
+    kind = found[name] if isinstance(found, Mapping) else found
+    # Runs are written by pydantic itself, with what it computes of them.
+    return json_schema(kind, f"ouchi: {what}", "serialization" if location == MEASURE else "validation")
