@@ -217,7 +217,7 @@ def test_a_folder_and_a_tar_say_what_the_tree_states(name: str, tmp_path: Path) 
 def test_lscpu_reads_the_files_as_we_do() -> None:
     """An independent reader of the same files: util-linux's lscpu takes another root."""
     if not shutil.which("lscpu"):
-        pytest.skip("an independent reader is wanted: lscpu, of util-linux, which Debian and Ubuntu always have")
+        pytest.skip("an independent reader is needed: lscpu, of util-linux, which Debian and Ubuntu always have")
     for name in ("ryzen-9-9950x3d", "core-i5-13500", "cpu-offline", "dual-socket-nic-on-node-1"):
         with TemporaryDirectory(dir=IN_MEMORY) as root:
             build(load(CASES / name / "host.yaml")).to_folder(Path(root))
@@ -269,7 +269,7 @@ def test_the_driver_library_is_a_shared_object(tmp_path: Path) -> None:
     (tmp_path / "driver.so").write_bytes(elf([pmd_info("net_i40e"), pmd_info("net_igc")]))
     if not shutil.which("readelf"):
         pytest.skip(
-            "an independent reader is wanted: readelf comes with binutils, for which alone nothing is installed"
+            "an independent reader is needed: readelf comes with binutils, for which alone nothing is installed"
         )
     command = ["readelf", "-p", ".rodata", str(tmp_path / "driver.so")]
     output = subprocess.run(command, check=True, capture_output=True, text=True)

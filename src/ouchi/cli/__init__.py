@@ -32,13 +32,13 @@ _commands = LazyGroup(
     sections={
         "Build": {
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
-            "down": "Stop everything and put the machine back as it was.",
+            "down": "Stop everything and restore the machine.",
             "apply": "Configure the machine itself: boot, CPUs, NICs, services.",
             "undo": "Revert everything that apply changed.",
         },
         "Inspect and plan": {
             "inspect": "Show the hardware: CPUs, memory, NICs, kernel.",
-            "plan": "Show how CPUs, memory and NICs would be divided, and why.",
+            "plan": "Show how CPUs, memory and NICs are allocated, and why.",
             "render": "Write the plan as configuration for other tools.",
         },
         "Operate": {
@@ -52,10 +52,10 @@ _commands = LazyGroup(
         },
         "Measure": {
             "bench": "Measure throughput without loss, and latency, with DPDK.",
-            "report": "Show a measured run as tables, or write it as a web page.",
+            "report": "Show a benchmark run as tables, or write it as an HTML page.",
         },
-        "Practise": {
-            "rig": "Run a virtual server with SMT, IOMMU and SR-IOV to practise on.",
+        "Test": {
+            "rig": "Run a virtual server with SMT, IOMMU and SR-IOV for tests.",
         },
         "Tools": {
             "schema": "Print the JSON Schema of the site file or of a --json output.",

@@ -8,7 +8,7 @@ import click
 @click.command()
 @click.argument("server")
 def command(server: str) -> None:
-    """A server's serial console; leave it with Ctrl-]."""
+    """Attach to a server's serial console; leave it with Ctrl-]."""
     from ouchi.machine.privilege import need_root
 
     need_root()

@@ -42,7 +42,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """What differs from the plan, why it loses packets, what fixes it.
+    """Show what differs from the plan, why it loses packets, and how to fix it.
 
     Reads the live host and changes nothing without --fix. Without root it names what only root can read.
 

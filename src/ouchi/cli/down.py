@@ -6,10 +6,10 @@ import click
 
 
 @click.command()
-@click.option("--purge", is_flag=True, help="Forget the data too: databases, images, guests' disks, passwords, logs.")
+@click.option("--purge", is_flag=True, help="Delete the data too: databases, images, guests' disks, passwords, logs.")
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr.")
 def command(purge: bool, as_json: bool) -> None:
-    """Stop everything and put the machine back as it was; the data is kept. Twice is fine."""
+    """Stop everything and restore the machine; the data is kept."""
     from ouchi.machine.privilege import need_root
 
     need_root()

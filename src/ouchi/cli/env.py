@@ -7,9 +7,9 @@ import click
 
 @click.command()
 def command() -> None:
-    """Shell variables for tools of your own: eval "$(ouchi env)".
+    """Print shell variables for your own tools: eval "$(ouchi env)".
 
-    With them ovs-vsctl, ovs-appctl, ovn-nbctl, virsh and openstack talk to what ouchi runs.
+    With them ovs-vsctl, ovs-appctl, ovn-nbctl, virsh and openstack use ouchi's daemons.
     """
     from ouchi.core.instance import Instance
     from ouchi.parts.settings import CLOUD

@@ -17,11 +17,11 @@ def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str
 @click.command()
 @click.argument("part", shell_complete=_parts)
 @click.option(
-    "-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="How many of the last lines."
+    "-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="Number of lines, from the end."
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on as it writes; leave with Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log; stop with Ctrl-C.")
 def command(part: str, lines: int, follow: bool) -> None:
-    """What PART says: a service's log by its name in ouchi status."""
+    """Show a service's log, by its name in ouchi status."""
     from ouchi.machine.privilege import need_root
 
     need_root()

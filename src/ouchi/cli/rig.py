@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def command() -> None:
-    """Run a virtual server with SMT, IOMMU and SR-IOV to practise on.
+    """Run a virtual server with SMT, IOMMU and SR-IOV for tests.
 
     \b
     Twelve CPUs (six cores of two threads, two L3 caches), 6 GiB, an IOMMU, two connected NICs with SR-IOV, two old

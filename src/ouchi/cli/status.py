@@ -9,7 +9,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Each part's live state, and what differs from the plan.
+    """Show the live state of each part, and what differs from the plan.
 
     Exit status: 0 healthy, 1 not as planned or not up.
     """

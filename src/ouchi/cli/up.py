@@ -12,19 +12,17 @@ from ouchi.parts.stages import STAGES
 @site_option
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what would be done; change nothing.")
-@click.option(
-    "--yes", is_flag=True, help="Do not ask before the machine itself is changed (ouchi apply) and restarted."
-)
-@click.option("--no-reboot", is_flag=True, help="Leave a restart that is needed to you.")
+@click.option("--yes", is_flag=True, help="Do not ask before the machine itself is changed (ouchi apply) or rebooted.")
+@click.option("--no-reboot", is_flag=True, help="Do not reboot where a reboot is needed.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the summary as JSON on stdout."
 )
 def command(site_file: str, until: str, dry_run: bool, yes: bool, no_reboot: bool, as_json: bool) -> None:
     """Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.
 
-    When the site names NICs or isolates CPUs, the machine itself is changed first, as by ouchi apply.
+    If the site file lists NICs or isolates CPUs, the machine itself is configured first, as by ouchi apply.
 
-    Run it again to resume after an interruption, or to check that all is as planned: what is done is not done again.
+    Run it again to resume after an interruption, or to verify the host: only differences from the plan are changed.
     """
     from ouchi.machine.privilege import need_root
 

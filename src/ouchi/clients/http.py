@@ -1,4 +1,4 @@
-"""Whether an HTTP API answers at all: its first page, which costs it nothing and asks for no token."""
+"""Whether an HTTP API responds: its version page, which needs no token."""
 
 from __future__ import annotations
 

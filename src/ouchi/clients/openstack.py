@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the APIs are, and the administrator's password. ``urls``: each API's base URL, its version included."""
+    """The URLs of the APIs, and the administrator's password. ``urls``: each API's base URL, its version included."""
 
     urls: Mapping[str, str]
     password: str = field(repr=False)
@@ -89,7 +89,7 @@ class Cloud:
         return {row["name"]: row for row in reversed(rows)}
 
     def read(self, service: str, path: str, **query: str) -> dict[str, Any]:
-        """What one address answers."""
+        """The response of one URL."""
         answer: dict[str, Any] = self.request("GET", service, path, params=query).json()
         return answer
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding matters: ``error`` stops the stage, ``warning`` and ``info`` do not."""
+    """The severity of a finding: ``error`` stops the stage, ``warning`` and ``info`` do not."""
 
     INFO = "info"
     WARNING = "warning"

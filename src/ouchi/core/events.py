@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What happened to a task."""
+    """The kind of an event of a task."""
 
     STARTED = "started"
     PROGRESS = "progress"

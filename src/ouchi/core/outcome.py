@@ -19,5 +19,5 @@ def nothing(reason: str) -> Outcome:
 
 
 def changed(text: str) -> Outcome:
-    """Something was changed."""
+    """An outcome that changed something."""
     return Outcome(text, True)

@@ -1,4 +1,4 @@
-"""How a host was booted: the kernel command line, the IOMMU and why, Secure Boot and lockdown."""
+"""The boot of a host: kernel command line, the IOMMU and why it is on or off, Secure Boot and lockdown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """How the running kernel was booted.
+    """The boot of the running kernel.
 
     ``parameters``: its command line. ``iommu``: it keeps devices apart now, and ``iommu_reason`` says why (not).
     ``secure_boot`` is None without UEFI. ``lockdown`` is ``none``,
@@ -73,7 +73,7 @@ def _iommu(reader: Reader, parameters: tuple[str, ...]) -> tuple[bool, str]:
 
 
 def why_off(parameters: Iterable[str], tables: Iterable[str]) -> str:
-    """Why a kernel with this command line and these ACPI tables runs without an IOMMU."""
+    """Return why a kernel with this command line and these ACPI tables runs without an IOMMU."""
     words = set(parameters)
     if off := sorted(words & OFF):
         return f"the kernel command line says {_listed(off)}"

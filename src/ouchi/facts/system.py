@@ -1,4 +1,4 @@
-"""What a host is as a whole: distribution, kernel, init, virtualisation."""
+"""The host as a whole: distribution, kernel, init, virtualisation."""
 
 from __future__ import annotations
 

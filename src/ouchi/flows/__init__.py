@@ -1,1 +1,1 @@
-"""What each command does, in order: one file per verb."""
+"""The steps of each command, in order: one file per verb."""

@@ -37,7 +37,7 @@ def read_bench_target(machine: Launcher, site_file: str, request: BenchRequest) 
 def preview(
     machine: Launcher, instance: Instance, target: Target, request: BenchRequest, *, folder: str
 ) -> dict[str, Any]:
-    """What would be measured, and where: the dry run. Changes nothing."""
+    """Return what would be measured, and where: the dry run. Changes nothing."""
     facts, plan = target.facts, target.plan
     servers_running = bool(machine.entries(instance.vhost))
     placement = request.placement(plan, servers_running=servers_running)

@@ -1,4 +1,4 @@
-"""Everything that is measured at one frame size of an open path."""
+"""Run all measurements at one frame size of an open path."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _remove(at: Context, part: Part, _notify: Notify) -> Outcome:
 
 
 def _shut_down(at: Context, _notify: Notify) -> Outcome:
-    """End the supervisor, and whatever still carries our mark."""
+    """End the supervisor, and every process that still carries our mark."""
     names = at.supervisor.states()
     at.supervisor.shutdown()
     return changed("stopped") if names else nothing("not running")

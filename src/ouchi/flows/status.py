@@ -1,4 +1,4 @@
-"""``ouchi status``: every part as it is now, and what differs from the plan; it looks and changes nothing."""
+"""``ouchi status``: the state of every part, and differences from the plan. Changes nothing."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Up:
 
 
 def dry_run(at: Context, until: str) -> Mapping[tuple[str, str], PartState]:
-    """What ``up`` would find and do, by stage and task in the order of :meth:`Up.tasks`; nothing is changed."""
+    """Return what ``up`` would find and do, by stage and task in the order of :meth:`Up.tasks`. Changes nothing."""
     target, seen = at.target, look_at(at, all_parts(), LOOK_SECONDS)
     states = {(part.stage, part.name): seen[part.name] for part in all_parts()}
     new = missing(f"write {target.site_file} for this machine")

@@ -1,1 +1,1 @@
-"""What the plan needs of the host itself, as steps of reversible changes: boot, CPUs, NICs, Open vSwitch."""
+"""The plan's changes of the host itself, as steps of reversible changes: boot, CPUs, NICs, Open vSwitch."""

@@ -55,7 +55,7 @@ def companions(target: Target, survey: Survey) -> tuple[str, ...]:
 
 
 def conflicts(target: Target, survey: Survey) -> list[Finding]:
-    """Why a NIC cannot be bound: other devices in its IOMMU group, files that configure it."""
+    """Return why a NIC cannot be bound: other devices in its IOMMU group, files that configure it."""
     return [*_shared_groups(target, survey), *_configured(target, survey)]
 
 

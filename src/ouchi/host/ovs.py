@@ -39,7 +39,7 @@ def ovs_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
 
 
 def in_use(survey: Survey) -> bool:
-    """Whether the distribution's Open vSwitch starts at boot."""
+    """Return whether the distribution's Open vSwitch starts at boot."""
     return any(survey.units.get(unit, "") in ("enabled", "static") for unit in UNITS) and any(
         unit in survey.active for unit in UNITS
     )

@@ -38,7 +38,7 @@ CONTINUE = "ouchi-continue.service"
 
 
 def reasons(target: Target, survey: Survey) -> list[str]:
-    """Why a reboot is needed; empty when it is not."""
+    """Return why a reboot is needed; empty if it is not."""
     found = []
     if missing := boot.missing(target.plan.kernel_args, target.facts.boot.parameters):
         found.append(f"the kernel was booted without {' '.join(missing)}")

@@ -1,1 +1,1 @@
-"""What ouchi runs on a host: one file per part."""
+"""The parts that ouchi runs on a host, one file each."""

@@ -1,4 +1,4 @@
-"""What else runs on this machine and is in the way of a part; nothing of it is touched."""
+"""Other programs on this machine that conflict with a part. They are reported and left alone."""
 
 from __future__ import annotations
 

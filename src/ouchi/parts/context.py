@@ -1,4 +1,4 @@
-"""Where parts are made and looked at: a machine, an instance on it, and the target of this host."""
+"""The context of parts: a machine, an instance on it, and the target of this host."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLOUD_SECONDS = 60.0
 
 @dataclass
 class Context:
-    """One host as its parts see it.
+    """One host, as its parts see it.
 
     ``planned`` is its target as far as there is one: it is replaced when the plan is made anew, and removing needs none.
     ``seconds``: how long an OpenStack API may take for each answer.
@@ -44,17 +44,17 @@ class Context:
 
     @cached_property
     def supervisor(self) -> Supervisor:
-        """What keeps the programs running: systemd or supervisord."""
+        """The supervisor of the services: systemd or supervisord."""
         return self.chosen or choose_supervisor(self.machine, self.instance)
 
     @cached_property
     def journal(self) -> Journal:
-        """What was changed in this instance's name, with what was there before."""
+        """The journal of this instance's changes, with the previous states."""
         return open_journal(self.machine, self.instance, Scope.SESSION)
 
     @property
     def target(self) -> Target:
-        """What this host should become. Raises :class:`ValueError` before there is a plan."""
+        """The target of this host. Raises :class:`ValueError` before there is a plan."""
         if self.planned is None:
             raise ValueError("this needs a plan, and there is none yet")
         return self.planned
@@ -66,7 +66,7 @@ class Context:
 
     @property
     def settings(self) -> Settings:
-        """The values that configuration files are made from."""
+        """The values from which configuration files are generated."""
         target = self.target
         return Settings(
             instance=self.instance,

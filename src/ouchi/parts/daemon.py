@@ -29,7 +29,7 @@ class File:
 
 
 class Daemon(Part):
-    """Written, started, waited for; then whatever needs it running (:meth:`finish`)."""
+    """A part with services: configuration is written, services are started and waited for, then :meth:`finish` runs."""
 
     def files(self, at: Context) -> Mapping[str, File]:
         """Configuration files by name below the instance's ``etc``, or by absolute path. Pure: reads at most ``at``."""
@@ -40,22 +40,22 @@ class Daemon(Part):
         raise NotImplementedError
 
     def prepared(self, at: Context) -> str:
-        """What :meth:`prepare` would do; empty when nothing."""
+        """Return what :meth:`prepare` would do; empty if nothing."""
         return ""
 
     def prepare(self, at: Context, notify: Notify) -> str:
-        """Make what must be there before the start, such as data folders; returns what was made."""
+        """Create what the services need before they start, such as data folders; return what was created."""
         return ""
 
     def wait(self, at: Context, *, started: bool) -> None:
         """Wait until the programs answer; ``started``: one of them was started just now."""
 
     def finished(self, at: Context) -> str:
-        """What :meth:`finish` would do while the programs run; empty when nothing."""
+        """Return what :meth:`finish` would do once the services run; empty if nothing."""
         return ""
 
     def finish(self, at: Context, notify: Notify) -> str:
-        """Set up what needs the programs running; returns what was made."""
+        """Set up what needs the running services; return what was set up."""
         return ""
 
     def look(self, at: Context) -> PartState:

@@ -1,4 +1,4 @@
-"""The state of a host as a value: one line for each part, and a finding for each cause of what is not as it should be."""
+"""The state of a host as a value: one line for each part, and a finding for each cause of a difference from the plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = 2
 
 @dataclass(frozen=True, slots=True)
 class PartLine:
-    """A part of the host as it is now, beside its name and stage."""
+    """The current state of a part, with its name and stage."""
 
     stage: str
     name: str

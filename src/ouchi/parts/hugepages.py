@@ -40,14 +40,14 @@ class Hugepages(Part):
 
 
 def set_aside(at: Context) -> bool:
-    """Whether the kernel was started with the plan's hugepages."""
+    """Return whether the plan's hugepages were reserved at boot."""
     parameters = at.target.plan.kernel_args
     pages = {parameter for parameter in parameters if parameter.startswith(("default_hugepagesz=", "hugepage"))}
     return pages <= set(at.target.facts.boot.parameters)
 
 
 def reserved(journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
-    """Whether :func:`reserve` would have nothing to do."""
+    """Return whether :func:`reserve` would have nothing to do."""
     change = hugepages(need.node, need.size_kib, need.count)
     record = journal.record(*change.location)
     if record is None and (at_boot or need.size_kib > RUN_TIME_KIB):
@@ -86,7 +86,7 @@ def reserve(journal: Journal, node: int, size_kib: int, count: int, *, at_boot: 
 
 
 def undo(journal: Journal) -> list[str]:
-    """Give our pages back, as far as they are free. A count that others changed meanwhile keeps their change."""
+    """Release our pages, as far as they are free. Changes of the count by other programs are kept."""
     records = journal.records("hugepages")
     before = engine.look(journal.machine, [record.location for record in records])
     engine.undo(journal, records)

@@ -1,4 +1,4 @@
-"""A hugetlbfs mount of our own, for the guests' memory."""
+"""The instance's own hugetlbfs mount, for the guests' memory."""
 
 from __future__ import annotations
 

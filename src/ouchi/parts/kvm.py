@@ -1,4 +1,4 @@
-"""Whether guests start under KVM on this host, tried once in the life of the run folder."""
+"""KVM: whether guests start under it on this host, tried once in the life of the run folder."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Ovs(Daemon):
 
 
 def environment(instance: Instance) -> dict[str, str]:
-    """What OVS's programs and tools find this instance by; DPDK's run folder goes into ours as well."""
+    """Return the environment by which OVS's programs and tools find this instance; it has DPDK's run folder too."""
     return {
         **instance.environment,
         "OVS_RUNDIR": instance.ovs,

@@ -124,7 +124,7 @@ class Packages(Part):
 
 
 def _needed(at: Context) -> tuple[str, ...]:
-    """What the host, the guest image and the drivers of the site's NICs need."""
+    """Return the packages that the host, the guest image and the drivers of the site's NICs need."""
     return (*PACKAGES, *BUILD_PACKAGES, *driver_packages(at.target.site, at.target.facts))
 
 

@@ -1,8 +1,8 @@
-"""A part: all that there is to know of one thing that ouchi runs, in one file.
+"""A part: everything about one thing that ouchi runs, in one file.
 
 Every module under :mod:`ouchi.parts` that has a tuple ``PARTS`` adds its parts to the host: ``up`` makes them in the
-order of their needs, ``up --dry-run`` and ``status`` look at them, ``down`` removes them in reverse, and their ports,
-secrets, databases and API endpoints are known from here alone.
+order of their needs, ``up --dry-run`` and ``status`` read their state, ``down`` removes them in reverse, and their
+ports, secrets, databases and API endpoints are defined nowhere else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ouchi.parts.context import Context
 
 PLAN = "plan"
-"""The task that makes the plan: what every part needs that depends on the site."""
+"""The task that makes the plan, which every part that depends on the site needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +60,17 @@ class PartState:
 
 
 def present(found: str = "", state: str = "present") -> PartState:
-    """As it should be: ``make`` would do nothing."""
+    """The state of a part that is as planned: ``make`` would do nothing."""
     return PartState(True, state, found)
 
 
 def missing(to_do: str, found: str = "", state: str = "missing") -> PartState:
-    """Not there yet, or not as it should be: ``make`` would do ``to_do``."""
+    """The state of a part that is missing or not as planned: ``make`` would do ``to_do``."""
     return PartState(False, state, found, to_do)
 
 
 def unknown(found: str, to_do: str = "") -> PartState:
-    """It cannot be seen at the moment; ``found`` is why."""
+    """The state of a part that cannot be read at the moment; ``found`` is the reason."""
     return PartState(None, "unknown", found, to_do)
 
 
@@ -85,7 +85,7 @@ class Part:
     """Whether one host of a site has it, or every one that runs guests."""
     ports: ClassVar[tuple[Listener, ...]] = ()
     secrets: ClassVar[tuple[str, ...]] = ()
-    """Names of the passwords that it has."""
+    """Names of its passwords."""
     schemas: ClassVar[tuple[str, ...]] = ()
     """Its databases; they belong to the database user of the part's name."""
     endpoint: ClassVar[Endpoint | None] = None
@@ -93,11 +93,11 @@ class Part:
     """Its supervised programs; ``ouchi logs`` shows the log of each."""
 
     def conflicts(self, at: Context) -> list[Finding]:
-        """What of others is in the way, before anything is changed. Reads only."""
+        """Return findings about other programs in the way, before anything is changed. Reads only."""
         return []
 
     def look(self, at: Context) -> PartState:
-        """The part as it is now. Reads only, and may be called without root."""
+        """Return the current state of the part. Reads only, and may be called without root."""
         raise NotImplementedError
 
     def make(self, at: Context, notify: Notify) -> Outcome:
@@ -105,5 +105,5 @@ class Part:
         raise NotImplementedError
 
     def remove(self, at: Context) -> Outcome:
-        """Take it away, whether it is whole, half made or not there; its data is kept."""
+        """Remove it, complete, half made or missing; its data is kept."""
         return nothing("nothing to remove")

@@ -1,4 +1,4 @@
-"""RabbitMQ on loopback, and the port mapper that Erlang wants, as a program of its own so that it ends with us."""
+"""RabbitMQ on loopback, and Erlang's port mapper (epmd) as a separate service, so that it ends with ouchi."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def services(settings: Settings) -> tuple[Service, Service]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What the broker and its command-line tools find this instance by."""
+    """Return the environment by which the broker and its command-line tools find this instance."""
     instance = settings.instance
     home = f"{instance.state}/rabbitmq"
     return {

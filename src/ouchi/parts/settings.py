@@ -1,4 +1,4 @@
-"""What the configuration of OpenStack and its backing services is made from."""
+"""The values from which the configuration of OpenStack and its backing services is generated."""
 
 from __future__ import annotations
 

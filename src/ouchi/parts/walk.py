@@ -1,4 +1,4 @@
-"""Looking at many parts side by side, within a bound: a part that hangs is reported as such, and nothing waits for it."""
+"""Read the state of many parts in parallel, within a time limit: a part that hangs is reported, and nothing waits for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ouchi.parts.part import Part, PartState, unknown
 
 
 def look_at(at: Context, parts: Sequence[Part], seconds: float) -> Mapping[str, PartState]:
-    """The state of every part by name.
+    """Return the state of every part by name.
 
     One that does not answer within ``seconds`` is left behind (its thread ends with the process), and one that fails
     while it is looked at is unknown.

@@ -94,7 +94,7 @@ def _nodes_of_nics(site: Site, index: int, nics: Sequence[NicPlan]) -> set[int]:
 
 
 def _packed(site: Site, cores: Sequence[Core], pools: Pools, pinned: dict[int, int]) -> dict[int, tuple[int, ...]]:
-    """Where nova puts each pinned server's vCPUs; servers are created in the order of the file."""
+    """Return the CPUs where nova puts each pinned server's vCPUs; servers are created in the order of the file."""
     dedicated = set(pools.dedicated)
     packed: dict[int, tuple[int, ...]] = {}
     for node in sorted(set(pinned.values())):

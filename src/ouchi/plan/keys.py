@@ -62,7 +62,7 @@ def ovs_release(ovs_version: str) -> tuple[int, int]:
 
 
 def saves_power(facts: Facts, pools: Pools) -> bool:
-    """Whether nova can switch the governor of dedicated CPUs: every CPU has one."""
+    """Return whether nova can switch the governor of dedicated CPUs: every CPU has one."""
     return bool(pools.dedicated) and all(cpu.governor for cpu in facts.cpus if cpu.online)
 
 

@@ -38,7 +38,7 @@ class MemoryPlan:
 
     @property
     def reserved_host_mib(self) -> int:
-        """What nova may give to no guest: the control plane and OVS's pages."""
+        """Memory that nova must not give to guests: the control plane and OVS's pages."""
         return CONTROL_MIB + sum(self.reserved_pages.values()) * self.page_kib // 1024
 
 
@@ -141,7 +141,7 @@ def _ports(
 
 
 def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, notes: Notes) -> bool:
-    """Whether each port gets a pool of its own."""
+    """Whether each port has its own mempool."""
     total_kib = sum(node.total_kib for node in facts.memory)
     per_port = sum(_pools_mib(of_node, pmds, True) for of_node in ports.values())
     shared = sum(_pools_mib(of_node, pmds, False) for of_node in ports.values())

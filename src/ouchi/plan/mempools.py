@@ -1,4 +1,4 @@
-"""How much memory OVS-DPDK takes for packets, by its own arithmetic.
+"""The memory of OVS-DPDK's mempools, computed as OVS does.
 
 Sources: ``lib/netdev-dpdk.c`` (dpdk_buf_size, dpdk_calculate_mbufs) and ``Documentation/topics/dpdk/memory.rst`` of
 Open vSwitch. Sizes are in bytes unless they say otherwise.

@@ -1,4 +1,4 @@
-"""What each NIC is for, whether DPDK can drive it, and which PMD thread has which of its queues."""
+"""The role of each NIC, whether DPDK can drive it, and which PMD thread polls which of its Rx queues."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def assign_queues(site: Site, nics: Sequence[NicPlan], facts: Facts, pools: Pool
 
 
 def _queues(plan: NicPlan, local: tuple[int, ...], pools: Pools, hardware: int) -> tuple[tuple[int, ...], str]:
-    """The PMD thread of each Rx queue of a NIC, and why so many."""
+    """Return the PMD thread of each Rx queue of a NIC, and the reason for their number."""
     threads, limit = local or pools.pmd, plan.dpdk.most_queues
     if limit and limit < len(threads):
         return threads[:limit], f"{plan.dpdk.pmd} has no more than {counted(limit, 'Rx queue')} for this NIC"

@@ -1,4 +1,4 @@
-"""Where nova puts pinned vCPUs, so that the plan can show it.
+"""The CPUs where nova puts pinned vCPUs, computed so that the plan can show them.
 
 nova prefers whole free cores, one guest after the other (``nova.virt.hardware._pack_instance_onto_cores``, thread
 policy ``prefer``). It knows nothing of caches: which cores are in the dedicated pool is the only say one has.

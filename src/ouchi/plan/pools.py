@@ -25,7 +25,7 @@ OVERLAPPED = "overlapped: figures are not meaningful as performance"
 
 
 def refused(site: Site, cores: Sequence[Core]) -> list[Finding]:
-    """What the site file says of pools and this host cannot have."""
+    """Return findings for pools of the site file that are impossible on this host."""
     first = cores[0].id
     requested = site.cpus
     findings = []
@@ -162,7 +162,7 @@ def _pmd(
 
 
 def _pmd_count(requested: Cpus, cores: Sequence[Core], free: list[Core], nodes: int, style: Style) -> tuple[int, str]:
-    """How many cores poll, and why."""
+    """Return the number of polling cores, and the reason."""
     most = max(1, len(free) - (requested.dedicated is None))  # guests come first to the last core
     large = len(cores) >= LARGE
     count = 2 if large and style is not Style.POWER else 1

@@ -1,4 +1,4 @@
-"""Whether the facts that a saved plan was made from are still those of the host."""
+"""Compare the facts that a saved plan was made from with those of the host."""
 
 from __future__ import annotations
 

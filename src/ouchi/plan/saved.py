@@ -36,7 +36,7 @@ _PAGES_KIB = (2048, 1024 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan(Plan):
-    """The document: a plan, and what it was made from."""
+    """The document: a plan, with the site and facts that it was made from."""
 
     site: Site
     facts: Facts

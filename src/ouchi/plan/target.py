@@ -70,7 +70,7 @@ class Target:
 
     @property
     def sriov_nics(self) -> tuple[NicPlan, ...]:
-        """The NICs whose VFs go to guests."""
+        """The NICs whose VFs are for guests."""
         return tuple(nic for nic in self.plan.nics if nic.role == "sriov")
 
     @property

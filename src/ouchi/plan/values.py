@@ -110,7 +110,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something was chosen: ``pool pmd``, ``1,7``, ``one core is enough below 16 cores …``."""
+    """A choice with its reason: ``pool pmd``, ``1,7``, ``one core is enough below 16 cores …``."""
 
     topic: str
     choice: str

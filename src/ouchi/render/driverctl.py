@@ -1,4 +1,4 @@
-"""Which kernel module each DPDK NIC is bound to, for good: driverctl sets it again at every boot."""
+"""driverctl: the kernel module that each DPDK NIC is bound to, set again at every boot."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Rendered:
 
 
 def made_by(target: Target, *remarks: str) -> tuple[str, ...]:
-    """The lines that every file begins with: whose it is, where it goes, and what else is to be said."""
+    """Return the first lines of every file: who wrote it, where it goes, and remarks."""
     return (f'{MARK} "{target.plan.name}" of {target.site.name}.', *remarks)
 
 

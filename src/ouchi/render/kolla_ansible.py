@@ -52,7 +52,7 @@ def kolla_ansible(target: Target) -> tuple[Rendered, ...]:
 
 
 def global_variables(target: Target) -> dict[str, Any]:
-    """What all hosts of the deployment share."""
+    """Variables of all hosts of the deployment."""
     return {
         "neutron_plugin_agent": "openvswitch",
         "enable_openvswitch": True,
@@ -65,7 +65,7 @@ def global_variables(target: Target) -> dict[str, Any]:
 
 
 def host_variables(target: Target) -> dict[str, Any]:
-    """What is this host's own."""
+    """Variables of this host."""
     interface, address = target.management
     named = [nic for nic in target.dpdk_nics if nic.name]
     return {

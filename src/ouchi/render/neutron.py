@@ -33,7 +33,7 @@ def neutron(target: Target) -> tuple[Rendered, ...]:
 
 
 def ml2_sections(target: Target, driver: str) -> Sections:
-    """What ML2 must know of the site: its mechanism driver, VLANs and MTUs."""
+    """ML2's configuration: mechanism driver, VLANs and MTUs."""
     drivers = f"{driver},sriovnicswitch" if target.sriov_nics else driver
     return {
         # A physnet's MTU counts only up to this one.
@@ -76,7 +76,7 @@ def mappings(target: Target) -> str:
 
 
 def external_ids(target: Target) -> Rendered:
-    """What ovn-controller reads from Open vSwitch's database."""
+    """The external_ids that ovn-controller reads from the Open vSwitch database."""
     keys = {"ovn-bridge-datapath-type": "netdev", "ovn-bridge-mappings": mappings(target)}
     lines = [
         f"{VSCTL} {words('set', 'Open_vSwitch', '.', column('external_ids', key, value))}"

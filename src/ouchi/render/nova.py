@@ -39,11 +39,11 @@ def nova(target: Target) -> tuple[Rendered, ...]:
 
 
 def compute_sections(target: Target) -> Sections:
-    """What nova-compute reads: the plan's own keys, and vhost-user ports with as many descriptors as they can have."""
+    """nova-compute's configuration: the plan's keys, and vhost-user ports with the maximum of descriptors."""
     return merge({"libvirt": {"rx_queue_size": 1024, "tx_queue_size": 1024}}, target.plan.nova)
 
 
 def scheduler_sections(target: Target) -> Sections:
-    """What nova-scheduler reads."""
+    """nova-scheduler's configuration."""
     filters = (*FILTERS, "NUMATopologyFilter", *(["PciPassthroughFilter"] if target.sriov_nics else []))
     return {"filter_scheduler": {"enabled_filters": ",".join(filters)}}

@@ -45,7 +45,7 @@ def user_config(target: Target) -> dict[str, Any]:
 
 
 def user_variables(target: Target) -> dict[str, Any]:
-    """What all hosts of the deployment share."""
+    """Variables of all hosts of the deployment."""
     return {
         "neutron_plugin_type": "ml2.ovs",
         "neutron_ml2_drivers_type": "flat,vlan,vxlan,local",
@@ -59,7 +59,7 @@ def user_variables(target: Target) -> dict[str, Any]:
 
 
 def host_variables(target: Target) -> dict[str, Any]:
-    """What is this host's own. Its role reserves hugepages at boot, counted over all nodes."""
+    """Variables of this host. Its role reserves hugepages at boot, counted over all nodes."""
     pages = {
         size: sum(need.count for need in target.plan.hugepages if need.size_kib == size) for size in (2048, 1048576)
     }

@@ -1,1 +1,1 @@
-"""What people and programs read: the terminal, and JSON."""
+"""Output for people and programs: text, HTML, CSV and JSON."""

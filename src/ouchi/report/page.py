@@ -1,4 +1,4 @@
-"""What rich draws, as text: for a terminal as wide as it is, up to a width that still reads well."""
+"""Render rich objects as text, as wide as the terminal, up to a readable width."""
 
 from __future__ import annotations
 

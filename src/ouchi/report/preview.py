@@ -1,4 +1,4 @@
-"""What ``up`` would do, for people and for programs."""
+"""The dry run of ``up``, as text and as JSON."""
 
 from __future__ import annotations
 

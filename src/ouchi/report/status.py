@@ -1,4 +1,4 @@
-"""A host's status for people: one line for each part, then what is wrong and what to do about it."""
+"""The status of a host as text: one line for each part, then findings with the next command."""
 
 from __future__ import annotations
 

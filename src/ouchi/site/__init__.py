@@ -1,4 +1,4 @@
-"""The user's file: one YAML document that says what a host, or each of several, is for, as frozen models.
+"""The site file: one YAML document that describes the purpose of one or several hosts, as frozen models.
 
 ``load_site`` is the way in from text, ``read_site`` from a machine; ``load_sites`` and ``read_sites`` give one site
 for each host of the file. They raise one :class:`~ouchi.core.errors.BadInput` that carries every error with its line and

@@ -1,4 +1,4 @@
-"""A site against the machine it is for."""
+"""Check a site against the machine it is for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ouchi.site.text import did_you_mean, one_of, quoted
 
 
 def check_against(site: Site, facts: Facts) -> list[Finding]:
-    """What keeps `site` from this machine: CPUs that are not online, NICs that are missing or in use."""
+    """Return findings where `site` does not fit this machine: CPUs that are not online, NICs missing or in use."""
     return [*_cpus(site, facts), *_nics(site, facts)]
 
 

@@ -24,7 +24,7 @@ class _Section(BaseModel):
 
 
 class Cpus(_Section):
-    """Which CPUs each pool has; ``None``: ouchi chooses. CPU numbers are Linux's."""
+    """The CPUs of each pool; ``None``: ouchi chooses. CPU numbers are Linux's."""
 
     host: CpuList | None = Field(
         default=None, title="CPUs of Linux, ouchi and OpenStack", description='CPUs as text: "0,2-5"'
@@ -231,7 +231,7 @@ class _Common(_Section):
 
 
 class SiteFile(_Common):
-    """A file with several hosts: what stands beside ``hosts`` is for each that does not say otherwise."""
+    """A file with several hosts: keys next to ``hosts`` apply to each host that does not override them."""
 
     servers: tuple[Server, ...] = Field(default=(), title="Virtual machines", description=_SERVERS, strict=False)
     hosts: tuple[Host, ...] = Field(

@@ -26,7 +26,7 @@ SECONDS = 120.0
 
 
 class Lasts(StrEnum):
-    """How long a change lasts. One that ends with a process, or happens once, is not kept in the journal."""
+    """The lifetime of a change. One that ends with a process, or happens once, is not kept in the journal."""
 
     UNDO = "until undone"
     REBOOT = "until the next boot"
@@ -103,7 +103,7 @@ class Kind(ABC):
         return record
 
     def drifted(self, record: Record, now: State) -> bool:
-        """Whether another program or user has changed the key since."""
+        """Return whether another program or user has changed the key since."""
         return not record.in_progress and now not in (record.before, record.after)
 
 

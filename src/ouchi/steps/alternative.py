@@ -1,4 +1,4 @@
-"""Which of several programs has a common name, as update-alternatives keeps it.
+"""The program behind a common name, as managed by update-alternatives.
 
 The state: ``auto``, whether the system chooses by itself, and ``value``, the program's path; ``None``: no such name.
 """

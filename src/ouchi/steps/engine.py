@@ -165,12 +165,12 @@ def left_over(journal: Journal, changes: Iterable[Change]) -> list[Record]:
 
 
 def drifted(record: Record, now: State) -> bool:
-    """Whether another program or user has changed it since."""
+    """Return whether another program or user has changed it since."""
     return KINDS[record.kind].drifted(record, now)
 
 
 def note(journal: Journal, changes: Mapping[str, Sequence[Change]], now: States) -> None:
-    """Write down what is about to be changed, by the names of steps, and what is there."""
+    """Record the changes that are about to be made, by the names of steps, with the current states."""
     known = {record.location: record for record in current(journal)}
     temporary = any(change.lasts is Lasts.REBOOT for some in changes.values() for change in some)
     boot_id = journal.machine.read(BOOT_ID).strip() if temporary else ""

@@ -43,7 +43,7 @@ def link(path: str, target: str, *then: str) -> Change:
 
 
 class FileKind(Kind):
-    """What is at a path, without following a link at its end."""
+    """Return what is at a path, without following a link at its end."""
 
     name = "file"
 

@@ -101,7 +101,7 @@ def reserved_at_boot(node: int, size_kib: int, have: int) -> Record:
 
 
 def ours(record: Record, have: int) -> int:
-    """How many pages are ouchi's, of ``have``."""
+    """Return how many of ``have`` pages are ouchi's."""
     after = have if record.in_progress else record.after["pages"]
     return max(0, int(after) - int(record.before["pages"]))
 

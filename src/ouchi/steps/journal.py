@@ -23,7 +23,7 @@ VERSION = 2
 
 
 class Scope(StrEnum):
-    """What undoes a change: ``session``: ``down``; ``machine``: ``undo``."""
+    """The command that undoes a change: ``session``: ``down``; ``machine``: ``undo``."""
 
     SESSION = "session"
     MACHINE = "machine"

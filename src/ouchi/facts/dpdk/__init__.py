@@ -1,4 +1,4 @@
-"""Which NICs DPDK can drive, by the PMD information in its drivers."""
+"""DPDK's support of NICs, by the PMD information in its drivers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether DPDK can drive a NIC, with the evidence."""
+"""DPDK's support of one NIC, with the evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USERSPACE = ("vfio-pci", "uio_pci_generic", "igb_uio")
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Whether DPDK can drive a NIC: by which driver (``pmd``), bound to which kernel module, and why or why not.
+    """DPDK's support of a NIC: by which driver (``pmd``), bound to which kernel module, and why or why not.
 
     ``supported`` means that a driver is there to do it: installed, or, where there is no DPDK on the host yet, in the
     table of the release that will be. A NIC whose driver the installed release has, but in a package that is not

@@ -1,4 +1,4 @@
-"""What the OpenStack APIs have in common: gunicorn, oslo's settings, credentials, a database, a catalogue entry."""
+"""Common to the OpenStack APIs: gunicorn, oslo settings, credentials, a database, a catalogue entry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ouchi.parts.supervise import Service
 from ouchi.render.ini import Sections, ini_text
 
 ANSWER_SECONDS = 5.0
-"""How long an API may take for its first page, which costs it nothing."""
+"""Timeout for an API's version page, which needs neither a token nor the database."""
 
 
 class Api(Daemon):
@@ -71,7 +71,7 @@ class Api(Daemon):
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What every OpenStack program runs with. Fewer malloc arenas: less memory for programs with many threads."""
+    """Return the environment of every OpenStack program, with few malloc arenas: they save memory with many threads."""
     return {
         **settings.instance.environment,
         "PATH": f"{settings.instance.openstack}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -84,7 +84,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def common(settings: Settings, service: str) -> Sections:
-    """What every service shares: where it logs, how it locks, its credentials for keystone."""
+    """Return the settings that every service has: logging, locks, credentials for keystone."""
     return {
         "DEFAULT": {"use_stderr": True, "debug": False, "log_date_format": "%Y-%m-%dT%H:%M:%S"},
         "oslo_concurrency": {"lock_path": f"{settings.instance.run}/locks"},

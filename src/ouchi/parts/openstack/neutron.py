@@ -38,7 +38,7 @@ class Neutron(Api):
 
 
 class Maintenance(Daemon):
-    """It asks keystone for a token at once and gives up without a user: started when the users are there."""
+    """It requests a token from keystone at once and exits without a user: it is started after the users are created."""
 
     name = "neutron-ovn-maintenance"
     stage = "cloud"

@@ -49,7 +49,7 @@ class Nova(Api):
 
 
 class NovaWorkers(Daemon):
-    """They ask keystone for a token at once and give up without a user: started when the users are there."""
+    """They request a token from keystone at once and exit without a user: they are started after the users are created."""
 
     name = "nova-compute"
     stage = "cloud"
@@ -185,7 +185,7 @@ def wait_for_compute(cloud: Cloud, host: str, since: datetime) -> None:
 
 
 def _reported(service: Row) -> datetime:
-    """When nova-compute last reported; the API leaves it empty until the second report of a new node."""
+    """Return the time of nova-compute's last report; empty until the second report of a new node."""
     if service["updated_at"]:
         return datetime.fromisoformat(service["updated_at"]).replace(tzinfo=UTC)
     return datetime.max.replace(tzinfo=UTC) if service["state"] == "up" else datetime.min.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Placement: what compute nodes have and what is taken of it."""
+"""Placement: the inventory of compute nodes, and its allocations."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Servers(Part):
 
 
 def active(rows: Sequence[Row], domains: Collection[str]) -> set[str]:
-    """The names that one server has and no other, which is ACTIVE in nova and whose domain runs."""
+    """Return the names of exactly one server each that is ACTIVE in nova and whose domain runs."""
     names = [row["name"] for row in rows]
     return {
         row["name"]

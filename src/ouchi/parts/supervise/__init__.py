@@ -1,4 +1,4 @@
-"""Keeping programs running: systemd where it is PID 1, supervisor elsewhere, behind one small protocol.
+"""Service supervision: systemd where it is PID 1, supervisor elsewhere, behind one small protocol.
 
 Every service runs in the foreground under its supervisor, is restarted when it dies, writes its output to
 a log file of its own and carries ouchi's mark in its environment.
@@ -29,7 +29,7 @@ def digest(value: object) -> str:
 
 
 class Status(StrEnum):
-    """What a supervisor says of a service."""
+    """The state of a service, as its supervisor reports it."""
 
     RUNNING = "running"
     STARTING = "starting"
@@ -67,13 +67,13 @@ class State:
 
 
 class Supervisor(Protocol):
-    """What systemd and supervisor are both asked to do."""
+    """The operations that systemd and supervisor have in common."""
 
     kind: str
     """``systemd`` or ``supervisor``."""
 
     def start(self, services: Sequence[Service]) -> list[str]:
-        """Start every service that is not running with exactly this definition, side by side, without waiting
+        """Start every service that is not running with exactly this definition, in parallel, without waiting
         for it to be ready; a changed definition restarts it. Returns the names started or restarted."""
 
     def restart(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Supervisor(Protocol):
         """True when this is the definition with which the service was last started."""
 
     def stop(self, names: Sequence[str]) -> None:
-        """Stop services, side by side, each within its ``stop_seconds``; unknown names are fine."""
+        """Stop services in parallel, each within its ``stop_seconds``; unknown names are fine."""
 
     def shutdown(self) -> None:
         """Stop everything of ours, and the supervisor itself where ouchi started it; forget the definitions."""
@@ -100,7 +100,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment_of(service: Service, instance: Instance) -> dict[str, str]:
-    """What a service's process is given: a plain base, the service's own, and both marks, which nothing overrides."""
+    """Return the environment of a service's process: a plain base, the service's own variables, and both marks."""
     base = {"PATH": PATH, "LANG": "C.UTF-8"}
     return {**base, **service.environment, **instance.environment, SERVICE_MARK: service.name}
 

@@ -1,4 +1,4 @@
-"""Which supervisor a machine has."""
+"""Choose the supervisor of a machine."""
 
 from __future__ import annotations
 

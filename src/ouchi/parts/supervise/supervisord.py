@@ -61,7 +61,7 @@ ALREADY_STARTED, SPAWN_ERROR = 60, 50
 
 
 class SupervisordSupervisor:
-    """Services under a supervisord of our own."""
+    """Services under the instance's own supervisord."""
 
     kind = "supervisor"
 
@@ -106,7 +106,7 @@ class SupervisordSupervisor:
         self._launch([name])
 
     def stop(self, names: Sequence[str]) -> None:
-        """Stop services side by side; without a supervisord, end what is left of them."""
+        """Stop services in parallel; without a supervisord, end what is left of them."""
         if self._answers():
             infos = self._infos()
             self._halt([name for name in names if name in infos], self._configurations())
@@ -220,7 +220,7 @@ class SupervisordSupervisor:
             raise Failed(findings)
 
     def _halt(self, names: Collection[str], configurations: Mapping[str, Any]) -> None:
-        """Stop services side by side and, where the group is to go with it, everything that carries their mark."""
+        """Stop services in parallel and, where the group is to go with it, everything that carries their mark."""
         if not names:
             return
         seconds = max(configurations[name]["stopwaitsecs"] for name in names)
@@ -255,7 +255,7 @@ class SupervisordSupervisor:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How often a service was started since it was last told to start or stop, and its last unexpected exit."""
+    """The number of starts of a service since the last request to start or stop it, and its last unexpected exit."""
 
     starts: int = 0
     exit: str = ""

@@ -67,7 +67,7 @@ class SystemdSupervisor:
         self._systemctl("restart", self._unit(name))
 
     def stop(self, names: Sequence[str]) -> None:
-        """Stop services side by side."""
+        """Stop services in parallel."""
         if ours := [self._unit(name) for name in names if name in self._names()]:
             self._systemctl("stop", *ours)
             # One that had to be killed counts as failed, but it was to be stopped.
