@@ -14,7 +14,7 @@ import click
 
 from benchmarks import WORK
 from benchmarks.command import ENDED, Ouchi, run
-from benchmarks.cycle import LOOKS, Record, Say, check_nothing_to_lose, measure_cycles, take_memory
+from benchmarks.cycle import LOOKS, Notify, Record, check_nothing_to_lose, measure_cycles, take_memory
 from benchmarks.fresh import check_alone, check_tools, measure_fresh, tidy
 from benchmarks.host import read_host
 from benchmarks.planning import measure_planning
@@ -120,7 +120,7 @@ def check(selected: set[str], cycles: bool, destroy: bool, machine: LocalMachine
         check_alone(machine, instance)
 
 
-def measure_commands(record: Record, say: Say) -> None:
+def measure_commands(record: Record, say: Notify) -> None:
     """Measure CPU time of the commands that must respond at once, after one run that fills the page cache."""
     for name in ("help", "version"):
         for number in range(COMMAND_RUNS + 1):
@@ -132,12 +132,12 @@ def measure_commands(record: Record, say: Say) -> None:
         say(f"ouchi --{name}: {COMMAND_RUNS} runs")
 
 
-def _progress() -> Say:
+def _progress() -> Notify:
     begin = time.monotonic()
     return lambda text: click.echo(f"{time.monotonic() - begin:7.1f} s  {text}", err=True)
 
 
-def _task_ends(say: Say) -> Callable[[Event], None]:
+def _task_ends(say: Notify) -> Callable[[Event], None]:
     """Return a listener that reports the end of each task."""
 
     def hear(event: Event) -> None:

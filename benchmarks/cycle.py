@@ -26,7 +26,7 @@ LOOK_RUNS = 5
 LOOKS = {"doctor": (0, 1, 4)}
 """Commands that read a host that is up, and their exit statuses that are no failure."""
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass
@@ -81,7 +81,13 @@ def check_nothing_to_lose(machine: LocalMachine, instance: Instance) -> None:
 
 
 def measure_cycles(
-    ouchi: Ouchi, machine: LocalMachine, instance: Instance, selected: set[str], repeats: int, record: Record, say: Say
+    ouchi: Ouchi,
+    machine: LocalMachine,
+    instance: Instance,
+    selected: set[str],
+    repeats: int,
+    record: Record,
+    say: Notify,
 ) -> None:
     """Repeat the cycle, and leave the instance down, with its cache but without its data."""
     restore_cache(machine, instance)
@@ -103,7 +109,7 @@ def measure_cycles(
 
 
 def _cycle(
-    ouchi: Ouchi, machine: LocalMachine, instance: Instance, selected: set[str], record: Record, say: Say
+    ouchi: Ouchi, machine: LocalMachine, instance: Instance, selected: set[str], record: Record, say: Notify
 ) -> None:
     say("up, from prepared packages")
     _up(ouchi, machine, instance, "prepared", record, say)
@@ -126,7 +132,7 @@ def _cycle(
         _down(ouchi, record, say)
 
 
-def _look(ouchi: Ouchi, name: str, record: Record, say: Say) -> None:
+def _look(ouchi: Ouchi, name: str, record: Record, say: Notify) -> None:
     for number in range(1, LOOK_RUNS + 1):
         ran = ouchi.run(name, seconds=60, fine=LOOKS[name])
         record.add(name, ran.seconds)
@@ -134,7 +140,7 @@ def _look(ouchi: Ouchi, name: str, record: Record, say: Say) -> None:
         say(f"{name}, {number} of {LOOK_RUNS}: {ran.seconds:.2f} s")
 
 
-def _up(ouchi: Ouchi, machine: LocalMachine, instance: Instance, name: str, record: Record, say: Say) -> None:
+def _up(ouchi: Ouchi, machine: LocalMachine, instance: Instance, name: str, record: Record, say: Notify) -> None:
     before = read_clock(machine)
     ran = ouchi.run("up", "--json", "--site", SITE)
     clock = read_clock(machine).since(before)
@@ -146,13 +152,13 @@ def _up(ouchi: Ouchi, machine: LocalMachine, instance: Instance, name: str, reco
     say(f"pinging after {pinging(ran):.1f} s, summary after {ran.seconds:.1f} s")
 
 
-def _down(ouchi: Ouchi, record: Record, say: Say) -> None:
+def _down(ouchi: Ouchi, record: Record, say: Notify) -> None:
     ran = ouchi.run("down", "--json", seconds=120)
     record.add("down", ran.seconds)
     say(f"down in {ran.seconds:.1f} s")
 
 
-def take_memory(machine: LocalMachine, instance: Instance, record: Record, say: Say) -> None:
+def take_memory(machine: LocalMachine, instance: Instance, record: Record, say: Notify) -> None:
     """Read the memory of the running instance."""
     record.memory = measure_memory(machine, instance)
     record.add("memory", counted(record.memory))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from benchmarks import WORK
 from benchmarks.command import Ouchi, pinging
-from benchmarks.cycle import Record, Say
+from benchmarks.cycle import Notify, Record
 from benchmarks.sources import network_settings, of_release, parse_sources
 from ouchi.core.errors import BadInput, Failed, error
 from ouchi.core.events import Event
@@ -92,7 +92,7 @@ def check_alone(machine: LocalMachine, instance: Instance) -> None:
 
 
 def measure_fresh(
-    machine: LocalMachine, home: str, release: str, hear: Callable[[Event], None], record: Record, say: Say
+    machine: LocalMachine, home: str, release: str, hear: Callable[[Event], None], record: Record, say: Notify
 ) -> None:
     """Time ``./ouchi up`` from its start to the summary, downloads included.
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory  # noqa: TID251  # snapshots of the cases, not the host's files
 
-from benchmarks.cycle import Record, Say
+from benchmarks.cycle import Notify, Record
 from ouchi.facts import collect
 from ouchi.machine.snapshot import open_snapshot
 from ouchi.machine.snapshot.recorder import Recorder
@@ -36,7 +36,7 @@ servers: [{name: one, vcpus: 4, memory: 4 GiB, ports: [{network: left}]}]
 """
 
 
-def measure_planning(record: Record, say: Say) -> None:
+def measure_planning(record: Record, say: Notify) -> None:
     """Opening, reading and planning, from the archive to the JSON; imports are not in it."""
     with archives() as folder:
         for _ in range(ONE_RUNS):

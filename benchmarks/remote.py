@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory  # noqa: TID251  # the measurement's own files, not the host's
 
 from benchmarks.command import Ouchi, Ran
-from benchmarks.cycle import Record, Say
+from benchmarks.cycle import Notify, Record
 from ouchi.core.errors import Failed, error
 from tests.real.sshd import Sshd, free_port
 
@@ -21,7 +21,7 @@ SESSION = "Starting session"
 """What sshd logs for each session: one round trip."""
 
 
-def measure_remote(ouchi: Ouchi, record: Record, say: Say) -> None:
+def measure_remote(ouchi: Ouchi, record: Record, say: Notify) -> None:
     """Measure ``inspect`` locally and over ssh alternately, then of many hosts at once. Raises :class:`~ouchi.core.errors.Failed`."""
     with ExitStack() as stack:
         servers = [stack.enter_context(Sshd(ports=free_ports(PORTS - 1))) for _ in range(SERVERS)]

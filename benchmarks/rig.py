@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory  # noqa: TID251  # the measurement's own files, not the host's
 
-from benchmarks.cycle import Record, Say
+from benchmarks.cycle import Notify, Record
 from ouchi.machine.local import LocalMachine
 from ouchi.rig.base import prepare
 from ouchi.rig.paths import rig_paths
@@ -17,7 +17,7 @@ from ouchi.rig.rig import Rig
 LOADS, BOOTS = 10, 20
 
 
-def measure_rig(record: Record, say: Say) -> None:
+def measure_rig(record: Record, say: Notify) -> None:
     """Load the base state, then boot from the disk again and again. Raises :class:`~ouchi.core.errors.Failed`.
 
     A boot that had to be tried again counts as a fault, and with the time of all its attempts.

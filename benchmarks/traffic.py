@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.command import Ouchi, Ran
-from benchmarks.cycle import Record, Say, delete_data
+from benchmarks.cycle import Notify, Record, delete_data
 from ouchi.core.instance import Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.build import PACKAGES, build
@@ -33,7 +33,7 @@ HEADERS = Headers(
 )  # fmt: skip
 
 
-def measure_traffic(ouchi: Ouchi, record: Record, say: Say) -> None:
+def measure_traffic(ouchi: Ouchi, record: Record, say: Notify) -> None:
     """Measure the generator alone, alternately with testpmd, then ``ouchi bench`` through OVS."""
     machine = LocalMachine()
     with more_pages(machine), tempfile.TemporaryDirectory(prefix="ouchi-traffic-") as folder:
@@ -102,7 +102,7 @@ def receives(machine: LocalMachine, program: str, folder: str, record: Record) -
             record.add("traffic-receives", got["received"] / (got["last"] - got["first"]) / 1e6)
 
 
-def rounds(machine: LocalMachine, program: str, folder: str, record: Record, say: Say) -> None:
+def rounds(machine: LocalMachine, program: str, folder: str, record: Record, say: Notify) -> None:
     """One core that sends into a ring, receives from it and checks: its most, its rates, a billion frames."""
     with Generator(machine, program, folder, (0, 1)) as generator:
         generator.open("ring", "net_ring0")
@@ -131,7 +131,7 @@ def bench(ouchi: Ouchi, *words: str) -> Ran:
         )  # fmt: skip
 
 
-def through(ouchi: Ouchi, record: Record, say: Say) -> None:
+def through(ouchi: Ouchi, record: Record, say: Notify) -> None:
     """From one vhost-user port to another, ten searches of 64-byte frames."""
     ran = bench(ouchi, "--repeats", str(RUNS))
     run = json.loads(ran.stdout)

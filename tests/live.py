@@ -32,7 +32,6 @@ from ouchi.plan import Plan, make_plan
 from ouchi.plan.mempools import shared_mbufs
 from ouchi.plan.target import Target
 from ouchi.plan.values import mask
-from ouchi.render.ovs import other_config
 from ouchi.site import load_site
 from tests.hosts import build
 from tests.hosts.description import load_plain
@@ -294,7 +293,7 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
 
 
 def _switch(target: Target, plan: Plan) -> dict[str, str]:
-    config = other_config(target)
+    config = target.plan.ovs_other_config
     bridges = ("br-int", *target.bridges.values())
     ports = [["br-int", "", [], {}, "up", {}, 1500], ["dpdk0", "dpdk", [], {}, "up", {"dpdk-devargs": "x"}, 1500]]
     ports.append(

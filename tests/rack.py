@@ -11,7 +11,7 @@ from ouchi.plan.target import Target
 from ouchi.site import load_site
 from tests.plans import facts_of
 
-NIC_LINES = """nics:
+NICS = """nics:
   - {nic: ens4f0, physnet: physnet1}
   - {nic: ens4f1, physnet: physnet2, role: sriov, vfs: 8}
 """
@@ -32,8 +32,8 @@ SMALL = """servers:
 def rack(ovs_version: str = "3.1.0", style: Style | None = None) -> Target:
     """The big host; its NICs are X710s with SR-IOV."""
     facts = facts_of("dual-socket-nic-on-node-1")
-    interfaces = tuple(replace(nic, vendor="8086", device="1572", vfs_total=64, group_with=()) for nic in facts.nics)
-    return _host(replace(facts, nics=interfaces, ovs_version=ovs_version), NIC_LINES + NETWORKS + SERVERS, style)
+    pnics = tuple(replace(nic, vendor="8086", device="1572", vfs_total=64, group_with=()) for nic in facts.nics)
+    return _host(replace(facts, nics=pnics, ovs_version=ovs_version), NICS + NETWORKS + SERVERS, style)
 
 
 @cache

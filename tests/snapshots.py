@@ -27,9 +27,9 @@ def recorded(folder: Path) -> Recorder:
 @cache
 def saved(name: str) -> bytes:
     """The bytes of a case's archive."""
-    with TemporaryDirectory() as position:
-        save(recorded(folder(name)).noted, f"{position}/host.tar.gz")
-        return Path(position, "host.tar.gz").read_bytes()
+    with TemporaryDirectory() as path:
+        save(recorded(folder(name)).noted, f"{path}/host.tar.gz")
+        return Path(path, "host.tar.gz").read_bytes()
 
 
 def tar(*members: tuple[str | bytes, str | bytes], form: int = tarfile.GNU_FORMAT) -> bytes:

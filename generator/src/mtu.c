@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,19 +28,18 @@ static int interface_mtu(unsigned index)
 }
 
 /* DPDK's af_packet refuses an MTU above 1500 even where its ring and the kernel's interface allow it. */
-static bool af_packet_fits(const struct port *port)
+static bool af_packet_fits(unsigned mtu, const char *device, const struct rte_eth_dev_info *info)
 {
-    return strcmp(port->info.driver_name, "net_af_packet") == 0 &&
-           ring_frame(port->config.device) >= port->config.mtu + AF_PACKET_HEADERS &&
-           interface_mtu(port->info.if_index) >= (int)port->config.mtu;
+    return strcmp(info->driver_name, "net_af_packet") == 0 && ring_frame(device) >= mtu + AF_PACKET_HEADERS &&
+           interface_mtu(info->if_index) >= (int)mtu;
 }
 
-int mtu_set(const struct port *port)
+int mtu_set(uint16_t port, unsigned mtu, const char *device, const struct rte_eth_dev_info *info)
 {
-    if (port->config.mtu == RTE_ETHER_MTU)
+    if (mtu == RTE_ETHER_MTU)
         return 0;
-    int failed = rte_eth_dev_set_mtu(port->id, (uint16_t)port->config.mtu);
+    int failed = rte_eth_dev_set_mtu(port, (uint16_t)mtu);
     if (failed == -ENOTSUP) /* virtual devices without an MTU */
         return 0;
-    return failed == -EINVAL && af_packet_fits(port) ? 0 : failed;
+    return failed == -EINVAL && af_packet_fits(mtu, device, info) ? 0 : failed;
 }

@@ -101,7 +101,7 @@ static bool configure(struct port *port, struct problem *problem)
         failed = rte_eth_tx_queue_setup(port->id, (uint16_t)queue, tx_ring, SOCKET_ID_ANY, NULL);
     if (failed == 0) {
         what = "given that MTU";
-        failed = mtu_set(port);
+        failed = mtu_set(port->id, port->config.mtu, port->config.device, &port->info);
     }
     if (failed == 0) {
         what = "started";

@@ -22,8 +22,8 @@ import pytest
 from ouchi.parts import packages
 
 ROOT = Path(__file__).parents[2]
-QUIET = [f"systemd.mask={unit if '.' in unit else unit + '.service'}" for unit in sorted(packages.UNITS)]
-"""What ouchi keeps from starting when it installs the packages; somebody else may have installed them here."""
+MASKED = [f"systemd.mask={unit if '.' in unit else unit + '.service'}" for unit in sorted(packages.UNITS)]
+"""What ouchi keeps from starting when it installs the packages; they may have been installed here before."""
 
 # A mount namespace of its own: the bind mount goes with it.
 BOOT = """
@@ -40,7 +40,7 @@ def systemd(folder: Path, *options: str) -> Iterator[int]:
     root, log = folder / "root", folder / "boot.log"
     root.mkdir()
     own = [f"--directory={root}", f"--machine=ouchi-test-{os.getpid()}", f"--bind-ro={ROOT}", f"--bind-ro={sys.prefix}"]
-    with log.open("w") as said:
+    with log.open("w") as output:
         boot = subprocess.Popen(
             [
                 "unshare",
@@ -53,13 +53,13 @@ def systemd(folder: Path, *options: str) -> Iterator[int]:
                 *own,
                 *options,
                 "systemd.unit=basic.target",
-                *QUIET,
+                *MASKED,
             ],
             # The kernel's own settings can be written, as on a machine; hugepages are reserved there.
             env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes"},
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     try:
@@ -85,8 +85,8 @@ def _first_process(boot: subprocess.Popen[bytes], log: Path) -> int:
     while time.monotonic() < deadline and boot.poll() is None:
         for word in Path(f"/proc/{boot.pid}/task/{boot.pid}/children").read_text().split():
             ask = ["nsenter", f"--target={word}", "--all", "systemctl", "is-system-running"]
-            said = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
-            if said in ("running", "degraded"):
+            output = subprocess.run(ask, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
+            if output in ("running", "degraded"):
                 return int(word)
         time.sleep(0.2)
     pytest.fail(f"systemd did not start in its container: {log.read_text()[-1000:]}")

@@ -92,4 +92,4 @@ def cable() -> Iterator[tuple[str, str]]:
 def trial(generator: Generator, flows: list[RoutedStream], pps: float, **options: Any) -> Trial:
     generator.load(flows)
     result = generator.run([pps] * len(flows), **options)
-    return read_trial(result, flows, 1, "", pps * len(flows), options.get("seconds", 0), "")
+    return read_trial(result, flows, pps=pps * len(flows), seconds=options.get("seconds", 0))

@@ -69,7 +69,7 @@ class Lab:
     def argv(self, words: Sequence[str]) -> list[str]:
         """A command line that runs ``words`` inside; killing its process kills what runs inside too."""
         enter = ["nsenter", "--target", str(self.keeper), *NAMESPACES, "--", *TIED]
-        # Whoever runs the tests in the background has Ctrl-C ignored; what is tested has not.
+        # Tests that run in the background ignore Ctrl-C; what is tested must not.
         return [*enter, "env", "--default-signal=INT", "-C", str(self.home), *words]
 
     @property
@@ -100,11 +100,11 @@ class Lab:
         return self.run([sys.executable, "-m", "ouchi", *words], timeout=timeout, check=check)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start ouchi inside and go on. The process returned is its gate: see :meth:`pid`."""
+        """Start ouchi inside and continue. The process returned is its gate: see :meth:`pid`."""
         return self.start_program([sys.executable, "-m", "ouchi", *words])
 
     def start_program(self, argv: Sequence[str]) -> subprocess.Popen[str]:
-        """Start any program inside and go on."""
+        """Start any program inside and continue."""
         return subprocess.Popen(
             self.argv(argv), env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,

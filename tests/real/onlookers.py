@@ -59,7 +59,7 @@ def one_config(servers: list[Sshd], path: Path) -> str:
 
 
 def until(probe: Callable[[], bool], seconds: float = 15) -> None:
-    """Wait until it is so."""
+    """Wait until it is."""
     deadline = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < deadline

@@ -58,7 +58,7 @@ class Sshd:
             key = str(self.folder / name)
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=60)
         self.config = self.client_config(self.folder / "known_hosts")
-        self.knows(self.folder / "known_hosts", self.port, *ports)
+        self.write_known_hosts(self.folder / "known_hosts", self.port, *ports)
         self._write_config((*options, *(f"Port {port}" for port in ports)))
         self._write_users()
         if elsewhere:
@@ -107,7 +107,7 @@ class Sshd:
         )
         return str(path)
 
-    def knows(self, known_hosts: Path, *ports: int) -> None:
+    def write_known_hosts(self, known_hosts: Path, *ports: int) -> None:
         """Note the host's key for these ports."""
         key = " ".join((self.folder / "host.pub").read_text().split()[:2])
         known_hosts.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port in ports))
@@ -156,9 +156,9 @@ class Sshd:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
-        said = self.log.read_text() if self.log.exists() else ""
+        output = self.log.read_text() if self.log.exists() else ""
         self.close()
-        raise RuntimeError(f"sshd does not answer: {said[-2000:]}")
+        raise RuntimeError(f"sshd does not answer: {output[-2000:]}")
 
 
 def free_port() -> int:

@@ -63,7 +63,7 @@ def test_every_frame_whose_time_came_is_accounted_for(start: Start, pps: float) 
         assert sent["intended"] == rate
         assert sent["accepted"] + sent["late"] + sent["tx_full"] == sent["intended"]
         assert one["rx"]["received"] == sent["accepted"]
-    trial_seen = read_trial(result, flows, 1, "", pps * 1.1, 1.0, "")
+    trial_seen = read_trial(result, flows, pps=pps * 1.1, seconds=1.0)
     assert trial_seen.lost == 0
 
 
@@ -204,7 +204,7 @@ def test_what_happened_on_the_way_is_reported(start: Start, cable: tuple[str, st
     generator.load(flows)
     result = generator.run([5000.0], count=1000, drain=1.5, progress=bring)
     assert result["trial"] == 1
-    found = read_trial(result, flows, 1, "", 5000.0, 0.2, "")
+    found = read_trial(result, flows, pps=5000.0, seconds=0.2)
     (one,) = found.streams
     late = result["streams"][0]["tx"]["late"]  # of a sender that was held up
     assert one.sent + late == 1000
@@ -412,7 +412,7 @@ def test_a_worker_that_naps_leaves_its_cpu_and_loses_nothing(start: Start) -> No
     loops = []
     for idle_sleep, realtime in ((0.0, False), (50e-6, False), (50e-6, True)):
         result = generator.run([20_000.0], seconds=0.5, idle_sleep=idle_sleep, realtime=realtime)
-        trial = read_trial(result, [flow], 1, "", 20_000.0, 0.5, "")
+        trial = read_trial(result, [flow], pps=20_000.0, seconds=0.5)
         sent = result["streams"][0]["tx"]
         assert trial.sent + sent["late"] + sent["tx_full"] == 10_000  # late: of a sender that was held up
         assert (trial.lost, trial.streams[0].reordered) == (0, 0)

@@ -70,7 +70,7 @@ def carry(sender: Generator, tx_port: str, receiver: Generator, rx_port: str, fl
     result = receiver.run([PPS], seconds=2.0, drain=0.5, progress=send)
     assert result["trial"] == sent[0]["trial"]
     result["streams"][0]["tx"] = sent[0]["streams"][0]["tx"]
-    assert_all_arrived(read_trial(result, flows, 1, "", PPS, 0.5, ""))
+    assert_all_arrived(read_trial(result, flows, pps=PPS, seconds=0.5))
 
 
 @pytest.mark.parametrize("server", ["vhost", "virtio-user"])

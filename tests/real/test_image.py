@@ -35,7 +35,7 @@ class Built:
     image: Image
     folder: Path
     after_kill: list[str]
-    said: list[str]
+    output: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         pytest.fail(str(missing))
     folder = tmp_path_factory.mktemp("image")
     after_kill = kill_a_build(folder, when="building the disk")
-    said: list[str] = []
-    return Built(build_image(LocalMachine(), folder, said.append), folder, after_kill, said)
+    output: list[str] = []
+    return Built(build_image(LocalMachine(), folder, output.append), folder, after_kill, output)
 
 
 def kill_a_build(folder: Path, when: str) -> list[str]:
@@ -80,12 +80,12 @@ def test_killed_build_leaves_nothing_that_looks_finished(built: Built) -> None:
 
 def test_image_is_small_and_made_once(built: Built) -> None:
     assert not built.image.reused
-    assert built.said
+    assert built.output
     assert built.image.size == Path(built.image.path).stat().st_size <= 40_000_000
-    said: list[str] = []
-    again = build_image(LocalMachine(), built.folder, said.append)
+    output: list[str] = []
+    again = build_image(LocalMachine(), built.folder, output.append)
     assert (again.path, again.key, again.size, again.reused) == (built.image.path, built.image.key, again.size, True)
-    assert said == []
+    assert output == []
 
 
 @dataclass
@@ -98,16 +98,16 @@ class Guest:
     port: int
     began: float = field(default_factory=time.monotonic)
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self.console.read_text(errors="replace") if self.console.exists() else ""
 
     def wait_for(self, text: str, seconds: float = 60) -> str:
         """The line with ``text``, once it is complete."""
 
         def line() -> str | None:
-            return next((line for line in self.said().split("\n")[:-1] if text in line), None)
+            return next((line for line in self.output().split("\n")[:-1] if text in line), None)
 
-        return wait(line, seconds, lambda: f"{text!r} on the console, which says: {self.said()[-2000:]!r}")
+        return wait(line, seconds, lambda: f"{text!r} on the console, which says: {self.output()[-2000:]!r}")
 
     def command(self, name: str) -> None:
         """Have QEMU do something, through QMP."""
@@ -140,10 +140,10 @@ CONFIG_DRIVES = {
 
 @pytest.fixture(params=CONFIG_DRIVES)
 def guest(request: pytest.FixtureRequest, built: Built, tmp_path: Path) -> Iterator[Guest]:
-    told = tmp_path / "config/openstack/latest"
-    told.mkdir(parents=True)
-    (told / "meta_data.json").write_text(json.dumps({"hostname": NAME, "meta": {"ouchi_forwards": "true"}}))
-    (told / "user_data").write_text(USER_DATA)
+    config = tmp_path / "config/openstack/latest"
+    config.mkdir(parents=True)
+    (config / "meta_data.json").write_text(json.dumps({"hostname": NAME, "meta": {"ouchi_forwards": "true"}}))
+    (config / "user_data").write_text(USER_DATA)
     drive = tmp_path / "config.iso"
     subprocess.run(
         ["genisoimage", "-quiet", "-J", "-r", "-V", "config-2", "-o", drive, tmp_path / "config"],

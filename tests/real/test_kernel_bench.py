@@ -57,7 +57,7 @@ def send(size, pps, both, seconds):
         print("sending", file=sys.stderr, flush=True)
         told = generator.run([pps] * len(flows), seconds=seconds)
         counted = subtract(before, kernel_bridge.counters(machine, instance))
-    trial = read_trial(told, flows, 1, "", pps * len(flows), seconds, "")
+    trial = read_trial(told, flows, pps=pps * len(flows), seconds=seconds)
     streams = {one.tx_port: {"sent": one.sent, "received": one.received, "corrupt": one.corrupt} for one in trial.streams}
     return {"streams": streams, "foreign": trial.foreign, "counted": counted}
 
@@ -65,7 +65,7 @@ def send(size, pps, both, seconds):
 def tcp(hosts, seconds=1):
     "iperf3 by TCP from the first host to the second."
     client, server = hosts
-    with iperf.one_server(machine, (*server.prefix, "taskset", "-c", "1"), server.address, f"{folder}/iperf3.log", marks):
+    with iperf.one_server(machine, (*server.prefix, "taskset", "-c", "1"), server.address, log=f"{folder}/iperf3.log", env=marks):
         return iperf.measure_tcp(machine, client.prefix, server.address, seconds=seconds, env=marks)
 
 
@@ -73,7 +73,7 @@ def udp(hosts, size, mtu=1500, cpus=(0, 1)):
     "iperf3 by UDP with frames of a size."
     client, server = ((*host.prefix, "taskset", "-c", str(cpu)) for host, cpu in zip(hosts, cpus))
     payload, address = udp_payload(size, mtu), hosts[1].address
-    with iperf.one_server(machine, server, address, f"{folder}/iperf3.log", marks):
+    with iperf.one_server(machine, server, address, log=f"{folder}/iperf3.log", env=marks):
         found = iperf.measure_udp(machine, client, address, seconds=1, payload_bytes=payload, env=marks)
     return udp_result(str(size), found, size).figures
 

@@ -35,7 +35,7 @@ BACK_SECONDS = 45
 """How long a killed daemon may take until it does its work again."""
 
 HEALTHY_SECONDS = 120
-"""How long until nothing at all is amiss: nova believes what it was told last for a minute."""
+"""How long until nothing at all is amiss: nova believes the last report for a minute."""
 
 HANDFUL = 5
 """Pings that may get lost around the death of one daemon that carries no packets."""
@@ -491,9 +491,9 @@ def test_supervisor(host: Host, pings: Pings) -> None:
     assert code == 1
     assert [part["state"] for part in parts if part["part"] == "supervisord"] == ["not running"]
     assert {part_of(parts, name)["state"] for name in (*SWITCH, *CONTROL)} == {"unsupervised"}
-    said = host.lab.ouchi("status", check=False).stdout
-    assert re.search(r"supervisord.*not running", said), said
-    assert "ouchi up" in said
+    output = host.lab.ouchi("status", check=False).stdout
+    assert re.search(r"supervisord.*not running", output), output
+    assert "ouchi up" in output
     assert pings.lost(mark) <= HANDFUL
     up(host.lab)
     assert assert_one_of_each(host) == host.ids

@@ -1,6 +1,6 @@
 """Where a plan says that guests' vCPUs will be is where nova's own code puts them, on every recorded host.
 
-nova runs in OpenStack's own environment and is told the host as libvirt would: cells, CPUs and their siblings.
+nova runs in OpenStack's own environment and gets the host as libvirt describes it: cells, CPUs and their siblings.
 """
 
 from __future__ import annotations

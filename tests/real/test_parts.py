@@ -59,10 +59,10 @@ WITH_TOY = (
 @pytest.fixture(scope="module")
 def folder(lab: Lab) -> Path:
     """The folder with the toy part, inside the lab."""
-    place = lab.home / "more-parts"
-    place.mkdir()
-    (place / "toy.py").write_text(TOY)
-    return place
+    location = lab.home / "more-parts"
+    location.mkdir()
+    (location / "toy.py").write_text(TOY)
+    return location
 
 
 def ouchi(lab: Lab, folder: Path, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -71,7 +71,7 @@ def ouchi(lab: Lab, folder: Path, *words: str, timeout: float = 120) -> subproce
 
 @contextmanager
 def listener(lab: Lab) -> Iterator[None]:
-    """Somebody else's program on the toy's port."""
+    """Another program on the toy's port."""
     program = "import socket, time; socket.create_server(('127.0.0.1', 7070)); print('up', flush=True); time.sleep(60)"
     other = lab.start_program([sys.executable, "-c", program])
     assert other.stdout is not None

@@ -53,11 +53,11 @@ def unchanged(lab: Lab) -> Iterator[None]:
 def up(lab: Lab, *words: str, status: int, timeout: float = 90) -> str:
     """What ``up`` says on its way to a status; never a traceback."""
     done = lab.ouchi("up", *words, timeout=timeout, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == status, said[-3000:]
-    assert "Traceback" not in said
-    assert "this is a bug" not in said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == status, output[-3000:]
+    assert "Traceback" not in output
+    assert "this is a bug" not in output
+    return output
 
 
 def site(lab: Lab, *, vlan: object = 101, memory: str = "256 MiB", text: str = SITE) -> str:
@@ -67,7 +67,7 @@ def site(lab: Lab, *, vlan: object = 101, memory: str = "256 MiB", text: str = S
 
 @contextmanager
 def running(lab: Lab, argv: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A program of somebody else in the lab."""
+    """A program of another user in the lab."""
     gate = lab.start_program(argv)
     try:
         yield gate
@@ -87,7 +87,7 @@ def wait_until(what: str, probe: Any, seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         (SITE.replace("{vlan}", "5000"), "mine.yaml:5:11"),
         (SITE.replace("    vlan", "\tvlan"), "mine.yaml:5:1"),
@@ -96,26 +96,26 @@ def wait_until(what: str, probe: Any, seconds: float = 20) -> None:
     ],
     ids=["value", "tab", "misspelt", "no-such-network"],
 )
-def test_bad_site(lab: Lab, text: str, place: str) -> None:
-    said = up(lab, "--site", site(lab, text=text), status=2)
-    assert f"{place}: " in said
-    assert "expected" in said
+def test_bad_site(lab: Lab, text: str, location: str) -> None:
+    output = up(lab, "--site", site(lab, text=text), status=2)
+    assert f"{location}: " in output
+    assert "expected" in output
 
 
 def test_bad_site_is_refused_before_anything_is_done(lab: Lab) -> None:
     """On a fresh machine the first task would install packages for minutes."""
-    said = up(lab, "--json", "--site", site(lab, vlan=5000), status=2)
-    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    output = up(lab, "--json", "--site", site(lab, vlan=5000), status=2)
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert [event["task"] for event in events if event["stage"] in ("prepare", "host")] == []
 
 
 def test_site_that_does_not_fit(lab: Lab) -> None:
     """A guest with more memory than the machine has: no hugepage is reserved."""
     total = int(re.findall(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)[0])
-    said = up(lab, "--site", site(lab, memory=f"{total // 2**20 + 1} GiB"), status=2)
-    assert re.search(r"memory|hugepages", said)
-    assert re.search(r"found: +\S", said)
-    assert re.search(r"next: +\S", said)
+    output = up(lab, "--site", site(lab, memory=f"{total // 2**20 + 1} GiB"), status=2)
+    assert re.search(r"memory|hugepages", output)
+    assert re.search(r"found: +\S", output)
+    assert re.search(r"next: +\S", output)
 
 
 # --- what else runs
@@ -125,10 +125,10 @@ def test_taken_port(lab: Lab) -> None:
     listen = "import socket, time; s = socket.create_server(('127.0.0.1', 5000)); time.sleep(600)"
     with running(lab, [sys.executable, "-c", listen]) as other:
         wait_until("it listens", lambda: ":5000 " in lab.run(["ss", "-Hltn"]).stdout)
-        said = up(lab, "--until", "plan", "--site", site(lab), status=2)
-        assert re.search(r"port 5000\b", said)
-        assert re.search(r"found: +python\S* \(process \d+\)", said)
-        assert "next:" in said
+        output = up(lab, "--until", "plan", "--site", site(lab), status=2)
+        assert re.search(r"port 5000\b", output)
+        assert re.search(r"found: +python\S* \(process \d+\)", output)
+        assert "next:" in output
         assert other.poll() is None
 
 
@@ -147,9 +147,9 @@ def test_another_open_vswitch(lab: Lab) -> None:
             lab.run(["sh", "-c", f"{tool} add-br br-int -- set Bridge br-int datapath_type=netdev"])
             shown = lab.run(["sh", "-c", f"{tool} show"]).stdout
             device = lab.path("/sys/class/net/br-int/ifindex").read_text()
-            said = up(lab, "--site", site(lab), status=2)
-            assert "br-int" in said
-            assert "Open vSwitch" in said
+            output = up(lab, "--site", site(lab), status=2)
+            assert "br-int" in output
+            assert "Open vSwitch" in output
             assert lab.run(["sh", "-c", f"{tool} show"]).stdout == shown
             assert lab.path("/sys/class/net/br-int/ifindex").read_text() == device
             assert other.poll() is None
@@ -163,9 +163,9 @@ def test_full_disk(lab: Lab) -> None:
     """As when /var/lib/ouchi is a small disk of its own."""
     lab.run(["mount", "-t", "tmpfs", "-o", "size=200m,mode=755", "small", STATE])
     try:
-        said = up(lab, "--site", site(lab), status=2)
-        assert STATE in said
-        assert re.search(r"found: +\d+ MiB free", said)
+        output = up(lab, "--site", site(lab), status=2)
+        assert STATE in output
+        assert re.search(r"found: +\d+ MiB free", output)
         used = int(lab.run(["df", "--output=used", "-m", STATE]).stdout.split()[1])
         assert used < 5, "nothing is poured into a disk that is too small"
     finally:
@@ -200,9 +200,9 @@ def test_clouds_file_that_is_none(lab: Lab, text: str) -> None:
     path.chmod(0o640)
     before = lab.snapshot()["files"]["/etc/openstack/clouds.yaml"]
     try:
-        said = up(lab, "--until", "cloud", "--site", site(lab), status=2)
-        assert "/etc/openstack/clouds.yaml: " in said
-        assert re.search(r"next: .*ouchi up", said)
+        output = up(lab, "--until", "cloud", "--site", site(lab), status=2)
+        assert "/etc/openstack/clouds.yaml: " in output
+        assert re.search(r"next: .*ouchi up", output)
         lab.ouchi("down", timeout=60)
         assert path.read_text() == text
         assert lab.snapshot()["files"]["/etc/openstack/clouds.yaml"] == before
@@ -213,7 +213,7 @@ def test_clouds_file_that_is_none(lab: Lab, text: str) -> None:
 
 
 def test_interrupt(lab: Lab) -> None:
-    """Ctrl-C while much is under way: 130 and how to go on; the same command goes on; down brings all back."""
+    """Ctrl-C while much is under way: 130 and how to continue; the same command continues; down brings all back."""
     words = ("up", "--json", "--until", "cloud", "--site", site(lab))
     gate = lab.start(*words)
     assert gate.stderr

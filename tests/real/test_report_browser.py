@@ -56,15 +56,15 @@ def complaints(browser: Browser) -> list[dict[str, Any]]:
 
 def requests(browser: Browser) -> list[str]:
     """What was asked for, but for what stands in the page itself."""
-    asked = [
+    requested = [
         event["params"]["request"]["url"] for event in browser.events if event["method"] == "Network.requestWillBeSent"
     ]
-    return [url for url in asked if not url.startswith("data:")]
+    return [url for url in requested if not url.startswith("data:")]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [600, 1200])
-def test_the_page_is_whole_and_quiet(browser: Browser, page: Path, run: Run, width: int, scheme: str) -> None:
+def test_the_page_is_whole_and_logs_nothing(browser: Browser, page: Path, run: Run, width: int, scheme: str) -> None:
     browser.open(page, width, scheme)
     assert requests(browser) == [page.as_uri()]
     assert complaints(browser) == []
@@ -159,12 +159,12 @@ def test_a_mark_says_what_it_is(browser: Browser, page: Path) -> None:
 def test_the_keyboard_walks_from_mark_to_mark(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.ask("document.querySelector('figure').focus()")
-    said = []
+    output = []
     for _ in range(2):
         browser.do("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")
-        said.append(browser.ask("document.getElementById('tip').innerText"))
-    assert len(set(said)) == 2
-    assert all("repeat" in text for text in said)
+        output.append(browser.ask("document.getElementById('tip').innerText"))
+    assert len(set(output)) == 2
+    assert all("repeat" in text for text in output)
 
 
 def test_without_scripts_everything_is_still_there(browser: Browser, page: Path, run: Run) -> None:

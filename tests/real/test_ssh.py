@@ -222,7 +222,7 @@ class TestPrograms:
         machine.write(tmp_path / "noted", "what was done")
         assert machine.read(tmp_path / "noted") == "what was done"
 
-    def test_interrupt_while_a_host_restarts(self, server: Sshd) -> None:
+    def test_interrupt_while_a_host_reboots(self, server: Sshd) -> None:
         """It comes back over new connections; here it never goes down, or nobody answers."""
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for address in (server.address, f"root@127.0.0.1:{free_port()}"):

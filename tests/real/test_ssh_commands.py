@@ -119,10 +119,10 @@ class TestCommands:
             assert "lab is another machine than this one" in done.stderr
             assert "ouchi.yaml:1:10" in done.stderr
 
-    def test_the_session_s_card_is_refused(self, server: Sshd, tmp_path: Path) -> None:
+    def test_the_session_s_nic_is_refused(self, server: Sshd, tmp_path: Path) -> None:
         name = next((nic.name for nic in collect(LocalMachine()).nics if nic.addresses and nic.physical), "")
         if not name:
-            pytest.skip("no card with an address")
+            pytest.skip("no NIC with an address")
         (tmp_path / "ouchi.yaml").write_text(
             f"address: {server.address}\n{SITE}nics: [{{nic: {name}, physnet: physnet1}}]\n"
         )

@@ -51,7 +51,7 @@ class TestConnection:
 
     def test_another_key_than_before(self, server: Sshd, tmp_path: Path) -> None:
         known = tmp_path / "changed"
-        server.knows(known, server.port)
+        server.write_known_hosts(known, server.port)
         other = (server.folder / "user.pub").read_text().split()[1]
         words = known.read_text().split()
         known.write_text(f"{words[0]} {words[1]} {other}\n")
@@ -256,8 +256,8 @@ class TestLimits:
     def test_a_full_disk(self, tmp_path: Path) -> None:
         with Sshd() as full, SshMachine(full.address, full.config) as machine:
             # This sshd has mounts of its own, so nobody else sees them.
-            for place in (tmp_path, "/dev/shm"):
-                machine.run(("mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)))
+            for location in (tmp_path, "/dev/shm"):
+                machine.run(("mount", "-t", "tmpfs", "-o", "size=64k", "none", str(location)))
             machine.write(tmp_path / "file", "x" * 50_000)
             assert outcome(lambda: machine.write(tmp_path / "file", "y" * 50_000)) == "ENOSPC"
             assert machine.read(tmp_path / "file") == "x" * 50_000

@@ -111,8 +111,8 @@ def test_services_start_side_by_side_and_starting_again_does_nothing(
 def test_nobody_else_can_read_what_may_be_secret(supervisor: Supervisor, instance: Instance) -> None:
     supervisor.start([replace(shell("a", "echo hello; exec sleep 98"), environment={"X": "53cr3t"})])
     eventually(lambda: "hello" in Path(supervisor.log("a")).read_text())
-    places = (instance.state, instance.run, "/run/systemd/system")
-    files = [path for top in places for path in Path(top).rglob("*") if path.is_file()]
+    folders = (instance.state, instance.run, "/run/systemd/system")
+    files = [path for top in folders for path in Path(top).rglob("*") if path.is_file()]
     secret = [path for path in files if b"53cr3t" in path.read_bytes()]
     assert [mode(path) for path in secret] == [0o600]
     assert [mode(path) for path in Path(instance.run).glob("*.sock")] in ([], [0o600])

@@ -58,7 +58,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(lab: Lab) -> Host:
-    """``up`` on a machine where nothing of ouchi's is, but where somebody uses other clouds."""
+    """``up`` on a machine where nothing of ouchi's is, but with entries for other clouds."""
     clouds = lab.path("/etc/openstack/clouds.yaml")
     clouds.parent.mkdir()
     clouds.write_text(CLOUDS)
@@ -140,13 +140,13 @@ def cpus(status: Path) -> set[int]:
 def pages_stand(lab: Lab) -> bool:
     """Whether the kernel's counts, which are everybody's on this machine, are those that ``up`` left."""
     journal = json.loads(lab.path(f"{STATE}/journal.json").read_text())
-    wanted = {one["key"]: one["after"]["pages"] for one in journal["records"] if one["kind"] == "hugepages"}
-    assert wanted
+    expected = {one["key"]: one["after"]["pages"] for one in journal["records"] if one["kind"] == "hugepages"}
+    assert expected
     found = {}
     for path, count in hugepages().items():
         node, size = re.findall(r"node(\d+)/hugepages/hugepages-(\d+)kB", path)[0]
         found[f"{node}:{size}"] = count
-    return wanted.items() <= found.items()
+    return expected.items() <= found.items()
 
 
 def wait_until(what: str, probe: Any, seconds: float = 30) -> None:
@@ -265,7 +265,7 @@ def test_guest_memory_is_on_hugepages(host: Host) -> None:
         assert huge >= guest["memory_mib"] * 1024
 
 
-def test_polling_threads_have_the_planned_core(host: Host) -> None:
+def test_pmd_threads_have_the_planned_core(host: Host) -> None:
     planned = set(host.summary["plan"]["pools"]["pmd"])
     shown = appctl(host.lab, "dpif-netdev/pmd-rxq-show")
     assert {int(core) for core in re.findall(r"core_id (\d+)", shown)} == planned
@@ -277,7 +277,7 @@ def test_polling_threads_have_the_planned_core(host: Host) -> None:
     assert sorted(map(tuple, (cpus(task / "status") for task in threads))) == sorted((cpu,) for cpu in planned)
 
 
-def test_dpdk_probes_no_card(host: Host) -> None:
+def test_dpdk_probes_no_nic(host: Host) -> None:
     assert tool(host.lab, "ovs-vsctl get Open_vSwitch . other_config:dpdk-extra").strip().strip('"') == "--no-pci"
     assert tool(host.lab, "ovs-vsctl get Open_vSwitch . dpdk_initialized").strip() == "true"
     (switch,) = host.lab.services()["ovs-vswitchd"]
@@ -325,7 +325,7 @@ def passwords(lab: Lab) -> dict[str, str]:
     return found
 
 
-def told(text: str, secrets: dict[str, str]) -> list[str]:
+def disclosed(text: str, secrets: dict[str, str]) -> list[str]:
     """The names of the secrets that stand in a text."""
     return [name for name, secret in secrets.items() if secret in text]
 
@@ -343,19 +343,19 @@ def test_no_secret_in_a_command_line(host: Host) -> None:
     secrets = passwords(host.lab)
     lines = {pid: " ".join(argv) for pid, argv in host.lab.processes().items()}
     assert len(lines) > 20
-    assert {lines[pid][:80]: names for pid, line in lines.items() if (names := told(line, secrets))} == {}
+    assert {lines[pid][:80]: names for pid, line in lines.items() if (names := disclosed(line, secrets))} == {}
 
 
 def test_no_secret_in_a_log(host: Host) -> None:
     secrets = passwords(host.lab)
     logs = [path for path in host.lab.path("/var/log").rglob("*") if path.is_file()]
     assert len(logs) >= 15
-    assert {path.name: names for path in logs if (names := told(path.read_text(errors="replace"), secrets))} == {}
+    assert {path.name: names for path in logs if (names := disclosed(path.read_text(errors="replace"), secrets))} == {}
 
 
 def test_no_secret_in_what_up_and_status_print(host: Host) -> None:
     status = host.lab.ouchi("status", "--json", check=False)
-    assert told(host.stdout + host.stderr + status.stdout + status.stderr, passwords(host.lab)) == []
+    assert disclosed(host.stdout + host.stderr + status.stdout + status.stderr, passwords(host.lab)) == []
 
 
 def test_no_secret_in_a_file_that_others_read(host: Host) -> None:
@@ -416,7 +416,7 @@ def test_two_at_once(host: Host) -> None:
     try:
         second = host.lab.ouchi("up", check=False)
     finally:
-        first.send_signal(signal.SIGCONT)  # nsenter, which has stopped with it and lets it go on
+        first.send_signal(signal.SIGCONT)  # nsenter, which has stopped with it and lets it continue
         host.lab.signal(first, signal.SIGCONT)
     out, err = first.communicate(timeout=200)
     assert second.returncode == 2
@@ -450,7 +450,7 @@ def test_status_and_logs(host: Host) -> None:
 
 
 def test_packets_pass_without_the_control_plane(host: Host) -> None:
-    """Frozen, then killed: guests and switch go on; afterwards ``up`` mends it all."""
+    """Frozen, then killed: guests and switch continue; afterwards ``up`` fixes it all."""
     services = host.lab.services()
     frozen = [pid for name, pids in services.items() if name not in KEPT for pid in pids]
     killed = [pid for name, pids in services.items() if name not in KEPT | {"supervisord"} for pid in pids]

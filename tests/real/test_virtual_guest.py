@@ -89,7 +89,7 @@ class Routed:
             for number, (go, come) in enumerate(DIRECTIONS)
         ]
         self.generator.load(sent)
-        return read_trial(self.generator.run([pps] * 2, seconds=1.0, drain=0.5), sent, 1, "", pps * 2, 1.0, "")
+        return read_trial(self.generator.run([pps] * 2, seconds=1.0, drain=0.5), sent, pps=pps * 2, seconds=1.0)
 
     def best(self, size: int, *, flows: int = 1, ttl: int = 64) -> Trial:
         """The first of three that lost nothing: an emulated guest that is held up for long drops frames."""
@@ -134,7 +134,7 @@ def ports(folder: Path) -> tuple[VmPort, VmPort]:
 def start(made: Made, folder: Path, mtu: int = 1500) -> GuestVm:
     shape = VmConfig(cpus=CPUS, kvm=False, mtu=mtu)
     env = {**OURS.environment, processes.SERVICE_MARK: "bench"}
-    return start_vm(MACHINE, str(folder), 0, made.image, ports(folder), shape, env)
+    return start_vm(MACHINE, str(folder), 0, made.image, ports=ports(folder), config=shape, env=env)
 
 
 @contextmanager
@@ -188,9 +188,9 @@ def test_it_routes_both_ways(made: Made, tmp_path: Path) -> None:
                 assert (one.lost, one.duplicated, one.reordered, one.corrupt) == (0, 0, 0, 0), (size, flows)
             assert trial.foreign == 0
 
-        # A hop takes one from the time to live: of one nothing is left, and nobody is told.
+        # A hop takes one from the time to live: of one nothing is left, and no error is sent.
         assert path.best(64, ttl=2).lost == 0
-        # Neither frames for somebody else are routed, nor packets for a network that nobody is in.
+        # Neither frames for another MAC address are routed, nor packets for an unknown network.
         for trial in (path.trial(64, ttl=1), path.trial(64, dst_mac=mac_of(9)), path.trial(64, dst_ip="203.0.113.7")):
             assert trial.sent > 300  # of a sender that may be held up
             assert (trial.received, trial.foreign) == (0, 0)

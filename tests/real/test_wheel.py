@@ -28,10 +28,10 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
     there = content(tmp_path / "installed" / "ouchi")
-    wanted = content(ROOT / "src" / "ouchi")
-    wanted |= {f"generator/{name}": text for name, text in content(ROOT / "generator").items()}
-    assert sorted(wanted.keys() - there.keys()) == []
-    assert [name for name, text in wanted.items() if there[name] != text] == []
+    expected = content(ROOT / "src" / "ouchi")
+    expected |= {f"generator/{name}": text for name, text in content(ROOT / "generator").items()}
+    assert sorted(expected.keys() - there.keys()) == []
+    assert [name for name, text in expected.items() if there[name] != text] == []
     assert {Path(name).suffix for name in there} > {".py", ".sh", ".json", ".sql", ".css", ".js", ".c"}
     started = subprocess.run(
         [sys.executable, "-m", "ouchi", "inspect", "--json"],

@@ -39,6 +39,6 @@ def test_it_continues_after_the_reboot(rig: Rig, tmp_path: Path) -> None:
     assert rig.run("ls /etc/systemd/system/ | grep -e ouchi-w -e ouchi-r", check=False).stdout == ""
     assert "nothing to do: the host is as planned" in rig.run(f"{OUCHI} apply --dry-run", timeout=120).stdout
 
-    # That undo restarts the machine too is tried from outside.
+    # That undo reboots the machine too is tried from outside.
     rig.run(f"{OUCHI} undo --yes --no-reboot", timeout=240)
     assert without_boot(look(rig)) == without_boot(before)

@@ -62,10 +62,10 @@ def test_each_port_has_an_iommu_group_of_its_own(rig: Rig) -> None:
         assert lines(rig, f"cat /sys/bus/pci/devices/{port}/sriov_totalvfs") == ["7"]
 
 
-def test_the_old_cards_share_a_group(rig: Rig) -> None:
-    cards = [address_of(rig, mac) for mac in SHARED_MACS]
-    assert [driver_of(rig, card) for card in cards] == ["e1000", "e1000"]
-    assert set(cards) < set(group_of(rig, cards[0]))
+def test_the_old_nics_share_a_group(rig: Rig) -> None:
+    nics = [address_of(rig, mac) for mac in SHARED_MACS]
+    assert [driver_of(rig, nic) for nic in nics] == ["e1000", "e1000"]
+    assert set(nics) < set(group_of(rig, nics[0]))
 
 
 def test_only_the_management_nic_is_configured(rig: Rig) -> None:
@@ -178,7 +178,7 @@ def test_a_power_cut_loses_what_was_not_written(rig: Rig) -> None:
     assert lines(rig, "systemctl is-system-running") == ["running"]
 
 
-def test_put_away_it_goes_on_where_it_was(rig: Rig) -> None:
+def test_put_away_it_resumes_where_it_was(rig: Rig) -> None:
     rig.run("echo something >/run/only-in-memory")
     rig.down()
     assert rig.ended() == "off"
@@ -214,7 +214,7 @@ def test_qemu_ends_with_whoever_runs_it(rig: Rig, tmp_path: Path) -> None:
 
 @contextmanager
 def first_come(rig: Rig, boot_id: str) -> Iterator[subprocess.Popen[str]]:
-    """Somebody who logs in as soon as the rig has started anew, and stays for a while."""
+    """A user who logs in as soon as the rig has booted again, and stays for a while."""
     inside = f"""[ "$(cat /proc/sys/kernel/random/boot_id)" != {boot_id} ] || exit
         echo in; systemctl is-system-running --wait >/dev/null; sleep 10; echo still in"""
     argv = ["sh", "-c", 'until "$@" | grep .; do sleep 0.1; done', "sh", *rig.ssh_argv(), inside]
@@ -227,7 +227,7 @@ def first_come(rig: Rig, boot_id: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def address_of(rig: Rig, mac: str) -> str:
-    """Where on the PCI bus the card with this address is."""
+    """Where on the PCI bus the NIC with this address is."""
     return lines(rig, f"basename $(readlink -f $(grep -l {mac} /sys/class/net/*/address | xargs dirname)/device)")[0]
 
 

@@ -70,11 +70,13 @@ def test_the_bottleneck_is_named(
 ) -> None:
     request = BenchRequest(path_name=path)
     seen = replace(trial(), counters={"ovs": {"pmd": {"pmd 2": {"busy": 0.1}, "pmd 3": {"busy": busy}}}})
-    row = max_offered_result("64", [seen], line, request, placement)
+    row = max_offered_result("64", [seen], line_pps=line, request=request, placement=placement)
     assert bottleneck in row.text
     assert row.figures["busy"] == busy
     assert row.pps == pytest.approx(1e6)
-    plain = max_offered_result("64", [trial(2e6, received=500_000)], None, request, placement)
+    plain = max_offered_result(
+        "64", [trial(2e6, received=500_000)], line_pps=None, request=request, placement=placement
+    )
     assert plain.text == "received of 2.00 Mpps sent"
 
 
@@ -105,7 +107,7 @@ def test_options_become_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "ouchi.flows.bench.read_bench_target", lambda _machine, _site, request: requests.append(request)
     )
-    monkeypatch.setattr("ouchi.flows.bench.preview", lambda *_: {})
+    monkeypatch.setattr("ouchi.flows.bench.preview", lambda *_, **__: {})
     words = "--path pvp --size 64 --size 64 --size imix --goal ndr --goal 0.1% --also soak:30 --also maximum --guest vm"
     monkeypatch.setattr(sys, "argv", ["ouchi", "bench", "--dry-run", *words.split(), "--search", "tst009", "--one-way"])
     assert main() == 0

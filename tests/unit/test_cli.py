@@ -149,7 +149,7 @@ def test_answers_at_once(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "texts"),
     [
         (["stats"], "Did you mean 'status'?"),
         (["frobnicate"], "No such command 'frobnicate'"),
@@ -158,10 +158,10 @@ def test_answers_at_once(option: str) -> None:
         (["completion"], "Missing argument"),
     ],
 )
-def test_wrong_usage_ends_with_2(run: Ouchi, words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_ends_with_2(run: Ouchi, words: list[str], texts: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*words) == 2
     captured = capsys.readouterr()
-    assert says in captured.err
+    assert texts in captured.err
     assert captured.out == ""
 
 
@@ -189,7 +189,7 @@ def test_a_command_chooses_its_status(run: Ouchi, status_does: Callable[[Callabl
     assert run("status") == 1
 
 
-def test_an_interrupt_says_how_to_go_on(
+def test_an_interrupt_says_how_to_continue(
     run: Ouchi, status_does: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt() -> None:
@@ -248,7 +248,7 @@ def test_a_reader_who_leaves_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
-def test_colour_only_where_it_is_wanted(no_color: str, coloured: bool) -> None:
+def test_colour_only_where_it_is_expected(no_color: str, coloured: bool) -> None:
     ours, theirs = pty.openpty()
     program = "from ouchi.cli import show; from ouchi.core.errors import error; show(error('no hugepages'))"
     try:
@@ -268,8 +268,8 @@ def test_colour_only_where_it_is_wanted(no_color: str, coloured: bool) -> None:
 
 
 def test_the_shell_completes_names_without_loading_commands() -> None:
-    asked = {"_OUCHI_COMPLETE": "bash_complete", "COMP_WORDS": "ouchi st", "COMP_CWORD": "1"}
-    assert process(env=asked).stdout == "plain,status\n"
+    requested = {"_OUCHI_COMPLETE": "bash_complete", "COMP_WORDS": "ouchi st", "COMP_CWORD": "1"}
+    assert process(env=requested).stdout == "plain,status\n"
 
 
 def test_the_completion_script_is_one(run: Ouchi, capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,7 +280,7 @@ def test_the_completion_script_is_one(run: Ouchi, capsys: pytest.CaptureFixture[
 
 
 class TestNeedRoot:
-    def test_root_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_root_continues(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("root needs no sudo"))
         privilege.need_root()

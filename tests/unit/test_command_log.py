@@ -192,9 +192,9 @@ def run(*words: str, debug: str = "") -> subprocess.CompletedProcess[str]:
 
 def test_the_option_logs_on_stderr(tmp_path: Path) -> None:
     target = str(tmp_path / "host.tar.gz")
-    quiet, loud = run("inspect", "--save", target), run("--debug", "inspect", "--save", target)
-    assert "debug:" not in quiet.stderr
-    assert loud.stdout.splitlines()[0] == quiet.stdout.splitlines()[0]
+    silent, loud = run("inspect", "--save", target), run("--debug", "inspect", "--save", target)
+    assert "debug:" not in silent.stderr
+    assert loud.stdout.splitlines()[0] == silent.stdout.splitlines()[0]
     lines = [line for line in loud.stderr.splitlines() if line.startswith("debug: ")]
     assert any("local write " in line and target in line for line in lines), loud.stderr
 

@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^(?: {4}|\t).*$", re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
 
-CALL = re.compile(r"(?:^|[\s(])(?:\./)?ouchi\s+([a-z][a-z-]*)((?:\s+[^\s|;&#`]+)*)")
+CALL = re.compile(r"(?:^|[\s(])(?:\./)?ouchi\s+([a-z][a-z-]*)((?:\s+(?!and\b|or\b|then\b)[^\s|;&#`]+)*)")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]*|-[a-z])\b")
 
 # What these run takes options of its own, or they come after "--".

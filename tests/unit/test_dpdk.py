@@ -1,4 +1,4 @@
-"""DPDK support: the PMD information in real drivers, the tables, and what is said of a NIC."""
+"""DPDK support: the PMD information in real drivers, the tables, and what is reported of a NIC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ouchi.facts.dpdk import Dpdk, Driver, Support, drivers_in, package_of, read
 from ouchi.facts.dpdk.known import nearest, pack, releases, table, unpack
 from ouchi.facts.dpdk.release import abi_of, later, release_of
 from ouchi.facts.nics import Nic
-from ouchi.machine import Path as Door
+from ouchi.machine import Path as Interface
 from ouchi.machine.snapshot import SnapshotReader
 
 # As they stand in librte_net_*.so.23.0 of Debian 12's DPDK 22.11.11; some rows of net_e1000_igb left out.
@@ -51,7 +51,7 @@ OS_RELEASE = {
 }
 
 
-def interface(ids: str, **more: Any) -> Nic:
+def nic(ids: str, **more: Any) -> Nic:
     """A PCI NIC by ``vendor:device``; everything else of it is empty."""
     empty = {"str": "", "int": 0, "bool": False, "PcieLink | None": None}
     values = {field.name: empty.get(str(field.type), ()) for field in fields(Nic)}
@@ -179,7 +179,7 @@ def test_every_table_is_whole() -> None:
         assert table(release).version.startswith(release)
 
 
-def test_the_table_states_what_the_driver_states() -> None:
+def test_the_table_says_what_the_driver_says() -> None:
     known = {driver.name: driver for driver in table("22.11").drivers}
     for output, library in ((IGC, "librte_net_igc"), (MLX5, "librte_net_mlx5"), (THUNDERX, "librte_net_thunderx")):
         [driver] = drivers_in(output, f"{library}.so.23")
@@ -209,11 +209,11 @@ def test_realtek_by_release() -> None:
 
 
 @pytest.mark.parametrize(
-    ("requested", "judged"),
+    ("expected", "judged"),
     [("22.11", "22.11"), ("23.11", "22.11"), ("24.03", "22.11"), ("25.07", "24.11"), ("26.11", "25.11"), ("", "25.11")],
 )
-def test_the_nearest_table(requested: str, judged: str) -> None:
-    assert nearest(requested) == judged
+def test_the_nearest_table(expected: str, judged: str) -> None:
+    assert nearest(expected) == judged
 
 
 def test_before_the_oldest_table_there_is_only_the_oldest() -> None:
@@ -250,7 +250,7 @@ def test_installed_plugins_are_each_read_once(tmp_path: Path) -> None:
     read: list[str] = []
 
     class Watched(SnapshotReader):
-        def read_bytes(self, path: Door, most: int = -1) -> bytes:
+        def read_bytes(self, path: Interface, most: int = -1) -> bytes:
             read.append(str(path))
             return super().read_bytes(path, most)
 
@@ -284,8 +284,8 @@ def test_drivers_linked_into_vswitchd(tmp_path: Path) -> None:
     dpdk = read_dpdk(reader)
     assert (dpdk.release, dpdk.table, dpdk.present) == ("", "25.11", True)
     assert {driver.library for driver in dpdk.installed} == {"ovs-vswitchd"}
-    assert support(interface("8086:125c"), dpdk).supported
-    verdict = support(interface("8086:1572"), dpdk)
+    assert support(nic("8086:125c"), dpdk).supported
+    verdict = support(nic("8086:1572"), dpdk)
     assert (verdict.supported, verdict.pmd) == (False, "net_i40e")
     assert verdict.reason == "DPDK 25.11's net_i40e drives it, but it is not among the drivers inside ovs-vswitchd"
 
@@ -298,7 +298,7 @@ def test_dpdk_without_any_driver(tmp_path: Path) -> None:
     library.touch()
     dpdk = read_dpdk(reader)
     assert (dpdk.release, dpdk.installed, dpdk.present) == ("22.11", (), True)
-    assert not support(interface("8086:1572"), dpdk).supported
+    assert not support(nic("8086:1572"), dpdk).supported
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_an_odd_plugin_is_passed_over(tmp_path: Path, odd: str) -> None:
 
 def test_an_installed_driver(tmp_path: Path) -> None:
     dpdk = read_dpdk(host(tmp_path, "debian 12", ("librte_net_igc", IGC), ("librte_net_e1000", IGB)))
-    assert support(interface("8086:125c"), dpdk) == Support(
+    assert support(nic("8086:125c"), dpdk) == Support(
         supported=True,
         pmd="net_igc",
         kmod="vfio-pci",
@@ -340,12 +340,12 @@ def test_an_installed_driver(tmp_path: Path) -> None:
         reason="net_igc of DPDK 22.11 drives it and is installed; at most 4 Rx and 4 Tx queues",
         most_queues=4,
     )
-    assert [support(interface(ids), dpdk).most_queues for ids in ("8086:1521", "8086:1539")] == [8, 2]
+    assert [support(nic(ids), dpdk).most_queues for ids in ("8086:1521", "8086:1539")] == [8, 2]
 
 
 def test_a_driver_whose_package_is_missing(tmp_path: Path) -> None:
     dpdk = read_dpdk(host(tmp_path, "debian 12", ("librte_net_igc", IGC)))
-    assert support(interface("8086:1572"), dpdk) == Support(
+    assert support(nic("8086:1572"), dpdk) == Support(
         supported=False,
         pmd="net_i40e",
         kmod="vfio-pci",
@@ -358,35 +358,35 @@ def test_a_driver_whose_package_is_missing(tmp_path: Path) -> None:
 def test_a_release_without_a_table(tmp_path: Path) -> None:
     dpdk = read_dpdk(host(tmp_path, "ubuntu 24.04", ("librte_net_igc", IGC), abi="24.0"))
     assert (dpdk.release, dpdk.table) == ("23.11", "22.11")
-    assert support(interface("8086:1572"), dpdk).reason == (
+    assert support(nic("8086:1572"), dpdk).reason == (
         "DPDK 22.11's net_i40e drives it (the nearest table that ouchi has to the installed 23.11); "
         "its package librte-net-i40e24 is not installed"
     )
-    assert support(interface("10ec:8168"), dpdk).reason == (
+    assert support(nic("10ec:8168"), dpdk).reason == (
         "no installed driver of DPDK 23.11 drives 10ec:8168, nor any of DPDK 22.11; DPDK 25.11's net_r8169 does"
     )
 
 
 def test_by_the_table_where_dpdk_is_not_installed(tmp_path: Path) -> None:
-    verdict = support(interface("8086:1572"), read_dpdk(host(tmp_path / "a", "debian 12")))
+    verdict = support(nic("8086:1572"), read_dpdk(host(tmp_path / "a", "debian 12")))
     assert verdict.supported
     assert verdict.reason == (
         "DPDK 22.11's net_i40e drives it (DPDK is not installed here: by ouchi's table of 22.11 from Debian 12's "
         "packages); its package is librte-net-i40e23"
     )
-    verdict = support(interface("8086:1572"), read_dpdk(host(tmp_path / "b", "ubuntu 24.04")))
+    verdict = support(nic("8086:1572"), read_dpdk(host(tmp_path / "b", "ubuntu 24.04")))
     assert verdict.supported
     assert "the nearest to this distribution's 23.11" in verdict.reason
     assert verdict.reason.endswith("its package is librte-net-i40e24")
 
 
 def test_realtek(tmp_path: Path) -> None:
-    gigabit = support(interface("10ec:8168"), read_dpdk(host(tmp_path, "debian 12", ("librte_net_igc", IGC))))
+    gigabit = support(nic("10ec:8168"), read_dpdk(host(tmp_path, "debian 12", ("librte_net_igc", IGC))))
     assert (gigabit.supported, gigabit.pmd, gigabit.kmod) == (False, "", "")
     assert gigabit.reason == "no driver of DPDK 22.11 drives 10ec:8168, installed or not; DPDK 25.11's net_r8169 does"
-    assert support(interface("10ec:8125"), named("22.11")).reason.endswith("; DPDK 24.11's net_r8169 does")
+    assert support(nic("10ec:8125"), named("22.11")).reason.endswith("; DPDK 24.11's net_r8169 does")
     queues = {
-        (release, device): support(interface(f"10ec:{device}"), named(release)).most_queues
+        (release, device): support(nic(f"10ec:{device}"), named(release)).most_queues
         for release in ("24.11", "25.11")
         for device in ("8125", "8126", "8127", "8168")
     }
@@ -400,7 +400,7 @@ def test_realtek(tmp_path: Path) -> None:
         ("25.11", "8127"): 4,
         ("25.11", "8168"): 1,
     }
-    one = support(interface("10ec:8168"), named("25.11"))
+    one = support(nic("10ec:8168"), named("25.11"))
     assert "one Rx and one Tx queue, which all PMD threads share" in one.reason
 
 
@@ -414,7 +414,7 @@ def test_realtek(tmp_path: Path) -> None:
     ],
 )
 def test_bifurcated_drivers_are_never_unbound(ids: str, driver: str, kmod: str) -> None:
-    verdict = support(interface(ids, driver=driver), named("25.11"))
+    verdict = support(nic(ids, driver=driver), named("25.11"))
     assert (verdict.supported, verdict.bifurcated, verdict.kmod) == (True, True, kmod)
     assert f"{kmod} keeps the NIC, which is never unbound" in verdict.reason
 
@@ -426,36 +426,36 @@ def test_bifurcated_drivers_are_never_unbound(ids: str, driver: str, kmod: str) 
         ("1af4:1000", "net_virtio", "vfio-pci"),
         ("1af4:1041", "net_virtio", "vfio-pci"),
         ("8086:154c", "net_iavf", "vfio-pci"),
-        ("8086:1889", "net_iavf", "vfio-pci"),  # which net_ice_dcf can take too, when it is told to
+        ("8086:1889", "net_iavf", "vfio-pci"),  # which net_ice_dcf can take too, if configured to
         ("8086:10ed", "net_ixgbe_vf", "vfio-pci"),
         ("19e5:1822", "net_hinic", "vfio-pci"),  # names no module at all
     ],
 )
 def test_which_driver_and_module(ids: str, pmd: str, kmod: str) -> None:
-    verdict = support(interface(ids), named("22.11"))
+    verdict = support(nic(ids), named("22.11"))
     assert (verdict.supported, verdict.pmd, verdict.kmod, verdict.bifurcated) == (True, pmd, kmod, False)
     assert (kmod == "uio_pci_generic") == ("it takes uio_pci_generic, not vfio-pci" in verdict.reason)
 
 
 def test_subsystems_count_where_the_driver_asks_for_them() -> None:
-    assert support(interface("177d:a034", subsystem="177d:a134"), named("22.11")).pmd == "net_thunderx"
-    assert not support(interface("177d:a034", subsystem="177d:0001"), named("22.11")).supported
+    assert support(nic("177d:a034", subsystem="177d:a134"), named("22.11")).pmd == "net_thunderx"
+    assert not support(nic("177d:a034", subsystem="177d:0001"), named("22.11")).supported
 
 
 def test_any_device_of_a_vendor() -> None:
     dpdk = Dpdk("22.11", (Driver("net_any", "librte_net_any.so.23", ("abcd:*",), ("vfio-pci",)),), "22.11", ())
-    assert support(interface("abcd:0007"), dpdk).pmd == "net_any"
-    assert not support(interface("abce:0007"), dpdk).supported
+    assert support(nic("abcd:0007"), dpdk).pmd == "net_any"
+    assert not support(nic("abce:0007"), dpdk).supported
 
 
 def test_what_is_no_pci_nic() -> None:
-    verdict = support(interface("8086:1572", address=""), named("22.11"))
+    verdict = support(nic("8086:1572", address=""), named("22.11"))
     assert verdict == Support(False, "", "", False, "it is not a PCI device, and DPDK's drivers are for those", 0)
-    assert support(interface(":"), named("22.11")).reason == "its PCI ids cannot be read"
+    assert support(nic(":"), named("22.11")).reason == "its PCI ids cannot be read"
 
 
 def test_an_unknown_nic() -> None:
-    verdict = support(interface("1234:5678"), named("25.11"))
+    verdict = support(nic("1234:5678"), named("25.11"))
     assert verdict.reason == (
         "no driver of DPDK 25.11 drives 1234:5678 (DPDK is not installed here: by ouchi's table of 25.11 from "
         "Debian 14's packages)"
@@ -478,7 +478,7 @@ def test_a_verdict_of_any_nic_is_json() -> None:
     for release in releases():
         for driver in table(release).drivers:
             vendor, device, *subsystem = driver.ids[0].split(":")
-            verdict = support(interface(f"{vendor}:{device}", subsystem=":".join(subsystem)), named(release))
+            verdict = support(nic(f"{vendor}:{device}", subsystem=":".join(subsystem)), named(release))
             assert verdict.supported
             assert verdict.kmod or verdict.bifurcated
             assert json.loads(json.dumps(verdict.reason)) == verdict.reason

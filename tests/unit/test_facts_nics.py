@@ -74,22 +74,22 @@ def nics(tree: Tree) -> dict[str, Nic]:
 
 
 def test_what_a_nic_is() -> None:
-    port_nic = nics(x710())["0000:05:00.0"]
-    assert (port_nic.name, port_nic.driver, port_nic.vendor, port_nic.device, port_nic.subsystem) == (
+    pnic = nics(x710())["0000:05:00.0"]
+    assert (pnic.name, pnic.driver, pnic.vendor, pnic.device, pnic.subsystem) == (
         "enp5s0f0", "i40e", "8086", "1572", "8086:0001",
     )  # fmt: skip
-    assert port_nic.pcie == PcieLink(8.0, 4, 8.0, 8)
-    assert (port_nic.vfs_total, port_nic.vfs_now, port_nic.pf) == (64, 2, "")
-    assert (port_nic.rx_queues, port_nic.tx_queues, port_nic.speed_mbps) == (12, 12, 10000)
-    assert port_nic.firmware == "9.20 0x8000d8b5"
-    assert (port_nic.node, port_nic.node_known) == (0, False)
+    assert pnic.pcie == PcieLink(8.0, 4, 8.0, 8)
+    assert (pnic.vfs_total, pnic.vfs_now, pnic.pf) == (64, 2, "")
+    assert (pnic.rx_queues, pnic.tx_queues, pnic.speed_mbps) == (12, 12, 10000)
+    assert pnic.firmware == "9.20 0x8000d8b5"
+    assert (pnic.node, pnic.node_known) == (0, False)
 
 
 def test_iommu_groups_leave_bridges_out() -> None:
-    interfaces = nics(x710())
-    assert (interfaces["0000:05:00.0"].iommu_group, interfaces["0000:05:00.0"].group_with) == (15, ("0000:05:00.1",))
-    assert (interfaces["0000:05:02.0"].iommu_group, interfaces["0000:05:02.0"].group_with) == (16, ())
-    assert interfaces["0000:09:00.0"].iommu_group == -1
+    pnics = nics(x710())
+    assert (pnics["0000:05:00.0"].iommu_group, pnics["0000:05:00.0"].group_with) == (15, ("0000:05:00.1",))
+    assert (pnics["0000:05:02.0"].iommu_group, pnics["0000:05:02.0"].group_with) == (16, ())
+    assert pnics["0000:09:00.0"].iommu_group == -1
 
 
 def test_nics_without_an_interface_come_last() -> None:
@@ -112,15 +112,15 @@ def test_a_virtio_interface_is_its_function_and_listed_once() -> None:
     assert (nic.node, nic.node_known, nic.speed_mbps) == (0, True, 0)
 
 
-def test_software_interfaces_are_not_probed() -> None:
+def test_software_interfaces_are_asked_nothing_more() -> None:
     requested = []
 
-    class Asked(Tree):
+    class Requested(Tree):
         def probe(self, name: str) -> str:
             requested.append(name)
             return super().probe(name)
 
-    tree = Asked()
+    tree = Requested()
     tree.put_all("/sys/class/net/tap0", {"address": "02:00:00:00:00:02", "operstate": "up", "speed": 10})
     (nic,) = collect(tree).nics
     assert (nic.physical, nic.speed_mbps, nic.iommu_group, nic.pcie) == (False, 0, -1, None)
@@ -149,7 +149,7 @@ def test_odd_files(name: str, text: str, field: str, value: Any) -> None:
     assert getattr(nics(tree)["0000:05:00.0"], field) == value
 
 
-def test_a_firmware_that_the_driver_does_not_report() -> None:
+def test_a_firmware_that_the_driver_does_not_tell() -> None:
     tree = x710()
     tree.put("/.ouchi/ethtool/enp5s0f0", "driver: r8169\nfirmware: N/A\n")
     assert nics(tree)["0000:05:00.0"].firmware == ""
@@ -207,8 +207,8 @@ def test_probes_of_this_machine() -> None:
 def test_queues_are_as_many_as_the_driver_counts_or_as_there_are_folders() -> None:
     tree = x710()
     tree.put("/.ouchi/ethtool/enp5s0f0", "driver: i40e\nrx queues: 6\ntx queues: 8\n")
-    port_nic = nics(tree)["0000:05:00.0"]
-    assert (port_nic.rx_queues, port_nic.tx_queues) == (6, 8)
+    pnic = nics(tree)["0000:05:00.0"]
+    assert (pnic.rx_queues, pnic.tx_queues) == (6, 8)
     here = LocalMachine()
     for nic in collect(here).nics:
         folders = here.entries(f"/sys/class/net/{nic.name}/queues") if nic.name and nic.physical else []
@@ -225,7 +225,7 @@ def test_queues_are_as_many_as_the_driver_counts_or_as_there_are_folders() -> No
         ("", ""),
     ],
 )
-def test_the_version_that_ovs_vsctl_states(output: str, version: str) -> None:
+def test_the_version_that_ovs_vsctl_says(output: str, version: str) -> None:
     def run(argv: tuple[str, ...], **options: float) -> Result:
         assert argv == ("ovs-vsctl", "--version")
         assert options["timeout"] > 0

@@ -4,7 +4,7 @@ import pytest
 
 from ouchi.measure.runs.model import ExtraResult
 from ouchi.measure.search.evidence import INTERRUPTED
-from ouchi.measure.search.extra_tests import SECONDS, ExtraTest, KnownRates, run_extra_test
+from ouchi.measure.search.extra_tests import SECONDS, ExtraTest, KnownRates, Subject, run_extra_test
 from ouchi.measure.search.trial import Trial
 from tests.simulated import SimulatedDevice
 
@@ -15,7 +15,9 @@ def rows(
     name: str, device: SimulatedDevice, known: KnownRates = KNOWN, seconds: float | None = None
 ) -> list[ExtraResult]:
     kept: list[Trial] = []
-    found = list(run_extra_test(ExtraTest(name, seconds or SECONDS[name]), device, "64", known, kept.append).rows)
+    found = list(
+        run_extra_test(ExtraTest(name, seconds or SECONDS[name]), Subject(device, "64", known, kept.append)).rows
+    )
     assert kept or known.found is None
     assert all(row.size == "64" for row in found)
     return found
@@ -38,7 +40,9 @@ def test_back_to_back_finds_the_buffer() -> None:
 
 def test_a_path_that_keeps_up_shows_no_buffer() -> None:
     known = KnownRates(5e6, 5e6, 5e6)
-    (row,) = run_extra_test(ExtraTest("back-to-back", 2), SimulatedDevice(7e6), "64", known, lambda _: None).rows
+    (row,) = run_extra_test(
+        ExtraTest("back-to-back", 2), Subject(SimulatedDevice(7e6), "64", known, lambda _: None)
+    ).rows
     assert "without buffering" in row.text
 
 
@@ -79,6 +83,6 @@ def test_ctrl_c_ends_a_test_and_states_so(name: str) -> None:
     def stopped(_: Trial) -> None:
         raise KeyboardInterrupt
 
-    result = run_extra_test(ExtraTest(name, 1.0), SimulatedDevice(7e6), "64", KNOWN, stopped)
+    result = run_extra_test(ExtraTest(name, 1.0), Subject(SimulatedDevice(7e6), "64", KNOWN, stopped))
     assert result.reason == INTERRUPTED
     assert INTERRUPTED in result.rows[-1].text

@@ -6,7 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.measure.runs.document import dump, load
+from ouchi.core.plain import to_plain
+from ouchi.measure.runs.document import load
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, TST009, Bounds, Goal, bounds, meets, partial_drop_goal
 from ouchi.measure.search.trial import Trial
 from tests.measured import find
@@ -75,7 +76,7 @@ def test_a_verdict_once_certain_only_hardens_or_softens_with_what_agrees(
 def test_bounds_and_goals_come_back_from_json() -> None:
     found = find(SimulatedDevice(7e6), NDR, RFC2544)
     for each in found.bounds:
-        assert load(Bounds, json.loads(json.dumps(dump(each)))) == each
+        assert load(Bounds, json.loads(json.dumps(to_plain(each)))) == each
 
 
 def test_a_wide_loss_ratio_gets_a_wide_width() -> None:

@@ -58,7 +58,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(folder: Path, fake: str) -> GuestVm:
     ports = tuple(VmPort(f"{folder}/{end}.sock", f"02:0c:00:00:00:0{end}", "02:0c:00:00:00:01") for end in (3, 4))
-    return start_vm(MACHINE, str(folder), 0, "/no/image", (ports[0], ports[1]), SHAPE, {"FAKE": fake})
+    return start_vm(MACHINE, str(folder), 0, "/no/image", ports=(ports[0], ports[1]), config=SHAPE, env={"FAKE": fake})
 
 
 def files(folder: Path) -> set[str]:
@@ -70,7 +70,7 @@ def value(argv: list[str], option: str) -> str:
 
 
 def test_command_line() -> None:
-    argv = command("/f/guest0", 0, "/images/a,b.img", SIDES, SHAPE)
+    argv = command("/f/guest0", 0, "/images/a,b.img", ports=SIDES, config=SHAPE)
     assert value(argv, "-machine") == "q35,memory-backend=memory"
     memory = value(argv, "-object").split(",")
     for word in ("size=262144K", "share=on", "hugetlb=on", "hugetlbsize=2048K", "host-nodes=0", "policy=bind"):
@@ -89,7 +89,7 @@ def test_command_line() -> None:
 
 def test_command_line_with_kvm_and_huge_pages() -> None:
     shape = VmConfig(cpus=(0, 1), kvm=True, mtu=9000, node=1, page_kib=1048576)
-    argv = command("/f/guest0", 0, "/image", SIDES, shape)
+    argv = command("/f/guest0", 0, "/image", ports=SIDES, config=shape)
     assert (value(argv, "-accel"), value(argv, "-cpu")) == ("kvm", "host")
     assert value(argv, "-m") == "1048576K"  # a whole page
     assert "hugetlbsize=1048576K,host-nodes=1" in value(argv, "-object")

@@ -6,6 +6,7 @@ import pytest
 
 from ouchi.core.errors import BadInput
 from ouchi.facts import Facts
+from ouchi.measure.paths.path import PATHS
 from ouchi.measure.paths.wires import Wire, check_wires, is_pci
 from tests.plans import facts_of, site_with
 
@@ -22,21 +23,21 @@ def nics() -> tuple[Facts, list[str]]:
 
 def refused(*wires: Wire, facts: Facts | None = None, path: str = "p2p", site: str = "") -> str:
     with pytest.raises(BadInput) as text:
-        check_wires(path, path == "p2p", wires, site_with(site, servers=""), facts or nics()[0])
+        check_wires(PATHS[path], wires, site_with(site, servers=""), facts or nics()[0])
     return "\n".join(f"{finding.claim}: {finding.found}" for finding in text.value.findings)
 
 
 def test_virtual_devices_may_stand_for_nics() -> None:
     wires = [Wire("net_af_packet0,iface=a0", "net_af_packet1,iface=a1"), Wire("net_memif0,role=server", "net_ring0")]
-    check_wires("p2p", True, wires, site_with(servers=""), nics()[0])
-    check_wires("v2v", False, [], site_with(servers=""), nics()[0])
+    check_wires(PATHS["p2p"], wires, site_with(servers=""), nics()[0])
+    check_wires(PATHS["v2v"], [], site_with(servers=""), nics()[0])
 
 
 def test_nics_of_the_site_may_be_used() -> None:
     facts, free = nics()
     assert len(free) > 1
     site = f'nics: [{{nic: "{free[1]}", physnet: physnet1}}]\n'
-    check_wires("p2p", True, [Wire(free[0], free[1])], site_with(site, servers=""), facts)
+    check_wires(PATHS["p2p"], [Wire(free[0], free[1])], site_with(site, servers=""), facts)
     text = refused(Wire(free[1], free[0]), site=site)
     assert "not one of the site's NICs" in text
     assert "OVS uses it" in text

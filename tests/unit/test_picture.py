@@ -105,18 +105,16 @@ def hybrid() -> tuple[Facts, Plan]:
     ]
     cpus += [cpu(i, i, l2=i // 4 * 4, kind="efficient", max_khz=3_500_000) for i in range(12, 20)]
     pools = Pools((0, 1, 18, 19), (2, 3), tuple(range(4, 18)), (0, 1, 18, 19))
-    interface = nic("enp1s0")
-    return host(cpus, [interface]), plan(
-        pools, [guest("router", (4, 5, 6, 7))], [role(interface, "ovs-dpdk", (2, 3, 2, 3))]
-    )
+    pnic = nic("enp1s0")
+    return host(cpus, [pnic]), plan(pools, [guest("router", (4, 5, 6, 7))], [role(pnic, "ovs-dpdk", (2, 3, 2, 3))])
 
 
 def far() -> tuple[Facts, Plan]:
     """Two sockets; a NIC on node 1, one queue of which is polled from node 0."""
     cpus = [cpu(i, i // 2, package=i % 2, node=i % 2, l3=i % 2) for i in range(16)]
-    interface = nic("ens7", "0000:af:00.0", node=1)
+    pnic = nic("ens7", "0000:af:00.0", node=1)
     pools = Pools((0, 1), (2, 3), tuple(range(4, 16)), (0, 1))
-    return host(cpus, [interface], nodes=(0, 1)), plan(pools, nics=[role(interface, "ovs-dpdk", (2, 3))])
+    return host(cpus, [pnic], nodes=(0, 1)), plan(pools, nics=[role(pnic, "ovs-dpdk", (2, 3))])
 
 
 def small() -> tuple[Facts, Plan]:
@@ -149,7 +147,7 @@ def huge() -> tuple[Facts, Plan]:
     pmd = tuple(sorted(64 * node + 2 + more for node in range(8) for more in (0, 512)))
     first = (0, 1, 512, 513)
     pools = Pools(first, pmd, tuple(i for i in range(1024) if i not in {*first, *pmd}), first)
-    roles = [role(interface, "ovs-dpdk", (64 * interface.node + 2, 64 * interface.node + 514)) for interface in nics]
+    roles = [role(pnic, "ovs-dpdk", (64 * pnic.node + 2, 64 * pnic.node + 514)) for pnic in nics]
     guests = [guest(f"function-{i}", range(16 * i + 4, 16 * i + 12)) for i in range(30)]
     return host(cpus, nics, nodes=range(8)), plan(pools, guests, roles, isolated=pools.pmd)
 
@@ -349,8 +347,8 @@ def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
             )
     words = st.text(st.characters(codec="utf-8", exclude_characters="[]()"), max_size=30)
     nics = [
-        nic(draw(words), f"0000:{position:02x}:00.0", node=draw(st.integers(0, 3)), node_known=draw(st.booleans()))
-        for position in range(draw(st.integers(0, 7)))
+        nic(draw(words), f"0000:{bus:02x}:00.0", node=draw(st.integers(0, 3)), node_known=draw(st.booleans()))
+        for bus in range(draw(st.integers(0, 7)))
     ]
     facts = host(sorted(cpus, key=lambda one: one.id), nics, draw(words), nodes=range(3))
     if draw(st.booleans()):
@@ -368,14 +366,12 @@ def machines(draw: st.DrawFn) -> tuple[Facts, Plan | None]:
         taken, free = free[:3], free[3:]
         guests.append(guest(draw(words), taken))
     queues = st.lists(st.sampled_from(online_cpus), max_size=20)
-    roles = [
-        role(interface, draw(st.sampled_from(["ovs-dpdk", "sriov", "left alone"])), draw(queues)) for interface in nics
-    ]
+    roles = [role(pnic, draw(st.sampled_from(["ovs-dpdk", "sriov", "left alone"])), draw(queues)) for pnic in nics]
     chosen = Pools(*(tuple(pools[pool]) for pool in POOLS))
     return facts, plan(chosen, guests, roles, isolated=tuple(sorted({*pools["pmd"], *pools["dedicated"]})))
 
 
-def test_a_name_of_marks_alone_has_its_position() -> None:
+def test_a_name_of_marks_alone_has_its_place() -> None:
     """An emoji's skin colour without the emoji: terminals count no column for it."""
     check_terminal(host([cpu(0, 0)], [nic("\U0001f3fb", "0000:01:00.0", node=0, node_known=True)], "h"), None, 80)
 
@@ -416,7 +412,7 @@ def test_the_document_speaks() -> None:
         assert phrase in (words.text or "")
 
 
-def test_every_cpu_states_what_it_is() -> None:
+def test_every_cpu_says_what_it_is() -> None:
     groups = drawn_cpus(svg(*ryzen()))
     assert {number: groups[number][0].text for number in (0, 1, 2, 4)} == {
         0: "CPU 0, host, shared",
@@ -457,7 +453,7 @@ def test_a_queue_polled_from_another_node_is_marked() -> None:
     assert "polled from another NUMA node" in svg(facts, found)
 
 
-def test_a_node_that_is_assumed_is_reported() -> None:
+def test_a_node_that_is_assumed_is_said() -> None:
     facts, _ = far()
     unknown = replace(facts, nics=(replace(facts.nics[0], node=0, node_known=False),))
     assert "NUMA node not stated" in picture_text(unknown, None, 80, colour=False)
@@ -506,7 +502,7 @@ def test_a_cpu_in_three_pools_shows_three_colours() -> None:
     assert "s shared 0: one" in text
 
 
-def test_the_terminal_in_colour_states_the_same() -> None:
+def test_the_terminal_in_colour_says_the_same() -> None:
     facts, found = ryzen()
     coloured = picture_text(facts, found, 80, colour=True)
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == picture_text(facts, found, 80, colour=False)
@@ -524,8 +520,8 @@ def test_boxes_of_the_terminal_are_closed() -> None:
 
 
 def test_a_hostile_name_stays_a_name() -> None:
-    interface = nic('<script>alert("x")</script>\x1b[2J\x00' * 3, up=False, speed_mbps=0)
-    facts = host([cpu(0, 0)], [interface], name="家のホスト\u202e\x07" * 9)
+    pnic = nic('<script>alert("x")</script>\x1b[2J\x00' * 3, up=False, speed_mbps=0)
+    facts = host([cpu(0, 0)], [pnic], name="家のホスト\u202e\x07" * 9)
     check_svg(facts, None)
     check_terminal(facts, None, 80)
     assert "link down" in svg(facts, None)
@@ -538,15 +534,7 @@ def test_a_label_wider_than_its_cores_counts() -> None:
 
 
 def test_guests_have_letters() -> None:
-    assert [guest_tag(position) for position in (0, 25, 26, 51, 52, 701, 702)] == [
-        "A",
-        "Z",
-        "AA",
-        "AZ",
-        "BA",
-        "ZZ",
-        "AAA",
-    ]
+    assert [guest_tag(number) for number in (0, 25, 26, 51, 52, 701, 702)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
 
 
 def test_a_vf_is_no_nic() -> None:
@@ -566,7 +554,7 @@ def test_text_stands_out(scheme: int) -> None:
 
 
 def luminance(colour: str) -> float:
-    channels = [int(colour[position : position + 2], 16) / 255 for position in (1, 3, 5)]
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

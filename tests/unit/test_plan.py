@@ -19,7 +19,7 @@ from tests.hosts import CASES, names
 from tests.plans import OVERLAPPED, check_rules, claims, expected, facts_of, site_with, target_of
 
 
-def texts_of(error: pytest.ExceptionInfo[BadInput]) -> str:
+def reported(error: pytest.ExceptionInfo[BadInput]) -> str:
     return "\n".join(map(str, error.value.findings))
 
 
@@ -127,7 +127,7 @@ def test_the_sleep_key_follows_the_version(version: str, key: str) -> None:
     assert not any("sleep" in name for name in eight.ovs_other_config)
 
 
-def test_preferences_are_obeyed_and_the_rest_chosen_around_them() -> None:
+def test_requests_are_obeyed_and_the_rest_chosen_around_them() -> None:
     facts = facts_of("ryzen-5-3600")
     plan = make_plan(site_with('cpus: {dedicated: "3-5,9-11"}'), facts)
     assert (plan.pools.host, plan.pools.pmd, plan.pools.dedicated) == (
@@ -147,13 +147,13 @@ def test_preferences_are_obeyed_and_the_rest_chosen_around_them() -> None:
     assert any("split between dedicated and pmd" in claim for claim in claims(plan))
 
 
-def test_preferences_that_cannot_be_had_are_reported_all_at_once() -> None:
-    preferences = (
+def test_requests_that_cannot_be_had_are_told_all_at_once() -> None:
+    requests = (
         'cpus: {host: "2", pmd: "40", dedicated: "0,3"}\nnics: [{nic: enp6s0, physnet: a}, {nic: eth9, physnet: b}]'
     )
     with pytest.raises(BadInput) as caught:
-        make_plan(site_with(preferences), facts_of("ryzen-5-3600"))
-    text = texts_of(caught)
+        make_plan(site_with(requests), facts_of("ryzen-5-3600"))
+    text = reported(caught)
     for part in (
         "pool pmd has CPUs that are not online",
         "enp6s0 is in use",
@@ -166,7 +166,7 @@ def test_preferences_that_cannot_be_had_are_reported_all_at_once() -> None:
     assert len(caught.value.findings) == 5
 
 
-def test_an_offline_cpu_is_no_preference() -> None:
+def test_an_offline_cpu_is_no_request() -> None:
     with pytest.raises(BadInput, match="not online"):
         make_plan(site_with('cpus: {dedicated: "2"}'), facts_of("cpu-offline"))
 
@@ -206,7 +206,7 @@ def test_servers_that_cannot_be_placed() -> None:
     )
     with pytest.raises(BadInput) as caught:
         make_plan(site_with(servers=servers), facts_of("vm-8-cpus"))
-    text = texts_of(caught)
+    text = reported(caught)
     assert "c cannot be pinned" in text
     assert "7 vCPUs; the dedicated pool is 2-7" in text
     assert "b has more vCPUs than the shared pool has CPUs" in text

@@ -13,7 +13,7 @@ from ouchi.plan.mempools import mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs
 from tests.plans import because, claims, facts_of, server, site_with
 
 MIB, GIB_KIB = 1024, 1024 * 1024
-NIC_LINE = "nics: [{nic: ens4f0, physnet: physnet1}]"
+NIC = "nics: [{nic: ens4f0, physnet: physnet1}]"
 TWO_NODES = "dual-socket-nic-on-node-1"
 
 
@@ -66,7 +66,7 @@ def test_each_size_of_buffer_has_a_shared_pool_of_its_own() -> None:
 
 def test_a_jumbo_network_costs_its_nic_and_its_ports() -> None:
     network = "  - {name: left, vlan: 101, mtu: 9000, subnet: 10.101.0.0/24}\n"
-    plan = make_plan(site_with(NIC_LINE, networks=network), facts_of(TWO_NODES))
+    plan = make_plan(site_with(NIC, networks=network), facts_of(TWO_NODES))
     assert "MTU 1500 and 9000" in because(plan, "packet buffers")
     assert int(plan.ovs_other_config["dpdk-socket-mem"].split(",")[1]) >= 758 + 2546
 
@@ -96,12 +96,12 @@ def test_pages_of_1_gib_only_where_enough_are_set_aside() -> None:
 
 def test_pages_of_one_node_are_not_spread_over_all() -> None:
     """A bare count on the command line is divided evenly among the nodes, also when only one of them needs pages."""
-    plan = make_plan(site_with(NIC_LINE), facts_of(TWO_NODES))
+    plan = make_plan(site_with(NIC), facts_of(TWO_NODES))
     assert [need.node for need in plan.hugepages] == [1]
     assert f"hugepages=1:{plan.hugepages[0].count}" in plan.kernel_args
 
 
-def test_memory_that_does_not_fit_is_reported_with_numbers() -> None:
+def test_memory_that_does_not_fit_is_told_with_numbers() -> None:
     facts = facts_of("vm-8-cpus")
     with pytest.raises(BadInput) as caught:
         make_plan(site_with(servers=server("big", 1, "14 GiB")), facts)
@@ -111,17 +111,17 @@ def test_memory_that_does_not_fit_is_reported_with_numbers() -> None:
     assert "control plane needs 2560 MiB" in text
 
 
-def test_every_node_that_is_too_small_is_reported() -> None:
+def test_every_node_that_is_too_small_is_told() -> None:
     servers = server("near", 4, "8 GiB", "pinned: true, ") + server("shared", 4, "8 GiB", "pinned: false, ")
     with pytest.raises(BadInput) as caught:
-        make_plan(site_with(NIC_LINE, servers), with_pages(facts_of(TWO_NODES), (2048, 0), free_kib=4 * GIB_KIB))
+        make_plan(site_with(NIC, servers), with_pages(facts_of(TWO_NODES), (2048, 0), free_kib=4 * GIB_KIB))
     assert [finding.claim[:11] for finding in caught.value.findings] == ["NUMA node 0", "NUMA node 1"]
 
 
 def test_a_server_goes_to_the_node_that_has_memory_for_it() -> None:
     servers = server("a", 4, "20 GiB") + server("b", 4, "20 GiB")
     facts = with_pages(facts_of(TWO_NODES), (2048, 0), free_kib=30 * GIB_KIB)
-    plan = make_plan(site_with(NIC_LINE, servers), facts)
+    plan = make_plan(site_with(NIC, servers), facts)
     assert [(guest.node, guest.pinned) for guest in plan.guests] == [(1, True), (0, True)]
     assert [need.node for need in plan.hugepages] == [0, 1]
 
@@ -149,11 +149,11 @@ def test_a_node_without_memory() -> None:
     half = replace(facts, memory=facts.memory[:1])
     assert {guest.node for guest in make_plan(site_with(), half).guests} == {0}
     with pytest.raises(BadInput, match="NUMA node 1 has no memory"):
-        make_plan(site_with(NIC_LINE), half)
+        make_plan(site_with(NIC), half)
     # Switched off, its CPUs name no node: that a NIC is there is all that tells of it.
     gone = tuple(cpu if cpu.node == 0 else replace(cpu, online=False, node=0) for cpu in half.cpus)
     with pytest.raises(BadInput, match="NUMA node 1 has no memory"):
-        make_plan(site_with(NIC_LINE), replace(half, cpus=gone))
+        make_plan(site_with(NIC), replace(half, cpus=gone))
 
 
 def test_unpinned_servers_are_where_the_shared_pool_has_memory() -> None:

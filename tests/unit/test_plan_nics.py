@@ -1,4 +1,4 @@
-"""NICs: what may be asked of which, what is said about each, their queues, and what nova is told of them."""
+"""NICs: what each may be used for, what is reported about each, their queues, and what nova gets of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_nic(facts: Facts, name: str, **changes: Any) -> Facts:
     return replace(facts, nics=tuple(replace(nic, **changes) if nic.name == name else nic for nic in facts.nics))
 
 
-def interface(plan: Plan, name: str) -> NicPlan:
+def pnic(plan: Plan, name: str) -> NicPlan:
     return next(nic for nic in plan.nics if nic.name == name)
 
 
@@ -41,7 +41,7 @@ def iommu_words(plan: Plan) -> list[str]:
 def test_vfs_are_novas_by_the_address_of_their_nic() -> None:
     facts = with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", vfs_total=64)
     plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: fast, role: sriov, vfs: 8}]"), facts)
-    nic = interface(plan, "enp5s0f0")
+    nic = pnic(plan, "enp5s0f0")
     assert (nic.role, len(nic.vfs), nic.rxqs) == ("sriov", 8, ())
     assert nic.reason == "set in the site file: 8 VFs for guests"
     assert plan.nova["pci"]["device_spec"] == ('{"address": "0000:05:00.0", "physical_network": "fast"}',)
@@ -74,19 +74,19 @@ def test_a_realtek_that_the_installed_dpdk_does_not_know_is_refused_with_the_rea
 def test_a_realtek_has_the_queues_that_its_driver_has() -> None:
     facts = with_nic(facts_of("ryzen-9-9950x3d"), "enp9s0", default_route=False, addresses=(), session=False)
     plan = make_plan(site_with("nics: [{nic: enp9s0, physnet: physnet1}]"), facts)
-    assert interface(plan, "enp9s0").rxqs == plan.pools.pmd[:1]
+    assert pnic(plan, "enp9s0").rxqs == plan.pools.pmd[:1]
     assert because(plan, "queues enp9s0") == "net_r8169 has no more than 1 Rx queue for this NIC"
-    assert "under a lock" in interface(plan, "enp9s0").dpdk.reason
+    assert "under a lock" in pnic(plan, "enp9s0").dpdk.reason
 
 
 def test_queues_follow_the_threads_and_what_the_nic_shows() -> None:
     facts = facts_of("ryzen-5-3600")
     site = site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]")
     for shown, queues in ((0, 2), (1, 2), (12, 2)):  # one is what a driver shows that was not asked for more
-        assert len(interface(make_plan(site, with_nic(facts, "enp5s0f0", rx_queues=shown)), "enp5s0f0").rxqs) == queues
+        assert len(pnic(make_plan(site, with_nic(facts, "enp5s0f0", rx_queues=shown)), "enp5s0f0").rxqs) == queues
     many = site_with("cpus: {pmd_cores: 2}\nnics: [{nic: enp5s0f0, physnet: physnet1}]")
     plan = make_plan(many, with_nic(facts, "enp5s0f0", rx_queues=3))
-    assert interface(plan, "enp5s0f0").rxqs == plan.pools.pmd[:3]
+    assert pnic(plan, "enp5s0f0").rxqs == plan.pools.pmd[:3]
     assert because(plan, "queues enp5s0f0") == "the NIC shows 3 Rx queues"
 
 
@@ -106,7 +106,7 @@ def test_mellanox_needs_no_iommu_but_its_vfs_do() -> None:
     facts = off(facts_of("epyc-7713-nps1"))
     name = "enp65s0f0np0"
     plan = make_plan(site_with(f"nics: [{{nic: {name}, physnet: physnet1}}]"), facts)
-    assert interface(plan, name).dpdk.bifurcated
+    assert pnic(plan, name).dpdk.bifurcated
     assert iommu_words(plan) == []
     assert not any("IOMMU" in claim for claim in claims(plan))
     site = site_with(f"nics: [{{nic: {name}, physnet: physnet1, role: sriov, vfs: 4}}]")
@@ -119,7 +119,7 @@ def test_mellanox_needs_no_iommu_but_its_vfs_do() -> None:
     ("name", "nic", "words"),
     [
         ("xeon-d-1541", "eno3", ["intel_iommu=on", "iommu=pt"]),
-        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no word of the kernel's
+        ("ryzen-9-7950x", "enp1s0f0", ["iommu=pt"]),  # amd_iommu=on is no kernel parameter
         ("ampere-altra-q80-30", "enP1p1s0f0", ["iommu.passthrough=1"]),
     ],
 )
@@ -128,19 +128,19 @@ def test_the_words_for_the_iommu_are_the_makers(name: str, nic: str, words: list
     assert iommu_words(make_plan(site_with(), facts_of(name))) == []
 
 
-def test_an_iommu_that_is_off_is_reported_with_its_reason() -> None:
+def test_an_iommu_that_is_off_is_said_with_its_reason() -> None:
     plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]"), off(facts_of("ryzen-5-3600")))
     finding = next(one for one in plan.findings if one.claim.startswith("the IOMMU is off"))
     assert (finding.found, finding.remedy) == ("off: for this test", "ouchi apply")
 
 
-def test_who_else_is_in_the_iommu_group_is_reported() -> None:
+def test_who_else_is_in_the_iommu_group_is_told() -> None:
     plan = make_plan(site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]"), facts_of("ryzen-5-3600"))
     finding = next(one for one in plan.findings if "IOMMU group" in one.claim)
     assert (finding.severity, finding.found) == (Severity.WARNING, "group 15, with 0000:05:00.1")
 
 
-def test_a_slow_slot_is_reported_and_a_right_one_not() -> None:
+def test_a_slow_slot_is_told_and_a_right_one_not() -> None:
     site = site_with("nics: [{nic: enp5s0f0, physnet: physnet1}]")
     for link, slow in (((8, 4, 8, 8), True), ((8, 8, 8, 8), False), ((16, 4, 8, 8), False), ((0, 0, 8, 8), False)):
         plan = make_plan(site, with_nic(facts_of("ryzen-5-3600"), "enp5s0f0", pcie=PcieLink(*link)))
@@ -152,14 +152,14 @@ def test_a_nic_without_a_pci_address() -> None:
         make_plan(site_with("nics: [{nic: ifb0, physnet: a}]"), facts_of("vm-2-cpus"))
 
 
-def test_a_nic_of_unknown_node_is_reported_on_two_sockets() -> None:
+def test_a_nic_of_unknown_node_is_said_on_two_sockets() -> None:
     facts = with_nic(facts_of(TWO_NODES), "ens4f0", node=0, node_known=False)
     plan = make_plan(site_with("nics: [{nic: ens4f0, physnet: a}]"), facts)
     assert any("node 0 is assumed" in claim for claim in claims(plan))
     assert plan.ovs_other_config["dpdk-socket-mem"].endswith(",0")
 
 
-NIC_LINES = "nics: [{nic: ens4f0, physnet: physnet1}, {nic: ens4f1, physnet: physnet2}]"
+NICS = "nics: [{nic: ens4f0, physnet: physnet1}, {nic: ens4f1, physnet: physnet2}]"
 NETWORKS = """\
   - {name: left, vlan: 101, subnet: 10.101.0.0/24}
   - {name: right, vlan: 102, physnet: physnet2, subnet: 10.102.0.0/24}
@@ -168,37 +168,37 @@ NETWORKS = """\
 
 def test_nics_on_two_nodes_have_polling_and_guests_on_both() -> None:
     facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
-    plan = make_plan(site_with(NIC_LINES, server("a", 2) + server("b", 2, network="right"), NETWORKS), facts)
+    plan = make_plan(site_with(NICS, server("a", 2) + server("b", 2, network="right"), NETWORKS), facts)
     node_of = {cpu.id: cpu.node for cpu in facts.cpus}
     assert {node_of[cpu] for cpu in plan.pools.pmd} == {0, 1}
     for name, node in (("ens4f0", 1), ("ens4f1", 0)):
-        assert {node_of[cpu] for cpu in interface(plan, name).rxqs} == {node}
+        assert {node_of[cpu] for cpu in pnic(plan, name).rxqs} == {node}
     assert [(guest.name, guest.node) for guest in plan.guests] == [("a", 1), ("b", 0)]
     assert plan.nova["neutron"] == {"physnets": "physnet1,physnet2"}
     assert plan.nova["neutron_physnet_physnet1"] == {"numa_nodes": "1"}
     assert plan.nova["neutron_physnet_physnet2"] == {"numa_nodes": "0"}
 
 
-def test_nova_gets_no_affinity_that_would_refuse_a_guest() -> None:
+def test_nova_is_told_of_no_affinity_that_would_refuse_a_guest() -> None:
     """A server between NICs of two nodes sits on one of them; nova refuses it if both networks have a node."""
     facts = with_nic(facts_of(TWO_NODES), "ens4f1", node=0)
     both = "  - {name: f, vcpus: 2, memory: 1 GiB, ports: [{network: left}, {network: right}]}\n"
-    plan = make_plan(site_with(NIC_LINES, both, NETWORKS), facts)
+    plan = make_plan(site_with(NICS, both, NETWORKS), facts)
     assert len([section for section in plan.nova if section.startswith("neutron_physnet")]) == 1
-    unpinned = make_plan(site_with(NIC_LINES, server("u", 2, more="pinned: false, "), NETWORKS), facts_of(TWO_NODES))
+    unpinned = make_plan(site_with(NICS, server("u", 2, more="pinned: false, "), NETWORKS), facts_of(TWO_NODES))
     assert unpinned.guests[0].node == 0  # where the shared pool is; its NIC is on node 1
     assert "neutron_physnet_physnet1" not in unpinned.nova
     assert unpinned.nova["neutron"] == {"physnets": "physnet2"}
 
 
-def test_a_nic_far_from_every_pmd_thread_is_reported() -> None:
+def test_a_nic_far_from_every_pmd_thread_is_told() -> None:
     plan = make_plan(site_with('cpus: {pmd: "4,28"}\nnics: [{nic: ens4f0, physnet: physnet1}]'), facts_of(TWO_NODES))
     finding = next(one for one in plan.findings if "no PMD thread is on the NUMA node" in one.claim)
     assert finding.found.startswith("the NIC is on node 1, PMD are CPUs 4,28")
     assert because(plan, "queues ens4f0") == "an Rx queue for each PMD thread; none is on its NUMA node"
 
 
-def test_cpus_isolated_at_boot_are_reported_where_the_host_needs_them() -> None:
+def test_cpus_isolated_at_boot_are_told_where_the_host_needs_them() -> None:
     facts = facts_of("ryzen-5-3600")
     cpus = tuple(replace(cpu, isolated=cpu.id in (6, 7)) for cpu in facts.cpus)
     plan = make_plan(site_with(), replace(facts, cpus=cpus))

@@ -41,8 +41,8 @@ def sites(draw: st.DrawFn, facts: Facts) -> Site:
     if draw(st.booleans()):
         cpus.append(f"pmd_cores: {draw(st.integers(1, 5))}")
     free = [nic for nic in facts.nics if not nic.default_route]
-    interfaces = draw(st.lists(st.sampled_from(free), max_size=3, unique=True)) if free else []
-    nics = "".join(f"  - {{nic: {nic.name}, physnet: physnet{index + 1}}}\n" for index, nic in enumerate(interfaces))
+    pnics = draw(st.lists(st.sampled_from(free), max_size=3, unique=True)) if free else []
+    nics = "".join(f"  - {{nic: {nic.name}, physnet: physnet{index + 1}}}\n" for index, nic in enumerate(pnics))
     mtu, physnet = draw(st.sampled_from((1280, 1500, 9000))), draw(st.integers(1, 2))
     networks = f"  - {{name: left, vlan: 101, mtu: {mtu}, physnet: physnet{physnet}, subnet: 10.101.0.0/24}}\n"
     servers = "".join(
@@ -60,7 +60,7 @@ def sites(draw: st.DrawFn, facts: Facts) -> Site:
 
 @settings(suppress_health_check=UNHURRIED)
 @given(st.data(), hosts(), STYLES)
-def test_a_plan_keeps_the_rules_or_states_why_there_is_none(
+def test_a_plan_keeps_the_rules_or_says_why_there_is_none(
     data: st.DataObject, facts: Facts, style: Style | None
 ) -> None:
     site = data.draw(sites(facts))
@@ -94,20 +94,20 @@ def test_polling_is_where_the_nics_are_and_on_the_fast_cores(data: st.DataObject
     free = [nic for nic in facts.nics if not nic.default_route]
     cores = physical_cores(facts.cpus)
     assume(free and len(cores) >= 3)
-    interface = data.draw(st.sampled_from(free))
-    assume({interface.node, *(core.node for core in cores)} == {node.node for node in facts.memory})
-    plan = make_plan(site_with(f"nics: [{{nic: {interface.name}, physnet: physnet1}}]", servers=""), facts, style)
+    pnic = data.draw(st.sampled_from(free))
+    assume({pnic.node, *(core.node for core in cores)} == {node.node for node in facts.memory})
+    plan = make_plan(site_with(f"nics: [{{nic: {pnic.name}, physnet: physnet1}}]", servers=""), facts, style)
     of_cpu = {cpu: core for core in cores for cpu in core.cpus}
     polling = {of_cpu[cpu].id: of_cpu[cpu] for cpu in plan.pools.pmd}
     others = [of_cpu[cpu] for cpu in {*plan.pools.host, *plan.pools.dedicated} if of_cpu[cpu] is not cores[0]]
-    here = [core for core in cores if core.node == interface.node and set(core.cpus).isdisjoint(plan.pools.host)]
-    nowhere = f"no PMD thread is on the NUMA node of the NIC {interface.name}"
+    here = [core for core in cores if core.node == pnic.node and set(core.cpus).isdisjoint(plan.pools.host)]
+    nowhere = f"no PMD thread is on the NUMA node of the NIC {pnic.name}"
     if here:
-        assert {core.node for core in polling.values()} == {interface.node} or len(here) < len(polling)
+        assert {core.node for core in polling.values()} == {pnic.node} or len(here) < len(polling)
         assert nowhere not in [finding.claim for finding in plan.findings]
     if any(core.kind == "efficient" for core in polling.values()):
-        assert not any(core.kind == "performance" and core.node == interface.node for core in others)
-    rxqs = next(nic.rxqs for nic in plan.nics if nic.name == interface.name)
+        assert not any(core.kind == "performance" and core.node == pnic.node for core in others)
+    rxqs = next(nic.rxqs for nic in plan.nics if nic.name == pnic.name)
     assert rxqs
     assert set(rxqs) <= set(plan.pools.pmd)
     assert len(set(rxqs)) == len(rxqs)
@@ -122,20 +122,20 @@ def test_pools_of_the_file_are_kept_to_the_letter_or_refused(data: st.DataObject
     parts = [shuffled[: cuts[0]], shuffled[cuts[0] : cuts[1]], shuffled[cuts[1] : cuts[2]]]
     named = data.draw(st.sets(st.sampled_from(("host", "pmd", "dedicated")), min_size=1))
     pools_of = zip(("host", "pmd", "dedicated"), parts, strict=True)
-    preferences = {pool: tuple(sorted(part)) for pool, part in pools_of if part and pool in named}
-    assume(preferences)
-    text = ", ".join(f'{pool}: "{format_cpus(cpus)}"' for pool, cpus in preferences.items())
+    requests = {pool: tuple(sorted(part)) for pool, part in pools_of if part and pool in named}
+    assume(requests)
+    text = ", ".join(f'{pool}: "{format_cpus(cpus)}"' for pool, cpus in requests.items())
     plan = plan_or_findings(site_with(f"cpus: {{{text}}}", servers=""), facts)
     if not isinstance(plan, Plan):
         assert all(finding.where and finding.claim for finding in plan)
         return
     pools = plan.pools
-    assert all(getattr(pools, pool) == cpus for pool, cpus in preferences.items())
+    assert all(getattr(pools, pool) == cpus for pool, cpus in requests.items())
     assert not set(pools.dedicated) & {*pools.host, *pools.shared, *pools.pmd}
     idle = set(online) - {*pools.host, *pools.pmd, *pools.dedicated, *pools.shared}
-    texts_of = [finding.claim for finding in plan.findings]
-    assert (f"CPUs {format_cpus(idle)} are in no pool and stay idle" in texts_of) == bool(idle)
+    reported = [finding.claim for finding in plan.findings]
+    assert (f"CPUs {format_cpus(idle)} are in no pool and stay idle" in reported) == bool(idle)
     for core in physical_cores(facts.cpus):
         owners = [pool for pool in (pools.host, pools.dedicated) if set(pool) & set(core.cpus)]
         split = f"the physical core of CPU {core.id} is split"
-        assert len(owners) < 2 or any(split in claim for claim in texts_of)
+        assert len(owners) < 2 or any(split in claim for claim in reported)

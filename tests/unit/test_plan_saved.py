@@ -15,6 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput, Finding
+from ouchi.flows.doctor import diagnose
+from ouchi.host.refusals import refusals
+from ouchi.host.steps import host_steps
+from ouchi.host.survey import parse
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.load import read_plan
 from ouchi.plan.same_host import on_host
@@ -22,6 +26,7 @@ from ouchi.plan.saved import LARGEST, parse_plan, plan_json
 from ouchi.plan.target import Target
 from ouchi.plan.values import SCHEMA
 from ouchi.render.targets import TARGETS, render
+from tests import live
 from tests.hosts import names
 from tests.plans import target_of
 from tests.rack import rack
@@ -54,6 +59,22 @@ def test_nothing_is_lost_in_the_file(name: str) -> None:
     after = parse_plan(document(name).encode(), "plan.json")
     assert after == replace(before, site_file="plan.json")
     assert render(after, TARGETS) == render(before, TARGETS)
+
+
+@pytest.mark.parametrize("name", live.names())
+def test_doctor_finds_the_same_with_the_saved_plan(name: str) -> None:
+    given = live.case(name)
+    saved = parse_plan(json.dumps(plan_json(given.target)).encode(), "plan.json")
+    assert diagnose(given.live, saved) == diagnose(given.live, given.target)
+
+
+@pytest.mark.parametrize("name", [*names(), "rack"])
+def test_apply_makes_the_same_changes_with_the_saved_plan(name: str) -> None:
+    before = rack() if name == "rack" else target_of(name)
+    saved = parse_plan(document(name).encode(), "plan.json")
+    survey = parse("loader\tgrub\n")
+    assert host_steps(saved, survey) == host_steps(before, survey)
+    assert refusals(saved, survey) == refusals(before, survey)
 
 
 def test_the_plan_alone_decides_what_is_rendered_and_checked() -> None:

@@ -1,4 +1,4 @@
-"""The alternatives: what each is for, gains and gives up, and what happens when a wish makes no sense."""
+"""The alternatives: what each is for, gains and gives up, and what happens when a request makes no sense."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def costs(plan: Plan, name: str) -> str:
     return " | ".join(named(plan)[name].costs)
 
 
-def test_a_stacked_cache_that_guests_would_lose_is_reported_in_mib() -> None:
+def test_a_stacked_cache_that_guests_would_lose_is_said_in_mib() -> None:
     plan = make_plan(site_with(servers=TWO), facts_of("ryzen-9-9950x3d"))
     cache = named(plan)["cache"]
     assert (cache.pools.dedicated[0], len(cache.pools.dedicated)) == (8, 16)
@@ -55,8 +55,8 @@ def test_the_two_plans_of_the_talk_in_words_and_numbers() -> None:
 
 def test_numbers_are_of_the_cpus_that_guests_really_get() -> None:
     """The servers go to node 2 with its NIC; on node 0 none would be near a PMD thread."""
-    interfaces = "nics: [{nic: ens1f0np0, physnet: physnet1}]"
-    plan = make_plan(site_with(interfaces, server("a", 8) + server("b", 8)), facts_of("epyc-7713-nps4"))
+    nics = "nics: [{nic: ens1f0np0, physnet: physnet1}]"
+    plan = make_plan(site_with(nics, server("a", 8) + server("b", 8)), facts_of("epyc-7713-nps4"))
     assert {guest.node for guest in plan.guests} == {2}
     assert named(plan)["capacity"].numbers["guest_cpus_near_pmd"] == 4
 
@@ -102,7 +102,7 @@ def test_few_watts_without_frequency_scaling_leaves_nova_alone() -> None:
         ("vm-2-cpus", "there are too few cores for a choice"),
     ],
 )
-def test_a_preference_that_gains_nothing_is_reported_and_planned_for_capacity(name: str, why: str) -> None:
+def test_a_request_that_gains_nothing_is_told_and_planned_for_capacity(name: str, why: str) -> None:
     plan = make_plan(site_with("cpus: {prefer: cache}"), facts_of(name))
     assert plan.name == "capacity"
     assert "cache" not in named(plan)
@@ -114,11 +114,11 @@ def test_a_preference_that_gains_nothing_is_reported_and_planned_for_capacity(na
 
 def test_no_plan_puts_polling_and_all_guests_on_different_nodes() -> None:
     """One L3 cache for two nodes: kept clear of Linux and polling, guests would be on the other socket."""
-    interfaces = "nics: [{nic: ens2f0np0, physnet: physnet1}]"
-    assert list(named(make_plan(site_with(interfaces), facts_of("xeon-gold-6542y-snc2")))) == ["capacity", "power"]
+    nics = "nics: [{nic: ens2f0np0, physnet: physnet1}]"
+    assert list(named(make_plan(site_with(nics), facts_of("xeon-gold-6542y-snc2")))) == ["capacity", "power"]
 
 
-def test_a_preference_that_cannot_hold_the_servers_gives_the_nearest_plan_that_can() -> None:
+def test_a_request_that_cannot_hold_the_servers_gives_the_nearest_plan_that_can() -> None:
     servers = server("wide", 8, more="pinned: true, ")
     plan = make_plan(site_with("cpus: {prefer: cache}", servers), facts_of("ryzen-5-3600"))
     assert plan.name == "capacity"
@@ -157,7 +157,7 @@ def test_polling_cores_of_the_file() -> None:
     assert "fewer cores poll than the site file says" not in claims(given)
 
 
-def test_a_single_plan_states_so() -> None:
+def test_a_single_plan_says_so() -> None:
     alone = make_plan(site_with(), facts_of("vm-8-cpus")).alternatives
     assert [(one.name, one.gains, one.costs) for one in alone] == [
         ("capacity", ("no other plan would differ on this machine",), ())

@@ -254,19 +254,19 @@ def test_a_site_file_is_read_and_checked(tmp_path: Path) -> None:
 
 def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan", "--json", "--snapshot", str(HOST)) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out)["pools"]["pmd"] == [1, 7]
-    assert said.err == "ouchi.yaml does not exist: planning with the one that ouchi up would write\n"
+    output = capsys.readouterr()
+    assert json.loads(output.out)["pools"]["pmd"] == [1, 7]
+    assert output.err == "ouchi.yaml does not exist: planning with the one that ouchi up would write\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_plan_of_a_bad_site_file(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "site.yaml").write_text("name: Bad Name\nvlan: 1\nnetworks: []\nservers: []\n")
     assert run("plan", "--site", "site.yaml", "--snapshot", str(HOST)) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "site.yaml:1:" in said.err
-    assert "site.yaml:2:" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "site.yaml:1:" in output.err
+    assert "site.yaml:2:" in output.err
 
 
 def test_inspect(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ class TestWhatSshSays:
 MARK = "ouchi-mark"
 
 
-def said_of(**sections: bytes) -> bytes:
+def gathered(**sections: bytes) -> bytes:
     names = ("names", "texts", "drivers", "ethtool", "ovs", "end")
     return b"".join(f"\n{MARK} {name}\n".encode() + sections.get(name, b"") for name in names)
 
@@ -156,7 +156,7 @@ def lines_of(path: bytes, text: bytes) -> bytes:
 
 class TestGathered:
     def test_links_lead_where_they_lead(self) -> None:
-        output = said_of(
+        output = gathered(
             names=names_of(
                 ("l", "/sys/class/net/eth0", "../../devices/pci0/0000:01:00.0/virtio1/net/eth0"),
                 ("l", "/sys/class/net/eth0/device", "../../../virtio1"),
@@ -196,7 +196,7 @@ class TestGathered:
     def test_any_names_and_contents(self, files: dict[bytes, bytes]) -> None:
         texts = b"".join(lines_of(path, text) for path, text in files.items())
         try:
-            tree = read_gathered(said_of(texts=texts), MARK, "h")
+            tree = read_gathered(gathered(texts=texts), MARK, "h")
         except BadInput:  # a file below a file, which no host has
             assert any(other.startswith(path + b"/") for path in files for other in files)
             return
@@ -209,18 +209,18 @@ class TestGathered:
 
     @given(st.binary(max_size=300))
     def test_any_bytes(self, noise: bytes) -> None:
-        for output in (noise, said_of(names=noise, texts=noise, drivers=noise, ethtool=noise, ovs=noise)):
+        for output in (noise, gathered(names=noise, texts=noise, drivers=noise, ethtool=noise, ovs=noise)):
             with contextlib.suppress(Failed, BadInput):
                 collect(read_gathered(output, MARK, "h"))
 
     def test_what_is_cut_off_is_refused(self) -> None:
-        whole = said_of(texts=lines_of(b"/proc/cpuinfo", b"x\n" * 100))
+        whole = gathered(texts=lines_of(b"/proc/cpuinfo", b"x\n" * 100))
         for end in range(0, len(whole) - 1, 7):
             with pytest.raises(Failed, match="are not complete"):
                 read_gathered(whole[:end], MARK, "h")
 
     def test_links_in_a_circle_and_out_of_the_tree(self) -> None:
-        output = said_of(
+        output = gathered(
             names=names_of(("l", "/a", "b"), ("l", "/b", "a"), ("l", "/c", "../../../etc")),
             texts=lines_of(b"/a/x", b"1\n") + lines_of(b"/c/passwd", b"2\n"),
         )
@@ -228,7 +228,7 @@ class TestGathered:
         assert tree.entries("/") == [".ouchi", "a", "b", "c"]
 
     def test_the_script_here_and_now(self) -> None:
-        """Run by this machine's own shell: the same facts as read through the door, but for what changes meanwhile."""
+        """Run by this machine's own shell: the same facts as read through the machine interface, except for what changes meanwhile."""
         mark = new_mark()
         done = subprocess.run(["sh", "-c", script("gather"), "sh", mark], capture_output=True, timeout=60, check=True)
         assert done.stderr == b""
@@ -268,15 +268,15 @@ class TestProbes:
         probes.ovs_version(driver)
 
     def test_asked_of_programs(self) -> None:
-        asked: list[tuple[str, ...]] = []
+        requested: list[tuple[str, ...]] = []
 
         def say(*argv: str) -> str:
-            asked.append(argv)
+            requested.append(argv)
             return ""
 
         for name in ("ethtool/eth0", "ovs-version", "else", "ethtool/", "ethtool/much-too-long-a-name"):
-            assert probes.ask_programs(say, name) == ""
-        assert [" ".join(argv) for argv in asked] == ["ethtool -i eth0", "ethtool -l eth0", "ovs-vsctl --version"]
+            assert probes.remote_probe(say, name) == ""
+        assert [" ".join(argv) for argv in requested] == ["ethtool -i eth0", "ethtool -l eth0", "ovs-vsctl --version"]
         assert Result(("x",), 0, "", "").ok
 
 

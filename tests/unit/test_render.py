@@ -48,7 +48,7 @@ def columns(argv: list[str], column: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     "target", [rack(), rack(""), small(), small("")], ids=["rack", "rack-no-ovs", "small", "plain"]
 )
-def test_every_file_states_what_it_is(target: Target) -> None:
+def test_every_file_says_what_it_is(target: Target) -> None:
     for name, files in render(target, TARGETS).items():
         assert files, name
         assert len({file.path for file in files}) == len(files)
@@ -147,7 +147,7 @@ def test_names_follow_the_version(version: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["", "3.0.1"])
-def test_a_key_of_an_unknown_version_is_left_out_and_reported(version: str) -> None:
+def test_a_key_of_an_unknown_version_is_left_out_and_said(version: str) -> None:
     text = texts(small(version), "ovs")["ovs.sh"]
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert not any("sleep" in line for line in lines)
@@ -219,7 +219,7 @@ def test_domain_of_an_unpinned_server() -> None:
     assert [cell.attrib["memAccess"] for cell in domain.iterfind("cpu/numa/cell")] == ["shared"]
 
 
-def test_quiet_cpus() -> None:
+def test_no_scheduling_on_isolated_cpus() -> None:
     isolated = "1,3-23,25,27-47"
     [tuned] = texts(rack(), "tuned").values()
     parser = ConfigParser()
@@ -321,15 +321,15 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def position(tmp_path: Path) -> Path:
+def location(tmp_path: Path) -> Path:
     (tmp_path / "ouchi.yaml").write_text((CASES / "vm-8-cpus" / "site.yaml").read_text())
     return tmp_path
 
 
 @pytest.fixture
-def ouchi(position: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def ouchi(location: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run ``ouchi render WORDS...`` for a snapshot, in a folder with its site file."""
-    monkeypatch.chdir(position)
+    monkeypatch.chdir(location)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         argv = ["ouchi", "render", *words, "--snapshot", str(folder("vm-8-cpus"))]
@@ -339,10 +339,10 @@ def ouchi(position: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     return run
 
 
-def test_as_a_program(position: Path) -> None:
+def test_as_a_program(location: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "LANG": "C.UTF-8"}
     argv = [sys.executable, "-m", "ouchi", "render", "--to", "kernel", "--snapshot", str(folder("vm-8-cpus"))]
-    done = subprocess.run(argv, cwd=position, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=location, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("# Made by ouchi")
 
@@ -359,20 +359,20 @@ def test_one_file_is_printed_as_it_is_and_several_with_their_paths(ouchi: Run) -
     assert one.stdout in two.stdout
 
 
-def test_files_are_written_again_but_only_ours(ouchi: Run, position: Path) -> None:
+def test_files_are_written_again_but_only_ours(ouchi: Run, location: Path) -> None:
     first = ouchi("--to", "all", "-o", "out")
     assert first.returncode == 0, first.stderr
     assert {line.split(": ")[1] for line in first.stdout.splitlines()} == {"written"}
-    assert {path.name for path in (position / "out").iterdir()} == set(TARGETS)
-    assert (position / "out/ovs/ovs.sh").stat().st_mode & 0o777 == 0o755
+    assert {path.name for path in (location / "out").iterdir()} == set(TARGETS)
+    assert (location / "out/ovs/ovs.sh").stat().st_mode & 0o777 == 0o755
     again = ouchi("--to", "all", "-o", "out")
     assert {line.split(": ")[1] for line in again.stdout.splitlines()} == {"unchanged"}
-    kernel = position / "out/kernel/etc/default/grub.d/90-ouchi.cfg"
+    kernel = location / "out/kernel/etc/default/grub.d/90-ouchi.cfg"
     kernel.write_text(kernel.read_text() + "# an older plan\n")
     assert "90-ouchi.cfg: written" in ouchi("--to", "kernel", "-o", "out").stdout
     kernel.write_text("GRUB_TIMEOUT=1\n")
-    (position / "out/ovs/ovs.sh").write_text("#!/bin/sh\n")
-    tuned = position / "out/tuned/etc/tuned/ouchi/tuned.conf"
+    (location / "out/ovs/ovs.sh").write_text("#!/bin/sh\n")
+    tuned = location / "out/tuned/etc/tuned/ouchi/tuned.conf"
     tuned.unlink()
     refused = ouchi("--to", "all", "-o", "out")
     assert refused.returncode == 2
@@ -400,12 +400,12 @@ def test_choose_takes_another_alternative(ouchi: Run) -> None:
     assert chosen.returncode == 0, chosen.stderr
 
 
-def test_a_saved_plan_gives_the_same_files(ouchi: Run, position: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_plan_gives_the_same_files(ouchi: Run, location: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["ouchi", "plan", "--json", "--snapshot", str(folder("vm-8-cpus"))])
-    with (position / "plan.json").open("w") as file, redirect_stdout(file):
+    with (location / "plan.json").open("w") as file, redirect_stdout(file):
         assert main() == 0
     assert ouchi("--to", "all", "-o", "machine").returncode == 0
-    (position / "ouchi.yaml").unlink()
+    (location / "ouchi.yaml").unlink()
 
     def rendered(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["ouchi", "render", *words])
@@ -413,10 +413,10 @@ def test_a_saved_plan_gives_the_same_files(ouchi: Run, position: Path, monkeypat
 
     assert rendered("--to", "all", "-o", "file", "--plan", "plan.json") == 0
     made = {
-        path.relative_to(position / "file"): path.read_text() for path in position.glob("file/**/*") if path.is_file()
+        path.relative_to(location / "file"): path.read_text() for path in location.glob("file/**/*") if path.is_file()
     }
     assert made
     for path, text in made.items():
-        assert (position / "machine" / path).read_text() == text
+        assert (location / "machine" / path).read_text() == text
     assert rendered("--to", "all", "--plan", "ouchi.yaml") == 2
     assert rendered("--to", "all", "--plan", "plan.json", "--choose", "power", "--site", "a.yaml") == 2

@@ -77,7 +77,7 @@ def test_nothing_is_lost_at_any_width(name: str, thorough: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["status", "facts vm-8-cpus", "plan vm-8-cpus", "preview vm-8-cpus"])
-def test_colour_only_where_it_is_requested(name: str) -> None:
+def test_colour_only_where_it_is_asked_for(name: str) -> None:
     assert "\x1b[" in PAGES[name](100, colour=True)
     assert "\x1b" not in PAGES[name](colour=None)  # pytest's output is no terminal
 
@@ -88,7 +88,7 @@ def test_the_width_is_the_terminals_up_to_a_limit(monkeypatch: pytest.MonkeyPatc
         assert max(map(len, page("word " * 100).splitlines())) in range(width - 5, width + 1)
 
 
-def test_a_status_states_what_is_wrong_and_what_to_do() -> None:
+def test_a_status_says_what_is_wrong_and_what_to_do() -> None:
     lines = status_text(STATUS, 100, colour=False).splitlines()
     assert lines[0] == "ouchi is up, but 3 of 5 parts are not as planned"
     assert lines[1] == "label: overlapped: figures are not meaningful as performance"
@@ -116,8 +116,8 @@ def test_facts_show_caches_sockets_and_what_nics_carry() -> None:
         ["0,6", "1,7", "2,8"],
         ["3,9", "4,10", "5,11"],
     ]
-    (interface,) = [line for line in text.splitlines() if line.startswith("enp5s0f0")]
-    assert "nothing: OVS-DPDK may have it" in interface
+    (nic,) = [line for line in text.splitlines() if line.startswith("enp5s0f0")]
+    assert "nothing: OVS-DPDK may have it" in nic
     assert "the default route" in next(line for line in text.splitlines() if line.startswith("enp6s0"))
     assert "offline: 2,7" in PAGES["facts cpu-offline"](80)
     assert "2 sockets, 2 NUMA nodes" in PAGES["facts dual-socket-nic-on-node-1"](80)

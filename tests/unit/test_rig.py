@@ -45,7 +45,7 @@ class TestHardware:
         assert words[words.index("-smp") + 1] == "12,sockets=1,dies=2,cores=3,threads=2"
         assert "smp-cache.0.cache=l3,smp-cache.0.topology=die" in words[words.index("-machine") + 1]
 
-    def test_each_port_has_a_slot_of_its_own_and_the_old_cards_share_one(self) -> None:
+    def test_each_port_has_a_slot_of_its_own_and_the_old_nics_share_one(self) -> None:
         words = qemu_arguments(FILES, "multi", 2222)
         buses = [word.split("bus=")[1].split(",")[0] for word in words if word.startswith(("igb,", "e1000,"))]
         assert buses == ["slot1", "slot2", "shared", "shared"]
@@ -115,7 +115,7 @@ class TestImage:
     def test_every_file_of_the_guest_has_a_place(self) -> None:
         there = {entry.name for entry in resources.files("ouchi.rig").joinpath("guest").iterdir()}
         assert there == set(image.FILES)
-        assert len({place for place, _ in image.FILES.values()}) == len(image.FILES)
+        assert len({location for location, _ in image.FILES.values()}) == len(image.FILES)
 
     @pytest.mark.parametrize("name", ["setup", "finish", "grub"])
     def test_scripts_are_shell(self, name: str) -> None:
@@ -194,8 +194,8 @@ class TestLogin:
         config = tmp_path / "config"
         config.write_text(ssh_config(2299, PurePath("/a b/key"), PurePath("/a b/known_hosts")))
         output = subprocess.run(["ssh", "-G", "-F", config, "rig"], capture_output=True, text=True, check=True).stdout
-        wanted = {"hostname 127.0.0.1", "port 2299", "user root", "identitiesonly yes", "stricthostkeychecking true"}
-        assert wanted < set(output.splitlines())
+        required = {"hostname 127.0.0.1", "port 2299", "user root", "identitiesonly yes", "stricthostkeychecking true"}
+        assert required < set(output.splitlines())
         assert "/a b/key" in output
 
     def test_the_host_is_known_by_its_alias(self) -> None:
@@ -279,7 +279,7 @@ class TestAttempts:
         assert len(rig.faults) == ATTEMPTS
 
     def test_half_a_disk_is_none(self, tmp_path: Path) -> None:
-        """Its copy did not fit: the next start makes another, and boots no half one."""
+        """Its copy did not fit: the next reboot makes another, and boots no half one."""
 
         class Full(LocalMachine):
             def run(self, argv: Sequence[str], **_settings: Any) -> Result:
@@ -333,12 +333,12 @@ class TestMonitor:
             Monitor(qemu([{"error": {"class": "GenericError", "desc": "no such device"}}])) as monitor,
             pytest.raises(Failed, match="no such device"),
         ):
-            monitor.ask("eject")
+            monitor.execute("eject")
 
     def test_a_hang_up_is_told(self, qemu: Callable[..., Path]) -> None:
         with Monitor(qemu()) as monitor:
             with pytest.raises(Failed, match="did not do what it was asked"):
-                monitor.ask("stop", within=2)
+                monitor.execute("stop", within=2)
             assert monitor.ended_by() == ""
 
     def test_nobody_listens(self, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from ouchi.cli import rigging
 from ouchi.core.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.lock import only_one
+from ouchi.machine.lock import exclusive_lock
 from ouchi.rig import control
 from ouchi.rig.assets import ASSETS, Assets, read_assets
 from ouchi.rig.image import Image
@@ -110,15 +110,15 @@ def test_a_rig_that_has_just_begun_to_boot(where: RigPaths, monkeypatch: pytest.
 def test_one_command_at_a_time(where: RigPaths) -> None:
     """QEMU's socket has room for one; the second waited and was a bug."""
     write_status(where, Phase.UP)
-    with only_one(str(where.lock), "rig down"):
+    with exclusive_lock(str(where.lock), "rig down"):
         assert refused(save, BadInput).found.startswith("ouchi rig down, process")
 
 
 @pytest.mark.usefixtures("keeper")
 def test_a_rig_that_ends_just_now_is_saved_nowhere(where: RigPaths) -> None:
     write_status(where, Phase.UP)
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(f"{where.folder}/commands")
+    with socket.socket(socket.AF_UNIX) as interface:
+        interface.bind(f"{where.folder}/commands")
         assert refused(save, Unhealthy).found == "[Errno 111] Connection refused"
 
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import ouchi
 from ouchi.core.errors import BadInput, Failed
+from ouchi.core.plain import to_plain
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs import folder as run_module
-from ouchi.measure.runs.document import dump
 from ouchi.measure.runs.folder import RunWriter, read_run
 from ouchi.measure.runs.model import Result, RunInfo, TrialRecord, summarise
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, bounds
@@ -79,12 +79,12 @@ def change_json(path: Path, change: Callable[[Any], None], line: int = 1) -> Non
 def test_a_run_is_read_as_it_was_written(measured: Path) -> None:
     run = read_run(MACHINE, measured)
     lines = [json.loads(line) for line in (measured / "trials.ndjson").read_text().splitlines()]
-    assert [dump(record) for record in run.trials] == lines
+    assert [to_plain(record) for record in run.trials] == lines
     assert {record.size for record in run.trials} == {"64", "imix"} == set(run.sizes)
     results = json.loads((measured / "results.json").read_text())
-    assert [dump(result) for result in run.results] == results["results"]
-    assert [dump(row) for row in run.summary] == results["summary"]
-    assert dump(run.info) == json.loads((measured / "run.json").read_text())
+    assert [to_plain(result) for result in run.results] == results["results"]
+    assert [to_plain(row) for row in run.summary] == results["summary"]
+    assert to_plain(run.info) == json.loads((measured / "run.json").read_text())
     assert run.info.complete
     assert run.notes == ()
 

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from ouchi.cli.report import command
 from ouchi.core.errors import BadInput
+from ouchi.core.plain import to_plain
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.generator.rates import l1_bits
-from ouchi.measure.runs.document import dump
 from ouchi.measure.runs.folder import RunWriter, read_run
 from ouchi.measure.runs.model import Run, RunInfo
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, judged_loss
@@ -424,7 +424,7 @@ def test_other_outputs_come_without_the_page(folder: Path, run: Run, tmp_path: P
     assert (tmp_path / "a.prom").read_text() == prometheus_text(run)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.prom"]
     assert not (folder / "report.html").exists()
-    assert json.loads(ouchi_report(folder, "--json").stdout) == dump(run)
+    assert json.loads(ouchi_report(folder, "--json").stdout) == to_plain(run)
     ouchi_report(folder, "--json", "-o", tmp_path / "a.html")
     assert (tmp_path / "a.html").read_text() == page_html(run)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ouchi.core.errors import BadInput, Failed, Interrupted, error
-from ouchi.core.events import Say, Timeline
+from ouchi.core.events import Notify, Timeline
 from ouchi.core.outcome import Outcome, nothing
 from ouchi.core.tasks import Task, run_tasks
 
@@ -21,15 +21,15 @@ def isolated() -> Timeline:
     return Timeline(lambda _event: None)
 
 
-def task(name: str, *needs: str, run: Callable[[Say], Outcome] = lambda _say: nothing("done")) -> Task:
+def task(name: str, *needs: str, run: Callable[[Notify], Outcome] = lambda _say: nothing("done")) -> Task:
     return Task("host", name, run, needs)
 
 
 def test_each_starts_when_what_it_needs_is_done() -> None:
     seen: list[str] = []
 
-    def note(name: str) -> Callable[[Say], Outcome]:
-        def run(_say: Say) -> Outcome:
+    def note(name: str) -> Callable[[Notify], Outcome]:
+        def run(_say: Notify) -> Outcome:
             seen.append(name)
             return nothing(name)
 
@@ -44,14 +44,14 @@ def test_each_starts_when_what_it_needs_is_done() -> None:
 def test_failures_come_together_and_nothing_starts_after() -> None:
     both = threading.Barrier(2)
 
-    def fail(reason: Exception) -> Callable[[Say], Outcome]:
-        def run(_say: Say) -> Outcome:
+    def fail(reason: Exception) -> Callable[[Notify], Outcome]:
+        def run(_say: Notify) -> Outcome:
             both.wait(5)
             raise reason
 
         return run
 
-    def never(_say: Say) -> Outcome:
+    def never(_say: Notify) -> Outcome:
         raise AssertionError("started")
 
     tasks = [
@@ -80,7 +80,7 @@ def terminal() -> Iterator[None]:
 
 @pytest.mark.usefixtures("terminal")
 def test_what_is_ignored_stays_ignored() -> None:
-    def press(_say: Say) -> Outcome:
+    def press(_say: Notify) -> Outcome:
         os.kill(os.getpid(), signal.SIGINT)
         return nothing("")
 
@@ -98,12 +98,12 @@ def test_interrupted_at_any_moment() -> None:
     for _ in range(200):
         ended = threading.Event()
 
-        def press(_say: Say) -> Outcome:
+        def press(_say: Notify) -> Outcome:
             time.sleep(chance.uniform(0, 0.004))
             os.kill(os.getpid(), signal.SIGINT)
             return nothing("")
 
-        def slow(_say: Say, ended: threading.Event = ended) -> Outcome:
+        def slow(_say: Notify, ended: threading.Event = ended) -> Outcome:
             if not ended.wait(10):
                 raise AssertionError("nobody interrupted")
             return nothing("")

@@ -22,6 +22,7 @@ from ouchi.cli.schema import SCHEMAS, schema_of
 from ouchi.core.errors import error, warning
 from ouchi.core.events import Event, Kind
 from ouchi.core.instance import Instance
+from ouchi.core.plain import to_plain
 from ouchi.flows import apply as flows_apply
 from ouchi.flows.apply import Apply
 from ouchi.flows.doctor import diagnose
@@ -34,7 +35,6 @@ from ouchi.host.step import Step
 from ouchi.host.survey import parse
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs.compare import compare_runs
-from ouchi.measure.runs.document import dump
 from ouchi.measure.runs.model import Run
 from ouchi.parts.host_status import HostStatus, PartLine
 from ouchi.parts.part import missing, present, unknown
@@ -184,9 +184,9 @@ def test_apply_undo_and_the_journal(tmp_path: Path) -> None:
 
 
 def test_measurements(run: Run) -> None:
-    assert mistakes("run", dump(run)) == []
-    assert [mistake for trial in run.trials for mistake in mistakes("trial", dump(trial))] == []
-    assert mistakes("compare", [dump(row) for row in compare_runs(run, run)]) == []
+    assert mistakes("run", to_plain(run)) == []
+    assert [mistake for trial in run.trials for mistake in mistakes("trial", to_plain(trial))] == []
+    assert mistakes("compare", to_plain(compare_runs(run, run))) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples/streams").glob("*.yaml")), ids=lambda path: path.stem)

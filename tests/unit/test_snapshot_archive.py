@@ -322,9 +322,9 @@ CONTENTS = st.one_of(
 )
 
 
-@given(members=st.lists(st.tuples(NAMES, CONTENTS), max_size=12), asked=st.lists(NAMES, max_size=6))
+@given(members=st.lists(st.tuples(NAMES, CONTENTS), max_size=12), requested=st.lists(NAMES, max_size=6))
 def test_trees_of_any_shape(
-    members: list[tuple[str, str]], asked: list[str], tmp_path_factory: pytest.TempPathFactory
+    members: list[tuple[str, str]], requested: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "shape.tar"
     try:
@@ -337,7 +337,7 @@ def test_trees_of_any_shape(
         reader = open_snapshot(path)
     except BadInput:
         return
-    for name in (*asked, *(name for name, _ in members)):
+    for name in (*requested, *(name for name, _ in members)):
         for ask in (reader.read, reader.exists, reader.entries, reader.link, reader.readlink):
             try:
                 ask(f"/{name}")

@@ -1,4 +1,4 @@
-"""What a snapshot leaves out: addresses, serial numbers, words of the command line."""
+"""What a snapshot leaves out: addresses, serial numbers, kernel parameters."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_secrets_stay_at_home() -> None:
         "0b:ad:01", "5.168", "a805", "2a0104f8", "3d08", "8.61",
     ):  # fmt: skip
         assert secret not in everything, secret
-    text = {place: content.decode() for place, content in found.files.items()}
+    text = {path: content.decode() for path, content in found.files.items()}
     assert text["/proc/cmdline"] == "isolcpus=2-5 intel_iommu=on hugepagesz=1G hugepages=8 nohz_full=2-5\n"
     assert text["/proc/cpuinfo"] == "processor : 0\nModel\t: Pi\n"
     assert text["/sys/devices/virtual/net/eth0/address"] == "3c:fd:fe:00:00:02\n"
@@ -77,7 +77,7 @@ def test_secrets_stay_at_home() -> None:
 
 def test_addresses_fit_together_afterwards() -> None:
     found = redact(private(), "5.168.2.9")
-    text = {place: content.decode() for place, content in found.files.items()}
+    text = {path: content.decode() for path, content in found.files.items()}
     addresses = interface_addresses(text["/proc/net/fib_trie"], text["/proc/net/route"], text["/proc/net/if_inet6"])
     assert addresses["eth1"] == ("10.0.10.7/24",)  # private addresses stay
     # A /22 is too large for the ranges of RFC 5737; the address keeps its place in it. Both IPv6 addresses have the

@@ -201,7 +201,7 @@ class Page(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_words: object) -> None:
-        """Say nothing."""
+        """Notify nothing."""
 
 
 @pytest.fixture

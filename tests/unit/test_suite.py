@@ -45,8 +45,8 @@ def test_both_statuses_and_counts_are_counted(tmp_path: Path, capfd: pytest.Capt
     groups = [Group(name, (sys.executable, "-c", COUNT, name, status)) for name, status in (("one", "0"), ("two", "1"))]
     runs = run_stage(groups, tmp_path)
     assert [run.status for run in runs] == [0, 1]
-    said = capfd.readouterr().out
-    assert said.index("said by one") < said.index("# two #") < said.index("said by two")
+    output = capfd.readouterr().out
+    assert output.index("said by one") < output.index("# two #") < output.index("said by two")
     lines = summary(runs).splitlines()
     assert lines[1].split()[3:] == ["2", "passed"]
     assert lines[2].endswith("2 passed, 1 failed, exit status 1")

@@ -18,20 +18,20 @@ from ouchi.plan.load import read_target
 from ouchi.report.preview import preview_json, preview_text
 
 CLOUD_SECONDS = 4.0
-"""How long an OpenStack API may take for each answer."""
+"""Timeout of an OpenStack API for each response."""
 
 
 def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
-    """Print what would be done up to a stage. Changes nothing; what only root may read is said to be so.
+    """Print what ``up`` would do up to a stage, and what only root can read. Changes nothing.
 
-    Raises :class:`~ouchi.core.errors.BadInput` where ``up`` would refuse: for the site at once, for what is in the way at
-    the end.
+    Raises :class:`~ouchi.core.errors.BadInput` where ``up`` would refuse: for the site at once, for conflicts with other
+    programs at the end.
     """
     machine, instance = LocalMachine(), Instance()
     target = read_target(machine, machine.absolute(site_file))
     at = Context(machine, instance, target, seconds=CLOUD_SECONDS)
     states = dry_run(at, until)
-    # Without root our own services could not be told from somebody else's.
+    # Without root, ouchi's services cannot be distinguished from those of others.
     hidden = os.geteuid() != 0 and machine.exists(instance.run)
     findings = [] if hidden else conflicts(at, all_parts())
     if as_json:

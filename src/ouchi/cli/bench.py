@@ -178,10 +178,10 @@ def command(
     from ouchi.cli.running import stop
     from ouchi.cli.timeline import timeline_of
     from ouchi.core.instance import LOCK, Instance
+    from ouchi.core.plain import to_plain
     from ouchi.flows import bench
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.lock import only_one
-    from ouchi.measure.runs.document import dump
+    from ouchi.machine.lock import exclusive_lock
     from ouchi.measure.runs.folder import read_run
     from ouchi.report.run.terminal import preview_text, run_text
 
@@ -190,14 +190,16 @@ def command(
     target = bench.read_bench_target(machine, machine.absolute(site_file), request)
     folder = machine.absolute(folder or f"ouchi-{request.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
-        preview = bench.preview(machine, instance, target, request, folder)
+        preview = bench.preview(machine, instance, target, request, folder=folder)
         click.echo(json.dumps(preview) if as_json else preview_text(preview))
         return
-    with only_one(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
-        complete = bench.bench(machine, instance, target, request, folder, timeline, lambda: stop(machine))
+    with exclusive_lock(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
+        complete = bench.bench(
+            machine, instance, target, request, folder=folder, timeline=timeline, interrupt=lambda: stop(machine)
+        )
     run = read_run(machine, folder)
     if as_json:
-        click.echo(json.dumps({"folder": folder, **dump(run)}))
+        click.echo(json.dumps(to_plain(run)))
     else:
         click.echo(f"{run_text(run)}\n\nstored in {folder}\nnext: ouchi report {folder}")
     context.exit(0 if complete else 1)
@@ -230,12 +232,12 @@ def _request(context: click.Context, machine: Any, stream_file: str | None, **op
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def compare(before: str, after: str, as_json: bool) -> None:
     """Test whether the difference between two runs is significant; BEFORE and AFTER are their folders."""
+    from ouchi.core.plain import to_plain
     from ouchi.machine.local import LocalMachine
     from ouchi.measure.runs.compare import compare_runs
-    from ouchi.measure.runs.document import dump
     from ouchi.measure.runs.folder import read_run
     from ouchi.report.run.terminal import comparison_text
 
     machine = LocalMachine()
-    rows = compare_runs(*(read_run(machine, machine.absolute(folder)) for folder in (before, after)))
-    click.echo(json.dumps([dump(row) for row in rows]) if as_json else comparison_text(rows))
+    compared = compare_runs(*(read_run(machine, machine.absolute(folder)) for folder in (before, after)))
+    click.echo(json.dumps(to_plain(compared)) if as_json else comparison_text(compared))

@@ -67,12 +67,12 @@ def _texts(
 def _printed(run: Run, *, as_markdown: bool, as_json: bool) -> str:
     import json
 
-    from ouchi.measure.runs.document import dump
+    from ouchi.core.plain import to_plain
     from ouchi.report.run.table import markdown
     from ouchi.report.run.terminal import run_text
 
     if as_json:
-        return json.dumps(dump(run), indent=1)
+        return json.dumps(to_plain(run), indent=1)
     return markdown(run) if as_markdown else run_text(run)
 
 

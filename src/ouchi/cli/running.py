@@ -16,7 +16,7 @@ from ouchi.flows.down import down
 from ouchi.flows.several_hosts import Options
 from ouchi.flows.up import Up
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.lock import only_one
+from ouchi.machine.lock import exclusive_lock
 from ouchi.plan.load import read_target
 from ouchi.report.summary import summary_json, summary_text
 
@@ -26,7 +26,7 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
     machine, instance = LocalMachine(), Instance()
     # A file that cannot be used is refused before anything is changed, packages included.
     target = read_target(machine, machine.absolute(site_file))
-    with only_one(LOCK, "up"), timeline_of(as_json=as_json) as timeline:
+    with exclusive_lock(LOCK, "up"), timeline_of(as_json=as_json) as timeline:
         if target.site.nics or target.site.cpus.isolate:
             resume = resumed("up", "--yes", "--until", until, "--site", machine.absolute(site_file))
             options = Options(dry_run=False, yes=yes, reboot=restart, resume=resume, ask=click.confirm)
@@ -48,12 +48,12 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
     elif up.verdict:
         click.echo(summary_text(up.context.target, up.verdict, seconds))
     else:
-        click.echo(f"\nstopped after {until}, as asked ({seconds:.0f} s); go on with: ouchi up")
+        click.echo(f"\nstopped after stage {until} ({seconds:.0f} s); to continue: ouchi up")
     return 0
 
 
 def stop(machine: LocalMachine) -> None:
-    """End what tasks wait for: programs, and what is to come up."""
+    """Interrupt what tasks wait for: programs, and conditions that are polled."""
     machine.interrupt()
     stop_waiting()
 
@@ -61,7 +61,7 @@ def stop(machine: LocalMachine) -> None:
 def run_down(*, purge: bool, as_json: bool) -> int:
     """``down``. Returns the exit status."""
     machine, instance = LocalMachine(), Instance()
-    with only_one(LOCK, "down"), timeline_of(as_json=as_json) as timeline:
+    with exclusive_lock(LOCK, "down"), timeline_of(as_json=as_json) as timeline:
         anything = down(machine, instance, timeline, lambda: stop(machine), purge=purge)
     if not as_json:
         click.echo("the machine is as before" if anything else "nothing to do: ouchi is not up")

@@ -59,7 +59,7 @@ def measure_tcp(
     env: Mapping[str, str] | None = None,
 ) -> TcpResult:
     """One TCP connection to the server at ``address``, by a client started with ``prefix``. Raises Failed."""
-    return read_tcp(_ask(machine, prefix, address, seconds, env, ()))
+    return read_tcp(_ask(machine, prefix, address, seconds=seconds, env=env))
 
 
 def measure_udp(
@@ -74,12 +74,12 @@ def measure_udp(
 ) -> UdpResult:
     """UDP datagrams at ``bps`` bit/s of payload (0: as fast as the sender can); see :func:`measure_tcp`."""
     options = ("-u", "-b", str(bps), "-l", str(payload_bytes))
-    return read_udp(_ask(machine, prefix, address, seconds, env, options))
+    return read_udp(_ask(machine, prefix, address, seconds=seconds, env=env, options=options))
 
 
 @contextmanager
 def one_server(
-    machine: Launcher, prefix: Sequence[str], address: str, log: str, env: Mapping[str, str] | None = None
+    machine: Launcher, prefix: Sequence[str], address: str, *, log: str, env: Mapping[str, str] | None = None
 ) -> Iterator[None]:
     """A server for one measurement, listening on ``address``. Raises Failed with its output when it does not start."""
     options = ("--server", "--one-off", "--bind", address, "--idle-timeout", str(IDLE_TIMEOUT), "--forceflush")
@@ -128,9 +128,10 @@ def _ask(
     machine: Machine,
     prefix: Sequence[str],
     address: str,
+    *,
     seconds: int,
     env: Mapping[str, str] | None,
-    options: Sequence[str],
+    options: Sequence[str] = (),
 ) -> dict[str, Any]:
     client = (*prefix, "iperf3", "--json", "--connect-timeout", "5000", "--time", str(seconds), "--client", address)
     result = machine.run((*client, *options), timeout=seconds + 30, check=False, env=env)

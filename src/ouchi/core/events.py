@@ -44,8 +44,6 @@ Sink = Callable[[Event], None]
 Notify = Callable[[str], None]
 """A task's callback for its progress: one short line at a time."""
 
-Say = Notify
-
 
 def discard(_event: Event) -> None:
     """The sink that drops all events."""

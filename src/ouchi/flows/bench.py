@@ -30,12 +30,12 @@ def read_bench_target(machine: Launcher, site_file: str, request: BenchRequest) 
     """The target of the site file. Raises BadInput for a request that cannot be measured on it."""
     check_request(request)
     target = read_target(machine, site_file)
-    check_wires(request.path_name, request.path.wired, request.wires, target.site, target.facts)
+    check_wires(request.path, request.wires, target.site, target.facts)
     return target
 
 
 def preview(
-    machine: Launcher, instance: Instance, target: Target, request: BenchRequest, folder: str
+    machine: Launcher, instance: Instance, target: Target, request: BenchRequest, *, folder: str
 ) -> dict[str, Any]:
     """What would be measured, and where: the dry run. Changes nothing."""
     facts, plan = target.facts, target.plan
@@ -60,13 +60,14 @@ def bench(
     instance: Instance,
     target: Target,
     request: BenchRequest,
+    *,
     folder: str,
     timeline: Timeline,
     interrupt: Callable[[], None],
 ) -> bool:
     """Measure a request; True when everything was measured. The results so far are in ``folder``, also after Ctrl-C."""
     require_new(machine, folder)
-    artifacts = prepare(machine, instance, target, request, timeline, interrupt)
+    artifacts = prepare(machine, instance, target, request, timeline=timeline, interrupt=interrupt)
     host = BenchHost(machine=machine, instance=instance, target=target, artifacts=artifacts, timeline=timeline)
     recorder = Recorder(host, request, folder)
     with recorder.finishing():
@@ -86,7 +87,7 @@ def _measure(recorder: Recorder) -> None:
     placement = host.placement(request)
     with host.more_hugepages(request):
         alone = _self_test(recorder) if request.path.links else {}
-        with open_path(host.machine, host.instance, host.artifacts, request, placement) as path:
+        with open_path(host.machine, host.instance, host.artifacts, request, placement=placement) as path:
             recorder.writer.attach("counters-before", path.datapath.counters())
             for size in request.sizes:
                 warm_up(path, size)
@@ -102,7 +103,7 @@ def _self_test(recorder: Recorder) -> dict[str, float]:
     host, request = recorder.host, recorder.request.on_loop()
     placement = host.placement(recorder.request)
     alone: dict[str, float] = {}
-    with open_path(host.machine, host.instance, host.artifacts, request, placement) as path:
+    with open_path(host.machine, host.instance, host.artifacts, request, placement=placement) as path:
         for size in request.sizes:
             with recorder.task(f"{size} B, generator over a ring") as say:
                 traffic = path.traffic(size, bidirectional=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ouchi.core.events import Say, Timeline
+from ouchi.core.events import Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, leading_to, run_tasks
@@ -25,6 +25,7 @@ def prepare(
     instance: Instance,
     target: Target,
     request: BenchRequest,
+    *,
     timeline: Timeline,
     interrupt: Callable[[], None],
 ) -> Artifacts:
@@ -33,11 +34,11 @@ def prepare(
     up.begin()
     programs = []
 
-    def tools(say: Say) -> Outcome:
+    def tools(say: Notify) -> Outcome:
         guest = (TESTPMD_PACKAGE,) if request.path.guests and not request.routed else ()
         return packages.install(up.context.journal, (*PACKAGES, *guest), say)
 
-    def generator(say: Say) -> Outcome:
+    def generator(say: Notify) -> Outcome:
         existed = machine.exists(program_path(machine, instance))
         programs.append(build(machine, instance, say))
         return (nothing if existed else changed)("the traffic generator is built")

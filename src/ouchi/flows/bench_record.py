@@ -85,7 +85,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         host, request = self.host, self.request
-        info = describe(host.machine, host.target, request, host.placement(request), host.labels(request))
+        info = describe(host.machine, host.target, request, host.placement(request), labels=host.labels(request))
         self.writer = RunWriter(host.machine, self.folder, info)
         self.writer.attach("facts", host.target.facts.to_json())
         self.writer.attach("plan", host.target.plan.to_json())

@@ -14,7 +14,7 @@ from ouchi.measure.paths.traffic import Traffic
 from ouchi.measure.runs.extras import fixed_rate_result, max_offered_result, median_sent_pps
 from ouchi.measure.runs.model import LatencyPoint, Result
 from ouchi.measure.search.evidence import INTERRUPTED
-from ouchi.measure.search.extra_tests import KnownRates, run_extra_test
+from ouchi.measure.search.extra_tests import KnownRates, Subject, run_extra_test
 from ouchi.measure.search.goals import Bounds, verdict
 from ouchi.measure.search.methods import search
 from ouchi.measure.search.mlrsearch import SearchProgress, SearchResult
@@ -60,7 +60,8 @@ class SizeBench:
         for test in request.extra_tests:
             with recorder.task(f"{self.size} B, {test}") as say:
                 record = recorder.trials_of(self.size, NO_REPEAT, say)
-                outcome = run_extra_test(test, self.traffic, self.size, self._known_rates(), record)
+                subject = Subject(self.traffic, self.size, self._known_rates(), record)
+                outcome = run_extra_test(test, subject)
                 recorder.add_extras(outcome.rows)
                 say("; ".join(row.text for row in outcome.rows))
             recorder.complete = recorder.complete and not outcome.reason
@@ -139,7 +140,10 @@ class SizeBench:
             request = self.recorder.request
             if request.path.links:
                 line_pps = self.traffic.line_pps
-                self.recorder.extras.append(max_offered_result(self.size, trials, line_pps, request, self.placement))
+                row = max_offered_result(
+                    self.size, trials, line_pps=line_pps, request=request, placement=self.placement
+                )
+                self.recorder.extras.append(row)
         return accepted
 
     def _is_steady(self, pps: float, record: Callable[[Trial], None]) -> bool:

@@ -1,4 +1,4 @@
-"""``ouchi down``: every part removed, after those that need it; killed anywhere, the next run goes on."""
+"""``ouchi down``: remove every part, after the parts that need it; killed anywhere, the next run resumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ouchi.parts.registry import all_parts, needs_of
 def down(
     machine: Machine, instance: Instance, timeline: Timeline, interrupt: Callable[[], None], *, purge: bool
 ) -> bool:
-    """Stop everything of this instance and take back every change; True when there was anything to do.
+    """Stop everything of this instance and undo every change; return True if there was anything to do.
 
     The data (databases, images, guests' disks, passwords) is kept unless ``purge``. ``interrupt`` as for
     :func:`~ouchi.core.tasks.run_tasks`.

@@ -32,6 +32,7 @@ from ouchi.machine.snapshot.save import pack, snapshot_members
 from ouchi.parts.context import Context
 from ouchi.parts.settings import RELEASE
 from ouchi.plan.load import read_target
+from ouchi.plan.saved import plan_json
 from ouchi.report.doctor import doctor_text
 from ouchi.report.status import status_text
 
@@ -155,7 +156,7 @@ def _sources(where: Where) -> tuple[Source, ...]:
     return (
         Source("status", partial(_status, machine, instance), needs_root=True),
         Source("doctor", partial(_doctor, machine, instance, site)),
-        Source("plan.json", lambda: {"plan.json": _json(read_target(machine, site).plan.to_json())}),
+        Source("plan.json", lambda: {"plan.json": _json(plan_json(read_target(machine, site)))}),
         Source("site.yaml", lambda: {"site.yaml": machine.read(site)}),
         Source("journal of up", lambda: {"journal-up.json": machine.read(f"{instance.state}/journal.json")}),
         Source("journal of apply", lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")}),

@@ -20,7 +20,7 @@ from ouchi.core.errors import Interrupted, error
 from ouchi.core.log import LOCAL
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
 from ouchi.machine.background import Background
-from ouchi.machine.lock import only_one
+from ouchi.machine.lock import exclusive_lock
 from ouchi.machine.logged import Entry, logged
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
@@ -62,7 +62,7 @@ class LocalMachine:
             return file.read(most)
 
     def probe(self, name: str) -> str:
-        return probes.ask(self.run, name)
+        return probes.local_probe(self.run, name)
 
     def exists(self, path: Path) -> bool:
         return RealPath(path).exists()
@@ -211,7 +211,7 @@ class LocalMachine:
                 os.replace(temporary, path)
 
     def hold(self, path: Path, command: str) -> AbstractContextManager[None]:
-        return only_one(str(path), command)
+        return exclusive_lock(str(path), command)
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
         folder = RealPath(path)

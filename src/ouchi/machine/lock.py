@@ -12,7 +12,7 @@ from ouchi.core.errors import BadInput, error
 
 
 @contextmanager
-def only_one(path: str, command: str) -> Iterator[None]:
+def exclusive_lock(path: str, command: str) -> Iterator[None]:
     """Hold the lock file ``path`` inside the context; the kernel releases it when the process ends, however it does.
 
     Raises :class:`~ouchi.core.errors.BadInput` at once when another process holds it, with its process ID and command.
@@ -30,7 +30,7 @@ def only_one(path: str, command: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
-            raise held(path, holder) from None
+            raise lock_error(path, holder) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"ouchi {command}, process {os.getpid()}".encode(), 0)
         yield
@@ -50,7 +50,7 @@ def _not_ours(path: str, reason: OSError) -> BadInput:
     )
 
 
-def held(where: str, holder: str) -> BadInput:
+def lock_error(where: str, holder: str) -> BadInput:
     """The error for a lock that another process has; ``holder`` is the text in the lock file."""
     return BadInput(
         error(

@@ -26,7 +26,7 @@ _LINE = re.compile(r"^([a-z-]+):[ \t]*(.*)$", re.MULTILINE)
 _DRIVER_LINES = {"driver": "driver", "version": "version", "firmware": "firmware-version", "bus": "bus-info"}
 
 
-def ask(run: Callable[..., Result], name: str) -> str:
+def local_probe(run: Callable[..., Result], name: str) -> str:
     """The text of a probe (see :meth:`ouchi.machine.Reader.probe`); empty where it is not available."""
     if name == "session":
         return session_of(os.environ.get("SSH_CONNECTION", ""))
@@ -37,8 +37,8 @@ def ask(run: Callable[..., Result], name: str) -> str:
     return ""
 
 
-def ask_programs(output_of: Callable[..., str], name: str) -> str:
-    """As :func:`ask`, for a remote host, with its ethtool where it has one. ``output_of`` runs a program there."""
+def remote_probe(output_of: Callable[..., str], name: str) -> str:
+    """As :func:`local_probe`, for a remote host, with its ethtool where it has one. ``output_of`` runs a program there."""
     if interface := _interface(name):
         return ethtool_text(output_of("ethtool", "-i", interface), output_of("ethtool", "-l", interface))
     return ovs_version(output_of("ovs-vsctl", "--version")) if name == "ovs-version" else ""

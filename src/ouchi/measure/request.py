@@ -83,7 +83,9 @@ class BenchRequest:
         if self.routed:
             first, last = self.path.guests[0][0], self.path.guests[-1][1]
             target = mac_of(self.path.ports.index((first, last)[direction]))
-        return self.template.stream(direction, f"{tx_port} to {rx_port}", size, self.flows, (mac_of(direction), target))
+        return self.template.stream(
+            direction, f"{tx_port} to {rx_port}", size, flows=self.flows, macs=(mac_of(direction), target)
+        )
 
     def placement(self, plan: Plan, *, servers_running: bool = False) -> Placement:
         """Where the generator and the guests run on a host with this plan."""

@@ -19,7 +19,6 @@ from ouchi.parts import device
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon
 from ouchi.parts.supervise import CONFIGURATION, Service, digest
-from ouchi.render.ovs import other_config
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -37,7 +36,7 @@ class Ovs(Daemon):
         return foreign_devices(at, (DATAPATH,))
 
     def services(self, at: Context) -> Sequence[Service]:
-        return services(at.instance, other_config(at.target))
+        return services(at.instance, at.target.plan.ovs_other_config)
 
     def prepared(self, at: Context) -> str:
         return "" if at.machine.exists(f"{at.instance.ovs}/conf.db") else "make its database"
@@ -53,7 +52,7 @@ class Ovs(Daemon):
         wait_for_database(at.machine, at.instance)
         settings = self._settings_to_change(at)
         # DPDK's part is read when ovs-vswitchd starts, so it is in the database before.
-        configure(at.machine, at.instance, other_config(at.target), self._identifiers(at))
+        configure(at.machine, at.instance, at.target.plan.ovs_other_config, self._identifiers(at))
         started += at.supervisor.start([switch])
         wait_for_switch(at.machine, at.instance)
         if started:
@@ -78,7 +77,7 @@ class Ovs(Daemon):
         """The keys of the database's settings that differ from the plan."""
         rows = tables(at.machine, at.instance, "Open_vSwitch", ("other_config", "external_ids"))
         found = rows[0] if rows else {}
-        planned = {"other_config": other_config(at.target), "external_ids": self._identifiers(at)}
+        planned = {"other_config": at.target.plan.ovs_other_config, "external_ids": self._identifiers(at)}
         return [
             f"{column}:{key}"
             for column, values in planned.items()

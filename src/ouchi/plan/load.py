@@ -9,7 +9,7 @@ from ouchi.facts import Facts, collect
 from ouchi.machine import Machine, Reader
 from ouchi.machine.ssh.address import Address, parse_address
 from ouchi.plan import Style, make_plan
-from ouchi.plan.target import Target
+from ouchi.plan.target import SAVE, Target
 from ouchi.site import Site, default_site, load_site, read_sites, several
 
 
@@ -59,9 +59,7 @@ def read_plan(machine: Machine, path: str) -> Target:
     except OSError as reason:
         found = reason.strerror or str(reason)
         raise BadInput(
-            error(
-                "the plan cannot be read", where=path, found=found, expected="a file", remedy="ouchi plan --json > FILE"
-            )
+            error("the plan cannot be read", where=path, found=found, expected="a file", remedy=SAVE)
         ) from None
     return parse_plan(text, path)
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Cpu, Facts
-from ouchi.plan.target import Target
+from ouchi.plan.target import SAVE, Target
 
-AGAIN = "plan again: ouchi plan --json > FILE"
 MEMORY_TOLERANCE = 0.05
 """Of a node's memory: what the kernel keeps for itself differs from boot to boot."""
 
@@ -33,7 +32,7 @@ def changed(target: Target, facts: Facts) -> Iterator[Finding]:
             where=target.site_file,
             found=now,
             expected=f"{planned}, as when it was planned",
-            remedy=AGAIN,
+            remedy=SAVE,
         )
 
 

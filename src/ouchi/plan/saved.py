@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -17,7 +17,7 @@ from ouchi.core import plain
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
 from ouchi.plan.style import Style
-from ouchi.plan.target import Target, check_names
+from ouchi.plan.target import SAVE, Target, check_names
 from ouchi.plan.values import SCHEMA, Plan
 from ouchi.site import Site
 from ouchi.site.conflicts import conflicts
@@ -29,7 +29,6 @@ LARGEST = 16 * 1024 * 1024
 """Bytes; the plan of a host with 1024 CPUs and 64 NICs has 0.6 million."""
 LARGEST_NUMBER = 2**62
 MOST_FINDINGS = 20
-AGAIN = "make it again: ouchi plan --json > FILE"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PAGES_KIB = (2048, 1024 * 1024)
@@ -66,42 +65,25 @@ def parse_plan(text: bytes, file: str) -> Target:
 def _check_form(text: bytes, file: str) -> None:
     """Refuse what is no JSON object of this schema, and texts with control characters, before anything is built."""
     if len(text) > LARGEST:
-        raise BadInput(
-            error("the plan is too large", where=file, found=f"more than {LARGEST} bytes", expected="a saved plan")
-        )
+        _refuse("the plan is too large", file, f"more than {LARGEST} bytes")
     try:
         data = from_json(text, allow_inf_nan=False)
     except ValueError as reason:
-        raise BadInput(
-            error(
-                "the plan is not JSON", where=file, found=clip(str(reason), 160), expected="a saved plan", remedy=AGAIN
-            )
-        ) from None
+        _refuse("the plan is not JSON", file, clip(str(reason), 160))
     if not isinstance(data, dict) or "schema" not in data:
-        raise BadInput(
-            error(
-                "this is no saved plan",
-                where=file,
-                found=shown(data),
-                expected="an object with the key schema",
-                remedy=AGAIN,
-            )
-        )
+        _refuse("this is no saved plan", file, shown(data), "an object with the key schema")
     if "hosts" in data:
         remedy = "save one: ouchi plan --host NAME --json > FILE"
-        raise BadInput(error("the file has the plans of several hosts", where=file, expected="one plan", remedy=remedy))
+        _refuse("the file has the plans of several hosts", file, "the key hosts", "one plan", remedy)
     if data["schema"] != SCHEMA:
-        raise BadInput(
-            error(
-                "the plan was saved by another version of ouchi",
-                where=f"{file}: schema",
-                found=f"schema {shown(data['schema'])}",
-                expected=f"schema {SCHEMA}",
-                remedy=AGAIN,
-            )
-        )
+        found = f"schema {shown(data['schema'])}"
+        _refuse("the plan was saved by another version of ouchi", f"{file}: schema", found, f"schema {SCHEMA}")
     if odd := [finding for path, value in _values(data) for finding in _odd(value, f"{file}: {dotted(path)}")]:
         raise BadInput(odd[:MOST_FINDINGS])
+
+
+def _refuse(claim: str, where: str, found: str, expected: str = "a saved plan", remedy: str = SAVE) -> NoReturn:
+    raise BadInput(error(claim, where=where, found=found, expected=expected, remedy=remedy)) from None
 
 
 def _values(data: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -130,7 +112,7 @@ def _schema_error(details: ErrorDetails, file: str) -> Finding:
         f"the plan does not have its form: {message[:1].lower()}{message[1:]}",
         where=f"{file}: {dotted(details['loc'])}",
         found="" if details["type"] == "missing" else shown(details["input"]),
-        remedy=AGAIN,
+        remedy=SAVE,
     )
 
 
@@ -138,7 +120,7 @@ def _inconsistent(target: Target, file: str) -> Iterator[Finding]:
     """What contradicts itself: plans that ouchi writes never do, and everything that reads a plan relies on it."""
     for where, found, expected in _contradictions(target):
         yield error(
-            "the plan contradicts itself", where=f"{file}: {where}", found=found, expected=expected, remedy=AGAIN
+            "the plan contradicts itself", where=f"{file}: {where}", found=found, expected=expected, remedy=SAVE
         )
 
 

@@ -14,6 +14,9 @@ from ouchi.site import Site
 VHOST = "/run/vhost-user"
 """Where guests' QEMU makes the vhost-user sockets that Open vSwitch connects to; a folder for nothing else."""
 
+SAVE = "ouchi plan --json > FILE"
+"""The command that saves a plan, in findings about saved plans."""
+
 _NAMES = {
     "name": re.compile(r"[^\s/\x00-\x1f]{0,15}"),  # as the kernel's dev_valid_name()
     "address": re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"),
@@ -102,9 +105,7 @@ def check_names(plan: Plan) -> None:
             continue
         wrong = [value for key, form in _NAMES.items() if not form.fullmatch(value := getattr(nic, key))]
         wrong += [] if _MODULE.fullmatch(nic.dpdk.kmod) else [nic.dpdk.kmod]
-        findings += [
-            error("a NIC has an invalid name", found=ascii(name)[:100], expected="a name as the kernel gives it")
-            for name in wrong
-        ]  # fmt: skip
+        expected = "a name as the kernel gives it"
+        findings += [error("a NIC has an invalid name", found=ascii(name)[:100], expected=expected) for name in wrong]
     if findings:
         raise BadInput(findings)

@@ -41,11 +41,6 @@ def version_remarks(target: Target) -> tuple[str, ...]:
     )
 
 
-def other_config(target: Target) -> dict[str, str]:
-    """The plan's ``other_config``."""
-    return dict(target.plan.ovs_other_config)
-
-
 def setting_lines(target: Target, vsctl: str) -> Iterator[str]:
     """Commands for the Open_vSwitch record."""
     yield f"{vsctl} init"

@@ -22,10 +22,9 @@ _KINDS = {"": "", "performance": "P", "efficient": "E"}
 
 def facts_text(facts: Facts, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    return page(
-        *_system(facts), "", *_cpus(facts), "", *_memory(facts.memory), "", *_nics(facts.nics, facts.dpdk),
-        width=width, colour=colour,
-    )  # fmt: skip
+    sections = (_system(facts), _cpus(facts), _memory(facts.memory), _nics(facts.nics, facts.dpdk))
+    lines = [line for section in sections for line in ("", *section)]
+    return page(*lines[1:], width=width, colour=colour)
 
 
 def _system(facts: Facts) -> list[Text | Table]:

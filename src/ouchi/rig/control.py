@@ -122,7 +122,7 @@ def suspend(machine: Launcher, paths: RigPaths) -> Suspended:
         return Suspended.POWERED_OFF
     with monitor:
         states.save_state(monitor, states.SUSPENDED)
-        monitor.ask("quit")
+        monitor.execute("quit")
 
     def gone() -> None:
         if has_processes(paths):

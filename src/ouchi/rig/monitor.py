@@ -28,7 +28,7 @@ class Monitor:
             self._socket.settimeout(5)
             self._socket.connect(self._path)
             self._next(time.monotonic() + 5)  # the greeting
-            self.ask("qmp_capabilities")
+            self.execute("qmp_capabilities")
         except BaseException:
             self._socket.close()
             raise
@@ -45,11 +45,11 @@ class Monitor:
         """Close the connection."""
         self._socket.close()
 
-    def ask(self, command: str, within: float = ANSWER_SECONDS, **arguments: Any) -> Any:
+    def execute(self, command: str, within: float = ANSWER_SECONDS, **arguments: Any) -> Any:
         """Run a QMP command and return its result. Raises :class:`~ouchi.core.errors.Failed` with QEMU's reason."""
-        question = {"execute": command, "arguments": arguments}
+        request = {"execute": command, "arguments": arguments}
         try:
-            self._socket.sendall(json.dumps(question).encode() + b"\n")
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
             end = time.monotonic() + within
             while True:
                 message = self._next(end)
@@ -63,7 +63,7 @@ class Monitor:
 
     def command(self, line: str, within: float = ANSWER_SECONDS) -> str:
         """Run a command of the human monitor, such as ``savevm``, and return its output."""
-        return str(self.ask("human-monitor-command", within, **{"command-line": line})).strip()
+        return str(self.execute("human-monitor-command", within, **{"command-line": line})).strip()
 
     def ended_by(self) -> str:
         """The reason of the SHUTDOWN event of a QEMU that has ended: ``guest-reset``, ``guest-shutdown``, …; or empty."""

@@ -20,7 +20,7 @@ from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import CommandFailed, Result
 from ouchi.machine.background import Background, Launcher
 from ouchi.machine.local import TIED
-from ouchi.machine.lock import only_one
+from ouchi.machine.lock import exclusive_lock
 from ouchi.rig import states
 from ouchi.rig.assets import ASSETS, Assets, require_same
 from ouchi.rig.hardware import Files, qemu_arguments
@@ -77,7 +77,7 @@ class Rig:
 
     def __enter__(self) -> Self:
         self._machine.make_folder(self._files.folder, mode=0o700)
-        self._held.enter_context(only_one(str(self._files.folder / "lock"), "rig"))
+        self._held.enter_context(exclusive_lock(str(self._files.folder / "lock"), "rig"))
         return self
 
     def __exit__(
@@ -341,7 +341,7 @@ class Rig:
         """End QEMU after it has written its files."""
         if self._monitor:
             with contextlib.suppress(Failed):
-                self._monitor.ask("quit")
+                self._monitor.execute("quit")
         wait_for("QEMU's end", self._end, seconds=30, every=0.05)
         self.power_cut()
 

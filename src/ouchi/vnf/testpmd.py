@@ -30,10 +30,10 @@ def start_testpmd(
     machine: Launcher,
     folder: str,
     number: int,
+    *,
     cpus: tuple[int, int],
     devices: Sequence[str],
     env: Mapping[str, str],
-    *,
     mtu: int = MTU,
 ) -> Background:
     """testpmd in forward mode ``io`` between two virtual devices, its main thread and its worker on ``cpus``.

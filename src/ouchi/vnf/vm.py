@@ -111,7 +111,7 @@ class GuestVm:
     """A started guest. ``end`` removes its sockets and config drive; its console is kept until the next guest."""
 
     def __init__(
-        self, machine: Machine, process: Background, prefix: str, ports: Sequence[VmPort], config: VmConfig
+        self, machine: Machine, process: Background, prefix: str, *, ports: Sequence[VmPort], config: VmConfig
     ) -> None:
         self._machine, self._process, self._prefix = machine, process, prefix
         self._ports, self._config = ports, config
@@ -195,6 +195,7 @@ def start_vm(
     folder: str,
     number: int,
     image: str,
+    *,
     ports: tuple[VmPort, VmPort],
     config: VmConfig,
     env: Mapping[str, str],
@@ -210,8 +211,16 @@ def start_vm(
         _write_config(machine, prefix, router(ports, config.mtu))
         machine.remove(_console(prefix))
         # All threads start on the first CPU; the vCPU is pinned once it exists.
-        argv = [*DIE_WITH_PARENT, "taskset", "-c", str(config.cpus[0]), *command(prefix, number, image, ports, config)]
-        return GuestVm(machine, machine.start(argv, log=f"{prefix}.log", env=dict(env)), prefix, ports, config)
+        argv = [
+            *DIE_WITH_PARENT,
+            "taskset",
+            "-c",
+            str(config.cpus[0]),
+            *command(prefix, number, image, ports=ports, config=config),
+        ]
+        return GuestVm(
+            machine, machine.start(argv, log=f"{prefix}.log", env=dict(env)), prefix, ports=ports, config=config
+        )
     except CommandFailed as reason:
         _clear(machine, prefix, ports)
         raise Failed(
@@ -224,7 +233,7 @@ def start_vm(
         ) from None
 
 
-def command(prefix: str, number: int, image: str, ports: Sequence[VmPort], config: VmConfig) -> list[str]:
+def command(prefix: str, number: int, image: str, *, ports: Sequence[VmPort], config: VmConfig) -> list[str]:
     """QEMU's command line."""
     argv = [PROGRAM, "-name", f"ouchi-guest{number},debug-threads=on"]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", _SANDBOX]

@@ -10,7 +10,6 @@ from ouchi.live.host import SWITCH, Live
 from ouchi.live.ovs import OURS, Switch
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
-from ouchi.render.ovs import other_config
 from ouchi.steps import ovsdb
 
 AT_RUN_TIME = frozenset(
@@ -41,7 +40,7 @@ REASONS = {
 def settings(live: Live, target: Target) -> Observation | None:
     """Compare ``other_config`` with the plan."""
     switch = live.switch
-    planned = other_config(target)
+    planned = target.plan.ovs_other_config
     differing = {key: value for key, value in planned.items() if not _equal(key, switch.other_config.get(key), value)}
     return judge([_setting(switch, key, value) for key, value in differing.items()], counted(len(planned), "key"))
 

@@ -15,7 +15,7 @@ from typing import Final, Literal, Self
 
 from ouchi.core.errors import Interrupted, error
 from ouchi.machine import CommandFailed, Path, Result, Status, probes
-from ouchi.machine.lock import held
+from ouchi.machine.lock import lock_error
 from ouchi.machine.logged import Entry, logged
 from ouchi.machine.ssh.address import Address, parse_address
 from ouchi.machine.ssh.connection import Connection
@@ -201,7 +201,7 @@ class SshMachine:
     def probe(self, name: str) -> str:
         if name == "session":
             return self.connection.login().session
-        return probes.ask_programs(self._output_of, name)
+        return probes.remote_probe(self._output_of, name)
 
     def exists(self, path: Path) -> bool:
         return self._ask(("test", "-e", str(path))).status == 0
@@ -272,7 +272,7 @@ class SshMachine:
 
     def _not_held(self, path: Path, answer: bytes, ended: Ended) -> None:
         if answer == b"busy":
-            raise held(f"{self.address}: {path}", _text(ended.stdout).strip())
+            raise lock_error(f"{self.address}: {path}", _text(ended.stdout).strip())
         self._result(("flock", str(path)), ended, FILE_SECONDS, Entry())
         raise _os_error(_text(ended.stderr), f"{self.address}:{path}")
 

@@ -8,7 +8,7 @@ import re
 from pathlib import PurePath
 
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.machine import CommandFailed, Machine
 
@@ -23,7 +23,7 @@ def program_path(machine: Machine, instance: Instance) -> str:
     return f"{instance.cache}/generator/{_fingerprint(machine)}/{NAME}"
 
 
-def build(machine: Machine, instance: Instance, say: Say) -> str:
+def build(machine: Machine, instance: Instance, say: Notify) -> str:
     """Build the generator unless it exists; the path of the program.
 
     Raises :class:`~ouchi.core.errors.Failed` with the compiler's output.

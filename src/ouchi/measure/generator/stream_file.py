@@ -123,7 +123,7 @@ def _check_streams(source: Source, template: HeaderTemplate, size: str, flows: i
     findings: dict[Finding, None] = {}
     for direction in range(2):
         try:
-            template.stream(direction, "stream", size, flows, macs)
+            template.stream(direction, "stream", size, flows=flows, macs=macs)
         except BadInput as problem:
             findings |= dict.fromkeys(_located(problem.findings, source))
         if findings:

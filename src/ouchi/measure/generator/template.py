@@ -38,7 +38,7 @@ class Template(Protocol):
     def sizes(self, size: str) -> tuple[int, ...]:
         """The frame sizes in bytes for a size or the name of a mix."""
 
-    def stream(self, direction: int, name: str, size: str, flows: int, macs: tuple[str, str]) -> Stream:
+    def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
         """The stream of a direction (0: from the left) with these source and destination MACs. Raises BadInput."""
 
 
@@ -66,7 +66,7 @@ class HeaderTemplate:
     def sizes(self, size: str) -> tuple[int, ...]:
         return genome(size).sizes
 
-    def stream(self, direction: int, name: str, size: str, flows: int, macs: tuple[str, str]) -> Stream:
+    def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
         headers = replace(self.headers[direction], src_mac=macs[0], dst_mac=macs[1])
         return make_stream(name, headers, size=size, flows=flows, vary=self.vary)
 
@@ -89,7 +89,7 @@ class CaptureTemplate:
     def sizes(self, size: str) -> tuple[int, ...]:
         return tuple(len(frame) + FCS for frame in self.replay.frames)
 
-    def stream(self, direction: int, name: str, size: str, flows: int, macs: tuple[str, str]) -> Stream:
+    def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
         return replace(self.replay, name=name)
 
 

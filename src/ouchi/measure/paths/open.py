@@ -50,6 +50,7 @@ class OpenPath:
         placement: Placement,
         datapath: Datapath,
         generator: Generator,
+        *,
         line_bits: float | None,
     ) -> None:
         self.request, self.placement, self.datapath, self.generator = request, placement, datapath, generator
@@ -87,7 +88,7 @@ class OpenPath:
 
 @contextmanager
 def open_path(
-    machine: Launcher, instance: Instance, artifacts: Artifacts, request: BenchRequest, placement: Placement
+    machine: Launcher, instance: Instance, artifacts: Artifacts, request: BenchRequest, *, placement: Placement
 ) -> Iterator[OpenPath]:
     """Open a path; OVS must run for paths through it. Everything created is removed at the end."""
     processes.end(instance.name, {SERVICE}, polite_seconds=3)  # of a killed run
@@ -101,7 +102,16 @@ def open_path(
         cleanup.callback(datapath.remove)
         datapath.create()
         for number, ports in enumerate(path.guests):
-            guest = _start_guest(machine, artifacts, request, placement, datapath, folder, number, environment)
+            guest = _start_guest(
+                machine,
+                request,
+                number,
+                artifacts=artifacts,
+                placement=placement,
+                datapath=datapath,
+                folder=folder,
+                environment=environment,
+            )
             cleanup.callback(guest.end)
             _attach_guest(datapath, ports, guest)
             if isinstance(guest, GuestVm):
@@ -116,7 +126,7 @@ def open_path(
         if path.links:
             generator.wait_for_links(path.generator_ports, 10)
         datapath.forward()
-        yield OpenPath(request, placement, datapath, generator, _line_bits(generator, request))
+        yield OpenPath(request, placement, datapath, generator, line_bits=_line_bits(generator, request))
 
 
 def _datapath(machine: Launcher, instance: Instance, request: BenchRequest, folder: str) -> Datapath:
@@ -152,18 +162,19 @@ def _line_bits(generator: Generator, request: BenchRequest) -> float | None:
 
 def _start_guest(
     machine: Launcher,
-    artifacts: Artifacts,
     request: BenchRequest,
+    number: int,
+    *,
+    artifacts: Artifacts,
     placement: Placement,
     datapath: Datapath,
     folder: str,
-    number: int,
     environment: Mapping[str, str],
 ) -> Background | GuestVm:
     cpus, ports = (placement.main, placement.guests[number]), request.path.guests[number]
     if request.guest == "testpmd" or not isinstance(datapath, OvsDatapath):
         devices = [datapath.dpdk_device(port) for port in ports]
-        return start_testpmd(machine, folder, number, cpus, devices, environment, mtu=request.mtu)
+        return start_testpmd(machine, folder, number, cpus=cpus, devices=devices, env=environment, mtu=request.mtu)
     chain = [LEFT, *(port for guest in request.path.guests for port in guest), RIGHT]
     macs = {port: mac_of(request.path.ports.index(port)) for port in chain}
     left, right = (
@@ -171,7 +182,7 @@ def _start_guest(
         for port, step in zip(ports, (-1, 1), strict=True)
     )
     config = VmConfig(cpus=cpus, kvm=artifacts.kvm, mtu=request.mtu, node=placement.node, page_kib=placement.page_kib)
-    return start_vm(machine, folder, number, artifacts.image, (left, right), config, environment)
+    return start_vm(machine, folder, number, artifacts.image, ports=(left, right), config=config, env=environment)
 
 
 def _attach_guest(datapath: Datapath, ports: Sequence[str], guest: Background | GuestVm) -> None:

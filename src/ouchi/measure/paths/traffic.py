@@ -59,7 +59,8 @@ class Traffic:
             idle_sleep=self.idle_sleep if pps else 0,
             realtime=self.realtime and pps > 0,
         )
-        trial = read_trial(counters, self.loaded, self._number, label, pps, seconds, started)
+        number = self._number
+        trial = read_trial(counters, self.loaded, pps=pps, seconds=seconds, number=number, label=label, started=started)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})
         burst = max(routed.burst for routed in self.loaded)
         return assess(trial, line_bits=self.line_bits, burst=burst, ring=self.ring)
@@ -68,11 +69,12 @@ class Traffic:
 def read_trial(
     counters: Mapping[str, Any],
     loaded: Sequence[RoutedStream],
-    number: int,
-    label: str,
+    *,
     pps: float,
     seconds: float,
-    started: str,
+    number: int = 1,
+    label: str = "",
+    started: str = "",
 ) -> Trial:
     """The generator's counters as a trial, not assessed yet."""
     unit_ns = counters["unit_ns"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
 from ouchi.facts.dpdk import support
+from ouchi.measure.paths.path import Path
 from ouchi.plan.nics import OVS
 from ouchi.site import Site
 
@@ -35,9 +36,9 @@ class Wire:
         return f"{self.generator} – {self.switch}"
 
 
-def check_wires(path: str, wired: bool, wires: Sequence[Wire], site: Site, facts: Facts) -> None:
+def check_wires(path: Path, wires: Sequence[Wire], site: Site, facts: Facts) -> None:
     """Raise BadInput with all errors unless the wires fit the path and use only NICs that are free."""
-    if findings := tuple(_findings(path, wired, wires, site, facts)):
+    if findings := tuple(_findings(path, wires, site, facts)):
         raise BadInput(findings)
 
 
@@ -46,17 +47,17 @@ def is_pci(device: str) -> bool:
     return _PCI.fullmatch(device) is not None
 
 
-def _findings(path: str, wired: bool, wires: Sequence[Wire], site: Site, facts: Facts) -> Iterator[Finding]:
-    if wired and not 1 <= len(wires) <= 2:
+def _findings(path: Path, wires: Sequence[Wire], site: Site, facts: Facts) -> Iterator[Finding]:
+    if path.wired and not 1 <= len(wires) <= 2:
         yield error(
-            f"the path {path} needs one or two wires",
+            f"the path {path.name} needs one or two wires",
             where=WHERE,
             found=f"{len(wires)}",
             expected="the generator's and the switch's device for each cable",
-            remedy=f"ouchi bench --path {path} --wire 0000:01:00.0 0000:01:00.1",
+            remedy=f"ouchi bench --path {path.name} --wire 0000:01:00.0 0000:01:00.1",
         )
-    if wires and not wired:
-        yield error(f"the path {path} has no wires", where=WHERE, found=str(wires[0]), expected="--path p2p")
+    if wires and not path.wired:
+        yield error(f"the path {path.name} has no wires", where=WHERE, found=str(wires[0]), expected="--path p2p")
     ends = [end for wire in wires for end in wire.ends]
     ends += [name for end in ends for name in _INTERFACE.findall(end)]
     for end in sorted({end for end in ends if ends.count(end) > 1}):

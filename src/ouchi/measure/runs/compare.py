@@ -70,6 +70,15 @@ class ComparisonRow:
     comparison: Comparison
 
 
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Two runs by their folders, compared at every frame size and goal that both have."""
+
+    before: str
+    after: str
+    rows: tuple[ComparisonRow, ...]
+
+
 def compare(before: Sample, after: Sample) -> Comparison:
     """Whether ``after`` is faster or slower than ``before``.
 
@@ -82,7 +91,7 @@ def compare(before: Sample, after: Sample) -> Comparison:
     ahead = sum((b > a) - (b < a) for a in before.values for b in after.values)
     direction = ("faster" if ahead > 0 else "slower") if p <= 1 - CONFIDENCE else ""
     noise = max(before.noise, after.noise)
-    verdict = _verdict(before, after, direction, ratio, low, high, p, noise)
+    verdict = _verdict(before, after, direction=direction, ratio=ratio, low=low, high=high, p=p, noise=noise)
     return Comparison(
         before.name, after.name, ratio, low, high if high < math.inf else None, p, noise, direction, verdict
     )
@@ -166,7 +175,7 @@ def _check(before: Sample, after: Sample) -> None:
 
 
 def _verdict(
-    before: Sample, after: Sample, direction: str, ratio: float, low: float, high: float, p: float, noise: float
+    before: Sample, after: Sample, *, direction: str, ratio: float, low: float, high: float, p: float, noise: float
 ) -> str:
     repeats = f"{len(before.values)} and {len(after.values)} repeats"
     spread = f"noise {noise:.1%}"
@@ -180,7 +189,7 @@ def _verdict(
     return f"no significant difference: {ratio - 1:+.1%}, {interval} (p = {p:.2g}; {repeats}, {spread})"
 
 
-def compare_runs(before: Run, after: Run) -> list[ComparisonRow]:
+def compare_runs(before: Run, after: Run) -> ComparedRuns:
     """Compare two runs at every frame size and goal that both have. Raises BadInput where there is none."""
     first, second = _samples(before), _samples(after)
     common = [key for key in first if key in second]
@@ -192,7 +201,8 @@ def compare_runs(before: Run, after: Run) -> list[ComparisonRow]:
                 remedy="measure both with the same options",
             )
         )
-    return [ComparisonRow(*key, compare(first[key], second[key])) for key in common]
+    rows = tuple(ComparisonRow(*key, compare(first[key], second[key])) for key in common)
+    return ComparedRuns(before.folder, after.folder, rows)
 
 
 def _samples(run: Run) -> dict[tuple[str, str], Sample]:

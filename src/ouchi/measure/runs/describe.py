@@ -19,7 +19,7 @@ from ouchi.vnf.vm import VIRTQUEUE_SIZE
 
 
 def describe(
-    machine: Machine, target: Target, request: BenchRequest, placement: Placement, labels: tuple[str, ...]
+    machine: Machine, target: Target, request: BenchRequest, placement: Placement, *, labels: tuple[str, ...]
 ) -> RunInfo:
     """The description at the start of a run."""
     facts, plan, path = target.facts, target.plan, request.path

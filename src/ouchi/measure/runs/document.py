@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable
-from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
+
+from ouchi.core.plain import adapter, to_plain
 
 MAX_TEXT = 2000
 """Characters of a text; longer ones are cut."""
@@ -25,14 +26,9 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u
 T = TypeVar("T")
 
 
-def dump(value: object) -> Any:
-    """A dataclass as plain JSON data, its computed fields included."""
-    return _adapter(cast("Hashable", type(value))).dump_python(value, mode="json")
-
-
 def dump_line(value: object) -> str:
     """A dataclass as one line of JSON. Raises ValueError for NaN and infinities."""
-    return json.dumps(dump(value), separators=(",", ":"), allow_nan=False)
+    return json.dumps(to_plain(value), separators=(",", ":"), allow_nan=False)
 
 
 def parse(text: str) -> Any:
@@ -46,17 +42,12 @@ def parse(text: str) -> Any:
 def load(kind: type[T], value: Any) -> T:
     """JSON data as a dataclass. Raises ValueError that names up to three mismatches."""
     try:
-        loaded: T = _adapter(cast("Hashable", kind)).validate_python(value)
+        loaded: T = adapter(cast("Hashable", kind)).validate_python(value)
     except ValidationError as reason:
         errors = reason.errors(include_url=False, include_input=False, include_context=False)
         texts = [f"{'.'.join(map(str, each['loc'])) or 'the document'}: {each['msg'].lower()}" for each in errors]
         raise ValueError("; ".join([*texts[:3], *(["…"] if len(texts) > 3 else [])])) from None
     return loaded
-
-
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(cast("type[Any]", kind))
 
 
 def _printable(value: Any) -> Any:

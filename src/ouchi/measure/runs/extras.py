@@ -41,7 +41,7 @@ def self_test_result(size: str, max_pps: float, trial: Trial) -> ExtraResult:
 
 
 def max_offered_result(
-    size: str, trials: Sequence[Trial], line_pps: float | None, request: BenchRequest, placement: Placement
+    size: str, trials: Sequence[Trial], *, line_pps: float | None, request: BenchRequest, placement: Placement
 ) -> ExtraResult:
     """The line about what was received at the maximum offered load, and the bottleneck.
 
@@ -52,7 +52,7 @@ def max_offered_result(
     figures: dict[str, float] = {"sent_pps": sent}
     if shares := [pmd["busy"] for trial in trials for pmd in trial.counters.get("ovs", {}).get("pmd", {}).values()]:
         busy = figures["busy"] = max(shares)
-        text += f"; OVS's busiest PMD thread {busy:.1%} busy: {_bottleneck(busy, sent, line_pps, request, placement)}"
+        text += f"; OVS's busiest PMD thread {busy:.1%} busy: {_bottleneck(busy, sent, line_pps, guests=bool(request.path.guests), shared=placement.shared)}"
     return ExtraResult(size, MAX_OFFERED, received, text, figures)
 
 
@@ -78,11 +78,11 @@ def median_sent_pps(trials: Sequence[Trial]) -> float:
     return statistics.median(rates) if min(rates) else 0.0
 
 
-def _bottleneck(busy: float, sent: float, line_pps: float | None, request: BenchRequest, placement: Placement) -> str:
-    if request.path.guests and placement.shared:
+def _bottleneck(busy: float, sent: float, line_pps: float | None, *, guests: bool, shared: bool) -> str:
+    if guests and shared:
         return "undecided, as the generator and the guests share CPUs"
     if line_pps and sent >= line_pps * SATURATED:
         return "the wire is the bottleneck"
     if busy >= SATURATED:
         return "OVS is the bottleneck"
-    return "the generator or a guest is the bottleneck" if request.path.guests else "the generator is the bottleneck"
+    return "the generator or a guest is the bottleneck" if guests else "the generator is the bottleneck"

@@ -15,8 +15,9 @@ from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
+from ouchi.core.plain import to_plain
 from ouchi.machine import Machine, Path, Reader
-from ouchi.measure.runs.document import dump, dump_line, load, parse
+from ouchi.measure.runs.document import dump_line, load, parse
 from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, Summary, TrialRecord
 from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
 from ouchi.measure.search.trial import Trial
@@ -53,7 +54,7 @@ class RunWriter:
         require_new(machine, folder)
         try:
             machine.make_folder(self._folder)
-            self._put(INFO, dump(info))
+            self._put(INFO, to_plain(info))
             machine.write(self._folder / TRIALS, "")
         except OSError as reason:
             raise BadInput(
@@ -80,12 +81,12 @@ class RunWriter:
         self, results: Iterable[Result], summary: Sequence[Summary] = (), extras: Sequence[ExtraResult] = ()
     ) -> None:
         """Store the results so far, in place of those stored before."""
-        self._write(RESULTS, dump(Results(tuple(results), tuple(summary), tuple(extras))))
+        self._write(RESULTS, to_plain(Results(tuple(results), tuple(summary), tuple(extras))))
 
     def finish(self, ended: str, *, complete: bool) -> None:
         """Store when the run ended and whether everything was measured."""
         self._info = replace(self._info, ended=ended, complete=complete)
-        self._write(INFO, dump(self._info))
+        self._write(INFO, to_plain(self._info))
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -149,7 +150,9 @@ class _Reading:
             self._notes.append(
                 warning("the run is not complete", where=str(self._folder), found=f"trials: {len(trials)}")
             )
-        return Run(info, trials, results.results, results.summary, results.extras, tuple(self._notes))
+        return Run(
+            info, trials, results.results, results.summary, results.extras, tuple(self._notes), str(self._folder)
+        )
 
     def _document(self, name: str, made: Callable[[Any], T]) -> T | None:
         """A file with one JSON value; None when it is damaged."""

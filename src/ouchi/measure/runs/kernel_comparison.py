@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from ouchi.clients import iperf
 from ouchi.core.errors import BadInput, Failed, error
-from ouchi.core.events import Say
+from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.machine import processes
 from ouchi.machine.background import Launcher
@@ -41,7 +41,7 @@ def compare_results(
 
 
 def iperf_results(
-    machine: Launcher, instance: Instance, request: BenchRequest, placement: Placement, say: Say
+    machine: Launcher, instance: Instance, request: BenchRequest, placement: Placement, say: Notify
 ) -> Iterator[ExtraResult]:
     """iperf3 between two namespaces on the same bridge: TCP once, UDP at each frame size that is no mix."""
     env = {**instance.environment, processes.SERVICE_MARK: SERVICE}
@@ -50,7 +50,7 @@ def iperf_results(
         server_prefix = (*server.prefix, *_pinned(placement.main))
         log = f"{instance.run}/bench/iperf3.log"
         say(f"iperf3 TCP, {SECONDS} s")
-        with iperf.one_server(machine, server_prefix, server.address, log, env):
+        with iperf.one_server(machine, server_prefix, server.address, log=log, env=env):
             yield _tcp(iperf.measure_tcp(machine, client_prefix, server.address, seconds=SECONDS, env=env))
         for size in request.sizes:
             frames = set(request.template.sizes(size))
@@ -58,7 +58,7 @@ def iperf_results(
                 (frame,) = frames
                 say(f"iperf3 UDP, {size} B, {SECONDS} s")
                 payload = udp_payload(frame, request.mtu)
-                with iperf.one_server(machine, server_prefix, server.address, log, env):
+                with iperf.one_server(machine, server_prefix, server.address, log=log, env=env):
                     result = iperf.measure_udp(
                         machine, client_prefix, server.address, seconds=SECONDS, payload_bytes=payload, env=env
                     )

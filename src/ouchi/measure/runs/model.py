@@ -116,6 +116,7 @@ class Run:
     summary: tuple[Summary, ...] = ()
     extras: tuple[ExtraResult, ...] = ()
     notes: tuple[Finding, ...] = ()
+    folder: str = ""
 
     @property
     def sizes(self) -> tuple[str, ...]:

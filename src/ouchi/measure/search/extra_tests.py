@@ -51,14 +51,26 @@ class ExtraTestResult:
     reason: str = ""
 
 
-def run_extra_test(test: ExtraTest, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> ExtraTestResult:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a test measures: a device with frames of a size, at known rates; ``on_trial`` gets each trial."""
+
+    device: Device
+    size: str
+    rates: KnownRates
+    on_trial: OnTrial
+
+
+def run_extra_test(test: ExtraTest, subject: Subject) -> ExtraTestResult:
     """Run a test. One that needs a rate reports so where none was found."""
     name, run = _TESTS[test.name]
-    if rates.found is None and test.name in NEEDS_RATE:
-        return ExtraTestResult((ExtraResult(size, name, None, "not measured: no rate was found to measure it at"),))
-    rows, reason = run(name, test.seconds, device, size, rates, on_trial)
+    if subject.rates.found is None and test.name in NEEDS_RATE:
+        return ExtraTestResult(
+            (ExtraResult(subject.size, name, None, "not measured: no rate was found to measure it at"),)
+        )
+    rows, reason = run(name, test.seconds, subject)
     if reason and test.name == "frame-loss":
-        rows.append(ExtraResult(size, name, None, f"ended early: {reason}"))
+        rows.append(ExtraResult(subject.size, name, None, f"ended early: {reason}"))
     elif reason:
         rows = [replace(row, text=f"{row.text}; ended early: {reason}") for row in rows]
     return ExtraTestResult(tuple(rows), reason)
@@ -67,19 +79,19 @@ def run_extra_test(test: ExtraTest, device: Device, size: str, rates: KnownRates
 _Outcome = tuple[list[ExtraResult], str]
 
 
-def _latency(name: str, seconds: float, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> _Outcome:
-    result = latency(device, rates.found or 0.0, seconds=seconds, on_trial=on_trial)
+def _latency(name: str, seconds: float, at: Subject) -> _Outcome:
+    result = latency(at.device, at.rates.found or 0.0, seconds=seconds, on_trial=at.on_trial)
     figures = {"mean_ns": result.mean_ns, "trials": len(result.means_ns), "seconds": seconds}
     mean = "–" if result.mean_ns is None else f"{result.mean_ns / 1000:,.1f} µs"
     text = f"mean {mean} in {len(result.means_ns)} trials of {seconds:g} s"
-    return [ExtraResult(size, name, rates.found, text, figures)], result.reason
+    return [ExtraResult(at.size, name, at.rates.found, text, figures)], result.reason
 
 
-def _frame_loss(name: str, seconds: float, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> _Outcome:
-    result = frame_loss(device, max_pps=rates.maximum, seconds=seconds, on_trial=on_trial)
+def _frame_loss(name: str, seconds: float, at: Subject) -> _Outcome:
+    result = frame_loss(at.device, max_pps=at.rates.maximum, seconds=seconds, on_trial=at.on_trial)
     rows = [
         ExtraResult(
-            size,
+            at.size,
             name.replace("frame loss", f"frame loss at {share:.0%}"),
             trial.intended_pps,
             f"{judged_loss(trial):.4%} lost or TX backpressure in {seconds:g} s",
@@ -90,14 +102,14 @@ def _frame_loss(name: str, seconds: float, device: Device, size: str, rates: Kno
     return rows, result.reason
 
 
-def _back_to_back(
-    name: str, seconds: float, device: Device, size: str, rates: KnownRates, on_trial: OnTrial
-) -> _Outcome:
-    found = rates.found or 0.0
-    if found >= rates.burst:
+def _back_to_back(name: str, seconds: float, at: Subject) -> _Outcome:
+    found = at.rates.found or 0.0
+    if found >= at.rates.burst:
         text = "the path forwards the fastest burst without buffering"
-        return [ExtraResult(size, name, rates.burst, text)], ""
-    result = back_to_back(device, line_pps=rates.burst, throughput_pps=found, seconds=seconds, on_trial=on_trial)
+        return [ExtraResult(at.size, name, at.rates.burst, text)], ""
+    result = back_to_back(
+        at.device, line_pps=at.rates.burst, throughput_pps=found, seconds=seconds, on_trial=at.on_trial
+    )
     figures = {
         "mean": result.mean,
         "deviation": result.deviation,
@@ -109,11 +121,11 @@ def _back_to_back(
     if result.mean is not None and result.corrected_seconds is not None:
         limit = "at least " if result.unbounded else ""
         text = f"{limit}{result.mean:,.0f} frames in a burst, a buffer of {result.corrected_seconds * 1e6:,.0f} µs"
-    return [ExtraResult(size, name, rates.burst, text, figures)], result.reason
+    return [ExtraResult(at.size, name, at.rates.burst, text, figures)], result.reason
 
 
-def _soak(name: str, seconds: float, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> _Outcome:
-    result = soak(device, rates.found or 0.0, seconds, on_trial=on_trial)
+def _soak(name: str, seconds: float, at: Subject) -> _Outcome:
+    result = soak(at.device, at.rates.found or 0.0, seconds, on_trial=at.on_trial)
     figures = {
         "sent": result.sent,
         "lost": result.lost,
@@ -123,18 +135,18 @@ def _soak(name: str, seconds: float, device: Device, size: str, rates: KnownRate
     }
     intervals = f"{result.invalid} of {len(result.trials)} intervals invalid"
     text = f"{result.lost:,} of {result.sent:,} lost in {seconds:g} s; {intervals}"
-    return [ExtraResult(size, name, rates.found, text, figures)], result.reason
+    return [ExtraResult(at.size, name, at.rates.found, text, figures)], result.reason
 
 
-def _maximum(name: str, seconds: float, device: Device, size: str, rates: KnownRates, on_trial: OnTrial) -> _Outcome:
-    result = maximum(device, rates.maximum, seconds=seconds, on_trial=on_trial)
+def _maximum(name: str, seconds: float, at: Subject) -> _Outcome:
+    result = maximum(at.device, at.rates.maximum, seconds=seconds, on_trial=at.on_trial)
     received = result.received_pps
     figures = {"offered_pps": result.offered_pps, "received_pps": list(received)}
     text = f"received, median of {len(received)} trials of {seconds:g} s" if received else "no valid trial"
-    return [ExtraResult(size, name, result.median_pps, text, figures)], result.reason
+    return [ExtraResult(at.size, name, result.median_pps, text, figures)], result.reason
 
 
-_TESTS: dict[str, tuple[str, Callable[[str, float, Device, str, KnownRates, OnTrial], _Outcome]]] = {
+_TESTS: dict[str, tuple[str, Callable[[str, float, Subject], _Outcome]]] = {
     "latency": ("latency at the rate found (RFC 2544 §26.2)", _latency),
     "frame-loss": ("frame loss (RFC 2544 §26.3)", _frame_loss),
     "back-to-back": ("back-to-back frames (RFC 2544 §26.4, RFC 9004)", _back_to_back),

@@ -129,10 +129,10 @@ def _steer(evidence: Evidence, goals: Sequence[Goal], max_pps: float, min_pps: f
     measurer = _Measurer(evidence, goals)
     try:
         MultipleLossRatioSearch(config).search(measurer=measurer, debug=lambda _: None)
-    except RuntimeError as trouble:
+    except RuntimeError as reason:
         if measurer.measuring:
             raise
-        raise SearchStopped(f"the device behaves inconsistently: {trouble}") from trouble
+        raise SearchStopped(f"the device behaves inconsistently: {reason}") from reason
 
 
 @dataclass

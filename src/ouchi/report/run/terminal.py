@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ouchi.measure.runs.compare import ComparisonRow
+from ouchi.measure.runs.compare import ComparedRuns
 from ouchi.measure.runs.model import Run
 from ouchi.report.page import finding_text, page
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
@@ -45,6 +45,6 @@ def preview_text(preview: Mapping[str, Any]) -> str:
     return "\n".join(["dry run: nothing is changed; would measure", *lines])
 
 
-def comparison_text(rows: Sequence[ComparisonRow]) -> str:
+def comparison_text(compared: ComparedRuns) -> str:
     """A line for each frame size and goal."""
-    return "\n".join(f"{row.size} B, {row.goal}: {row.comparison.verdict}" for row in rows)
+    return "\n".join(f"{row.size} B, {row.goal}: {row.comparison.verdict}" for row in compared.rows)
