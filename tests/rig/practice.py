@@ -100,7 +100,7 @@ class Practice:
         """The same where ouchi reboots the rig: what a real machine does by itself, the rig's owner does here."""
         process = self.start(*words)
         try:
-            self.rig.await_reboot(240)
+            self.rig.await_reboot(600)
         except BaseException:
             process.kill()
             print(process.communicate())

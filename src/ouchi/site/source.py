@@ -1,7 +1,8 @@
 """YAML text → plain data and the position of every value in it.
 
 Built from the parser's events instead of its trees: nothing recurses, nothing is expanded, and what a
-site never needs (aliases, tags, several documents, depth) is refused as soon as it is met.
+site never needs (aliases, tags, several documents, depth) is refused as soon as it is met. ruamel's own loader with
+positions (``rt``) stops at the first duplicate key and takes twice as long.
 """
 
 from __future__ import annotations
