@@ -188,7 +188,7 @@ def test_the_rescue_script_needs_no_ouchi(etc: Path, tmp_path: Path) -> None:
     assert tree(etc) == before
 
 
-def test_the_rescue_script_goes_on_after_a_failure(etc: Path, tmp_path: Path) -> None:
+def test_the_rescue_script_continues_after_a_failure(etc: Path, tmp_path: Path) -> None:
     machine = LocalMachine()
     apply(machine, tmp_path, plan(etc))
     records = engine.current(Journal(machine, str(tmp_path)))
