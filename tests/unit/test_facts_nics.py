@@ -231,7 +231,7 @@ def test_the_version_that_ovs_vsctl_says(output: str, version: str) -> None:
         assert options["timeout"] > 0
         return Result(argv, 0, output, "")
 
-    assert probes.ask(run, "ovs-version") == version
+    assert probes.local_probe(run, "ovs-version") == version
 
 
 def test_no_open_vswitch(monkeypatch: pytest.MonkeyPatch) -> None:
