@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Event, Kind
+from ouchi.core.events import Event, EventKind
 
-ENDED = (Kind.CHANGED, Kind.NOTHING)
+ENDED = (EventKind.CHANGED, EventKind.NOTHING)
 """The kinds of event that say that a task is done."""
 
 
@@ -42,14 +42,14 @@ class Ran:
     @property
     def changed(self) -> list[str]:
         """The tasks that changed something."""
-        return [arrival.event.task for arrival in self.arrivals if arrival.event.kind is Kind.CHANGED]
+        return [arrival.event.task for arrival in self.arrivals if arrival.event.kind is EventKind.CHANGED]
 
 
 def parse_event(line: str) -> Event | None:
     """The event in one line of ``ouchi ... --json`` on stderr; None for other text."""
     try:
         found = json.loads(line)
-        return Event(**{**found, "kind": Kind(found["kind"])})
+        return Event(**{**found, "kind": EventKind(found["kind"])})
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -129,7 +129,7 @@ def pinging(ran: Ran) -> float:
     """
     verifying = [arrival for arrival in ran.arrivals if arrival.event.stage == "verify"]
     for arrival in verifying:
-        if arrival.event.kind is Kind.PROGRESS and arrival.event.text.startswith("iperf3"):
+        if arrival.event.kind is EventKind.PROGRESS and arrival.event.text.startswith("iperf3"):
             return arrival.at
     for arrival in verifying:
         if arrival.event.kind in ENDED:

@@ -19,7 +19,7 @@ from ouchi.core import log
 from ouchi.core.errors import BadInput, Interrupted
 from ouchi.core.log import Record
 from ouchi.flows.site_host import SiteHost
-from ouchi.machine import CommandFailed, Machine, Status
+from ouchi.machine import CommandFailed, FileStatus, Machine
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.ssh.machine import SshMachine
 from ouchi.machine.ssh.unreachable import ConnectionLost
@@ -39,12 +39,12 @@ class TestFiles:
         assert path.read_text() == "text"
         assert (machine.read(path), machine.exists(path), machine.mode(path)) == ("text", True, 0o640)
         assert machine.entries(tmp_path) == [name]
-        assert machine.status(path) == Status("file", 0o640, 0, 0)
+        assert machine.status(path) == FileStatus("file", 0o640, 0, 0)
         machine.append(path, f" and {name}")
         assert path.read_text() == f"text and {name}"
         machine.make_link(tmp_path / "link", name)
         assert os.readlink(tmp_path / "link") == name
-        assert machine.status(tmp_path / "link") == Status("link", 0o777, 0, 0, name)
+        assert machine.status(tmp_path / "link") == FileStatus("link", 0o777, 0, 0, name)
         assert machine.link(tmp_path / "link") == name
         machine.remove(path)
         assert not path.exists()
@@ -62,7 +62,7 @@ class TestFiles:
 
     def test_mode_and_owner(self, machine: Machine, tmp_path: Path) -> None:
         machine.write(tmp_path / "file", "x", mode=0o750, owner="daemon")
-        assert machine.status(tmp_path / "file") == Status("file", 0o750, 1, 1)
+        assert machine.status(tmp_path / "file") == FileStatus("file", 0o750, 1, 1)
         with pytest.raises(LookupError):
             machine.write(tmp_path / "file", "y", owner="nobody-of-that-name")
         assert (tmp_path / "file").read_text() == "x"
@@ -79,8 +79,8 @@ class TestFiles:
         folder = tmp_path / "a" / "b b"
         assert machine.make_folder(folder, mode=0o750, owner="daemon") is True
         assert machine.make_folder(folder, mode=0o700) is False
-        assert machine.status(folder) == Status("folder", 0o700, 1, 1)
-        assert machine.status(tmp_path / "a") == Status("folder", 0o755, 0, 0)
+        assert machine.status(folder) == FileStatus("folder", 0o700, 1, 1)
+        assert machine.status(tmp_path / "a") == FileStatus("folder", 0o755, 0, 0)
         (folder / "file").write_text("x")
         (tmp_path / "link").symlink_to(folder)
         assert machine.entries(tmp_path / "link") == ["file"]
@@ -101,7 +101,7 @@ class TestFiles:
 
     def test_other_kinds(self, machine: Machine, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe", 0o600)
-        assert machine.status(tmp_path / "pipe") == Status("other", 0o600, 0, 0)
+        assert machine.status(tmp_path / "pipe") == FileStatus("other", 0o600, 0, 0)
         assert machine.status("/") is not None
         assert machine.status("/etc/passwd/x") is None
 

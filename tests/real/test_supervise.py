@@ -23,7 +23,7 @@ from ouchi.core.errors import Failed
 from ouchi.core.instance import MARK, Instance
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.processes import SERVICE_MARK, end, marked
-from ouchi.parts.supervise import Service, State, Status, Supervisor
+from ouchi.parts.supervise import Service, ServiceState, ServiceStatus, Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.parts.supervise.supervisord import SupervisordSupervisor
 
@@ -71,10 +71,10 @@ def eventually(probe: Callable[[], object], seconds: float = 30) -> None:
 
 
 def pid_of(supervisor: Supervisor, name: str) -> int:
-    def state() -> State:
+    def state() -> ServiceState:
         return supervisor.states()[name]
 
-    eventually(lambda: state().pid and state().status is Status.RUNNING)
+    eventually(lambda: state().pid and state().status is ServiceStatus.RUNNING)
     return state().pid
 
 
@@ -207,7 +207,9 @@ def test_services_stop_side_by_side_and_start_again(supervisor: Supervisor, inst
     supervisor.stop(["a", "b", "c", "d", "nobody-knows-this"])
     assert 1.5 < time.monotonic() - began < 7.5, "four times two seconds would be eight"
     assert services_in(instance) == ["e"]
-    assert [state.status for _, state in sorted(supervisor.states().items())] == [Status.STOPPED] * 4 + [Status.RUNNING]
+    assert [state.status for _, state in sorted(supervisor.states().items())] == [ServiceStatus.STOPPED] * 4 + [
+        ServiceStatus.RUNNING
+    ]
     assert supervisor.start([*stubborn, sleeper("e")]) == ["a", "b", "c", "d"]
 
 
@@ -227,7 +229,7 @@ def test_a_service_whose_needs_come_up_late_comes_back(supervisor: Supervisor, t
     needed = tmp_path / "needed"
     supervisor.start([shell("a", f"test -e {needed} || exit 1; exec sleep 98")])
     eventually(lambda: supervisor.states()["a"].restarts >= 1)
-    assert supervisor.states()["a"].status is Status.STARTING
+    assert supervisor.states()["a"].status is ServiceStatus.STARTING
     assert "exit" in supervisor.states()["a"].detail
     needed.touch()
     assert pid_of(supervisor, "a")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import command, cpu, cycle, figures, host, memory, report, sources, timeline
 from ouchi.core.errors import BadInput, Failed
-from ouchi.core.events import Event, Kind
+from ouchi.core.events import Event, EventKind
 from ouchi.core.instance import Instance
 from ouchi.facts import collect
 from ouchi.machine.local import LocalMachine
@@ -74,7 +74,7 @@ def test_wall_time_cpu_events_and_other_words_of_a_command() -> None:
     heard: list[Event] = []
     found = command.run(("sh", "-c", script), seconds=30, hear=heard.append)
     assert found.status == 3
-    assert heard == [Event(Kind.CHANGED, "a", "b", "c", 1.5, 2)] == [arrival.event for arrival in found.arrivals]
+    assert heard == [Event(EventKind.CHANGED, "a", "b", "c", 1.5, 2)] == [arrival.event for arrival in found.arrivals]
     assert (found.stderr, found.stdout, found.changed) == ("words\n", "out\n", ["b"])
     assert 0 < found.cpu < found.seconds
     assert 0 <= found.arrivals[0].at <= found.seconds - 0.2
@@ -99,19 +99,19 @@ def test_words_that_are_no_event(line: str) -> None:
 
 def test_pinging_is_when_iperf3_begins_by_the_clock_of_the_command() -> None:
     found = ran(
-        (80.2, Event(Kind.CHANGED, "servers", "servers", at=80.0)),
-        (81.2, Event(Kind.PROGRESS, "verify", "verify", "ping", at=81.0)),
-        (90.2, Event(Kind.PROGRESS, "verify", "verify", "iperf3 TCP, 3 s", at=90.0)),
-        (93.4, Event(Kind.PROGRESS, "verify", "verify", "iperf3 UDP, 3 s", at=93.2)),
-        (97.2, Event(Kind.CHANGED, "verify", "verify", at=97.0)),
+        (80.2, Event(EventKind.CHANGED, "servers", "servers", at=80.0)),
+        (81.2, Event(EventKind.PROGRESS, "verify", "verify", "ping", at=81.0)),
+        (90.2, Event(EventKind.PROGRESS, "verify", "verify", "iperf3 TCP, 3 s", at=90.0)),
+        (93.4, Event(EventKind.PROGRESS, "verify", "verify", "iperf3 UDP, 3 s", at=93.2)),
+        (97.2, Event(EventKind.CHANGED, "verify", "verify", at=97.0)),
     )
     assert command.pinging(found) == 90.2
 
 
 def test_pinging_is_the_end_of_verify_where_nothing_was_measured() -> None:
-    assert command.pinging(ran((2.0, Event(Kind.NOTHING, "verify", "verify")))) == 2.0
+    assert command.pinging(ran((2.0, Event(EventKind.NOTHING, "verify", "verify")))) == 2.0
     with pytest.raises(ValueError, match="no verification"):
-        command.pinging(ran((2.0, Event(Kind.PROGRESS, "verify", "verify", "ping"))))
+        command.pinging(ran((2.0, Event(EventKind.PROGRESS, "verify", "verify", "ping"))))
 
 
 # --- timelines
@@ -119,10 +119,10 @@ def test_pinging_is_the_end_of_verify_where_nothing_was_measured() -> None:
 
 def test_spans_are_what_was_done_by_begin() -> None:
     events = [
-        Event(Kind.STARTED, "cloud", "b", at=0.0),
-        Event(Kind.CHANGED, "cloud", "b", seconds=5.0, at=5.0),
-        Event(Kind.NOTHING, "prepare", "a", seconds=1.0, at=1.5),
-        Event(Kind.FAILED, "cloud", "c", seconds=1.0, at=6.0),
+        Event(EventKind.STARTED, "cloud", "b", at=0.0),
+        Event(EventKind.CHANGED, "cloud", "b", seconds=5.0, at=5.0),
+        Event(EventKind.NOTHING, "prepare", "a", seconds=1.0, at=1.5),
+        Event(EventKind.FAILED, "cloud", "c", seconds=1.0, at=6.0),
     ]
     assert timeline.spans(events) == [done("b", 0.0, 5.0), done("a", 0.5, 1.0, "prepare")]
 
@@ -458,9 +458,9 @@ def test_the_report_holds_the_table_the_charts_and_what_stands_beside_them() -> 
     record = cycle.Record()
     record.add("prepared", 92.0)
     summary = json.dumps({"verified": {"labels": ["emulated guests"]}})
-    record.keep("prepared", ran((5.1, Event(Kind.CHANGED, "servers", "servers", "", 5.0, 5.0)), stdout=summary))
+    record.keep("prepared", ran((5.1, Event(EventKind.CHANGED, "servers", "servers", "", 5.0, 5.0)), stdout=summary))
     record.keep("prepared", ran(stdout=json.dumps({"verified": None})))
-    record.keep("prepared", ran((5.1, Event(Kind.CHANGED, "servers", "servers", "", 5.0, 5.0)), stdout=summary))
+    record.keep("prepared", ran((5.1, Event(EventKind.CHANGED, "servers", "servers", "", 5.0, 5.0)), stdout=summary))
     text = report.markdown(machine, record)
     assert text.startswith("Measured on: Some CPU @ 2 GHz, ")
     assert "| ≤ 150 s | 92.0 s | 1 | 0.61 |" in text

@@ -24,7 +24,7 @@ from ouchi.parts.context import Context
 from ouchi.parts.hugepages import Hugepages
 from ouchi.parts.part import PartState
 from ouchi.parts.stages import STAGES
-from ouchi.parts.supervise import Service, State, Status
+from ouchi.parts.supervise import Service, ServiceState, ServiceStatus
 from ouchi.plan.load import read_target
 from ouchi.plan.target import Target, bridges_of
 from ouchi.report.preview import States, preview_json
@@ -50,9 +50,9 @@ class Services:
     kind = "supervisor"
 
     def __init__(self, *names: str) -> None:
-        self._states = {name: State(name, Status.RUNNING, 7) for name in names}
+        self._states = {name: ServiceState(name, ServiceStatus.RUNNING, 7) for name in names}
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ServiceState]:
         return self._states
 
     def defines(self, service: Service) -> bool:

@@ -20,7 +20,7 @@ from ouchi.checks.verdict import Verdict
 from ouchi.cli import main
 from ouchi.cli.schema import SCHEMAS, schema_of
 from ouchi.core.errors import error, warning
-from ouchi.core.events import Event, Kind
+from ouchi.core.events import Event, EventKind
 from ouchi.core.instance import Instance
 from ouchi.core.plain import to_plain
 from ouchi.flows import apply as flows_apply
@@ -38,7 +38,7 @@ from ouchi.measure.runs.compare import compare_runs
 from ouchi.measure.runs.model import Run
 from ouchi.parts.host_status import HostStatus, PartLine
 from ouchi.parts.part import missing, present, unknown
-from ouchi.parts.supervise import State, Status
+from ouchi.parts.supervise import ServiceState, ServiceStatus
 from ouchi.plan.saved import plan_json
 from ouchi.report.preview import preview_json
 from ouchi.report.summary import summary_json
@@ -134,10 +134,10 @@ def test_up() -> None:
     measured = Measurement("left", 5.0, 1e9, 1e8, 9e7, 64, 1000, 1)
     checks = (CheckResult("ovs.pmd-placement", Level.PLACED, "a", Result.OK, "b"),)
     verdict = Verdict(checks, (measured,), ("emulated",), True)
-    times = [{"stage": "a", "task": "b", "kind": Kind.CHANGED, "text": "", "begin": 0.1, "seconds": 0.2}]
+    times = [{"stage": "a", "task": "b", "kind": EventKind.CHANGED, "text": "", "begin": 0.1, "seconds": 0.2}]
     for verified in (verdict, None):
         assert mistakes("up", summary_json(target, verified, times, 61.234)) == []
-    for kind in Kind:
+    for kind in EventKind:
         assert mistakes("event", asdict(Event(kind, "cloud", "nova", "12 of 20", 1.5, 2.5))) == []
 
 
@@ -152,7 +152,7 @@ def test_doctor_and_status(name: str) -> None:
         if problem.fix
     )
     assert mistakes("doctor", replace(diagnosis, fixes=fixes).to_json()) == []
-    service = State("nova-compute", Status.RUNNING, 77, 1.5, 0)
+    service = ServiceState("nova-compute", ServiceStatus.RUNNING, 77, 1.5, 0)
     parts = (PartLine("cloud", "nova", replace(present("running"), services=(service,))),)
     status = HostStatus(True, ("emulated",), parts, (error("a"),), diagnosis.checks)
     assert mistakes("status", status.to_json()) == []

@@ -1,4 +1,4 @@
-"""Status: parts looked at within a bound, and one finding for each cause."""
+"""The status: parts are read within a time limit, with one finding for each cause."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ouchi.parts.openstack.api import Api
 from ouchi.parts.openstack.nova import compute_state
 from ouchi.parts.openstack.servers import DOMAIN, active
 from ouchi.parts.part import Part, PartState, present
-from ouchi.parts.supervise import Service, State, Status
+from ouchi.parts.supervise import Service, ServiceState, ServiceStatus
 from ouchi.parts.walk import look_at
 from ouchi.plan.load import read_target
 from tests.hosts import reader
@@ -48,10 +48,10 @@ class States:
 
     kind = "supervisor"
 
-    def __init__(self, *states: State) -> None:
+    def __init__(self, *states: ServiceState) -> None:
         self._states = {state.name: state for state in states}
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ServiceState]:
         return self._states
 
     def defines(self, service: Service) -> bool:
@@ -77,7 +77,7 @@ def instance(tmp_path: Path) -> Instance:
     return Instance("ouchi-unit-test", f"{tmp_path}/state", f"{tmp_path}/run", f"{tmp_path}/logs")
 
 
-def at(instance: Instance, *states: State) -> Context:
+def at(instance: Instance, *states: ServiceState) -> Context:
     target = read_target(ReadOnly(), f"{instance.state}/none.yaml", reader("vm-8-cpus"))
     return Context(ReadOnly(), instance, target, seconds=1, chosen=States(*states))
 
@@ -137,7 +137,7 @@ def test_a_look_that_fails_is_unknown(instance: Instance, reason: Exception, fou
 
 def test_what_the_cloud_would_tell_is_not_asked_while_it_is_down(instance: Instance) -> None:
     Path(instance.state, "mariadb").mkdir(parents=True)
-    states = look_at(at(instance, State("mariadb", Status.RUNNING, 1)), registry.all_parts(), 10)
+    states = look_at(at(instance, ServiceState("mariadb", ServiceStatus.RUNNING, 1)), registry.all_parts(), 10)
     assert states["servers"].ok is None
     assert states["servers"].found == "nova-api is not running"
 
@@ -154,11 +154,11 @@ def test_the_services_of_all_parts() -> None:
 
 def test_programs_as_they_are() -> None:
     states = [
-        State("a", Status.RUNNING, 11, 200.0, 0, "running"),
-        State("b", Status.RUNNING, 12, 5.0, 1, "running; last exit: terminated by SIGKILL"),
-        State("c", Status.STARTING, 0, 0.0, 4, "backoff; last exit: exit status 1"),
-        State("d", Status.ABSENT),
-        State("e", Status.ABSENT),
+        ServiceState("a", ServiceStatus.RUNNING, 11, 200.0, 0, "running"),
+        ServiceState("b", ServiceStatus.RUNNING, 12, 5.0, 1, "running; last exit: terminated by SIGKILL"),
+        ServiceState("c", ServiceStatus.STARTING, 0, 0.0, 4, "backoff; last exit: exit status 1"),
+        ServiceState("d", ServiceStatus.ABSENT),
+        ServiceState("e", ServiceStatus.ABSENT),
     ]
     texts = [found_of([state], frozenset("ae")) for state in states]
     assert texts == [
@@ -230,7 +230,7 @@ class Running(Api):
         return {}
 
 
-RUNS = State("keystone-api", Status.RUNNING, 7)
+RUNS = ServiceState("keystone-api", ServiceStatus.RUNNING, 7)
 
 
 @pytest.mark.parametrize(("code", "state"), [(200, "running"), (300, "running"), (401, "running"), (503, "failing")])
@@ -284,7 +284,7 @@ def test_one_finding_for_each_cause() -> None:
     states = {
         "a": PartState(False, "not started"),
         "b": PartState(False, "not started"),
-        "c": PartState(False, "failed", services=(State("c", Status.FAILED),)),
+        "c": PartState(False, "failed", services=(ServiceState("c", ServiceStatus.FAILED),)),
         "needs c": PartState(False, "missing"),
         "needs that": PartState(None, "unknown"),
         "d": present(),
@@ -323,7 +323,7 @@ def test_what_a_crash_left_although_nothing_runs(instance: Instance) -> None:
 
 
 def test_a_host_half_up_without_its_site(instance: Instance) -> None:
-    here = at(instance, State("mariadb", Status.RUNNING, 1, 5.0, 0, "running"))
+    here = at(instance, ServiceState("mariadb", ServiceStatus.RUNNING, 1, 5.0, 0, "running"))
     here.planned = None
     begin = time.monotonic()
     status = read_status(here, busy="ouchi up, process 7")
@@ -343,7 +343,7 @@ def test_a_host_half_up_without_its_site(instance: Instance) -> None:
 def test_a_kept_site_that_no_longer_fits(instance: Instance) -> None:
     Path(instance.state).mkdir()
     Path(instance.kept_site).write_bytes(SITE + b"cpus: {pmd: '8191'}\n")
-    status = read_status(at(instance, State("mariadb", Status.RUNNING, 1)))
+    status = read_status(at(instance, ServiceState("mariadb", ServiceStatus.RUNNING, 1)))
     assert any("8191" in finding.found for finding in status.findings)
     assert not status.healthy
 

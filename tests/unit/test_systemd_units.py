@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ouchi.core.instance import Instance
-from ouchi.parts.supervise import Service, State, Status
+from ouchi.parts.supervise import Service, ServiceState, ServiceStatus
 from ouchi.parts.supervise.systemd import environment_text, parse_show, unit_text
 
 NASTY = Service(
@@ -102,9 +102,11 @@ SubState=failed
 
 def test_what_systemctl_shows_becomes_states() -> None:
     assert list(parse_show(SHOWN, now=2000.0).values()) == [
-        State("ouchi-keystone.service", Status.RUNNING, 4711, 500.0, 2, "running"),
-        State("ouchi-nova-api.service", Status.STARTING, 0, 0.0, 17, "auto-restart; last exit: exit-code"),
-        State("ouchi-ovsdb.service", Status.STOPPED, 0, 0.0, 0, "dead"),
-        State("ouchi-mariadb.service", Status.FAILED, 0, 0.0, 0, "failed; last exit: timeout"),
+        ServiceState("ouchi-keystone.service", ServiceStatus.RUNNING, 4711, 500.0, 2, "running"),
+        ServiceState(
+            "ouchi-nova-api.service", ServiceStatus.STARTING, 0, 0.0, 17, "auto-restart; last exit: exit-code"
+        ),
+        ServiceState("ouchi-ovsdb.service", ServiceStatus.STOPPED, 0, 0.0, 0, "dead"),
+        ServiceState("ouchi-mariadb.service", ServiceStatus.FAILED, 0, 0.0, 0, "failed; last exit: timeout"),
     ]
     assert parse_show("", now=1.0) == {}

@@ -12,7 +12,7 @@ import click
 
 from ouchi.cli.timeline import timeline_of
 from ouchi.core.errors import BadInput, error
-from ouchi.core.events import Kind, Timeline
+from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows.apply import Apply
 from ouchi.flows.hosts import HostResult, exit_status, summary
@@ -85,7 +85,7 @@ def apply_for_up(machine: LocalMachine, target: Target, timeline: Timeline, opti
     change.prepare(target)
     if not change.needed:
         return None
-    timeline.emit(Kind.NOTE, "host", "apply", change.text())
+    timeline.emit(EventKind.NOTE, "host", "apply", change.text())
     with timeline.paused():
         if not confirmed(question(APPLY, 1, int(change.reboots and options.reboot), 1), options):
             click.echo("nothing was changed")

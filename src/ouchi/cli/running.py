@@ -8,7 +8,7 @@ import click
 
 from ouchi.cli.changes import apply_for_up, resumed
 from ouchi.cli.timeline import timeline_of
-from ouchi.core.events import Kind
+from ouchi.core.events import EventKind
 from ouchi.core.instance import LOCK, Instance
 from ouchi.core.tasks import run_tasks
 from ouchi.core.waiting import stop_waiting
@@ -42,7 +42,7 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
             {"stage": event.stage, "task": event.task, "kind": event.kind, "text": event.text,
              "begin": round(event.at - event.seconds, 3), "seconds": round(event.seconds, 3)}
             for event in timeline.events
-            if event.kind in (Kind.CHANGED, Kind.NOTHING)
+            if event.kind in (EventKind.CHANGED, EventKind.NOTHING)
         ]  # fmt: skip
         click.echo(json.dumps(summary_json(up.context.target, up.verdict, timings, seconds), indent=2))
     elif up.verdict:

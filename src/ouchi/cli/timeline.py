@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 from rich.console import Console
 
-from ouchi.core.events import Event, Kind, Timeline
+from ouchi.core.events import Event, EventKind, Timeline
 from ouchi.machine.command_log import move_to_file
 from ouchi.report.terminal import Progress
 
@@ -30,7 +30,7 @@ def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
 def _move_debug_log(timeline: Timeline) -> Timeline:
     """Move the log of ``--debug`` out of the way of the progress, into a file that an event names."""
     if path := move_to_file():
-        timeline.emit(Kind.NOTE, "debug", "log", path)
+        timeline.emit(EventKind.NOTE, "debug", "log", path)
     return timeline
 
 

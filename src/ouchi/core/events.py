@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """The kind of an event of a task."""
 
     STARTED = "started"
@@ -31,7 +31,7 @@ class Event:
     ``seconds`` is the duration of the task where it has ended, ``at`` the time of the event since the timeline began.
     """
 
-    kind: Kind
+    kind: EventKind
     stage: str
     task: str
     text: str = ""
@@ -64,7 +64,7 @@ class Timeline:
         """Seconds since the timeline began."""
         return time.monotonic() - self._begin
 
-    def emit(self, kind: Kind, stage: str, task: str, text: str = "", seconds: float = 0.0) -> None:
+    def emit(self, kind: EventKind, stage: str, task: str, text: str = "", seconds: float = 0.0) -> None:
         """Record one event and pass it on."""
         with self._lock:
             event = Event(kind, stage, task, text, seconds, self.now())
@@ -73,4 +73,4 @@ class Timeline:
 
     def notify(self, stage: str, task: str) -> Notify:
         """The progress callback for one task."""
-        return lambda text: self.emit(Kind.PROGRESS, stage, task, text)
+        return lambda text: self.emit(EventKind.PROGRESS, stage, task, text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ouchi.core import log
 from ouchi.core.errors import Failed, Interrupted, OuchiError, error
-from ouchi.core.events import Kind, Notify, Timeline
+from ouchi.core.events import EventKind, Notify, Timeline
 from ouchi.core.outcome import Outcome
 
 STOP_SECONDS = 5.0
@@ -108,20 +108,20 @@ def _ctrl_c(handle: Callable[[], None]) -> Iterator[None]:
 
 def _run(task: Task, timeline: Timeline, results: Results) -> None:
     begin = time.monotonic()
-    timeline.emit(Kind.STARTED, task.stage, task.name)
+    timeline.emit(EventKind.STARTED, task.stage, task.name)
     try:
         outcome = task.run(timeline.notify(task.stage, task.name))
     except OuchiError as failure:
-        timeline.emit(Kind.FAILED, task.stage, task.name, failure.findings[0].claim, time.monotonic() - begin)
+        timeline.emit(EventKind.FAILED, task.stage, task.name, failure.findings[0].claim, time.monotonic() - begin)
         results.put((task.name, failure))
     except BaseException as bug:  # noqa: BLE001  # the end of a thread must reach the runner
-        timeline.emit(Kind.FAILED, task.stage, task.name, repr(bug), time.monotonic() - begin)
+        timeline.emit(EventKind.FAILED, task.stage, task.name, repr(bug), time.monotonic() - begin)
         log.write(log.LOCAL, "bug", (task.stage, task.name), note="".join(traceback.format_exception(bug)))
         frame = traceback.extract_tb(bug.__traceback__)[-1]
         found = f"{type(bug).__name__}: {str(bug)[:500]} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})"
         results.put((task.name, Failed(error(f"{task.stage}: {task.name} failed", found=found))))
     else:
-        kind = Kind.CHANGED if outcome.changed else Kind.NOTHING
+        kind = EventKind.CHANGED if outcome.changed else EventKind.NOTHING
         timeline.emit(kind, task.stage, task.name, outcome.text, time.monotonic() - begin)
         results.put((task.name, outcome))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ouchi.core.errors import BadInput, Finding
-from ouchi.core.events import Kind, Timeline
+from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.facts import Facts
 from ouchi.facts.nics import BEFORE_BINDING, KEPT
@@ -289,7 +289,7 @@ class Apply(HostChange):
             why = make(self.prepared, timeline, self.host.facts_over_new_connection, self._ask(timeline), stage)
             if not why:
                 break
-            timeline.emit(Kind.NOTE, stage, "reboot", f"{stage}: a reboot is needed: {'; '.join(why)}")
+            timeline.emit(EventKind.NOTE, stage, "reboot", f"{stage}: a reboot is needed: {'; '.join(why)}")
             if not self.options.reboot:
                 return Done(result | {"rebooted": False, "reboot_needed": list(why)})
             if not self._reboot(timeline, stage):
@@ -315,10 +315,10 @@ class Apply(HostChange):
         reboot.request(prepared.journal, prepared.survey, prepared.target.facts, resume)
         if not self.host.address:
             text = "rebooting; ouchi continues afterwards: journalctl -u ouchi-continue"
-            timeline.emit(Kind.NOTE, stage, "reboot", text)
+            timeline.emit(EventKind.NOTE, stage, "reboot", text)
             return False
         begin = timeline.now()
-        timeline.emit(Kind.STARTED, stage, "reboot")
+        timeline.emit(EventKind.STARTED, stage, "reboot")
         self.wait_for_reboot(prepared.survey.boot_id)
-        timeline.emit(Kind.CHANGED, stage, "reboot", "it is back", timeline.now() - begin)
+        timeline.emit(EventKind.CHANGED, stage, "reboot", "it is back", timeline.now() - begin)
         return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ouchi.core.events import Kind, Timeline
+from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.machine.background import Launcher
 from ouchi.measure.paths.cpus import Placement
@@ -128,11 +128,11 @@ class Recorder:
         """A task in the progress output; the last text is its outcome."""
         timeline, last = self.host.timeline, [""]
         start = timeline.now()
-        timeline.emit(Kind.STARTED, "measure", name)
+        timeline.emit(EventKind.STARTED, "measure", name)
 
         def say(text: str) -> None:
             last[0] = text
-            timeline.emit(Kind.PROGRESS, "measure", name, text)
+            timeline.emit(EventKind.PROGRESS, "measure", name, text)
 
         yield say
-        timeline.emit(Kind.CHANGED, "measure", name, last[0], timeline.now() - start)
+        timeline.emit(EventKind.CHANGED, "measure", name, last[0], timeline.now() - start)

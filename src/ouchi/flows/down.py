@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ouchi.core.events import Kind, Notify, Timeline
+from ouchi.core.events import EventKind, Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, run_tasks
@@ -26,7 +26,7 @@ def down(
     if not any(machine.exists(folder) for folder in (instance.state, instance.run)):
         return False
     run_tasks(tasks(Context(machine, instance), purge=purge), timeline, interrupt)
-    return any(event.kind is Kind.CHANGED for event in timeline.events)
+    return any(event.kind is EventKind.CHANGED for event in timeline.events)
 
 
 def tasks(at: Context, *, purge: bool) -> list[Task]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from ouchi.core.errors import Failed, error
-from ouchi.core.events import Kind, Timeline
+from ouchi.core.events import EventKind, Timeline
 from ouchi.machine import CommandFailed
 from ouchi.steps import engine
 
@@ -17,14 +17,14 @@ def run_step(timeline: Timeline, stage: str, name: str, act: Callable[[], str], 
     Raises :class:`~ouchi.core.errors.Failed`.
     """
     begin = time.monotonic()
-    timeline.emit(Kind.STARTED, stage, name)
+    timeline.emit(EventKind.STARTED, stage, name)
     try:
         text = act()
     except CommandFailed as failure:
         found = engine.failed(failure)
-        timeline.emit(Kind.FAILED, stage, name, found, time.monotonic() - begin)
+        timeline.emit(EventKind.FAILED, stage, name, found, time.monotonic() - begin)
         raise Failed(error(f"the step {name} failed", found=found, expected=expected, remedy=remedy)) from None
     except Failed as failure:
-        timeline.emit(Kind.FAILED, stage, name, failure.findings[0].claim, time.monotonic() - begin)
+        timeline.emit(EventKind.FAILED, stage, name, failure.findings[0].claim, time.monotonic() - begin)
         raise
-    timeline.emit(Kind.CHANGED, stage, name, text, time.monotonic() - begin)
+    timeline.emit(EventKind.CHANGED, stage, name, text, time.monotonic() - begin)

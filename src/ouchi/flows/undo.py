@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ouchi.core.errors import BadInput, Finding, error, warning
-from ouchi.core.events import Kind, Timeline
+from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
 from ouchi.facts.nics import BEFORE_BINDING
@@ -155,10 +155,10 @@ class Undo(HostChange):
         boot_id = machine.read(engine.BOOT_ID).strip()
         result, findings = self.to_json(), make(self.prepared, timeline, stage)
         for finding in findings:
-            timeline.emit(Kind.NOTE, stage, "left", str(finding))
+            timeline.emit(EventKind.NOTE, stage, "left", str(finding))
         result |= {"findings": [finding.to_json() for finding in findings], "status": 1 if findings else 0}
         if why:
-            timeline.emit(Kind.NOTE, stage, "reboot", f"{stage}: a reboot is needed: {'; '.join(why)}")
+            timeline.emit(EventKind.NOTE, stage, "reboot", f"{stage}: a reboot is needed: {'; '.join(why)}")
         if not (why and self.options.reboot):
             return Done(result | {"rebooted": False, "reboot_needed": why}, tuple(findings))
         reboot.reboot(machine)

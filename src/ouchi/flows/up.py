@@ -8,7 +8,7 @@ from functools import partial
 
 from ouchi.checks.verdict import Verdict
 from ouchi.core.errors import BadInput
-from ouchi.core.events import Kind, Notify, Timeline
+from ouchi.core.events import EventKind, Notify, Timeline
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task
@@ -69,12 +69,12 @@ class Up:
         write_schema(self.machine, schema)
         if new := not self.machine.exists(site_file):
             self.machine.write(site_file, default_site_text(at.target, schema))
-            self.timeline.emit(Kind.NOTE, "plan", "site", f"{site_file} written for this machine: yours to change")
+            self.timeline.emit(EventKind.NOTE, "plan", "site", f"{site_file} written for this machine: yours to change")
         at.planned = read_target(self.machine, site_file)
         self.machine.write(self.instance.kept_site, self.machine.read(site_file))
         if found := conflicts(at, all_parts()):
             raise BadInput(found)
-        self.timeline.emit(Kind.NOTE, "plan", "plan", plan_text(at.target.plan))
+        self.timeline.emit(EventKind.NOTE, "plan", "plan", plan_text(at.target.plan))
         return changed(f"{site_file} written") if new else nothing(f"made from {site_file} and the machine")
 
     def verify(self, notify: Notify) -> Outcome:

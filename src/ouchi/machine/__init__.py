@@ -35,7 +35,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class FileStatus:
     """The lstat(2) of a path: kind, permission bits, owner and group, and the target of a link."""
 
     kind: Literal["file", "folder", "link", "other"]
@@ -132,7 +132,7 @@ class Machine(Reader, Protocol):
     def mode(self, path: Path) -> int:
         """The permission bits of a file. Raises :class:`OSError`."""
 
-    def status(self, path: Path) -> Status | None:
+    def status(self, path: Path) -> FileStatus | None:
         """The status of the path, a link not followed; None when it does not exist. Raises :class:`OSError`."""
 
     def make_link(self, path: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Literal
 from ouchi.core import log as command_log
 from ouchi.core.errors import Interrupted, error
 from ouchi.core.log import LOCAL
-from ouchi.machine import CommandFailed, Path, Result, Status, probes
+from ouchi.machine import CommandFailed, FileStatus, Path, Result, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import exclusive_lock
 from ouchi.machine.logged import Entry, logged
@@ -188,13 +188,13 @@ class LocalMachine:
     def mode(self, path: Path) -> int:
         return stat.S_IMODE(os.stat(path).st_mode)
 
-    def status(self, path: Path) -> Status | None:
+    def status(self, path: Path) -> FileStatus | None:
         try:
             found = os.lstat(path)
             target = os.readlink(path) if stat.S_ISLNK(found.st_mode) else ""
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Status(
+        return FileStatus(
             _KINDS.get(stat.S_IFMT(found.st_mode), "other"),
             stat.S_IMODE(found.st_mode),
             found.st_uid,

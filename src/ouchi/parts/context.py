@@ -14,7 +14,7 @@ from ouchi.machine import Machine, processes
 from ouchi.parts import registry
 from ouchi.parts.secrets import read_secrets
 from ouchi.parts.settings import Settings
-from ouchi.parts.supervise import State, Status, Supervisor
+from ouchi.parts.supervise import ServiceState, ServiceStatus, Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan.target import Target
 from ouchi.steps.journal import Journal, Scope, open_journal
@@ -92,7 +92,7 @@ class Context:
         return Cloud(Access(urls, settings.secrets.get("admin", "")), self.seconds)
 
     @cached_property
-    def states(self) -> Mapping[str, State]:
+    def states(self) -> Mapping[str, ServiceState]:
         """The supervised services as they were when first asked for."""
         return self.supervisor.states()
 
@@ -100,7 +100,7 @@ class Context:
     def running(self) -> frozenset[str]:
         """The services that had a process when first asked for, be it without a supervisor."""
         strays = {process.service for process in processes.marked(self.instance.name)}
-        active = (Status.RUNNING, Status.STARTING)
+        active = (ServiceStatus.RUNNING, ServiceStatus.STARTING)
         return frozenset(strays | {name for name, state in self.states.items() if state.status in active})
 
     def path(self, name: str) -> str:

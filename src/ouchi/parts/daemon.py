@@ -9,7 +9,7 @@ from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, unknown
-from ouchi.parts.supervise import CONFIGURATION, Service, State, Status, digest
+from ouchi.parts.supervise import CONFIGURATION, Service, ServiceState, ServiceStatus, digest
 
 NOT_STARTED = "not started"
 """The state of a part whose programs its supervisor does not know."""
@@ -59,10 +59,10 @@ class Daemon(Part):
         return ""
 
     def look(self, at: Context) -> PartState:
-        states = tuple(at.states.get(name, State(name, Status.ABSENT)) for name in self.service_names)
+        states = tuple(at.states.get(name, ServiceState(name, ServiceStatus.ABSENT)) for name in self.service_names)
         try:
             to_do = [self.prepared(at), *self._differences(at)]
-            if all(state.status in (Status.RUNNING, Status.STARTING) for state in states):
+            if all(state.status in (ServiceStatus.RUNNING, ServiceStatus.STARTING) for state in states):
                 to_do.append(self.finished(at))
         except KeyError:  # a password is not made yet
             to_do = [f"start {', '.join(self.service_names)}"]
@@ -115,30 +115,30 @@ def write(at: Context, name: str, file: File) -> bool:
 
 def _runs(at: Context, service: Service) -> bool:
     state = at.states.get(service.name)
-    up = state is not None and state.status in (Status.RUNNING, Status.STARTING)
+    up = state is not None and state.status in (ServiceStatus.RUNNING, ServiceStatus.STARTING)
     return up and at.supervisor.defines(service)
 
 
-def state_of(states: Sequence[State], running: frozenset[str]) -> str:
+def state_of(states: Sequence[ServiceState], running: frozenset[str]) -> str:
     """One word or two for a group of programs: the worst of theirs."""
-    absent = [state for state in states if state.status is Status.ABSENT]
+    absent = [state for state in states if state.status is ServiceStatus.ABSENT]
     if absent and all(state.name in running for state in absent):
         return UNSUPERVISED
-    for status in (Status.FAILED, Status.ABSENT, Status.STOPPED, Status.STARTING):
+    for status in (ServiceStatus.FAILED, ServiceStatus.ABSENT, ServiceStatus.STOPPED, ServiceStatus.STARTING):
         if any(state.status is status for state in states):
-            return NOT_STARTED if status is Status.ABSENT else str(status)
-    return str(Status.RUNNING)
+            return NOT_STARTED if status is ServiceStatus.ABSENT else str(status)
+    return str(ServiceStatus.RUNNING)
 
 
-def found_of(states: Sequence[State], running: frozenset[str]) -> str:
+def found_of(states: Sequence[ServiceState], running: frozenset[str]) -> str:
     """The programs with process, uptime and restarts; names where there are several."""
     return ", ".join(_found(state, running, named=len(states) > 1) for state in states)
 
 
-def _found(state: State, running: frozenset[str], *, named: bool) -> str:
+def _found(state: ServiceState, running: frozenset[str], *, named: bool) -> str:
     if state.pid:
         text = f"pid {state.pid}, up {duration(state.uptime)}"
-    elif state.status is Status.ABSENT:
+    elif state.status is ServiceStatus.ABSENT:
         text = "running without its supervisor" if state.name in running else "no process"
     else:
         text = state.detail or str(state.status)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from ouchi.core.errors import Finding
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, nothing
-from ouchi.parts.supervise import State
+from ouchi.parts.supervise import ServiceState
 
 if TYPE_CHECKING:
     from ouchi.parts.context import Context
@@ -56,7 +56,7 @@ class PartState:
     found: str = ""
     to_do: str = ""
     remedy: str = "ouchi up"
-    services: tuple[State, ...] = ()
+    services: tuple[ServiceState, ...] = ()
 
 
 def present(found: str = "", state: str = "present") -> PartState:

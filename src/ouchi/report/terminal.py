@@ -13,9 +13,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ouchi.core.events import Event, Kind
+from ouchi.core.events import Event, EventKind
 
-MARKS = {Kind.CHANGED: ("✔", "green"), Kind.NOTHING: ("·", "dim"), Kind.FAILED: ("✘", "red")}
+MARKS = {EventKind.CHANGED: ("✔", "green"), EventKind.NOTHING: ("·", "dim"), EventKind.FAILED: ("✘", "red")}
 
 
 class Progress:
@@ -59,14 +59,14 @@ class Progress:
         key = (event.stage, event.task)
         with self._lock:
             match event.kind:
-                case Kind.STARTED:
+                case EventKind.STARTED:
                     self._running[key] = (time.monotonic(), "")
-                case Kind.PROGRESS:
+                case EventKind.PROGRESS:
                     if key in self._running:
                         self._running[key] = (self._running[key][0], event.text)
                     if not self._live:
                         self._line("…", "dim", event)
-                case Kind.NOTE:
+                case EventKind.NOTE:
                     self._console.print(
                         Text.from_ansi(event.text) if "\x1b" in event.text else event.text,
                         markup=False,
@@ -77,11 +77,11 @@ class Progress:
                     self._line(*MARKS[event.kind], event)
 
     def _line(self, mark: str, style: str, event: Event) -> None:
-        took = f"{event.seconds:6.1f} s" if event.kind is not Kind.PROGRESS else " " * 8
+        took = f"{event.seconds:6.1f} s" if event.kind is not EventKind.PROGRESS else " " * 8
         line = Text.assemble(
             (f"{mark} ", style), (f"{event.stage:<10}", "bold"), f"{event.task:<17}", (took, "cyan"), "  "
         )
-        line.append(event.text, style="" if event.kind is Kind.CHANGED else style)
+        line.append(event.text, style="" if event.kind is EventKind.CHANGED else style)
         self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     def _view(self) -> Group:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Literal, Self
 
 from ouchi.core.errors import Interrupted, error
-from ouchi.machine import CommandFailed, Path, Result, Status, probes
+from ouchi.machine import CommandFailed, FileStatus, Path, Result, probes
 from ouchi.machine.lock import lock_error
 from ouchi.machine.logged import Entry, logged
 from ouchi.machine.ssh.address import Address, parse_address
@@ -219,13 +219,13 @@ class SshMachine:
     def mode(self, path: Path) -> int:
         return int(self._done(("stat", "-L", "-c", "%a", "--", str(path)), path).stdout, 8)
 
-    def status(self, path: Path) -> Status | None:
+    def status(self, path: Path) -> FileStatus | None:
         try:
             found = self._done(("find", str(path), "-maxdepth", "0", "-printf", r"%y\0%m\0%U\0%G\0%l\0"), path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         kind, mode, uid, gid, target, _ = (os.fsdecode(word) for word in found.stdout.split(b"\0"))
-        return Status(_KINDS.get(kind, "other"), int(mode, 8), int(uid), int(gid), target)
+        return FileStatus(_KINDS.get(kind, "other"), int(mode, 8), int(uid), int(gid), target)
 
     # changing
 

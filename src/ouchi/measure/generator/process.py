@@ -20,7 +20,7 @@ MAX_REQUEST = 900_000
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class GeneratorPort:
     """An open port. ``speed_mbps`` is 0 where the driver does not report it; ``up``: its link."""
 
     name: str
@@ -80,7 +80,9 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self, name: str, device: str, *, meanwhile: Callable[[], None] | None = None, **options: int) -> Port:
+    def open(
+        self, name: str, device: str, *, meanwhile: Callable[[], None] | None = None, **options: int
+    ) -> GeneratorPort:
         """Open a port: a PCI address or a virtual device with its arguments.
 
         ``options``: rx_queues, tx_queues, rx_ring, tx_ring (descriptors), mtu (bytes), worker, timeout (seconds).
@@ -93,7 +95,7 @@ class Generator:
         )
         return _port(answer)
 
-    def port(self, name: str) -> Port:
+    def port(self, name: str) -> GeneratorPort:
         """The current state of a port."""
         return _port(self._client.request("port", port=name))
 
@@ -188,8 +190,8 @@ class Generator:
         return "" if status is None else f"it ended with status {status}: {self._process.log_tail()}"
 
 
-def _port(answer: dict[str, Any]) -> Port:
-    return Port(answer["port"], answer["driver"], answer["mac"].lower(), answer["up"], answer["speed_mbps"])
+def _port(answer: dict[str, Any]) -> GeneratorPort:
+    return GeneratorPort(answer["port"], answer["driver"], answer["mac"].lower(), answer["up"], answer["speed_mbps"])
 
 
 def _stream_json(number: int, routed: RoutedStream) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-class Status(StrEnum):
+class ServiceStatus(StrEnum):
     """The state of a service, as its supervisor reports it."""
 
     RUNNING = "running"
@@ -55,11 +55,11 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ServiceState:
     """A service as it is now: main process, seconds since its start, starts after the first, last exit in words."""
 
     name: str
-    status: Status
+    status: ServiceStatus
     pid: int = 0
     uptime: float = 0.0
     restarts: int = 0
@@ -88,7 +88,7 @@ class Supervisor(Protocol):
     def shutdown(self) -> None:
         """Stop everything of ours, and the supervisor itself where ouchi started it; forget the definitions."""
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ServiceState]:
         """Every service of ours by name; empty when the supervisor is not running."""
 
     def log(self, name: str) -> str:

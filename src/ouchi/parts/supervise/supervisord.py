@@ -26,7 +26,7 @@ from ouchi.core.errors import Failed, Finding, error
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine, processes
-from ouchi.parts.supervise import Service, State, Status, check, environment_of
+from ouchi.parts.supervise import Service, ServiceState, ServiceStatus, check, environment_of
 from ouchi.parts.supervise.ini import daemon_text, program_text, program_texts
 
 DAEMON = "supervisord"
@@ -42,14 +42,14 @@ ORPHAN_SECONDS = 10.0
 """How long processes without a supervisor may take to end by themselves after SIGTERM."""
 
 STATUSES = {
-    "STARTING": Status.STARTING,
-    "RUNNING": Status.RUNNING,
-    "BACKOFF": Status.STARTING,
-    "STOPPING": Status.STOPPED,
-    "STOPPED": Status.STOPPED,
-    "EXITED": Status.STARTING,
-    "FATAL": Status.FAILED,
-    "UNKNOWN": Status.FAILED,
+    "STARTING": ServiceStatus.STARTING,
+    "RUNNING": ServiceStatus.RUNNING,
+    "BACKOFF": ServiceStatus.STARTING,
+    "STOPPING": ServiceStatus.STOPPED,
+    "STOPPED": ServiceStatus.STOPPED,
+    "EXITED": ServiceStatus.STARTING,
+    "FATAL": ServiceStatus.FAILED,
+    "UNKNOWN": ServiceStatus.FAILED,
 }
 """supervisord's process states; what has exited is always started again."""
 
@@ -122,7 +122,7 @@ class SupervisordSupervisor:
                 wait_for("the end of supervisord", self._see_none, seconds=ANSWER_SECONDS, every=0.05)
         self._end_all()
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ServiceState]:
         """Every service that supervisord knows; empty when it does not run."""
         if not self._answers():
             return {}
@@ -281,9 +281,9 @@ def histories(log: str) -> dict[str, History]:
     return found
 
 
-def _state(info: Mapping[str, Any], history: History) -> State:
+def _state(info: Mapping[str, Any], history: History) -> ServiceState:
     words = [info["statename"].lower(), history.exit and f"last exit: {history.exit}"]
-    return State(
+    return ServiceState(
         name=info["name"],
         status=STATUSES[info["statename"]],
         pid=info["pid"],

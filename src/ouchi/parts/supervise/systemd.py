@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from ouchi.core.errors import Failed, error
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine, processes
-from ouchi.parts.supervise import Service, State, Status, check, environment_of
+from ouchi.parts.supervise import Service, ServiceState, ServiceStatus, check, environment_of
 
 UNITS = "/run/systemd/system"
 """Where units live until the next boot."""
@@ -44,7 +44,7 @@ class SystemdSupervisor:
         todo = [
             service.name
             for service in services
-            if service in changed or states[service.name].status not in (Status.RUNNING, Status.STARTING)
+            if service in changed or states[service.name].status not in (ServiceStatus.RUNNING, ServiceStatus.STARTING)
         ]
         if not todo:
             return []
@@ -87,7 +87,7 @@ class SystemdSupervisor:
             self._systemctl("stop", f"{self.instance.name}.slice")  # it would stay, empty
             self._systemctl("daemon-reload")
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ServiceState]:
         """Every service of ours by name."""
         names = self._names()
         if not names:
@@ -163,9 +163,9 @@ def environment_text(service: Service, instance: Instance) -> str:
     return "".join('{}="{}"\n'.format(name, re.sub(r'(["\\`$])', r"\\\1", value)) for name, value in pairs)
 
 
-def parse_show(text: str, now: float) -> dict[str, State]:
+def parse_show(text: str, now: float) -> dict[str, ServiceState]:
     """The states by unit name in the output of ``systemctl show``; ``now`` is CLOCK_MONOTONIC in seconds."""
-    states: dict[str, State] = {}
+    states: dict[str, ServiceState] = {}
     for block in text.strip().split("\n\n"):
         values = dict(line.partition("=")[::2] for line in block.splitlines())
         if unit := values.get("Id"):
@@ -174,7 +174,7 @@ def parse_show(text: str, now: float) -> dict[str, State]:
             words = [values.get("SubState", "")]
             if values.get("Result", "success") != "success":
                 words.append(f"last exit: {values['Result']}")
-            states[unit] = State(
+            states[unit] = ServiceState(
                 name=unit,
                 status=_status(values),
                 pid=pid,
@@ -185,20 +185,20 @@ def parse_show(text: str, now: float) -> dict[str, State]:
     return states
 
 
-def _status(values: Mapping[str, str]) -> Status:
+def _status(values: Mapping[str, str]) -> ServiceStatus:
     match values.get("ActiveState"):
         case "active" | "reloading":
-            return Status.RUNNING
+            return ServiceStatus.RUNNING
         case "activating":  # auto-restart is one of its sub-states
-            return Status.STARTING
+            return ServiceStatus.STARTING
         case "failed":
-            return Status.FAILED
+            return ServiceStatus.FAILED
         case _:
-            return Status.STOPPED
+            return ServiceStatus.STOPPED
 
 
-def _named(state: State, name: str) -> State:
-    return State(name, state.status, state.pid, state.uptime, state.restarts, state.detail)
+def _named(state: ServiceState, name: str) -> ServiceState:
+    return ServiceState(name, state.status, state.pid, state.uptime, state.restarts, state.detail)
 
 
 def _quoted(word: str) -> str:
