@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ouchi.facts import Facts
-from ouchi.host.reboot import wait_until_back
-from ouchi.machine import Machine, Reader
 from ouchi.machine.gather import reader_of
 from ouchi.machine.ssh.machine import SshMachine
-from ouchi.plan import Style
-from ouchi.plan.load import facts_of, target_of
-from ouchi.plan.target import Target
-from ouchi.site import Site
+
+if TYPE_CHECKING:
+    from ouchi.facts import Facts
+    from ouchi.machine import Machine, Reader
+    from ouchi.plan import Style
+    from ouchi.plan.target import Target
+    from ouchi.site import Site
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,15 @@ class SiteHost:
 
     def target(self, style: Style | None = None) -> Target:
         """Its plan, from its facts as they are now. Raises :class:`~ouchi.core.errors.BadInput`."""
+        # Imported here, as below: inspect needs no planner.
+        from ouchi.plan.load import facts_of, target_of
+
         return target_of(self.site_file, self.site, facts_of(self.reader()), style)
 
     def facts_over_new_connection(self) -> Facts:
         """Its facts over a connection of their own, which shows that new connections still reach it."""
+        from ouchi.plan.load import facts_of
+
         if not isinstance(self.machine, SshMachine):
             return facts_of(self.machine)
         with self.machine.another() as new:
@@ -44,6 +50,8 @@ class SiteHost:
         """Wait until it has rebooted; ``boot_id`` is that of before. Raises :class:`~ouchi.core.errors.Failed`."""
         if not isinstance(self.machine, SshMachine):
             return self
+        from ouchi.host.reboot import wait_until_back
+
         self.machine.close()
         return replace(self, machine=wait_until_back(self.machine.another, boot_id, self.name))
 
