@@ -101,12 +101,3 @@ class Interrupted(OuchiError):
     """The user interrupted it (exit 130)."""
 
     status = 130
-
-
-class Declined(OuchiError):
-    """The user answered no to a question (exit 0); nothing was changed."""
-
-    status = 0
-
-    def __init__(self) -> None:
-        super().__init__(info("nothing changed", found="the answer was no"))

@@ -84,11 +84,6 @@ class SshMachine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def round_trips(self) -> int:
-        """The number of round trips so far, the login included."""
-        return self.connection.sessions
-
     def another(self) -> SshMachine:
         """The same host over a second connection; interrupting this one interrupts the second too."""
         self._another = SshMachine(self.address, self._config_file)
