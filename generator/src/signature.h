@@ -18,7 +18,7 @@ struct signature {
     uint16_t complement; /* makes the sum zero */
     uint32_t sequence;   /* the low half of a 64-bit number */
     uint32_t time;       /* TSC cycles, divided by sixteen */
-} __attribute__((packed, aligned(2)));
+} __attribute__((packed)); /* at any address: frames of a capture may have odd lengths */
 
 static inline uint16_t signature_mark(unsigned stream, unsigned number)
 {

@@ -417,4 +417,5 @@ def test_a_worker_that_naps_leaves_its_cpu_and_loses_nothing(start: Start) -> No
         assert trial.sent + sent["late"] + sent["tx_full"] == 10_000  # late: of a sender that was held up
         assert (trial.lost, trial.streams[0].reordered) == (0, 0)
         loops.append(result["workers"][0]["loops"])
-    assert max(loops[1:]) < 0.6 / 50e-6 < loops[0]
+    # A loop that sends is followed by one that sleeps, or the other way round: at most two for each sleep.
+    assert max(loops[1:]) < 2 * 0.6 / 50e-6 < loops[0]

@@ -72,7 +72,7 @@ def ouchi(lab: Lab, folder: Path, *words: str, timeout: float = 120) -> subproce
 @contextmanager
 def listener(lab: Lab) -> Iterator[None]:
     """Another program on the toy's port."""
-    program = "import socket, time; socket.create_server(('127.0.0.1', 7070)); print('up', flush=True); time.sleep(60)"
+    program = "import socket, time; s = socket.create_server(('127.0.0.1', 7070)); print('up', flush=True); time.sleep(60)"
     other = lab.start_program([sys.executable, "-c", program])
     assert other.stdout is not None
     other.stdout.readline()
@@ -132,7 +132,7 @@ def wait_for_log(lab: Lab, folder: Path) -> str:
 
 def test_hugepages_set_aside_at_boot_are_taken_as_they_are(lab: Lab) -> None:
     """S2: the dry run and ``up`` say the same of pages that the kernel was started with."""
-    plan = json.loads(lab.ouchi("plan", "--json").stdout)["plan"]
+    plan = json.loads(lab.ouchi("plan", "--json").stdout)
     (need,) = plan["hugepages"]
     parameters = " ".join(plan["kernel_args"])
     counter = f"/sys/devices/system/node/node{need['node']}/hugepages/hugepages-{need['size_kib']}kB/nr_hugepages"
