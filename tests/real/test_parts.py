@@ -72,7 +72,9 @@ def ouchi(lab: Lab, folder: Path, *words: str, timeout: float = 120) -> subproce
 @contextmanager
 def listener(lab: Lab) -> Iterator[None]:
     """Another program on the toy's port."""
-    program = "import socket, time; s = socket.create_server(('127.0.0.1', 7070)); print('up', flush=True); time.sleep(60)"
+    program = (
+        "import socket, time; s = socket.create_server(('127.0.0.1', 7070)); print('up', flush=True); time.sleep(60)"
+    )
     other = lab.start_program([sys.executable, "-c", program])
     assert other.stdout is not None
     other.stdout.readline()
