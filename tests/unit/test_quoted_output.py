@@ -22,7 +22,7 @@ WORDS = re.compile(r"(?<![\w/.-])[A-Za-z']+(?: [A-Za-z']+)*(?![\w/-])")
 """Words with single blanks between them; names with digits, dashes or dots are none."""
 
 # Names that are inserted: of the site file that `up` writes, of stages, pools and services.
-INSERTED = {"endpoint", "forwarder", "left", "right", "vm", "dataplane", "host", "ovsdb", "up"}
+INSERTED = {"endpoint", "forwarder", "left", "right", "lab", "dataplane", "host", "ovsdb", "up"}
 
 Pair = tuple[str, str]
 
