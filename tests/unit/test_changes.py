@@ -230,7 +230,7 @@ def test_a_change_that_does_not_hold_is_reported(tmp_path: Path) -> None:
     """Each process has a name of its own: what one shell writes there the next one does not read."""
     journal = Journal(LocalMachine(), str(tmp_path))
     change = value.value("/proc/self/comm", "planned")
-    with pytest.raises(Failed, match="/proc/self/comm is not as it was set"):
+    with pytest.raises(Failed, match=r"/proc/self/comm: what was set does not hold"):
         engine.make(journal, "step", [change])
     assert [record.in_progress for record in engine.current(journal)] == [True]
 

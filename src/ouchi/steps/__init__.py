@@ -97,6 +97,10 @@ class Kind(ABC):
         """Return the states before and after a change, given an earlier ``record`` of the same key."""
         return (record.before if record else now), change.state
 
+    def holds(self, target: State, now: State) -> bool:
+        """Return whether a state that was put was brought about."""
+        return matches(target, now)
+
     def current(self, record: Record, now: State) -> Record:
         """Return the record to undo, corrected for what others have changed since."""
         del now

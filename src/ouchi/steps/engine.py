@@ -199,7 +199,8 @@ def bring_about(journal: Journal, changes: Sequence[Change]) -> None:
     wrong = [
         record
         for change in changes
-        if (record := journal.record(*change.location)) and not matches(record.after, after[record.location])
+        if (record := journal.record(*change.location))
+        and not KINDS[change.kind].holds(record.after, after[record.location])
     ]
     if wrong:
         raise Failed([_not_made(record, after[record.location]) for record in wrong])
@@ -223,7 +224,7 @@ def _settle(journal: Journal, changes: Sequence[Change], after: States) -> None:
 def _not_made(record: Record, now: State) -> Finding:
     shown = difference(record.location, now, record.after)
     return error(
-        f"{record.key} is not as it was set",
+        f"what was set does not hold ({record.kind})",
         where=record.key,
         found=" | ".join(shown.now)[:300] or "nothing",
         expected=" | ".join(shown.target)[:300],

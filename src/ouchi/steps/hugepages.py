@@ -52,10 +52,17 @@ class HugepagesKind(Kind):
         }
 
     def plan(self, change: Change, now: State, record: Record | None) -> tuple[State, State]:
-        """Ouchi's pages are among those that there are, so others may have given some of theirs back."""
-        count, have = change.state["ours"], now["pages"]
-        pages = max(have + count - (ours(record, have) if record else 0), count)
-        return {"pages": pages - count}, {"pages": pages}
+        """Ouchi's pages are among those that there are, so others may have given some of theirs back.
+
+        Pages that are in use cannot be given back: those beyond the target stay ouchi's.
+        """
+        have = now["pages"]
+        others = max(0, have - (ours(record, have) if record else 0))
+        return {"pages": others}, {"pages": max(others + change.state["ours"], have - now["free"])}
+
+    def holds(self, target: State, now: State) -> bool:
+        """A program may have taken pages into use that were to be given back."""
+        return bool(now["pages"] >= target["pages"])
 
     def current(self, record: Record, now: State) -> Record:
         """Pages that are in use cannot be given back."""
