@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ouchi.checks.model import Fix, Level, Observation, Problem, check, failed, named, ok, unknown
+from ouchi.checks.model import Fix, Level, Problem, Seen, check, named, ok, unknown
 from ouchi.checks.remedies import APPLY, APPLY_REBOOT, fix_then
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
@@ -40,7 +40,7 @@ _MANAGED = re.compile(
 
 
 @check("interrupts.received", Level.LOSS, "no device interrupt arrives on the isolated CPUs", SAMPLES)
-def received(live: Live, target: Target) -> Observation | None:
+def received(live: Live, target: Target) -> Seen | None:
     """Look for device interrupts that arrived on isolated CPUs during the sample."""
     isolated = target.plan.isolated
     if not isolated:
@@ -61,11 +61,11 @@ def received(live: Live, target: Target) -> Observation | None:
         remedy=fix_then(APPLY_REBOOT) if fix else APPLY_REBOOT,
         why=PREEMPTED,
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 @check("interrupts.kernel", Level.LOSS, "the kernel seldom interrupts the isolated CPUs", SAMPLES, MACHINE)
-def kernel(live: Live, target: Target) -> Observation | None:
+def kernel(live: Live, target: Target) -> Seen | None:
     """Count function calls between CPUs and timer ticks: they cannot be moved, but many of them have a cause."""
     isolated = target.plan.isolated
     if not isolated or not live.after or live.seconds <= 0:
@@ -79,21 +79,19 @@ def kernel(live: Live, target: Target) -> Observation | None:
             often.append(f"{one.label} ({one.name}): up to {rate:.0f} a second on {format_cpus(cpus)}")
     if not often:
         return ok("few")
-    return failed(
-        info(
-            "the kernel itself interrupts these CPUs often",
-            where=TABLE,
-            found="; ".join(often),
-            expected=f"less than {CALLS} a second, and {TICKS} timer interrupts where the tick is off",
-            remedy="ouchi doctor: the findings of kernel.* and *-placement name what causes them",
-            why="function calls and TLB shootdowns come from programs that may run there, ticks from a CPU that runs "
-            "more than one thread",
-        )
+    return info(
+        "the kernel itself interrupts these CPUs often",
+        where=TABLE,
+        found="; ".join(often),
+        expected=f"less than {CALLS} a second, and {TICKS} timer interrupts where the tick is off",
+        remedy="ouchi doctor: the findings of kernel.* and *-placement name what causes them",
+        why="function calls and TLB shootdowns come from programs that may run there, ticks from a CPU that runs "
+        "more than one thread",
     )
 
 
 @check("interrupts.affinity", Level.LOSS, "no device interrupt may be sent to the isolated CPUs", MACHINE, SAMPLES)
-def affinity(live: Live, target: Target) -> Observation | None:
+def affinity(live: Live, target: Target) -> Seen | None:
     """Look at the affinity of each device interrupt."""
     isolated = set(target.plan.isolated)
     if not isolated:
@@ -116,11 +114,11 @@ def affinity(live: Live, target: Target) -> Observation | None:
         remedy=fix_then(APPLY_REBOOT),
         why=PREEMPTED,
     )
-    return failed(Problem(finding, _move(live, list(movable), target)))
+    return Problem(finding, _move(live, list(movable), target))
 
 
 @check("interrupts.default-affinity", Level.LOSS, "interrupts of new devices keep off the isolated CPUs", MACHINE)
-def default_affinity(live: Live, target: Target) -> Observation | None:
+def default_affinity(live: Live, target: Target) -> Seen | None:
     """Look at the affinity that interrupts of devices get that appear later."""
     isolated = set(target.plan.isolated)
     if not isolated or not live.default_affinity:
@@ -140,11 +138,11 @@ def default_affinity(live: Live, target: Target) -> Observation | None:
         f"interrupts of new devices on {named(rest)}",
         (sysfs.value(f"{FOLDER}/default_smp_affinity", _grouped(mask(rest)), lasts=Lasts.REBOOT),),
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 @check("interrupts.irqbalance", Level.LOSS, "irqbalance keeps off the isolated CPUs", MACHINE)
-def irqbalance(live: Live, target: Target) -> Observation | None:
+def irqbalance(live: Live, target: Target) -> Seen | None:
     """Compare the CPUs that a running irqbalance is banned from with the plan."""
     isolated = set(target.plan.isolated)
     if not isolated:
@@ -186,7 +184,7 @@ def irqbalance(live: Live, target: Target) -> Observation | None:
             ),
         ),
     )
-    return failed(Problem(finding, fix if fixable else None))
+    return Problem(finding, fix if fixable else None)
 
 
 def _affinity(live: Live, irq: int) -> tuple[int, ...]:

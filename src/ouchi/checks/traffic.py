@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from ouchi.checks.model import Level, Observation, check, judge
 from ouchi.clients import iperf
@@ -44,7 +44,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """iperf3 over one path: TCP received (bit/s), UDP offered and received (bit/s), datagrams sent and lost, ping (ms)."""
+    """iperf3 over one path: TCP received (bit/s), UDP offered and received (bit/s), datagrams sent and lost."""
 
     path: str
     seconds: float
@@ -54,15 +54,6 @@ class Measurement:
     udp_payload_bytes: int
     udp_sent: int
     udp_lost: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A flat JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Measurement:
-        """The reverse of :meth:`to_json`."""
-        return cls(**value)
 
 
 def routes(site: Site) -> list[Route]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 from ouchi.checks import traffic
@@ -32,11 +33,11 @@ def verify(
     key = ":".join(map(str, (live.switch.pid, *sorted(guest.pid for guest in live.guests if guest.ours))))
     known = _read(machine, f"{instance.run}/verified.json")
     if known.get("key") == key:
-        return Verdict(checks, tuple(map(traffic.Measurement.from_json, known["measurements"])), labels, False)
+        return Verdict(checks, tuple(traffic.Measurement(**one) for one in known["measurements"]), labels, False)
     measured: tuple[traffic.Measurement, ...] = ()
     if not failures(checks):
         measured = tuple(traffic.measure(machine, instance, route, notify) for route in routes[:1])
-        kept = {"key": key, "measurements": [measurement.to_json() for measurement in measured]}
+        kept = {"key": key, "measurements": [asdict(measurement) for measurement in measured]}
         machine.write(f"{instance.run}/verified.json", json.dumps(kept))
     return Verdict(checks, measured, labels, True)
 
