@@ -17,12 +17,11 @@ from ouchi.checks.versions import kernel_version, numbers
 from ouchi.flows.doctor import diagnose
 from ouchi.live.cmdline import cpus_in, isolated_in, kib_of
 from ouchi.live.guests import Guest, parse_guests
-from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live
+from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live, script
 from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
-from ouchi.live.ovs import Mempool, PmdThread, Queue, parse_mempools, parse_queues, parse_switch
-from ouchi.live.scripts import script
+from ouchi.live.ovs import Mempool, Queue, parse_mempools, parse_queues, parse_switch
 from ouchi.live.sections import by_cpu, linked, sections, values
 from ouchi.live.threads import Thread, family, listed, parse_threads
 from tests.live import INSTANCE, healthy, planned_for, printed
@@ -80,7 +79,7 @@ def test_what_arrived_between_two_looks() -> None:
 
 def test_queues_and_their_pmd_threads() -> None:
     pmds, queues = parse_queues(QUEUES)
-    assert pmds == (PmdThread(1, True), PmdThread(17, False))
+    assert pmds == {1: True, 17: False}
     assert queues == (
         Queue("dpdk0", 0, 1, True, 34),
         Queue("vhu-1", 1, 1, False, 0),

@@ -10,7 +10,7 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
 from ouchi.facts.reading import cpus_of
 from ouchi.live.host import MACHINE, SAMPLES, Live
-from ouchi.live.interrupts import Arrived, arrived, mask_cpus
+from ouchi.live.interrupts import Line, arrived, mask_cpus
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted, mask
 from ouchi.steps import Lasts, file, sysfs
@@ -47,14 +47,15 @@ def received(live: Live, target: Target) -> Seen | None:
         return None
     if not live.after:
         return unknown(f"{TABLE} cannot be read")
-    found = [one for one in arrived(live.before, live.after, isolated) if one.label.isdigit()]
+    found = [one for one in arrived(live.before, live.after, isolated) if one.device]
     if not found:
         return ok(f"none on {format_cpus(isolated)} in {live.seconds:.1f} s")
     # Managed interrupts follow the users of the device: only those users can be moved.
+    cpus = {cpu for one in found for cpu in one.counts}
     movable = [int(one.label) for one in found if not _MANAGED.fullmatch(one.name)]
     fix = _move(live, movable, target)
     finding = warning(
-        f"interrupts of {counted(len(found), 'device')} arrive on {named(_cpus(found))}",
+        f"interrupts of {counted(len(found), 'device')} arrive on {named(cpus)}",
         where=TABLE,
         found="; ".join(_shown(one) for one in found[:6]) + f"; in {live.seconds:.1f} s",
         expected=f"none on {format_cpus(isolated)}",
@@ -70,7 +71,7 @@ def kernel(live: Live, target: Target) -> Seen | None:
     isolated = target.plan.isolated
     if not isolated or not live.after or live.seconds <= 0:
         return None
-    kinds = [one for one in arrived(live.before, live.after, isolated) if not one.label.isdigit()]
+    kinds = [one for one in arrived(live.before, live.after, isolated) if not one.device]
     often = []
     for one in kinds:
         cpus = [cpu for cpu, count in one.counts.items() if count / live.seconds > _limit(live, one.label, cpu)]
@@ -217,11 +218,7 @@ def _limit(live: Live, label: str, cpu: int) -> int:
     return TICKS if cpu in live.nohz_full else 1_000_000
 
 
-def _cpus(found: list[Arrived]) -> set[int]:
-    return {cpu for one in found for cpu in one.counts}
-
-
-def _shown(one: Arrived) -> str:
+def _shown(one: Line) -> str:
     counts = ", ".join(f"{count} on CPU {cpu}" for cpu, count in list(one.counts.items())[:4])
     return f"{one.label} {one.name}: {counts}"
 

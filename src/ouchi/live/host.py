@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 
 from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
@@ -16,7 +18,6 @@ from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities,
 from ouchi.live.memory import parse_hugepages, parse_mounts
 from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
-from ouchi.live.scripts import script
 from ouchi.live.sections import by_cpu, linked, sections, values
 from ouchi.live.threads import Thread, parse_threads
 from ouchi.machine import CommandFailed, Machine
@@ -34,7 +35,14 @@ PACKAGED = "/run/openvswitch"
 MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 """The three readings, by which a check names what it needs."""
 
-READINGS = (MACHINE, SAMPLES, SWITCH)
+SCRIPTS = {
+    MACHINE: ("cpus", "memory", "interrupts", "threads", "guests", "nics"),
+    SAMPLES: ("samples",),
+    SWITCH: ("switch",),
+}
+"""The files that make up each script, one per topic, joined into few runs, each a round trip to the host."""
+
+READINGS = tuple(SCRIPTS)
 
 FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
 """The section that each reading begins with."""
@@ -126,6 +134,19 @@ def read(machine: Machine, instance: Instance, readings: Collection[str] = READI
     What cannot be read is missing in the value; so are ``readings`` that are left out.
     """
     return parse_live(run_scripts(machine, instance, readings, seconds), instance)
+
+
+@cache
+def script(name: str) -> str:
+    """Return a reading's script: what all of them begin with, then its files.
+
+    Its output has sections, each begun by a line ``@@ NAME``; files are shown as ``PATH:LINE`` for every line
+    (``grep -H``), so that thousands of small ones need one program. What only root may read is missing for others.
+    """
+    folder = resources.files("ouchi.live")
+    return (
+        "".join((folder / f"{part}.sh").read_text(encoding="utf-8") for part in ("head", *SCRIPTS[name])) + "exit 0\n"
+    )
 
 
 def run_scripts(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from ouchi.facts.reading import whole
+from ouchi.live.cmdline import kib_of
 from ouchi.live.sections import values
 
 _POOL = re.compile(r"node([0-9]{1,4})/hugepages/hugepages-([0-9]{1,9})kB/(nr|free)_hugepages")
-_PAGE = re.compile(r"\bpagesize=([0-9]{1,9})([KMG]?)")
-_UNIT_KIB = {"K": 1, "M": 1024, "G": 1024 * 1024}
+_PAGE = re.compile(r"\bpagesize=([0-9]{1,9}[KMG]?)")
 
 
 def parse_hugepages(text: str) -> dict[tuple[int, int], tuple[int, int]]:
@@ -27,5 +27,5 @@ def parse_mounts(mounts: str, default_kib: int) -> tuple[int, ...]:
     for line in mounts.split("\n"):
         if " hugetlbfs " in line:
             match = _PAGE.search(line)
-            found.add(int(match[1]) * _UNIT_KIB.get(match[2], 1) // (1 if match[2] else 1024) if match else default_kib)
+            found.add(kib_of(match[1]) if match else default_kib)
     return tuple(sorted(found))

@@ -34,14 +34,6 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class PmdThread:
-    """A PMD thread: its CPU, and whether it is isolated, which is to poll pinned Rx queues only."""
-
-    cpu: int
-    isolated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Mempool:
     """A mempool: the largest frame for its mbufs (bytes, rounded by OVS), how many mbufs, how many are free."""
 
@@ -81,7 +73,8 @@ class Switch:
     ``none``. ``run`` is its run folder, ``sockets`` the folder of the guests' sockets, whose mode and owner are empty
     where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
     sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
-    being created. ``failed``: queries without an answer, and their error.
+    being created. ``pmds``: by the CPU of a PMD thread whether it is isolated, which is to poll pinned Rx queues only.
+    ``failed``: queries without an answer, and their error.
     """
 
     whose: str = NONE
@@ -100,7 +93,7 @@ class Switch:
     ovs_version: str = ""
     bridges: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[OvsPort, ...] = ()
-    pmds: tuple[PmdThread, ...] = ()
+    pmds: Mapping[int, bool] = field(default_factory=dict)
     queues: tuple[Queue, ...] = ()
     mempools: tuple[Mempool, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -139,8 +132,8 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
     )
 
 
-def parse_queues(text: str) -> tuple[tuple[PmdThread, ...], tuple[Queue, ...]]:
-    """Return the PMD threads and their Rx queues in the output of ``dpif-netdev/pmd-rxq-show``."""
+def parse_queues(text: str) -> tuple[dict[int, bool], tuple[Queue, ...]]:
+    """Return by CPU whether each PMD thread is isolated, and their Rx queues, in the output of ``dpif-netdev/pmd-rxq-show``."""
     pmds: dict[int, bool] = {}
     queues = []
     cpu = -1
@@ -152,7 +145,7 @@ def parse_queues(text: str) -> tuple[tuple[PmdThread, ...], tuple[Queue, ...]]:
             pmds[cpu] = True
         elif cpu >= 0 and (match := _QUEUE.match(line)):
             queues.append(Queue(match[1], int(match[2]), cpu, match[3] == "enabled", whole(match[4] or "", -1)))
-    return tuple(PmdThread(cpu, isolated) for cpu, isolated in pmds.items()), tuple(queues)
+    return pmds, tuple(queues)
 
 
 def parse_mempools(text: str) -> tuple[Mempool, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 MARK = "@@ "
@@ -42,17 +43,5 @@ def linked(text: str) -> dict[str, str]:
 
 def by_cpu(found: Mapping[str, str], end: str) -> dict[int, str]:
     """Return the values of ``…cpuN/END`` by N."""
-    return {
-        number: value
-        for path, value in found.items()
-        if path.endswith(f"/{end}") and (number := cpu_of(path)) is not None
-    }
-
-
-def cpu_of(path: str) -> int | None:
-    """Return the number in the first component ``cpuN`` of a path."""
-    for part in path.split("/"):
-        digits = part.removeprefix("cpu")
-        if digits != part and digits.isascii() and digits.isdigit() and len(digits) < 5:
-            return int(digits)
-    return None
+    pattern = re.compile(rf"(?:.*/)?cpu([0-9]{{1,4}})/{re.escape(end)}")
+    return {int(match[1]): value for path, value in found.items() if (match := pattern.fullmatch(path))}

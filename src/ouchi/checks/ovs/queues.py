@@ -36,7 +36,7 @@ def queues_polled(live: Live, _target: Target) -> Seen | None:
     ]
     if not unpolled:
         return ok(counted(len(switch.queues), "Rx queue"))
-    isolated = [thread.cpu for thread in switch.pmds if thread.isolated]
+    isolated = [cpu for cpu, alone in switch.pmds.items() if alone]
     return error(
         f"no PMD thread polls the ports {', '.join(unpolled[:8])}",
         where=SHOW,
@@ -71,8 +71,8 @@ def queue_placement(live: Live, target: Target) -> Seen | None:
 @answered("queues", daemon=True)
 def pinned_queues(live: Live, _target: Target) -> Seen | None:
     """Look for PMD threads that are isolated (``pmd-rxq-isolate``): they poll pinned Rx queues only."""
-    isolated = [thread.cpu for thread in live.switch.pmds if thread.isolated]
-    if not isolated or not live.switch.pmds:
+    isolated = [cpu for cpu, alone in live.switch.pmds.items() if alone]
+    if not isolated:
         return ok()
     every = len(isolated) == len(live.switch.pmds)
     severity = warning if every else info
@@ -93,7 +93,7 @@ def pinned_queues(live: Live, _target: Target) -> Seen | None:
 def pmd_load(live: Live, _target: Target) -> Seen | None:
     """Look for PMD threads near their full load, and whether others have room for their Rx queues."""
     switch = live.switch
-    usage: dict[int, int] = {thread.cpu: 0 for thread in switch.pmds}
+    usage = dict.fromkeys(switch.pmds, 0)
     busy_queues: dict[int, int] = defaultdict(int)
     for queue in switch.queues:
         usage[queue.cpu] = usage.get(queue.cpu, 0) + max(0, queue.usage)
