@@ -21,13 +21,6 @@ STARTS = {"new": NEW, "cold": COLD}
 
 
 @contextlib.contextmanager
-def exclusive(machine: Launcher, paths: RigPaths, command: str) -> Iterator[None]:
-    """Let one command at a time change the rig; raises :class:`~ouchi.core.errors.BadInput` while another does."""
-    with machine.hold(paths.lock, f"rig {command}"):
-        yield
-
-
-@contextlib.contextmanager
 def file_errors(paths: RigPaths) -> Iterator[None]:
     """Raise errors of the rig's files as :class:`~ouchi.core.errors.Failed`."""
     try:
