@@ -6,8 +6,9 @@ runs in a thread beside those of other hosts, so it prints nothing itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -129,53 +130,42 @@ def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, 
     """
     from ouchi.flows.hosts import exit_status, run_jobs, summary
 
-    if len(hosts) == 1:
-        return _run_single(hosts[0], work, as_json=as_json)
-    results = []
-    for result in run_jobs([_job(host, work) for host in hosts]):
+    results, single = [], len(hosts) == 1
+    for result in run_jobs([_job(host, work) for host in hosts], single=single):
         results.append(result)
         if not as_json:
-            _print(result)
+            print_host(result, result.result.text if result.result else None, single=single)
     if as_json:
-        entries = [result.to_json(result.result.json if result.result else None) for result in results]
-        click.echo(json.dumps({"schema": 1, "hosts": entries}, indent=2))
-    else:
+        print_json(results, {one.name: one.result.json for one in results if one.result}, single=single)
+    elif not single:
         click.echo(summary(results))
     return exit_status(results)
-
-
-def _run_single(host: SiteHost, work: Callable[[SiteHost], Output], *, as_json: bool) -> int:
-    from ouchi.flows.hosts import single_host
-
-    try:
-        with single_host(host.name):
-            output = work(host)
-    except BaseException:
-        host.interrupt()
-        raise
-    finally:
-        host.close()
-    click.echo(json.dumps(output.json, indent=2) if as_json else output.text)
-    return output.status
 
 
 def _job(host: SiteHost, work: Callable[[SiteHost], Output]) -> Job[Output]:
     from ouchi.flows.hosts import Job
 
     def run() -> Output:
-        try:
+        with contextlib.closing(host):
             return work(host)
-        finally:
-            host.close()
 
     return Job(host.name, host.address, run, host.interrupt)
 
 
-def _print(result: HostResult[Output]) -> None:
+def print_host(result: HostResult[Any], text: str | None, *, single: bool) -> None:
+    """Print the text of a host's result; of several hosts with a heading and the findings."""
     from ouchi.cli import show
 
-    click.echo(f"==> {result.name} ({result.address or 'this machine'}) <==")
-    if result.result:
-        click.echo(result.result.text)
-    show(*result.findings)
-    click.echo()
+    if not single:
+        click.echo(f"==> {result.name} ({result.address or 'this machine'}) <==")
+    if text is not None:
+        click.echo(text)
+    if not single:
+        show(*result.findings)
+        click.echo()
+
+
+def print_json(results: Sequence[HostResult[Any]], shown: Mapping[str, Any], *, single: bool) -> None:
+    """Print the results as JSON, each as ``shown`` by host; of several hosts one object with an entry for each."""
+    entries = [result.to_json(shown.get(result.name)) for result in results]
+    click.echo(json.dumps(shown[results[0].name] if single else {"schema": 1, "hosts": entries}, indent=2))

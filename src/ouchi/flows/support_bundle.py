@@ -12,8 +12,8 @@ import platform
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
@@ -49,6 +49,10 @@ MANIFEST: Final = "manifest.json"
 SNAPSHOT: Final = "host.tar.gz"
 
 
+Source = Callable[[], Mapping[str, str]]
+"""Reads one part of a bundle: texts by file name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """The files of a bundle by name, and why others are missing."""
@@ -77,23 +81,6 @@ class Where:
     """Whether ouchi runs as root."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One part of a bundle. ``read`` returns texts by file name; ``name`` is shown when it fails."""
-
-    name: str
-    read: Callable[[], Mapping[str, str]]
-    needs_root: bool = False
-
-
-@dataclass(slots=True)
-class Collected:
-    """What has come so far; shared by the threads, of which each writes its own keys."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-
 def collect_bundle(where: Where, seconds: float = SECONDS) -> Bundle:
     """Collect and redact. Changes nothing and never raises for what a host lacks.
 
@@ -101,11 +88,13 @@ def collect_bundle(where: Where, seconds: float = SECONDS) -> Bundle:
     run no further ones.
     """
     _register_secrets(where)
-    noted: list[tuple[Facts, Noted, str]] = []
-    host = Source("the facts of the host", lambda: _host(where.machine, noted))
-    collected = _collect((host, *_sources(where)), root=where.root, seconds=seconds)
+    noted: list[tuple[Noted, str]] = []
+    sources = {"the facts of the host": lambda: _host(where.machine, noted), **_sources(where)}
+    texts, missing = _collect(sources, seconds)
+    if not where.root:
+        missing["status"] = "needs root"
     where.machine.interrupt()
-    return _redacted(collected, noted[0] if noted else None)
+    return _redacted(texts, missing, noted[0] if noted else None)
 
 
 def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
@@ -149,29 +138,32 @@ def _write_errors(path: str) -> Iterator[None]:
         ) from None
 
 
-def _sources(where: Where) -> tuple[Source, ...]:
+def _sources(where: Where) -> dict[str, Source]:
     machine, instance = where.machine, where.instance
     site = instance.kept_site if _is_there(machine, instance.kept_site) else where.site_file
     logs = [name for name in _entries(machine, instance.logs) if name.endswith(".log")]
-    return (
-        Source("status", partial(_status, machine, instance), needs_root=True),
-        Source("doctor", partial(_doctor, machine, instance, site)),
-        Source("plan.json", lambda: {"plan.json": _json(plan_json(read_target(machine, site)))}),
-        Source("site.yaml", lambda: {"site.yaml": machine.read(site)}),
-        Source("journal of up", lambda: {"journal-up.json": machine.read(f"{instance.state}/journal.json")}),
-        Source("journal of apply", lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")}),
-        *([] if logs else [Source("logs", lambda: {"logs": machine.read(instance.logs)})]),
-        *(Source(f"logs/{name}", partial(_tail, machine, f"{instance.logs}/{name}", f"logs/{name}")) for name in logs),
-    )
+    sources: dict[str, Source] = {
+        "doctor": partial(_doctor, machine, instance, site),
+        "plan.json": lambda: {"plan.json": _json(plan_json(read_target(machine, site)))},
+        "site.yaml": lambda: {"site.yaml": machine.read(site)},
+        "journal of up": lambda: {"journal-up.json": machine.read(f"{instance.state}/journal.json")},
+        "journal of apply": lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")},
+        **{f"logs/{name}": partial(_tail, machine, f"{instance.logs}/{name}", f"logs/{name}") for name in logs},
+    }
+    if where.root:
+        sources["status"] = partial(_status, machine, instance)
+    if not logs:
+        sources["logs"] = lambda: {"logs": machine.read(instance.logs)}
+    return sources
 
 
-def _host(machine: Machine, noted: list[tuple[Facts, Noted, str]]) -> dict[str, str]:
+def _host(machine: Machine, noted: list[tuple[Noted, str]]) -> dict[str, str]:
     """Read the host's facts; the snapshot is made of what was read."""
     reader: Reader = machine
     session = reader.probe("session").strip()
     recorder = Recorder(reader)
     facts = collect(recorder, session)
-    noted.append((facts, recorder.noted, session))
+    noted.append((recorder.noted, session))
     return {"versions.json": _json(_versions(facts))}
 
 
@@ -207,52 +199,50 @@ def _tail(machine: Machine, path: str, name: str) -> dict[str, str]:
     return {name: text if len(text.encode()) < TAIL else text.partition("\n")[2]}
 
 
-def _collect(sources: Sequence[Source], *, root: bool, seconds: float) -> Collected:
-    """Read all sources in parallel; those that have not come after ``seconds`` are missing."""
-    collected = Collected()
-    threads = []
-    for source in sources:
-        if source.needs_root and not root:
-            collected.missing[source.name] = "needs root"
-            continue
-        # Daemons: a thread that hangs must not keep ouchi from ending.
-        thread = threading.Thread(target=_read, args=(source, collected), daemon=True)
-        threads.append((source, thread))
-        thread.start()
+def _collect(sources: Mapping[str, Source], seconds: float) -> tuple[dict[str, str], dict[str, str]]:
+    """Read all sources in parallel; return texts by file name, and why others are missing.
+
+    Those that have not come after ``seconds`` are missing.
+    """
+    texts: dict[str, str] = {}
+    missing: dict[str, str] = {}
+
+    def read(name: str, source: Source) -> None:
+        try:
+            texts.update(source())
+        except FileNotFoundError as reason:
+            missing[name] = f"there is none ({reason.filename})"
+        except PermissionError as reason:
+            missing[name] = f"needs root ({reason.strerror}: {reason.filename})"
+        except OSError as reason:
+            missing[name] = f"{reason.strerror or reason}: {reason.filename}"
+        except OuchiError as reason:
+            missing[name] = f"{reason.findings[0].claim}: {reason.findings[0].found}"
+        except Exception as bug:  # noqa: BLE001  # a bug in one part must not take the others from its report
+            missing[name] = f"a bug in ouchi: {type(bug).__name__}: {bug}"
+
+    # Daemons: a thread that hangs must not keep ouchi from ending.
+    threads = {}
+    for name, source in sources.items():
+        threads[name] = threading.Thread(target=read, args=(name, source), daemon=True)
+        threads[name].start()
     end = time.monotonic() + seconds
-    for source, thread in threads:
+    for name, thread in threads.items():
         thread.join(max(0.0, end - time.monotonic()))
         if thread.is_alive():
-            collected.missing[source.name] = f"no answer within {seconds:g} s"
-    return replace(collected, texts=dict(collected.texts), missing=dict(collected.missing))
+            missing[name] = f"no answer within {seconds:g} s"
+    return dict(texts), dict(missing)  # a late answer changes nothing any more
 
 
-def _read(source: Source, collected: Collected) -> None:
-    try:
-        texts = source.read()
-    except FileNotFoundError as reason:
-        collected.missing[source.name] = f"there is none ({reason.filename})"
-    except PermissionError as reason:
-        collected.missing[source.name] = f"needs root ({reason.strerror}: {reason.filename})"
-    except OSError as reason:
-        collected.missing[source.name] = f"{reason.strerror or reason}: {reason.filename}"
-    except OuchiError as reason:
-        collected.missing[source.name] = f"{reason.findings[0].claim}: {reason.findings[0].found}"
-    except Exception as bug:  # noqa: BLE001  # a bug in one part must not take the others from its report
-        collected.missing[source.name] = f"a bug in ouchi: {type(bug).__name__}: {bug}"
-    else:
-        collected.texts.update(texts)
-
-
-def _redacted(collected: Collected, host: tuple[Facts, Noted, str] | None) -> Bundle:
+def _redacted(texts: Mapping[str, str], reasons: Mapping[str, str], host: tuple[Noted, str] | None) -> Bundle:
     """Replace what identifies the owner: in the snapshot first, so that its addresses are those of the texts."""
     redactor, files = Redactor(), dict[str, bytes]()
     if host:
-        _, noted, session = host
+        noted, session = host
         files[SNAPSHOT] = pack(snapshot_members(redactor.host(noted, session)))
-    for name, text in sorted(collected.texts.items()):
+    for name, text in sorted(texts.items()):
         files[name] = _without_identity(redactor, name, text).encode(errors="replace")
-    missing = {name: redactor.text(reason) for name, reason in collected.missing.items()}
+    missing = {name: redactor.text(reason) for name, reason in reasons.items()}
     manifest = _json(Bundle(files, missing).to_json()).encode()
     return Bundle({MANIFEST: manifest, **files}, missing)
 
