@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import Finding, Severity
+from ouchi.core.errors import Finding
 from ouchi.steps import Change
 
 if TYPE_CHECKING:
@@ -142,10 +142,6 @@ class CheckResult:
     def findings(self) -> tuple[Finding, ...]:
         """The findings without their fixes."""
         return tuple(problem.finding for problem in self.problems)
-
-    def has(self, severity: Severity) -> bool:
-        """Whether a finding has this severity."""
-        return any(finding.severity is severity for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object."""

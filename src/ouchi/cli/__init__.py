@@ -28,7 +28,6 @@ of a command. Exit status: 0 success, 1 unhealthy or not as planned, 2 bad input
 
 _commands = LazyGroup(
     name="ouchi",
-    package="ouchi.cli",
     sections={
         "Build": {
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",

@@ -50,9 +50,9 @@ def run_changes(changes: Sequence[HostChange], what: str, *, as_json: bool) -> i
     if as_json:
         shown: dict[str, Any] = {change.host.name: change.to_json() for change in good}
         shown |= {name: result.result and result.result.json for name, result in made.items()}
-        print_json(
-            results, {name: {"schema": 1, **one} for name, one in shown.items()} if single else shown, single=single
-        )
+        if single:
+            shown = {name: {"schema": 1, **one} for name, one in shown.items()}
+        print_json(results, shown, single=single)
     elif not single:
         for result in results:
             if result.findings and result.name in made and not result.result:  # others were shown as notes

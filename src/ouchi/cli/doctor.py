@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.hosted import Output, host_options, hosts_of, planned_host, run_hosts, this_machine
+from ouchi.cli.hosted import Output, host_of, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.planned import check_plan_alone, plan_option
 from ouchi.cli.site import DEFAULT_SITE
 
@@ -69,7 +69,7 @@ def _planned(plan_file: str, ssh_config: str | None) -> tuple[list[SiteHost], Ta
     from ouchi.plan.same_host import on_host
 
     saved = read_plan(LocalMachine(), plan_file)
-    return [planned_host(saved, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
+    return [host_of(saved.site, saved.site_file, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
 
 
 def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:

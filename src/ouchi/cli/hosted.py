@@ -17,7 +17,7 @@ import click
 if TYPE_CHECKING:
     from ouchi.flows.hosts import HostResult, Job
     from ouchi.flows.site_host import SiteHost
-    from ouchi.plan.target import Target
+    from ouchi.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,9 +66,7 @@ def hosts_of(site_file: str, names: Sequence[str] = (), ssh_config: str | None =
     A host without an address is this machine. Raises :class:`~ouchi.core.errors.BadInput`.
     """
     from ouchi.core.errors import BadInput
-    from ouchi.flows.site_host import SiteHost
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.ssh.machine import SshMachine
     from ouchi.site import choose, read_sites, several
 
     local = LocalMachine()
@@ -77,16 +75,7 @@ def hosts_of(site_file: str, names: Sequence[str] = (), ssh_config: str | None =
     sites = choose(read_sites(local, site_file), names)
     if sum(site.address is None for site in sites) > 1:
         raise BadInput(several(sites))
-    return [
-        SiteHost(
-            site.name,
-            site.address or "",
-            site_file,
-            site,
-            SshMachine(site.address, ssh_config or "") if site.address else local,
-        )
-        for site in sites
-    ]
+    return [host_of(site, site_file, ssh_config) for site in sites]
 
 
 def this_machine(site_file: str) -> SiteHost:
@@ -97,15 +86,14 @@ def this_machine(site_file: str) -> SiteHost:
     return SiteHost("", "", site_file, None, LocalMachine())
 
 
-def planned_host(target: Target, ssh_config: str | None = None) -> SiteHost:
-    """The host of a saved plan."""
+def host_of(site: Site, site_file: str, ssh_config: str | None) -> SiteHost:
+    """The host of a site, from a site file or a saved plan."""
     from ouchi.flows.site_host import SiteHost
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.ssh.machine import SshMachine
 
-    site = target.site
     machine = SshMachine(site.address, ssh_config or "") if site.address else LocalMachine()
-    return SiteHost(site.name, site.address or "", target.site_file, site, machine)
+    return SiteHost(site.name, site.address or "", site_file, site, machine)
 
 
 def host_at(address: str, ssh_config: str | None = None) -> SiteHost:
@@ -120,6 +108,15 @@ def host_at(address: str, ssh_config: str | None = None) -> SiteHost:
     except ValueError as reason:
         raise BadInput(error(f"not an address: {reason}", where="--address", found=address, expected=FORM)) from None
     return SiteHost(str(parsed), str(parsed), "", None, SshMachine(parsed, ssh_config or ""))
+
+
+def check_one(hosts: Sequence[SiteHost]) -> None:
+    """Raise :class:`~ouchi.core.errors.BadInput` for several hosts."""
+    from ouchi.core.errors import BadInput
+    from ouchi.site import several
+
+    if len(hosts) > 1:
+        raise BadInput(several([host.site for host in hosts if host.site]))
 
 
 def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, as_json: bool = False) -> int:
@@ -149,7 +146,7 @@ def _job(host: SiteHost, work: Callable[[SiteHost], Output]) -> Job[Output]:
         with contextlib.closing(host):
             return work(host)
 
-    return Job(host.name, host.address, run, host.interrupt)
+    return Job(host.name, host.address, run, host.machine.interrupt)
 
 
 def print_host(result: HostResult[Any], text: str | None, *, single: bool) -> None:

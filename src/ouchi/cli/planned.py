@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ouchi.cli.hosted import host_options
+from ouchi.cli.hosted import check_one, host_options, hosts_of
 from ouchi.cli.inspect import snapshot_option
 from ouchi.cli.site import read_site_option
 
@@ -73,15 +73,11 @@ def style_of(choose: str | None) -> Style | None:
 
 def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[SiteHost]:
     """The hosts to plan, with a message when there is no site file. Raises BadInput for several where ``one`` is needed."""
-    from ouchi.cli.hosted import hosts_of
-    from ouchi.core.errors import BadInput
-    from ouchi.site import several
-
     hosts = hosts_of(site_file, names, ssh_config)
     if hosts[0].site is None:
         click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
-    if one and len(hosts) > 1:
-        raise BadInput(several([host.site for host in hosts if host.site]))
+    if one:
+        check_one(hosts)
     return hosts
 
 

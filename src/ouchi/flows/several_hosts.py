@@ -18,11 +18,6 @@ from ouchi.machine import Machine
 from ouchi.machine.identity import identity
 
 
-def never(_question: str) -> bool:
-    """The answer where there is no user to ask."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """``resume``: the command that this machine runs after its reboot; ``ask`` asks the user for a yes or no."""
@@ -31,7 +26,7 @@ class Options:
     yes: bool
     reboot: bool
     resume: tuple[str, ...] = ()
-    ask: Callable[[str], bool] = never
+    ask: Callable[[str], bool] = lambda _question: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ class HostChange(ABC):
 
     def interrupt(self) -> None:
         """End the programs that run on the host for ouchi, by its present connection."""
-        self.host.interrupt()
+        self.host.machine.interrupt()
 
     def close(self) -> None:
         """Unlock the host and close the connection."""

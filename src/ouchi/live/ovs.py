@@ -90,7 +90,6 @@ class Switch:
     other_config: Mapping[str, str] = field(default_factory=dict)
     dpdk_initialized: bool = False
     dpdk_version: str = ""
-    ovs_version: str = ""
     bridges: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[OvsPort, ...] = ()
     pmds: Mapping[int, bool] = field(default_factory=dict)
@@ -122,7 +121,6 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         other_config=_map(switch.get("other_config")),
         dpdk_initialized=initialized is True,
         dpdk_version=_text(switch.get("dpdk_version")),
-        ovs_version=_text(switch.get("ovs_version")),
         bridges=bridges,
         ports=ports,
         pmds=pmds,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ouchi.plan import NicPlan
 from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, comment, ini_file, made_by, script
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
@@ -100,7 +99,7 @@ def _ml2(target: Target) -> dict[str, dict[str, object]]:
 def _after_deploy(target: Target) -> Rendered:
     inside = "docker exec ovsdpdk_db ovs-vsctl --no-wait"
     lines = [*setting_lines(target, inside), f"{inside} remove Open_vSwitch . other_config dpdk-lcore-mask", ""]
-    lines += port_lines(target, inside, _kernel_name)
+    lines += port_lines(target, inside, kernel_names=True)
     lines += ["", "docker restart ovsdpdk_vswitchd"]
     return script(
         target,
@@ -109,8 +108,3 @@ def _after_deploy(target: Target) -> Rendered:
         "Run it as root on the host after every deploy and reconfigure: kolla-ansible's role does not set these.",
         "Which Open vSwitch kolla's images have is not known here; other_config is for the one on the host.",
     )
-
-
-def _kernel_name(number: int, nic: NicPlan) -> str:
-    """kolla-ansible names a port as the kernel named its NIC."""
-    return nic.name or f"dpdk{number}"

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from ouchi.checks.model import Fix, Level, Problem, Seen, check, named, ok
 from ouchi.checks.ovs.answers import answered
-from ouchi.checks.remedies import LOGS, configuring, control, fix_then, vsctl
+from ouchi.checks.remedies import LOGS, configuring, fix_then, vsctl
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import error, info, warning
 from ouchi.live.host import SWITCH, Live
@@ -113,7 +113,8 @@ def pmd_load(live: Live, _target: Target) -> Seen | None:
         else "cpus.pmd_cores in your site file, or more Rx queues",
         why="an overloaded PMD thread receives packets later than they arrive: the NICs' rings overflow",
     )
-    rebalance = command("ovs-appctl", "--timeout=5", "-t", control(switch), "dpif-netdev/pmd-rxq-rebalance")
+    control = f"{switch.run}/ovs-vswitchd.{switch.pid}.ctl"
+    rebalance = command("ovs-appctl", "--timeout=5", "-t", control, "dpif-netdev/pmd-rxq-rebalance")
     return Problem(finding, Fix("Rx queues rebalanced", (rebalance,)) if movable else None)
 
 
