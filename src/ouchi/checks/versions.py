@@ -11,10 +11,10 @@ from ouchi.checks.remedies import UP
 from ouchi.core.errors import error, info, warning
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS
+from ouchi.live.sections import numbers
 from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.target import Target
 
-_NUMBERS = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _STABLE = re.compile(r"Debian ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})-|Ubuntu \S+ ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})")
 
 
@@ -127,12 +127,6 @@ def qemu(live: Live, _target: Target) -> Observation | None:
             )
         )
     return judge(problems, _text(live.qemu))
-
-
-def numbers(text: str) -> Version:
-    """Return the first version in a text: ``DPDK 22.11.11`` → (22, 11, 11); empty without one."""
-    match = _NUMBERS.search(text)
-    return tuple(int(number) for number in match.groups() if number is not None) if match else ()
 
 
 def kernel_version(banner: str, release: str) -> Version:

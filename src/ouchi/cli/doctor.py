@@ -89,9 +89,6 @@ def _examined(host: SiteHost, target_of: TargetOf, *, fix: bool, dry_run: bool) 
     from ouchi.flows.doctor import examine, examine_and_fix, examine_and_preview
     from ouchi.report.doctor import doctor_text
 
-    def target() -> Target:
-        return target_of(host)
-
     flow = examine if not fix else examine_and_preview if dry_run else examine_and_fix
-    diagnosis = flow(host.machine, Instance(), target)
+    diagnosis = flow(host.machine, Instance(), lambda: target_of(host))
     return Output(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)

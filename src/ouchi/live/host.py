@@ -18,7 +18,7 @@ from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities,
 from ouchi.live.memory import parse_hugepages, parse_mounts
 from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
-from ouchi.live.sections import by_cpu, linked, sections, values
+from ouchi.live.sections import by_cpu, linked, numbers, sections, values
 from ouchi.live.threads import Thread, parse_threads
 from ouchi.machine import CommandFailed, Machine
 from ouchi.plan.target import VHOST
@@ -46,8 +46,6 @@ READINGS = tuple(SCRIPTS)
 
 FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
 """The section that each reading begins with."""
-
-_QEMU = re.compile(r"version ([0-9]{1,3})\.([0-9]{1,3})(?:\.([0-9]{1,4}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +211,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         threads=parse_threads(host.get("threads", "")),
         guests=parse_guests(host, instance.state),
         libvirt=host.get("libvirt", "").strip() == "up",
-        qemu=_qemu(host.get("qemu", "")),
+        qemu=numbers(host.get("qemu", "")),
         drivers={path.split("/")[-2]: name for path, name in linked(host.get("drivers", "")).items() if "/" in path},
         overrides=parse_overrides(host.get("overrides", "")),
         vf_addresses=parse_vf_addresses(host.get("functions", "")),
@@ -236,8 +234,3 @@ def _grub(lines: str) -> frozenset[str] | None:
 
 def _latency(text: str) -> int | None:
     return limit if (limit := whole(text, -1)) >= 0 else None
-
-
-def _qemu(text: str) -> tuple[int, ...]:
-    match = _QEMU.search(text)
-    return tuple(int(number or 0) for number in match.groups()) if match else ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 from ouchi.core.instance import Instance
+from ouchi.live.sections import numbers
 from ouchi.machine import CommandFailed, Machine, Reader
 
 BOOT_SECTOR = bytes.fromhex("b021" + "baf400" + "ee" + "f4" + "ebfd").ljust(510, b"\0") + b"\x55\xaa"
@@ -59,6 +59,4 @@ def known(machine: Reader, instance: Instance) -> bool | None:
 
 def qemu_version(machine: Machine) -> tuple[int, ...]:
     """QEMU's version, for example (7, 2, 22)."""
-    text = machine.run(("qemu-system-x86_64", "--version")).stdout
-    found = re.search(r"version (\d+(?:\.\d+)+)", text)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()
+    return numbers(machine.run((*QEMU, "--version")).stdout)

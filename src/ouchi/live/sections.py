@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 MARK = "@@ "
+_NUMBERS = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 
 
 def sections(text: str) -> dict[str, str]:
@@ -39,6 +40,12 @@ def linked(text: str) -> dict[str, str]:
         if space:
             found[path] = target.strip().rpartition("/")[2]
     return found
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Return the first version in a text: ``DPDK 22.11.11`` → (22, 11, 11); empty without one."""
+    match = _NUMBERS.search(text)
+    return tuple(int(number) for number in match.groups() if number is not None) if match else ()
 
 
 def by_cpu(found: Mapping[str, str], end: str) -> dict[int, str]:
