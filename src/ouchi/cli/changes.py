@@ -39,7 +39,7 @@ def run_changes(changes: Sequence[HostChange], what: str, *, as_json: bool) -> i
         made: dict[str, HostResult[Any]] = {}
         todo = [] if options.dry_run else [change for change in good if change.needed]
         if todo:
-            reboots = sum(change.reboots for change in todo) if options.reboot else 0
+            reboots = sum(bool(change.reboot_reasons) for change in todo) if options.reboot else 0
             if not confirmed(question(what, len(todo), reboots, len(changes)), options):
                 click.echo("nothing was changed", err=as_json)
                 todo = []
@@ -90,7 +90,7 @@ def apply_for_up(machine: LocalMachine, target: Target, timeline: Timeline, opti
         return None
     timeline.emit(EventKind.NOTE, "host", "apply", change.text())
     with timeline.paused():
-        if not confirmed(question(APPLY, 1, int(change.reboots and options.reboot), 1), options):
+        if not confirmed(question(APPLY, 1, int(bool(change.reboot_reasons) and options.reboot), 1), options):
             click.echo("nothing was changed")
             return 0
     done = change.make(timeline, "host").json

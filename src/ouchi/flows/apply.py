@@ -266,6 +266,7 @@ class Apply(HostChange):
     def prepare(self, target: Target) -> None:
         """Prepare the changes for a plan. Raises :class:`~ouchi.core.errors.BadInput` with every refusal."""
         self.prepared = prepare(self.host.machine, target, self.instance, own_ovs=self.own_ovs)
+        self.needed, self.reboot_reasons = self.prepared.anything, self.prepared.reboot
 
     def text(self) -> str:
         prepared = self.prepared
@@ -285,19 +286,11 @@ class Apply(HostChange):
             "rolled_back": self.prepared.rolled_back,
         }
 
-    @property
-    def needed(self) -> bool:
-        return self.prepared.anything
-
-    @property
-    def reboots(self) -> bool:
-        return bool(self.prepared.reboot)
-
     def make(self, timeline: Timeline, stage: str) -> Done:
         """Change the host, reboot it where that is needed and allowed, and continue."""
         result = self.to_json()
         for _ in range(MOST_ROUNDS):
-            if not self.prepared.anything:
+            if not self.needed:
                 break
             why = make(self.prepared, timeline, self.host.facts_over_new_connection, self._ask(timeline), stage)
             if not why:

@@ -44,17 +44,22 @@ class Done:
 
 @dataclass
 class HostChange(ABC):
-    """A change of one host: surveyed, shown, then made. The host is locked from the first to the last."""
+    """A change of one host: surveyed, shown, then made. The host is locked from the first to the last.
+
+    ``needed``: whether anything is to be done; ``reboot_reasons``: why a reboot is needed for it.
+    """
 
     host: SiteHost
     instance: Instance
     options: Options
     lock: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, kw_only=True)
+    needed: bool = field(default=False, init=False)
+    reboot_reasons: tuple[str, ...] = field(default=(), init=False)
     command: ClassVar[str]
 
     @abstractmethod
     def survey(self) -> None:
-        """Find out what is to be changed. Raises :class:`~ouchi.core.errors.OuchiError`."""
+        """Find out what is to be changed; set ``needed`` and ``reboot_reasons``. Raises :class:`~ouchi.core.errors.OuchiError`."""
 
     @abstractmethod
     def text(self) -> str:
@@ -63,16 +68,6 @@ class HostChange(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The changes as plain JSON."""
-
-    @property
-    @abstractmethod
-    def needed(self) -> bool:
-        """Whether anything is to be done."""
-
-    @property
-    @abstractmethod
-    def reboots(self) -> bool:
-        """Whether a reboot is needed for it."""
 
     @abstractmethod
     def make(self, timeline: Timeline, stage: str) -> Done:
