@@ -14,6 +14,7 @@ from ouchi.checks.memory import pages_at_boot
 from ouchi.checks.model import Result
 from ouchi.checks.registry import CHECKS
 from ouchi.checks.versions import kernel_version
+from ouchi.facts.reading import pairs
 from ouchi.flows.doctor import diagnose
 from ouchi.live.cmdline import cpus_in, isolated_in, kib_of
 from ouchi.live.guests import Guest, parse_guests
@@ -22,7 +23,7 @@ from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
 from ouchi.live.ovs import Mempool, Queue, parse_mempools, parse_queues, parse_switch
-from ouchi.live.sections import by_cpu, linked, numbers, sections, values
+from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, family, listed, parse_threads
 from tests.live import INSTANCE, healthy, planned_for, printed
 from tests.plans import facts_of
@@ -300,7 +301,7 @@ def test_no_text_stops_a_parser(text: str) -> None:
     mask_cpus(text)
     numbers(text)
     kernel_version(text, text)
-    by_cpu(values(text), "x")
+    by_cpu(pairs(text, ":"), "x")
     cpus_in(text, 7)
     isolated_in(text, 7)
     kib_of(text)

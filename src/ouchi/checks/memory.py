@@ -6,6 +6,7 @@ from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unkno
 from ouchi.checks.remedies import APPLY_REBOOT, UP
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts
+from ouchi.facts.reading import whole
 from ouchi.live.cmdline import key_of, kib_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan import HugepageNeed
@@ -104,8 +105,7 @@ def pages_at_boot(facts: Facts, size_kib: int) -> int | None:
         if key_of(word) == "hugepagesz":
             size = kib_of(value)
         elif key_of(word) == "hugepages" and size == size_kib:
-            numbers = [part.rpartition(":")[2] for part in value.split(",")]
-            count = sum(int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 9)
+            count = sum(max(0, whole(part.rpartition(":")[2], 0)) for part in value.split(","))
     return count
 
 

@@ -18,7 +18,7 @@ from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities,
 from ouchi.live.memory import parse_hugepages, parse_mounts
 from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
-from ouchi.live.sections import by_cpu, linked, numbers, sections, values
+from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, parse_threads
 from ouchi.machine import CommandFailed, Machine
 from ouchi.plan.target import VHOST
@@ -177,12 +177,12 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
     host, samples, switch = (sections(texts.found.get(name, "")) for name in READINGS)
     read = {MACHINE: host, SAMPLES: samples, SWITCH: switch}
     silent = {name: "its script printed nothing" for name, key in FIRST.items() if key not in read[name]}
-    cpu = values(host.get("cpu", ""))
+    cpu = pairs(host.get("cpu", ""), ":")
     begin, end = (_uptime(samples.get(f"uptime {name}", "")) for name in ("before", "after"))
     first, last = (parse_throttles(samples.get(f"throttled {name}", "")) for name in ("before", "after"))
     memory = pairs(host.get("meminfo", ""), ":")
     page_kib = whole(memory.get("Hugepagesize", "").removesuffix("kB"), 0)
-    irqs = values(host.get("affinities", ""))
+    irqs = pairs(host.get("affinities", ""), ":")
     return Live(
         missing=silent | dict(texts.missing),
         root=host.get("user", "").strip() == "0",

@@ -22,16 +22,6 @@ def sections(text: str) -> dict[str, str]:
     return {name: "\n".join(body).strip("\n") for name, body in found.items()}
 
 
-def values(text: str) -> dict[str, str]:
-    """Return the first line of each file from ``PATH:LINE`` as ``grep -H`` prints it, for paths without a colon."""
-    found: dict[str, str] = {}
-    for line in text.split("\n"):
-        path, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(path, value.strip())
-    return found
-
-
 def linked(text: str) -> dict[str, str]:
     """Return the last component of each link's target by its path, from ``PATH TARGET`` lines of find."""
     found: dict[str, str] = {}
