@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -104,38 +104,22 @@ def parse_metapackage(text: str) -> Kernel | None:
     return Kernel(release, version[1], (f"linux-image-{release}", *modules))
 
 
-def load_order(dependencies: str, builtin: str, modules: Sequence[str]) -> list[str]:
-    """The files of ``modules`` that are not built in, each after its dependencies.
+def load_order(machine: Machine, root: PurePath, release: str, modules: Sequence[str]) -> list[str]:
+    """The files of ``modules`` that are not built in, each after what it depends on, as modprobe(8) lists them.
 
-    ``dependencies`` and ``builtin`` are the texts of ``modules.dep`` and ``modules.builtin``; the result are paths as in
-    the former. Raises :class:`Failed` with all modules that this kernel does not have.
+    ``root`` holds ``lib/modules``, with the files of depmod. Raises :class:`Failed` with all modules that this kernel
+    does not have.
     """
-    needs = {path: after.split() for path, _, after in (line.partition(":") for line in dependencies.splitlines())}
-    files = {module_name(path): path for path in needs}
-    built_in = {module_name(path) for path in builtin.splitlines()}
-    if missing := [name for name in modules if name not in files and name not in built_in]:
+    options = ["-C", "/dev/null", "-d", str(root), "-S", release, "--all", "--show-depends"]
+    shown = machine.run(["modprobe", *options, *modules], check=False)
+    if not shown.ok:
+        missing = ", ".join(re.findall(r"Module (\S+) not found", shown.stderr))
         raise Failed(
             error(
                 "the distribution's kernel lacks drivers of the guest",
                 where="modules.dep",
-                found="without " + ", ".join(missing),
+                found=f"without {missing}" if missing else shown.stderr.strip()[-300:],
                 expected="a kernel for virtual machines",
             )
         )
-    order: dict[str, None] = {}
-    for name in modules:
-        if name in files:
-            _visit(files[name], needs, order)
-    return list(order)
-
-
-def module_name(path: str) -> str:
-    """A module's name in the kernel: ``kernel/net/core/failover.ko.xz`` is ``failover``."""
-    return PurePath(path).name.partition(".ko")[0].replace("-", "_")
-
-
-def _visit(path: str, needs: Mapping[str, Sequence[str]], order: dict[str, None]) -> None:
-    if path not in order:
-        for needed in needs.get(path, ()):
-            _visit(needed, needs, order)
-        order[path] = None
+    return list(dict.fromkeys(re.findall(r"^insmod (.+?) *$", shown.stdout, re.MULTILINE)))

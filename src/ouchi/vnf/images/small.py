@@ -161,12 +161,10 @@ def add_modules(machine: Machine, kernel: Kernel, work: PurePath) -> None:
     """Add the drivers to ``work``/tree/modules, uncompressed, with lists of them in load order."""
     root, tree = work / "root", work / "tree"
     machine.run(["depmod", "-b", str(root), kernel.release], timeout=120)
-    modules = root / "lib/modules" / kernel.release
-    texts = [machine.read(modules / name) for name in ("modules.dep", "modules.builtin")]
-    always = load_order(texts[0], texts[1], DRIVERS)
-    scsi = [path for path in load_order(texts[0], texts[1], SCSI_DRIVERS) if path not in always]
+    always = load_order(machine, root, kernel.release, DRIVERS)
+    scsi = [path for path in load_order(machine, root, kernel.release, SCSI_DRIVERS) if path not in always]
 
-    machine.run(["cp", "-t", str(tree / "modules"), *always, *scsi], cwd=modules)
+    machine.run(["cp", "-t", str(tree / "modules"), *always, *scsi])
     for name in machine.entries(tree / "modules"):
         file = str(tree / "modules" / name)
         if name.endswith(".xz"):
