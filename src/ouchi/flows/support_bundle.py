@@ -70,30 +70,25 @@ class Bundle:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """What a bundle is about: a machine, an installation of ouchi on it, and the site file (which may not be there)."""
-
-    machine: Machine
-    instance: Instance
-    site_file: str
-    root: bool
-    """Whether ouchi runs as root."""
-
-
-def collect_bundle(where: Where, seconds: float = SECONDS) -> Bundle:
+def collect_bundle(
+    machine: Machine, instance: Instance, site_file: str, root: bool, seconds: float = SECONDS
+) -> Bundle:
     """Collect and redact. Changes nothing and never raises for what a host lacks.
 
+    ``site_file`` need not exist; ``root``: whether ouchi runs as root.
     Programs that still run after ``seconds`` are ended with :meth:`~ouchi.machine.Machine.interrupt`, so the machine can
     run no further ones.
     """
-    _register_secrets(where)
+    _register_secrets(machine, instance)
     noted: list[tuple[Noted, str]] = []
-    sources = {"the facts of the host": lambda: _host(where.machine, noted), **_sources(where)}
+    sources = {
+        "the facts of the host": lambda: _host(machine, noted),
+        **_sources(machine, instance, site_file, root=root),
+    }
     texts, missing = _collect(sources, seconds)
-    if not where.root:
+    if not root:
         missing["status"] = "needs root"
-    where.machine.interrupt()
+    machine.interrupt()
     return _redacted(texts, missing, noted[0] if noted else None)
 
 
@@ -138,10 +133,13 @@ def _write_errors(path: str) -> Iterator[None]:
         ) from None
 
 
-def _sources(where: Where) -> dict[str, Source]:
-    machine, instance = where.machine, where.instance
-    site = instance.kept_site if _is_there(machine, instance.kept_site) else where.site_file
-    logs = [name for name in _entries(machine, instance.logs) if name.endswith(".log")]
+def _sources(machine: Machine, instance: Instance, site_file: str, *, root: bool) -> dict[str, Source]:
+    # Without root these may be in folders that it alone may look into.
+    site, logs = site_file, list[str]()
+    with contextlib.suppress(OSError):
+        site = instance.kept_site if machine.exists(instance.kept_site) else site_file
+    with contextlib.suppress(OSError):
+        logs = [name for name in machine.entries(instance.logs) if name.endswith(".log")]
     sources: dict[str, Source] = {
         "doctor": partial(_doctor, machine, instance, site),
         "plan.json": lambda: {"plan.json": _json(plan_json(read_target(machine, site)))},
@@ -150,7 +148,7 @@ def _sources(where: Where) -> dict[str, Source]:
         "journal of apply": lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")},
         **{f"logs/{name}": partial(_tail, machine, f"{instance.logs}/{name}", f"logs/{name}") for name in logs},
     }
-    if where.root:
+    if root:
         sources["status"] = partial(_status, machine, instance)
     if not logs:
         sources["logs"] = lambda: {"logs": machine.read(instance.logs)}
@@ -254,25 +252,11 @@ def _without_identity(redactor: Redactor, name: str, text: str) -> str:
     return redactor.text(text)
 
 
-def _register_secrets(where: Where) -> None:
+def _register_secrets(machine: Machine, instance: Instance) -> None:
     """Passwords that ``up`` generated are replaced wherever they are; without root they cannot be read, nor can logs."""
     with contextlib.suppress(OSError, ValueError):
-        secrets = json.loads(where.machine.read(f"{where.instance.state}/secrets.json"))
+        secrets = json.loads(machine.read(f"{instance.state}/secrets.json"))
         add_secrets(value for value in secrets.values() if isinstance(value, str))
-
-
-def _is_there(machine: Machine, path: str) -> bool:
-    try:
-        return machine.exists(path)
-    except OSError:  # in a folder that only root may look into
-        return False
-
-
-def _entries(machine: Machine, folder: str) -> list[str]:
-    try:
-        return machine.entries(folder)
-    except OSError:
-        return []
 
 
 def _json(value: Any) -> str:

@@ -43,12 +43,10 @@ def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) 
 def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
     """Return the result of :func:`kvm_works`, run once and kept in the run folder until ``down`` or a reboot."""
     path = f"{instance.run}/kvm.json"
-    if machine.exists(path):
-        works, why = json.loads(machine.read(path))
-        return bool(works), str(why)
-    answer = kvm_works(machine, instance, qemu)
-    machine.write(path, json.dumps(answer))
-    return answer
+    if not machine.exists(path):
+        machine.write(path, json.dumps(kvm_works(machine, instance, qemu)))
+    works, why = json.loads(machine.read(path))
+    return bool(works), str(why)
 
 
 def known(machine: Reader, instance: Instance) -> bool | None:
