@@ -16,12 +16,13 @@ class GuestImage(Part):
     needs = ("packages",)
 
     def look(self, at: Context) -> PartState:
+        files = at.machine.entries(_folder(at))
+        if not any(name.startswith("guest-") and name.endswith(".img") for name in files):
+            return missing("build the guest image from the distribution's packages", state="not built")
         if (image := planned(at)) and image.reused:
             return present(f"{image.size / 2**20:.0f} MiB, built before", "built")
-        if any(name.startswith("guest-") and name.endswith(".img") for name in at.machine.entries(_folder(at))):
-            to_do = "build the guest image anew: its kernel or programs have changed"
-            return PartState(True, "built", "of an earlier kernel or earlier programs", to_do)
-        return missing("build the guest image from the distribution's packages", state="not built")
+        to_do = "build the guest image anew: its kernel or programs have changed"
+        return PartState(True, "built", "of an earlier kernel or earlier programs", to_do)
 
     def make(self, at: Context, notify: Notify) -> Outcome:
         at.image = image = build_image(at.machine, _folder(at), notify)

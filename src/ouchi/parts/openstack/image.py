@@ -32,8 +32,8 @@ class GlanceImage(Part):
             active.extend(_active(at.cloud))
             return {name.rpartition("-")[0] for name in active}
 
-        state, image = look_for(at, [PREFIX], "glance-api", known), planned(at)
-        if state.ok and image and image_name(image) not in active:
+        state = look_for(at, [PREFIX], "glance-api", known)
+        if state.ok and (image := planned(at)) and image_name(image) not in active:
             return replace(state, to_do=f"upload {image_name(image)}")
         return state
 
