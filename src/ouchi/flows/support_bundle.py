@@ -121,7 +121,7 @@ def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
         info.size, info.mode, info.mtime = len(content), 0o600, time.time()
         members.append((info, content))
     with _write_errors(path):
-        machine.write(path, pack(tuple(members)), mode=0o600)
+        machine.write(path, pack(members), mode=0o600)
 
 
 def require_free(machine: Machine, path: str) -> None:

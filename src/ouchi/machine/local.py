@@ -142,10 +142,6 @@ class LocalMachine:
         return Result(argv, child.returncode, _text(out), _text(err))
 
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
-        """Start a program in the background, its output in the file ``log``.
-
-        Unless the caller ends it, it outlives ouchi. Raises :class:`CommandFailed` when it cannot be started.
-        """
         argv = tuple(str(word) for word in argv)
         with logged(LOCAL, "start", argv, env=env or ()) as entry:
             try:

@@ -15,7 +15,6 @@ from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.tar import damaged, members, shown
 from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large
-from ouchi.machine.snapshot.unpack import read_unpacked
 
 MOST_MEMBERS = 100_000
 """Members and folders; a host with 1024 CPUs and 64 NICs has some 40,000."""
@@ -72,13 +71,8 @@ class ArchiveReader(Tree):
         return bytes(self._index.data[start : start + min(size, most)])
 
 
-def load(path: str) -> Index:
-    """Read a tar archive of any usual compression. Raises :class:`BadInput` when it cannot be used."""
-    return index(read_unpacked(path), path)
-
-
 def index(data: bytes | bytearray, where: str) -> Index:
-    """Index the members of a tar archive. Raises :class:`BadInput` as :func:`load` does."""
+    """Index the members of a tar archive. Raises :class:`BadInput` when it cannot be used."""
     files: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     bare: set[str] = set()  # folders that are members themselves
