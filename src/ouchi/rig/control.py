@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 
-from ouchi.core.errors import Failed, Finding, Unhealthy, error
+from ouchi.core.errors import Failed, Unhealthy
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import processes
@@ -96,7 +96,13 @@ def save(machine: Launcher, paths: RigPaths, name: str) -> None:
     try:
         monitor = Monitor(Files(paths.folder).commands)
     except OSError as reason:
-        raise Unhealthy(_no_answer(paths, reason)) from None
+        raise Unhealthy.of(
+            "the rig does not answer",
+            where=str(Files(paths.folder).commands),
+            found=str(reason),
+            expected="its QEMU; it may be resetting itself just now",
+            remedy="ouchi rig up, which waits for it, then the same again",
+        ) from None
     with monitor:
         states.save_state(monitor, name)
 
@@ -152,13 +158,3 @@ def require_up(machine: Launcher, paths: RigPaths) -> KeeperStatus:
     else:
         found = f"{status.phase}: {status.text}" if status.text else str(status.phase)
     raise Unhealthy.of("the rig is not up", where=str(paths.folder), found=found, remedy="ouchi rig up")
-
-
-def _no_answer(paths: RigPaths, reason: OSError) -> Finding:
-    return error(
-        "the rig does not answer",
-        where=str(Files(paths.folder).commands),
-        found=str(reason),
-        expected="its QEMU; it may be resetting itself just now",
-        remedy="ouchi rig up, which waits for it, then the same again",
-    )
