@@ -24,10 +24,8 @@ from ouchi.plan.values import (
     HugepageNeed,
     NicPlan,
     Notes,
-    NovaValue,
     Plan,
     Pools,
-    Reason,
 )
 from ouchi.site import Site, check_against
 
@@ -36,10 +34,8 @@ __all__ = [
     "GuestPlan",
     "HugepageNeed",
     "NicPlan",
-    "NovaValue",
     "Plan",
     "Pools",
-    "Reason",
     "Style",
     "make_plan",
 ]

@@ -46,12 +46,14 @@ def load_site(text: bytes, file: str) -> Site:
 
 def read_sites(machine: Reader, path: FilePath) -> tuple[Site, ...]:
     """The site of each host in a file of `machine`. Raises BadInput with all errors at once."""
-    return load_sites(_read(machine, path), str(path))
-
-
-def read_site(machine: Reader, path: FilePath) -> Site:
-    """The one site in a file of `machine`. Raises BadInput with all errors at once, and for several hosts."""
-    return load_site(_read(machine, path), str(path))
+    try:
+        text = machine.read(path).encode("utf-8", errors="replace")
+    except OSError as reason:
+        found = reason.strerror or str(reason)
+        raise BadInput.of(
+            "the site file cannot be read", where=str(path), found=found, expected="a YAML file"
+        ) from None
+    return load_sites(text, str(path))
 
 
 def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where the command has it") -> Finding:
@@ -63,16 +65,6 @@ def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where th
         expected="one host",
         remedy=remedy,
     )
-
-
-def _read(machine: Reader, path: FilePath) -> bytes:
-    try:
-        return machine.read(path).encode("utf-8", errors="replace")
-    except OSError as reason:
-        found = reason.strerror or str(reason)
-        raise BadInput.of(
-            "the site file cannot be read", where=str(path), found=found, expected="a YAML file"
-        ) from None
 
 
 def _wrong(source: Source) -> list[Placed]:

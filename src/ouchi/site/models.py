@@ -6,13 +6,12 @@ JSON Schema, and every error about the field quotes the description as what was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from ouchi.machine.ssh.address import FORM
-from ouchi.site.source import Path, Position, Source
+from ouchi.site.source import Source
 from ouchi.site.values import Address, CpuList, HostAddress, Memory, Subnet, parse_memory
 
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -259,11 +258,6 @@ class Site(_Common):
     def file(self) -> str:
         """The file it was read from; empty when it was not."""
         return self._source.file
-
-    @property
-    def positions(self) -> Mapping[Path, Position]:
-        """Line and column, from 1, of every value in the file: ``("networks", 0, "vlan")`` → ``(5, 11)``."""
-        return self._source.positions
 
     def where(self, *path: str | int) -> str:
         """``FILE:LINE:COLUMN`` of a value, or of the nearest thing around it that the file has."""
