@@ -8,7 +8,7 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 from ouchi.core.errors import BadInput
 from ouchi.machine.snapshot.tar import damaged
@@ -23,19 +23,8 @@ _MOST_STREAMS = 1000  # parallel compressors write one for each of their blocks
 _XZ_MEMORY = 128 * 1024 * 1024  # `xz -9` asks for half of it
 
 
-class Decompressor(Protocol):
-    """What the decompressors of Python's zlib, bz2, lzma and zstd have in common. Each reads one stream."""
-
-    @property
-    def eof(self) -> bool:
-        """True when the end of the stream was reached."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """The bytes after the end of the stream."""
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        """Decompress at most so many bytes."""
+Decompressor = Any
+"""Those of Python's zlib, bz2, lzma and zstd; each reads one stream, with the same members."""
 
 
 def read_unpacked(path: str) -> bytes:
