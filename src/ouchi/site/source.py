@@ -75,10 +75,6 @@ class Source:
         """``FILE:LINE:COLUMN``; the empty text when there is no file."""
         return _at(self.file, position) if self.file else ""
 
-    def where_key(self, path: Path) -> str:
-        """``FILE:LINE:COLUMN`` of the key, not the value, at `path`."""
-        return _at(self.file, self.keys[path])
-
 
 def parse(text: bytes, file: str) -> Source:
     """The one document in `text`. Raises BadInput when it is not one plain YAML document."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, Self
 
 from ouchi.core.errors import Interrupted
@@ -113,7 +113,7 @@ class SshMachine:
         if self._interrupted:
             raise Interrupted.of("interrupted")
         data = (input or "").encode()
-        with self._logged("run", argv, env=env or (), input=len(data)) as entry:
+        with logged(str(self.address), "run", argv, env=env or (), input=len(data)) as entry:
             session = self.connection.start(
                 argv,
                 root=True,
@@ -127,11 +127,6 @@ class SshMachine:
         if check and not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return result
-
-    def _logged(
-        self, action: str, argv: Sequence[object], *, env: Collection[str] = (), input: int = 0
-    ) -> AbstractContextManager[Entry]:
-        return logged(str(self.address), action, argv, env=env, input=input)
 
     def _wait(self, session: Session, seconds: float) -> Ended:
         """Wait for the end of a session that an interruption may terminate."""
@@ -170,7 +165,7 @@ class SshMachine:
 
         Raises :class:`~ouchi.machine.CommandFailed`.
         """
-        with self._logged("run", argv) as entry:
+        with logged(str(self.address), "run", argv) as entry:
             ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
             result = self._result((argv[0],), ended, seconds, entry)
         if not result.ok:
@@ -218,22 +213,22 @@ class SshMachine:
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content
-        with self._logged("write", (path, f"{len(data)} bytes")):
+        with logged(str(self.address), "write", (path, f"{len(data)} bytes")):
             self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
 
     def append(self, path: Path, text: str) -> None:
         self._change('tee -a -- "$1" >/dev/null', path, input=text.encode())
 
     def poke(self, path: Path, text: str) -> None:
-        with self._logged("poke", (path, text)):
+        with logged(str(self.address), "poke", (path, text)):
             self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
-        with self._logged("folder", (path,)):
+        with logged(str(self.address), "folder", (path,)):
             return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
 
     def remove(self, path: Path) -> None:
-        with self._logged("remove", (path,)):
+        with logged(str(self.address), "remove", (path,)):
             self._change('rm -rf -- "$1"', path)
 
     @contextmanager
@@ -273,7 +268,7 @@ class SshMachine:
 
     def _ask(self, argv: Sequence[str]) -> Ended:
         """Run a command that only reads."""
-        with self._logged("run", argv) as entry:
+        with logged(str(self.address), "run", argv) as entry:
             ended = self._call(argv)
             entry.status = ended.status
         return ended
