@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from practice import Practice, finished, look, site, wait, without_boot
+from practice import Practice, PracticeRig, finished, look, site, wait, without_boot
 
 from ouchi.cli.changes import APPLY, run_changes
 from ouchi.cli.hosted import hosts_of
@@ -22,7 +22,6 @@ from ouchi.flows.apply import Apply
 from ouchi.flows.several_hosts import Options
 from ouchi.host import commit_confirm, reboot
 from ouchi.plan.nics import vf_mac
-from ouchi.rig.rig import Rig
 from ouchi.steps.vfs import VfsKind
 from ouchi.steps.vfs import vfs as vfs_change
 
@@ -31,7 +30,7 @@ Looked = list[str]
 
 
 @pytest.fixture(scope="module")
-def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
+def practice(rig: PracticeRig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
     """The rig with the distribution's Open vSwitch in use, saved as ``fresh``."""
     rig.run("systemctl enable --now openvswitch-switch", timeout=120)
     rig.save("fresh")

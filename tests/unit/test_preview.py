@@ -25,9 +25,10 @@ from ouchi.parts.hugepages import Hugepages
 from ouchi.parts.part import PartState, missing
 from ouchi.parts.stages import STAGES
 from ouchi.parts.supervise import Service, ServiceState, ServiceStatus
-from ouchi.plan.load import read_target
-from ouchi.plan.target import Target, bridges_of
+from ouchi.plan.load import facts_of, target_of
+from ouchi.plan.target import Target
 from ouchi.report.preview import States, preview_json
+from ouchi.site import read_sites
 from ouchi.vnf.images.small import Image
 from tests.hosts import folder
 
@@ -72,7 +73,7 @@ def instance(tmp_path: Path) -> Instance:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
-    return read_target(ReadOnly(), str(tmp_path / "ouchi.yaml"), SnapshotReader(HOST))
+    return target_of(str(tmp_path / "ouchi.yaml"), None, facts_of(SnapshotReader(HOST)))
 
 
 @pytest.fixture
@@ -244,7 +245,7 @@ def test_the_plan_of_a_snapshot(target: Target) -> None:
     assert target.new
     assert target.plan.pools.pmd == (1, 7)
     assert target.site.name == target.facts.system.hostname == "home"
-    assert bridges_of(target.site) == {"physnet1": "br-physnet1"}
+    assert target.bridges == {"physnet1": "br-physnet1"}
     assert not any("sleep" in key for key in target.plan.ovs_other_config)
 
 
@@ -252,7 +253,7 @@ def test_a_site_file_is_read_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "ouchi.yaml"
     file.write_text("name: a\nnetworks: []\nservers: []\nnics: [{nic: enp6s0, physnet: a}]\n")
     with pytest.raises(BadInput, match="default route"):
-        read_target(ReadOnly(), str(file), SnapshotReader(HOST))
+        target_of(str(file), read_sites(ReadOnly(), str(file))[0], facts_of(SnapshotReader(HOST)))
 
 
 def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,4 @@ class Cloud:
         """Any request; ``options`` are those of requests. The answer is a ``requests.Response``."""
         if service == "nova":
             options |= {"microversion": MICROVERSION, "microversion_service_type": "compute"}
-        return self._session.request(self._url(service, path), method, **options)
-
-    def _url(self, service: str, path: str) -> str:
-        return f"{self._urls[service]}/{path}"
+        return self._session.request(f"{self._urls[service]}/{path}", method, **options)
