@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import Evidence, OnTrial, check_range
+from ouchi.measure.search.evidence import Device, Evidence, OnTrial, check_range
 from ouchi.measure.search.goals import Bounds, Goal, judged_loss
 
 REPETITIONS = 2

@@ -5,15 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from ouchi.core.errors import BadInput, error
-from ouchi.measure.search.device import Device
 from ouchi.measure.search.trial import Trial
 
 ATTEMPTS = 10
 """The number of attempts at a valid trial."""
 INTERRUPTED = "stopped by the user"
 """The reason after Ctrl-C."""
+
+
+class Device(Protocol):
+    """What is measured: a path under test with the generator at its ends."""
+
+    @property
+    def streams(self) -> int:
+        """The number of directions that are loaded at once."""
+
+    def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
+        """Offer ``pps`` (the sum of all streams) for ``seconds``, drain and count; the trial is assessed."""
+
 
 OnTrial = Callable[[Trial], None]
 
@@ -44,11 +56,6 @@ class Evidence:
     def spent_seconds(self) -> float:
         """Seconds since the start."""
         return self.clock() - self.started
-
-    @property
-    def complete(self) -> bool:
-        """Whether it did not end early."""
-        return not self.reason
 
     def trial(
         self, pps: float, seconds: float, label: str = "", accept: Callable[[Trial], bool] = lambda trial: trial.valid

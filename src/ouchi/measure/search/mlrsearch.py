@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import INTERRUPTED, Evidence, SearchStopped, check_range
+from ouchi.measure.search.evidence import INTERRUPTED, Device, Evidence, SearchStopped, check_range
 from ouchi.measure.search.goals import Bounds, Goal, bounds, by_rate, judged_loss, verdict
 from ouchi.measure.search.trial import Trial
 
@@ -40,8 +39,12 @@ class SearchResult:
 
     bounds: tuple[Bounds, ...]
     trials: tuple[Trial, ...]
-    complete: bool
     reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it did not end early."""
+        return not self.reason
 
     @property
     def interrupted(self) -> bool:
@@ -89,7 +92,7 @@ def mlrsearch(
         if reason and indicated != (min_pps, max_pps):
             reason += f"; single trials indicate between {indicated[0]:,.0f} and {indicated[1]:,.0f} pps"
         found.append(_with_range_limit(bounds(each, own[each], reason or WIDE), max_pps, min_pps))
-    return SearchResult(tuple(found), tuple(evidence.trials), evidence.complete, evidence.reason)
+    return SearchResult(tuple(found), tuple(evidence.trials), evidence.reason)
 
 
 def _by_length(goals: Sequence[Goal]) -> list[list[Goal]]:
