@@ -14,9 +14,8 @@ from ouchi.machine import processes
 from ouchi.machine.background import Background, Launcher
 from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.paths.cpus import Placement
-from ouchi.measure.paths.datapath import Datapath
+from ouchi.measure.paths.datapath import Datapath, Loop
 from ouchi.measure.paths.kernel_bridge import KernelBridge
-from ouchi.measure.paths.loop import Loop
 from ouchi.measure.paths.ovs import OvsDatapath
 from ouchi.measure.paths.path import LEFT, RIGHT, mac_of
 from ouchi.measure.paths.traffic import Traffic

@@ -14,8 +14,8 @@ from ouchi.machine import processes
 from ouchi.machine.background import Launcher
 from ouchi.measure.generator.imix import MIN_SIZE
 from ouchi.measure.generator.rates import FCS, l2_bits
-from ouchi.measure.paths import kernel_bridge
 from ouchi.measure.paths.cpus import Placement
+from ouchi.measure.paths.kernel_bridge import KernelBridge
 from ouchi.measure.paths.open import SERVICE
 from ouchi.measure.request import BenchRequest
 from ouchi.measure.runs.model import ExtraResult, Result, Summary, summarise
@@ -132,7 +132,8 @@ def _pinned(cpu: int) -> tuple[str, ...]:
 
 @contextmanager
 def _hosts(machine: Launcher, instance: Instance, mtu: int) -> Iterator[tuple[iperf.Host, iperf.Host]]:
+    bridge = KernelBridge(machine, instance, mtu)
     try:
-        yield kernel_bridge.create_hosts(machine, instance, mtu=mtu)
+        yield bridge.create_hosts()
     finally:
-        kernel_bridge.remove(machine, instance)
+        bridge.remove()
