@@ -26,6 +26,9 @@ FOREIGN = 0.001
 """Tolerance of foreign frames: 0.1 % of those received and :data:`FOREIGN_FRAMES` (neighbour discovery and the like)."""
 FOREIGN_FRAMES = 100
 
+Broken = tuple[str, ...]
+"""Broken rules, a sentence each."""
+
 
 def assess(
     trial: Trial, *, line_bits: float | None = None, burst: int = 32, ring: int = 1024, rate: float = RATE
@@ -48,17 +51,19 @@ def assess(
         tester_suspect = (
             f"the generator stalled for {longest:,.0f} µs, in which {due:,.0f} packets arrived (the RX ring holds {ring:,})",
         )
+    shorter, longer = _wrong_duration(trial)
+    fast, slow = _wrong_rate(trial, burst, rate)
     return replace(
         trial,
         streams=streams,
         tester_suspect=tester_suspect,
-        under_offered=(*_longer(trial), *_unsent(trial, burst, rate), *_slow(trial, burst, rate)),
+        under_offered=(*longer, *_unsent(trial, burst, rate), *slow),
         invalid=(
             *_above_line(trial, line_bits, burst),
             *_received_more(trial),
-            *_shorter(trial),
+            *shorter,
             *_nothing_sent(trial),
-            *_fast(trial, burst, rate),
+            *fast,
             *_foreign(trial),
             *_corrupt(trial),
         ),
@@ -106,20 +111,11 @@ def _received_more(trial: Trial) -> tuple[str, ...]:
     )
 
 
-def _longer(trial: Trial) -> tuple[str, ...]:
-    return _took(trial) if trial.seconds - trial.intended_seconds > _tolerance(trial) else ()
-
-
-def _shorter(trial: Trial) -> tuple[str, ...]:
-    return _took(trial) if trial.intended_seconds - trial.seconds > _tolerance(trial) else ()
-
-
-def _tolerance(trial: Trial) -> float:
-    return DURATION * trial.intended_seconds + DURATION_SECONDS
-
-
-def _took(trial: Trial) -> tuple[str, ...]:
-    return (f"sending took {trial.seconds:.6g} s instead of {trial.intended_seconds:.6g} s",)
+def _wrong_duration(trial: Trial) -> tuple[Broken, Broken]:
+    """Sending was too short; it was too long."""
+    over, tolerance = trial.seconds - trial.intended_seconds, DURATION * trial.intended_seconds + DURATION_SECONDS
+    text = (f"sending took {trial.seconds:.6g} s instead of {trial.intended_seconds:.6g} s",)
+    return text if -over > tolerance else (), text if over > tolerance else ()
 
 
 def _nothing_sent(trial: Trial) -> tuple[str, ...]:
@@ -136,27 +132,15 @@ def _unsent(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
     )
 
 
-def _slow(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    # Frames that met backpressure were offered in time.
-    missed = trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.tx_backpressure
-    return _reached(trial) if missed else ()
-
-
-def _fast(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    return _reached(trial) if trial.attempted > _expected(trial) + _margin(trial, burst, rate) else ()
-
-
-def _expected(trial: Trial) -> float:
-    return trial.intended_pps * trial.seconds
-
-
-def _margin(trial: Trial, burst: int, rate: float) -> float:
-    return rate * _expected(trial) + burst * len(trial.streams)
-
-
-def _reached(trial: Trial) -> tuple[str, ...]:
+def _wrong_rate(trial: Trial, burst: int, rate: float) -> tuple[Broken, Broken]:
+    """The generator was too fast; it was too slow."""
+    expected = trial.intended_pps * trial.seconds
+    margin = rate * expected + burst * len(trial.streams)
     achieved = trial.attempted / trial.seconds if trial.seconds > 0 else 0.0
-    return (f"the generator reached {achieved:,.0f} pps of {trial.intended_pps:,.0f} pps",)
+    text = (f"the generator reached {achieved:,.0f} pps of {trial.intended_pps:,.0f} pps",)
+    # Frames that met backpressure were offered in time.
+    slow = trial.attempted < expected - margin and not trial.tx_backpressure
+    return text if trial.attempted > expected + margin else (), text if slow else ()
 
 
 def _foreign(trial: Trial) -> tuple[str, ...]:
