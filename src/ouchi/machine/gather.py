@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine, Reader, probes
 from ouchi.machine.sh import script
 from ouchi.machine.snapshot.archive import ArchiveReader, Index, folders_of
@@ -48,14 +48,12 @@ def read_gathered(output: bytes, mark: str, where: str, session: str = "") -> Ar
     """
     parts = _sections(output, mark)
     if tuple(parts) != _SECTIONS:
-        raise Failed(
-            error(
-                "the facts of the host are not complete",
-                where=where,
-                found=f"{len(output)} bytes, {', '.join(parts) or 'no section'}",
-                expected=", ".join(_SECTIONS),
-                remedy="it needs a POSIX shell, coreutils, findutils and GNU grep",
-            )
+        raise Failed.of(
+            "the facts of the host are not complete",
+            where=where,
+            found=f"{len(output)} bytes, {', '.join(parts) or 'no section'}",
+            expected=", ".join(_SECTIONS),
+            remedy="it needs a POSIX shell, coreutils, findutils and GNU grep",
         )
     made = _Gathered()
     for kind, path, target in _names(parts["names"]):

@@ -16,7 +16,7 @@ from pathlib import Path as RealPath
 from typing import Literal
 
 from ouchi.core import log as command_log
-from ouchi.core.errors import Interrupted, error
+from ouchi.core.errors import Interrupted
 from ouchi.core.log import LOCAL
 from ouchi.machine import CommandFailed, FileStatus, Path, Result, probes
 from ouchi.machine.background import Background
@@ -92,7 +92,7 @@ class LocalMachine:
     ) -> Result:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
-            raise Interrupted(error("interrupted"))
+            raise Interrupted.of("interrupted")
         data = input.encode() if input is not None else None
         with logged(LOCAL, "run", argv, env=env or (), input=len(data or b"")) as entry:
             child = self._spawn(argv, data is not None, env, cwd, tied=not outlive)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import Final
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 
 KEPT: Final = ("OUCHI_", "PIP_", "UV_")
 KEPT_WHOLE: Final = frozenset(
@@ -26,13 +26,11 @@ def need_root() -> None:
         return
     sudo = shutil.which("sudo")
     if sudo is None:
-        raise BadInput(
-            error(
-                "root is needed",
-                found=f"user id {os.geteuid()}, and no sudo on this machine",
-                expected="root",
-                remedy="run the same command in a root shell (su -)",
-            )
+        raise BadInput.of(
+            "root is needed",
+            found=f"user id {os.geteuid()}, and no sudo on this machine",
+            expected="root",
+            remedy="run the same command in a root shell (su -)",
         )
     sys.stdout.flush()
     os.execv(sudo, sudo_command(sudo))

@@ -54,13 +54,11 @@ def read_plan(machine: Machine, path: str) -> Target:
             status = machine.status(followed) if followed else status
         if status and status.kind != "file":
             found = {"folder": "a folder", "link": "a link to itself"}.get(status.kind, "a device, pipe or socket")
-            raise BadInput(error("the plan cannot be read", where=path, found=found, expected="a regular file"))
+            raise BadInput.of("the plan cannot be read", where=path, found=found, expected="a regular file")
         text = machine.read_bytes(path, LARGEST + 1)
     except OSError as reason:
         found = reason.strerror or str(reason)
-        raise BadInput(
-            error("the plan cannot be read", where=path, found=found, expected="a file", remedy=SAVE)
-        ) from None
+        raise BadInput.of("the plan cannot be read", where=path, found=found, expected="a file", remedy=SAVE) from None
     return parse_plan(text, path)
 
 

@@ -83,7 +83,7 @@ def _check_form(text: bytes, file: str) -> None:
 
 
 def _refuse(claim: str, where: str, found: str, expected: str = "a saved plan", remedy: str = SAVE) -> NoReturn:
-    raise BadInput(error(claim, where=where, found=found, expected=expected, remedy=remedy)) from None
+    raise BadInput.of(claim, where=where, found=found, expected=expected, remedy=remedy) from None
 
 
 def _values(data: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

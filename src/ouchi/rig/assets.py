@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Machine
 from ouchi.rig.image import Image
 from ouchi.rig.tools import Tools
@@ -52,11 +52,9 @@ def read_assets(machine: Machine, folder: PurePath) -> Assets | None:
 def require_same(machine: Machine, assets: Assets, folder: PurePath) -> None:
     """Raise :class:`~ouchi.core.errors.BadInput` when the rig in ``folder`` was made from other assets."""
     if read_assets(machine, folder) != assets:
-        raise BadInput(
-            error(
-                "this rig was made by another version of ouchi, or on another machine",
-                where=str(folder / ASSETS),
-                expected=str(assets.base.parent),
-                remedy="ouchi rig up --new, which forgets its disk and snapshots",
-            )
+        raise BadInput.of(
+            "this rig was made by another version of ouchi, or on another machine",
+            where=str(folder / ASSETS),
+            expected=str(assets.base.parent),
+            remedy="ouchi rig up --new, which forgets its disk and snapshots",
         )

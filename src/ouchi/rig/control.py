@@ -80,7 +80,7 @@ def await_up(machine: Launcher, paths: RigPaths, notify: Notify, keeper: Backgro
             return status
         if (keeper.status() is not None) if keeper else not has_processes(paths):
             output = (keeper.log_tail() if keeper else "") or "no output; is the disk full?"
-            raise Failed(error("the rig's keeper ended", where=str(paths.log), found=output, remedy="ouchi rig up"))
+            raise Failed.of("the rig's keeper ended", where=str(paths.log), found=output, remedy="ouchi rig up")
         if status and status.text != shown:
             shown = status.text
             notify(shown)
@@ -135,10 +135,8 @@ def suspend(machine: Launcher, paths: RigPaths) -> Suspended:
 def end(paths: RigPaths) -> None:
     """End the keeper and the rig at once."""
     if left := processes.end(paths.mark, polite_seconds=END_SECONDS):
-        raise Failed(
-            error(
-                "the rig does not end", found=", ".join(str(process.pid) for process in left), remedy="ouchi rig down"
-            )
+        raise Failed.of(
+            "the rig does not end", found=", ".join(str(process.pid) for process in left), remedy="ouchi rig down"
         )
 
 
@@ -153,7 +151,7 @@ def require_up(machine: Launcher, paths: RigPaths) -> KeeperStatus:
         found = "its keeper was killed"
     else:
         found = f"{status.phase}: {status.text}" if status.text else str(status.phase)
-    raise Unhealthy(error("the rig is not up", where=str(paths.folder), found=found, remedy="ouchi rig up"))
+    raise Unhealthy.of("the rig is not up", where=str(paths.folder), found=found, remedy="ouchi rig up")
 
 
 def _no_answer(paths: RigPaths, reason: OSError) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Failed
 from ouchi.core.events import Notify
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
@@ -36,13 +36,11 @@ def require_tools(machine: Machine, folder: PurePath, notify: Notify) -> None:
     if missing and is_root(machine):
         packages.install(Journal(machine, str(folder)), NEEDED, notify)
     elif missing:
-        raise BadInput(
-            error(
-                "the rig needs packages that are not installed",
-                found=f"without {', '.join(missing)}",
-                expected=" ".join(NEEDED),
-                remedy="sudo apt-get install --no-install-recommends " + " ".join(missing),
-            )
+        raise BadInput.of(
+            "the rig needs packages that are not installed",
+            found=f"without {', '.join(missing)}",
+            expected=" ".join(NEEDED),
+            remedy="sudo apt-get install --no-install-recommends " + " ".join(missing),
         )
 
 
@@ -68,14 +66,12 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
     except CommandFailed as failure:
         messages = [line for line in failure.result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))][-4:]
         remedy = "look at the network and at apt's sources, then run the same command again"
-        raise Failed(
-            error(
-                f"Debian's {SUITE} could not be unpacked",
-                where=f"mmdebstrap --variant={variant}",
-                found=" | ".join(messages) or failure.findings[0].found,
-                expected="a mirror that answers, and root or user namespaces",
-                remedy=remedy if root else f"{remedy}; or as root",
-            )
+        raise Failed.of(
+            f"Debian's {SUITE} could not be unpacked",
+            where=f"mmdebstrap --variant={variant}",
+            found=" | ".join(messages) or failure.findings[0].found,
+            expected="a mirror that answers, and root or user namespaces",
+            remedy=remedy if root else f"{remedy}; or as root",
         ) from None
 
 

@@ -131,7 +131,7 @@ def main() -> int:
     try:
         assets = read_assets(machine, paths.cache)
         if assets is None:
-            raise Failed(error("nothing has been prepared", where=str(paths.cache), remedy="ouchi rig up"))
+            raise Failed.of("nothing has been prepared", where=str(paths.cache), remedy="ouchi rig up")
         Keeper(machine, assets, paths).keep(how)
     except OuchiError as failure:
         click.echo(failure)

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Path
 
 ANSWER_SECONDS = 60.0
@@ -86,4 +86,4 @@ class Monitor:
         return message
 
     def _failed(self, command: str, found: str) -> Failed:
-        return Failed(error("QEMU did not do what it was asked", where=f"{self._path}: {command}", found=found))
+        return Failed.of("QEMU did not do what it was asked", where=f"{self._path}: {command}", found=found)

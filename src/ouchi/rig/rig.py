@@ -14,7 +14,7 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import NoReturn, Self
 
-from ouchi.core.errors import Failed, Unhealthy, error
+from ouchi.core.errors import Failed, Unhealthy
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import CommandFailed, Result
@@ -145,7 +145,7 @@ class Rig:
         """Wait until the guest resets itself, then boot it again."""
         reason = wait_for("the rig's reset", self._end, seconds=seconds)
         if reason != RESET:
-            raise Failed(error("the rig did not reset itself", found=self._end_reason(reason), expected="a reboot"))
+            raise Failed.of("the rig did not reset itself", found=self._end_reason(reason), expected="a reboot")
         self.boot()
 
     def reboot(self) -> None:
@@ -224,7 +224,7 @@ class Rig:
                 self._notify("it reset itself while it booted")
             else:
                 return
-        raise Failed(error(f"the rig reset itself {RESETS} times while it booted", where=str(self._files.console)))
+        raise Failed.of(f"the rig reset itself {RESETS} times while it booted", where=str(self._files.console))
 
     def _load(self, name: str) -> None:
         def once() -> None:
@@ -232,7 +232,7 @@ class Rig:
             try:
                 self._await_login(LOAD_SECONDS, set_clock=True)
             except Reset:
-                raise Fault(error("the state was saved while its guest was resetting itself", where=name)) from None
+                raise Fault.of("the state was saved while its guest was resetting itself", where=name) from None
 
         self._attempt(f"loading {name}", once)
 
@@ -320,7 +320,7 @@ class Rig:
         if reason == RESET:
             raise Reset
         if reason is not None:
-            raise Fault(error("QEMU ended", where=str(self._files.log), found=self._end_reason(reason)))
+            raise Fault.of("QEMU ended", where=str(self._files.log), found=self._end_reason(reason))
 
     def _end(self) -> str:
         """Why QEMU ended. Raises :class:`~ouchi.core.waiting.NotYet` while it runs."""
@@ -346,7 +346,7 @@ class Rig:
         self.power_cut()
 
     def _off(self) -> NoReturn:
-        raise Unhealthy(error("the rig is off", where=str(self._files.folder), remedy="ouchi rig up"))
+        raise Unhealthy.of("the rig is off", where=str(self._files.folder), remedy="ouchi rig up")
 
 
 def _free_port(preferred: int) -> int:
@@ -356,4 +356,4 @@ def _free_port(preferred: int) -> int:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(("127.0.0.1", number))
             return int(one.getsockname()[1])
-    raise Failed(error("no port of 127.0.0.1 is free", expected="one to forward to the rig's sshd"))
+    raise Failed.of("no port of 127.0.0.1 is free", expected="one to forward to the rig's sshd")

@@ -70,8 +70,8 @@ def _read(machine: Reader, path: FilePath) -> bytes:
         return machine.read(path).encode("utf-8", errors="replace")
     except OSError as reason:
         found = reason.strerror or str(reason)
-        raise BadInput(
-            error("the site file cannot be read", where=str(path), found=found, expected="a YAML file")
+        raise BadInput.of(
+            "the site file cannot be read", where=str(path), found=found, expected="a YAML file"
         ) from None
 
 

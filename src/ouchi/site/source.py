@@ -256,25 +256,21 @@ def _value(event: NodeEvent) -> object:
 
 def _decode(text: bytes, file: str) -> str:
     if len(text) > LARGEST:
-        raise BadInput(
-            error(
-                "the file is too large",
-                where=_at(file, (1, 1)),
-                found=f"{len(text)} bytes",
-                expected=f"at most {LARGEST} bytes (1 MiB)",
-            )
+        raise BadInput.of(
+            "the file is too large",
+            where=_at(file, (1, 1)),
+            found=f"{len(text)} bytes",
+            expected=f"at most {LARGEST} bytes (1 MiB)",
         )
     decoded = text.decode("utf-8", errors="replace").removeprefix("\ufeff")
     odd = _UNPRINTABLE.search(decoded)
     if odd is not None:
         code = ord(odd[0])
-        raise BadInput(
-            error(
-                "this is not a text file",
-                where=_at(file, _position_of(decoded, odd.start())),
-                found="bytes that are not UTF-8" if code == 0xFFFD else f"the control character U+{code:04X}",
-                expected="YAML in UTF-8",
-            )
+        raise BadInput.of(
+            "this is not a text file",
+            where=_at(file, _position_of(decoded, odd.start())),
+            found="bytes that are not UTF-8" if code == 0xFFFD else f"the control character U+{code:04X}",
+            expected="YAML in UTF-8",
         )
     _check_lines(decoded, file)
     return decoded
@@ -290,7 +286,7 @@ def _check_lines(text: str, file: str) -> None:
             found, expected = clip(line), "no line that starts with %"
         else:
             continue
-        raise BadInput(error(claim, where=_at(file, (number, column)), found=found, expected=expected))
+        raise BadInput.of(claim, where=_at(file, (number, column)), found=found, expected=expected)
 
 
 def _syntax_error(reason: MarkedYAMLError, text: str, file: str) -> Finding:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, Record, State
 
@@ -84,14 +84,12 @@ class HugepagesKind(Kind):
                 return
             machine.poke(COMPACT, "1")
         machine.poke(path, have)
-        raise Failed(
-            error(
-                f"node {node} has no room for the hugepages of the plan",
-                where=path,
-                found=f"{found} pages of {size} KiB could be reserved, with those of others",
-                expected=f"{pages} pages: {(pages - found) * size // 1024} MiB more of unfragmented free memory",
-                remedy="end programs that hold memory, or make guests smaller in ouchi.yaml, then: ouchi up",
-            )
+        raise Failed.of(
+            f"node {node} has no room for the hugepages of the plan",
+            where=path,
+            found=f"{found} pages of {size} KiB could be reserved, with those of others",
+            expected=f"{pages} pages: {(pages - found) * size // 1024} MiB more of unfragmented free memory",
+            remedy="end programs that hold memory, or make guests smaller in ouchi.yaml, then: ouchi up",
         )
 
     def describe(self, _key: str, state: State) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, Record, State
 
@@ -110,14 +110,12 @@ def _split(key: str) -> tuple[str, list[str]]:
 
 
 def _unusable(path: str, found: str, member: str) -> Failed:
-    return Failed(
-        error(
-            "this file is not one that its programs can read",
-            where=path,
-            found=found,
-            expected=f"a YAML mapping with `{member}`",
-            remedy="correct or move the file, then: ouchi up",
-        )
+    return Failed.of(
+        "this file is not one that its programs can read",
+        where=path,
+        found=found,
+        expected=f"a YAML mapping with `{member}`",
+        remedy="correct or move the file, then: ouchi up",
     )
 
 

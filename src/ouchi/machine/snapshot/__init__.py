@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.folder import SnapshotReader
 from ouchi.machine.snapshot.tree import Tree
@@ -27,12 +27,10 @@ def open_snapshot(path: Path) -> Tree:
         tree = ArchiveReader(str(path), load(str(path)))
     top = tree.entries("/")
     if "proc" not in top and "sys" not in top:
-        raise BadInput(
-            error(
-                "not a snapshot of a host",
-                where=str(path),
-                found=f"at the top: {', '.join(top[:6])[:200]}" if top else "an empty archive",
-                expected="the folders proc and sys at the top, as `ouchi inspect --save FILE` writes them",
-            )
+        raise BadInput.of(
+            "not a snapshot of a host",
+            where=str(path),
+            found=f"at the top: {', '.join(top[:6])[:200]}" if top else "an empty archive",
+            expected="the folders proc and sys at the top, as `ouchi inspect --save FILE` writes them",
         )
     return tree

@@ -11,7 +11,7 @@ import errno
 import tarfile
 from dataclasses import dataclass
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.tar import damaged, members, shown
 from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large
@@ -126,14 +126,12 @@ def folders_of(
         names[parent].append(name)
     for kind, others in (("a file", files), ("a link", links)):
         for path in names.keys() & others.keys():
-            raise BadInput(
-                error(
-                    "a snapshot cannot hold a file below a file",
-                    where=f"{where}: {path}",
-                    found=f"{kind}, and members below it",
-                    expected="a folder",
-                    remedy="take the snapshot again",
-                )
+            raise BadInput.of(
+                "a snapshot cannot hold a file below a file",
+                where=f"{where}: {path}",
+                found=f"{kind}, and members below it",
+                expected="a folder",
+                remedy="take the snapshot again",
             )
     return names
 
@@ -146,13 +144,11 @@ def _path_of(name: str, where: str) -> str:
         return f"/{name}"
     parts = name.split("/")
     if ".." in parts:
-        raise BadInput(
-            error(
-                "a name in the snapshot leads outside it",
-                where=f"{where}: {shown(name)}",
-                expected="names without ..",
-                remedy="take the snapshot again",
-            )
+        raise BadInput.of(
+            "a name in the snapshot leads outside it",
+            where=f"{where}: {shown(name)}",
+            expected="names without ..",
+            remedy="take the snapshot again",
         )
     if "" in parts or "." in parts:
         parts = [part for part in parts if part not in ("", ".")]
@@ -173,11 +169,9 @@ def _hard_link(member: tarfile.TarInfo, files: dict[str, tuple[int, int]], where
 
 
 def _too_much(where: str, found: str) -> BadInput:
-    return BadInput(
-        error(
-            "the snapshot is too large",
-            where=where,
-            found=found,
-            expected="an archive of the files that `ouchi inspect --save FILE` writes",
-        )
+    return BadInput.of(
+        "the snapshot is too large",
+        where=where,
+        found=found,
+        expected="an archive of the files that `ouchi inspect --save FILE` writes",
     )

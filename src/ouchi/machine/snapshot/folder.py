@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.tree import Tree
 
@@ -17,8 +17,8 @@ class SnapshotReader(Tree):
         super().__init__(str(folder))
         self._root = str(folder)
         if not os.path.isdir(self._root):
-            raise BadInput(
-                error("there is no such snapshot", where=self._root, expected="a folder with the files of a host")
+            raise BadInput.of(
+                "there is no such snapshot", where=self._root, expected="a folder with the files of a host"
             )
 
     def _target(self, real: str) -> str | None:

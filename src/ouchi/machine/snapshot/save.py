@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 
 from ouchi import __version__
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import open_snapshot
@@ -30,20 +30,18 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
     """
     where = str(path)
     if os.path.lexists(where) and not _ours(where):
-        raise BadInput(
-            error(
-                "the file exists and is no snapshot of ouchi's",
-                where=where,
-                expected="a new file, or a snapshot that ouchi saved before",
-                remedy="give another name",
-            )
+        raise BadInput.of(
+            "the file exists and is no snapshot of ouchi's",
+            where=where,
+            expected="a new file, or a snapshot that ouchi saved before",
+            remedy="give another name",
         )
     members = snapshot_members(redact(noted, session))
     try:
         LocalMachine().write(os.path.abspath(where), pack(members), mode=0o600)
     except OSError as reason:
-        raise BadInput(
-            error("the snapshot cannot be saved", where=where, found=str(reason.strerror), remedy="give another name")
+        raise BadInput.of(
+            "the snapshot cannot be saved", where=where, found=str(reason.strerror), remedy="give another name"
         ) from None
     return len(members)
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine.snapshot.tar import damaged
 
 MOST_PACKED = 32 * 1024 * 1024
@@ -62,14 +62,14 @@ def _read(path: str) -> bytes:
         # Checked before it is opened: opening a pipe would wait for its other end.
         if not os.path.isfile(path):
             found = "something else" if os.path.exists(path) else ""
-            raise BadInput(
-                error("there is no such snapshot", where=path, found=found, expected="a folder or a tar archive")
+            raise BadInput.of(
+                "there is no such snapshot", where=path, found=found, expected="a folder or a tar archive"
             )
         with open(path, "rb") as file:
             return file.read(MOST_UNPACKED + 1)
     except OSError as reason:
-        raise BadInput(
-            error("the snapshot cannot be opened", where=path, found=str(reason.strerror), expected="a readable file")
+        raise BadInput.of(
+            "the snapshot cannot be opened", where=path, found=str(reason.strerror), expected="a readable file"
         ) from None
 
 
@@ -91,13 +91,11 @@ def _zstd(path: str) -> Callable[[], Decompressor]:
     try:
         make: Callable[[], Decompressor] = importlib.import_module("compression.zstd").ZstdDecompressor
     except ImportError:
-        raise BadInput(
-            error(
-                "this Python cannot read zstd",
-                where=path,
-                expected="a tar archive compressed with gzip, bzip2 or xz (zstd needs Python 3.14)",
-                remedy=f"zstd -d {path}, and give the tar file",
-            )
+        raise BadInput.of(
+            "this Python cannot read zstd",
+            where=path,
+            expected="a tar archive compressed with gzip, bzip2 or xz (zstd needs Python 3.14)",
+            remedy=f"zstd -d {path}, and give the tar file",
         ) from None
     return make
 
@@ -121,11 +119,9 @@ def _unpack(packed: bytes, make: Callable[[], Decompressor], path: str) -> bytes
 
 
 def _too_large(path: str, most: int, when: str = "") -> BadInput:
-    return BadInput(
-        error(
-            "the snapshot is too large",
-            where=path,
-            found=f"more than {most // 2**20} MiB{when}",
-            expected="an archive of the files that `ouchi inspect --save FILE` writes",
-        )
+    return BadInput.of(
+        "the snapshot is too large",
+        where=path,
+        found=f"more than {most // 2**20} MiB{when}",
+        expected="an archive of the files that `ouchi inspect --save FILE` writes",
     )

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Literal, Self
 
-from ouchi.core.errors import Interrupted, error
+from ouchi.core.errors import Interrupted
 from ouchi.machine import CommandFailed, FileStatus, Path, Result, probes
 from ouchi.machine.lock import lock_error
 from ouchi.machine.logged import Entry, logged
@@ -117,7 +117,7 @@ class SshMachine:
     ) -> Result:
         argv = tuple(str(word) for word in argv)
         if self._interrupted:
-            raise Interrupted(error("interrupted"))
+            raise Interrupted.of("interrupted")
         data = (input or "").encode()
         with self._logged("run", argv, env=env or (), input=len(data)) as entry:
             session = self.connection.start(
@@ -157,7 +157,7 @@ class SshMachine:
         if ended.status is not None:
             return Result(argv, ended.status, out, err)
         if self._interrupted:
-            raise Interrupted(error("interrupted"))
+            raise Interrupted.of("interrupted")
         if ended.timed_out:
             entry.note = f"killed after {seconds:g} s"
             result = Result(argv, -signal.SIGKILL, out, err)
@@ -251,7 +251,7 @@ class SshMachine:
     @contextmanager
     def hold(self, path: Path, command: str) -> Iterator[None]:
         if self._interrupted:
-            raise Interrupted(error("interrupted"))
+            raise Interrupted.of("interrupted")
         argv = ("sh", "-c", _HOLD, "sh", str(path), command, str(_BUSY))
         session = self.connection.start(argv, root=True, seconds=0)
         try:
