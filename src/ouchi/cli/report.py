@@ -77,18 +77,16 @@ def _printed(run: Run, *, as_markdown: bool, as_json: bool) -> str:
 
 
 def _write(machine: LocalMachine, path: str, text: str) -> None:
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
 
     try:
         machine.write(machine.absolute(path), text)
     except OSError as reason:
-        raise BadInput(
-            error(
-                "the report cannot be written",
-                where=path,
-                found=str(reason),
-                expected="a file in a folder of yours",
-                remedy="ouchi report RUN -o FILE.html",
-            )
+        raise BadInput.of(
+            "the report cannot be written",
+            where=path,
+            found=str(reason),
+            expected="a file in a folder of yours",
+            remedy="ouchi report RUN -o FILE.html",
         ) from None
     click.echo(f"written: {path}", err=True)

@@ -58,7 +58,7 @@ def _size(text: str, where: str) -> int:
     size = int(text) if len(text) <= 9 else MAX_SIZE + 1
     if not MIN_SIZE <= size <= MAX_SIZE:
         expected = f"{MIN_SIZE} to {MAX_SIZE} bytes, FCS and VLAN tags included"
-        raise BadInput(error("the frame size is out of range", where=where, found=text[:60], expected=expected))
+        raise BadInput.of("the frame size is out of range", where=where, found=text[:60], expected=expected)
     return size
 
 

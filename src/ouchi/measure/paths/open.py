@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.instance import Instance
 from ouchi.machine import processes
 from ouchi.machine.background import Background, Launcher
@@ -190,11 +190,9 @@ def _attach_guest(datapath: Datapath, ports: Sequence[str], guest: Background | 
         for port in ports:
             datapath.attach(port)
     except Failed:
-        raise Failed(
-            error(
-                "the guest's ports do not come up",
-                found=guest.log_tail()[-600:] or "no output",
-                expected="a guest with two vhost-user ports",
-                remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
-            )
+        raise Failed.of(
+            "the guest's ports do not come up",
+            found=guest.log_tail()[-600:] or "no output",
+            expected="a guest with two vhost-user ports",
+            remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
         ) from None

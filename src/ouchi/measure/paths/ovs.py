@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ouchi.clients import ovs
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
@@ -136,13 +136,11 @@ class OvsDatapath(Datapath):
         self._add_port(end, "dpdk", f"options:dpdk-devargs={ovs.quote(dpdk_device)}")
         reason = self._vsctl("get", "Interface", port_name(end), "error").strip()
         if reason != "[]":
-            raise Failed(
-                error(
-                    f"OVS cannot open {dpdk_device}",
-                    found=reason.strip('"'),
-                    expected="a device that this DPDK supports, and that is on OVS's allow list",
-                    remedy="name the NIC under nics in your site file; ouchi logs ovs-vswitchd",
-                )
+            raise Failed.of(
+                f"OVS cannot open {dpdk_device}",
+                found=reason.strip('"'),
+                expected="a device that this DPDK supports, and that is on OVS's allow list",
+                remedy="name the NIC under nics in your site file; ouchi logs ovs-vswitchd",
             )
 
     def _add_port(self, end: str, kind: str, option: str) -> None:

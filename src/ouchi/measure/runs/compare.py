@@ -188,12 +188,10 @@ def compare_runs(before: Run, after: Run) -> ComparedRuns:
     first, second = _samples(before), _samples(after)
     common = [key for key in first if key in second]
     if not common:
-        raise BadInput(
-            error(
-                "the runs have no frame size and goal in common",
-                where=f"{before.info.name}, {after.info.name}",
-                remedy="measure both with the same options",
-            )
+        raise BadInput.of(
+            "the runs have no frame size and goal in common",
+            where=f"{before.info.name}, {after.info.name}",
+            remedy="measure both with the same options",
         )
     rows = tuple(ComparisonRow(*key, compare(first[key], second[key])) for key in common)
     return ComparedRuns(before.folder, after.folder, rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.measure.search.trial import Trial
 
 ATTEMPTS = 10
@@ -93,4 +93,4 @@ def check_range(min_pps: float, max_pps: float) -> None:
     """Raise BadInput unless 0 < minimum < maximum."""
     if not 0 < min_pps < max_pps < float("inf"):
         found = f"from {min_pps:,.0f} to {max_pps:,.0f} pps"
-        raise BadInput(error("the range of rates is empty", found=found, expected="0 < minimum < maximum"))
+        raise BadInput.of("the range of rates is empty", found=found, expected="0 < minimum < maximum")

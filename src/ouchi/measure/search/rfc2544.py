@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.measure.search.binary import Bracket, narrow
 from ouchi.measure.search.evidence import Evidence
 from ouchi.measure.search.trial import Histogram, Trial
@@ -93,9 +93,7 @@ def back_to_back(
     """
     if not 0 < throughput_pps < line_pps:
         found = f"throughput {throughput_pps:,.0f} pps of {line_pps:,.0f} pps"
-        raise BadInput(
-            error("back-to-back frames cannot be measured", found=found, expected="0 < throughput < line rate")
-        )
+        raise BadInput.of("back-to-back frames cannot be measured", found=found, expected="0 < throughput < line rate")
     bursts, unbounded = list[int](), False
 
     def passes(packets: float) -> bool:
