@@ -41,7 +41,7 @@ class HeaderTemplate:
 
     def sizes(self, size: str) -> tuple[int, ...]:
         """The frame sizes in bytes for a size or the name of a mix."""
-        return genome(size).sizes
+        return genome(size)
 
     def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
         """The stream of a direction (0: from the left) with these source and destination MACs. Raises BadInput."""
