@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ouchi.core.errors import BadInput
@@ -34,23 +35,22 @@ class SearchStopped(Exception):
     """Ends a measurement early; the message is the reason."""
 
 
+@dataclass
 class Evidence:
     """The trials of one measurement in order, valid or not, and the ``reason`` why it ended early.
 
     ``max_seconds`` bounds the whole by ``clock``: a trial that could not end in time is not started.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        on_trial: OnTrial | None = None,
-        max_seconds: float = float("inf"),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.device, self.on_trial = device, on_trial
-        self.max_seconds, self.clock, self.started = max_seconds, clock, clock()
-        self.trials: list[Trial] = []
-        self.reason = ""
+    device: Device
+    on_trial: OnTrial | None = None
+    max_seconds: float = float("inf")
+    clock: Callable[[], float] = time.monotonic
+    trials: list[Trial] = field(default_factory=list, init=False)
+    reason: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
 
     @property
     def spent_seconds(self) -> float:
