@@ -38,13 +38,13 @@ def preview(
     machine: Launcher, instance: Instance, target: Target, request: BenchRequest, *, folder: str
 ) -> dict[str, Any]:
     """Return what would be measured, and where: the dry run. Changes nothing."""
-    facts, plan = target.facts, target.plan
+    plan = target.plan
     servers_running = bool(machine.entries(instance.vhost))
     placement = request.placement(plan, servers_running=servers_running)
     pages = extra_hugepages(plan, request, placement.page_kib)
     # KVM is probed by starting a guest; without a result yet, emulation is assumed.
     emulated = not kvm.known(machine, instance)
-    labels = labels_of(facts, plan, request, placement, servers_running=servers_running, emulated=emulated)
+    labels = labels_of(target, request, placement, servers_running=servers_running, emulated=emulated)
     return {
         "path": request.path.name,
         **request.to_json(),

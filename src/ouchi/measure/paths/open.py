@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -40,21 +40,16 @@ class Artifacts:
     kvm: bool = False
 
 
+@dataclass
 class OpenPath:
-    """The open path; ``traffic`` returns what searches measure at a frame size."""
+    """The open path; ``traffic`` returns what searches measure at a frame size. ``line_bits``: bit/s of its wires."""
 
-    def __init__(
-        self,
-        request: BenchRequest,
-        placement: Placement,
-        datapath: Datapath,
-        generator: Generator,
-        *,
-        line_bits: float | None,
-    ) -> None:
-        self.request, self.placement, self.datapath, self.generator = request, placement, datapath, generator
-        self._line_bits = line_bits
-        self._last_counters: Mapping[str, Any] = {}
+    request: BenchRequest
+    placement: Placement
+    datapath: Datapath
+    generator: Generator
+    line_bits: float | None
+    _last_counters: Mapping[str, Any] = field(default_factory=dict, init=False)
 
     def traffic(self, size: str, *, bidirectional: bool) -> Traffic:
         """Load the streams of a frame size (a number or the name of a mix), in one direction or both."""
@@ -68,7 +63,7 @@ class OpenPath:
         return Traffic(
             self.generator,
             streams,
-            line_bits=self._line_bits,
+            line_bits=self.line_bits,
             ring=self.datapath.ring_size,
             idle_sleep=IDLE_SLEEP if self.placement.shared else 0,
             realtime=self.placement.realtime,
@@ -125,7 +120,7 @@ def open_path(
         if path.links:
             generator.wait_for_links(path.generator_ports, 10)
         datapath.forward()
-        yield OpenPath(request, placement, datapath, generator, line_bits=_line_bits(generator, request))
+        yield OpenPath(request, placement, datapath, generator, _line_bits(generator, request))
 
 
 def _datapath(machine: Launcher, instance: Instance, request: BenchRequest, folder: str) -> Datapath:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ouchi.core.errors import BadInput, Finding, error
-from ouchi.measure.runs.model import Run
+from ouchi.measure.runs.model import Run, lower_bounds
 from ouchi.measure.search.validity import different_sizes
 
 CONFIDENCE = 0.95
@@ -199,11 +199,6 @@ def compare_runs(before: Run, after: Run) -> ComparedRuns:
 
 def _samples(run: Run) -> dict[tuple[str, str], Sample]:
     """The lower bounds of the repeats by frame size and goal."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for result in run.results:
-        for bounds in result.bounds:
-            if bounds.lower_pps is not None:
-                found.setdefault((result.size, bounds.goal.name), []).append(bounds.lower_pps)
     request = run.info.request
     labels = {
         "path": run.info.path,
@@ -213,5 +208,6 @@ def _samples(run: Run) -> dict[tuple[str, str], Sample]:
     }
     return {
         (size, goal): Sample(run.info.name, size, tuple(values), {**labels, "goal": goal})
-        for (size, goal), values in found.items()
+        for (size, goal), values in lower_bounds(run.results).items()
+        if values
     }
