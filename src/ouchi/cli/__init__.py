@@ -33,7 +33,7 @@ _commands = LazyGroup(
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and restore the machine.",
             "apply": "Configure the machine itself: boot, CPUs, NICs, services.",
-            "undo": "Revert everything that apply changed.",
+            "undo": "Revert everything that apply and doctor --fix changed.",
         },
         "Inspect and plan": {
             "inspect": "Show the hardware: CPUs, memory, NICs, kernel.",
@@ -143,7 +143,7 @@ def _command_log() -> AbstractContextManager[None]:
 
 def _pipe_closed(reason: BrokenPipeError) -> int:
     """Return the exit status of a program that SIGPIPE ended, unless nobody has closed the output: that is a bug."""
-    from ouchi.machine.streams import discard, reader_gone
+    from ouchi.machine.own_process import discard, reader_gone
 
     if not (reader_gone(sys.stdout) or reader_gone(sys.stderr)):
         return _report_bug(reason)
@@ -158,7 +158,7 @@ def _report_bug(bug: Exception) -> int:
     if _debugging():
         click.echo(text, err=True, nl=False)
         return 3
-    from ouchi.machine.crash import save_traceback
+    from ouchi.machine.own_process import save_traceback
 
     summary = f"{type(bug).__name__}: {bug}".splitlines()[0][:200]
     try:

@@ -31,7 +31,7 @@ def command(part: str, lines: int, follow: bool) -> None:
     need_root()
     from ouchi.core.errors import BadInput, error
     from ouchi.core.instance import Instance
-    from ouchi.machine.replace import replace_with
+    from ouchi.machine.own_process import replace_with
 
     if part not in (known := _known()):
         raise BadInput(

@@ -45,7 +45,7 @@ def up(how: str | None, as_json: bool) -> None:
 def ssh(user: str, words: tuple[str, ...]) -> None:
     """Open a shell in it, or run a command. Exit status: the command's."""
     from ouchi.core.errors import Unhealthy, error
-    from ouchi.machine.replace import replace_with
+    from ouchi.machine.own_process import replace_with
     from ouchi.rig import control
     from ouchi.rig.login import ALIAS
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
 from ouchi.machine.background import Background, Launcher
@@ -120,7 +120,7 @@ def read_answer(stdout: str, stderr: str) -> dict[str, Any]:
         errors = [line for line in stderr.splitlines() if line.startswith("iperf3:")]  # usage follows a wrong option
         answer = {"error": "; ".join(errors) or stderr.strip()[-300:] or "no output"}
     if "error" in answer:
-        raise Failed(error("iperf3 could not measure", found=str(answer["error"])))
+        raise Failed.of("iperf3 could not measure", found=str(answer["error"]))
     return answer
 
 
@@ -142,6 +142,6 @@ def _require_listening(server: Background) -> None:
     output = server.log_tail()
     if (status := server.status()) is not None:
         found = f"it ended with status {status}: {output[-300:]}"
-        raise Failed(error("iperf3's server does not start", found=found, remedy=f"apt install {PACKAGE}"))
+        raise Failed.of("iperf3's server does not start", found=found, remedy=f"apt install {PACKAGE}")
     if "listening" not in output:
         raise NotYet(output or "no output")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Self
 
 
 class Severity(StrEnum):
@@ -48,25 +50,14 @@ class Finding:
         return "\n".join(lines)
 
 
-def error(
-    claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
-) -> Finding:
-    """A finding that stops the stage."""
-    return Finding(Severity.ERROR, claim, where, found, expected, remedy, why)
+error = partial(Finding, Severity.ERROR)
+"""A finding that stops the stage."""
 
+warning = partial(Finding, Severity.WARNING)
+"""A finding that the user should read and that stops nothing."""
 
-def warning(
-    claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
-) -> Finding:
-    """A finding that the user should read and that stops nothing."""
-    return Finding(Severity.WARNING, claim, where, found, expected, remedy, why)
-
-
-def info(
-    claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
-) -> Finding:
-    """A finding that needs no action."""
-    return Finding(Severity.INFO, claim, where, found, expected, remedy, why)
+info = partial(Finding, Severity.INFO)
+"""A finding that needs no action."""
 
 
 class OuchiError(Exception):
@@ -77,6 +68,13 @@ class OuchiError(Exception):
     def __init__(self, findings: Finding | Iterable[Finding]) -> None:
         self.findings = (findings,) if isinstance(findings, Finding) else tuple(findings)
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+    @classmethod
+    def of(
+        cls, claim: str, *, where: str = "", found: str = "", expected: str = "", remedy: str = "", why: str = ""
+    ) -> Self:
+        """The error with one finding, of these members."""
+        return cls(error(claim, where, found, expected, remedy, why))
 
 
 class Unhealthy(OuchiError):

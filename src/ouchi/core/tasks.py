@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ouchi.core import log
-from ouchi.core.errors import Failed, Interrupted, OuchiError, error
+from ouchi.core.errors import Failed, Interrupted, OuchiError
 from ouchi.core.events import EventKind, Notify, Timeline
 from ouchi.core.outcome import Outcome
 
@@ -119,7 +119,7 @@ def _run(task: Task, timeline: Timeline, results: Results) -> None:
         log.write(log.LOCAL, "bug", (task.stage, task.name), note="".join(traceback.format_exception(bug)))
         frame = traceback.extract_tb(bug.__traceback__)[-1]
         found = f"{type(bug).__name__}: {str(bug)[:500]} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})"
-        results.put((task.name, Failed(error(f"{task.stage}: {task.name} failed", found=found))))
+        results.put((task.name, Failed.of(f"{task.stage}: {task.name} failed", found=found)))
     else:
         kind = EventKind.CHANGED if outcome.changed else EventKind.NOTHING
         timeline.emit(kind, task.stage, task.name, outcome.text, time.monotonic() - begin)
@@ -140,12 +140,10 @@ def _stop(running: set[str], results: Results, interrupt: Callable[[], None]) ->
 
 
 def _interrupted(done: int, of: int) -> Interrupted:
-    return Interrupted(
-        error(
-            "interrupted; nothing is lost",
-            found=f"{done} of {of} tasks done",
-            remedy="run the same command again to continue, or: ouchi down",
-        )
+    return Interrupted.of(
+        "interrupted; nothing is lost",
+        found=f"{done} of {of} tasks done",
+        remedy="run the same command again to continue, or: ouchi down",
     )
 
 

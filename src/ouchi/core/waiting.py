@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ouchi.core.errors import Failed, Interrupted, error
+from ouchi.core.errors import Failed, Interrupted
 
 T = TypeVar("T")
 _stopping = threading.Event()
@@ -35,8 +35,8 @@ def wait_for(what: str, probe: Callable[[], T], *, seconds: float, every: float 
             return probe()
         except (NotYet, OSError) as last:
             if time.monotonic() >= end:
-                raise Failed(
-                    error(f"waited {seconds:g} s for {what}", found=str(last) or "nothing", remedy=remedy)
+                raise Failed.of(
+                    f"waited {seconds:g} s for {what}", found=str(last) or "nothing", remedy=remedy
                 ) from None
         if _stopping.wait(every):
-            raise Interrupted(error(f"interrupted while waiting for {what}"))
+            raise Interrupted.of(f"interrupted while waiting for {what}")

@@ -17,7 +17,8 @@ from ouchi.flows.several_hosts import Done, HostChange
 from ouchi.host import boot, commit_confirm, reboot
 from ouchi.machine import Machine
 from ouchi.parts import packages
-from ouchi.report.apply import Section, sections_text
+from ouchi.report.apply import steps_text
+from ouchi.report.documents import StepEntry
 from ouchi.steps import Record, State, engine, rescue
 from ouchi.steps.journal import Journal, Scope, open_journal
 
@@ -61,7 +62,7 @@ class Undo(HostChange):
         if not (self.ours or self.drifted or self.reboot_reasons):
             return "nothing to do: ouchi has changed nothing on this host"
         notes = [f"{one.key}: changed by another program or user since; left as it is" for one in self.drifted]
-        return sections_text([Section("", "", self._shown(self.ours))], reboot=self.reboot_reasons, notes=notes)
+        return steps_text([StepEntry("", "", False, self._shown(self.ours))], reboot=self.reboot_reasons, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 
 from ouchi.core import log
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.core.log import Record, Sink
 from ouchi.core.redact import add_secrets
 
@@ -62,14 +62,12 @@ def _file(path: str) -> Iterator[Sink]:
     try:
         handle = _open(path)
     except OSError as reason:
-        raise BadInput(
-            error(
-                "the command log cannot be written",
-                where=path,
-                found=reason.strerror or str(reason),
-                expected="a file that this user may append to, or none and a folder to create it in",
-                remedy="OUCHI_DEBUG=FILE with another file",
-            )
+        raise BadInput.of(
+            "the command log cannot be written",
+            where=path,
+            found=reason.strerror or str(reason),
+            expected="a file that this user may append to, or none and a folder to create it in",
+            remedy="OUCHI_DEBUG=FILE with another file",
         ) from None
     try:
         yield _sink(handle)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path as RealPath
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 
 
 @contextmanager
@@ -24,7 +24,13 @@ def exclusive_lock(path: str, command: str) -> Iterator[None]:
     except OSError as reason:
         if not os.path.lexists(path):  # an error of the folder, which the caller reports
             raise
-        raise _not_ours(path, reason) from None
+        raise BadInput.of(
+            "the lock against a second ouchi cannot be taken",
+            where=path,
+            found=reason.strerror or str(reason),
+            expected="a file that belongs to the user who runs ouchi, or none",
+            remedy=f"see whose it is (ls -l {path}) and remove it",
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,26 +44,12 @@ def exclusive_lock(path: str, command: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _not_ours(path: str, reason: OSError) -> BadInput:
-    return BadInput(
-        error(
-            "the lock against a second ouchi cannot be taken",
-            where=path,
-            found=reason.strerror or str(reason),
-            expected="a file that belongs to the user who runs ouchi, or none",
-            remedy=f"see whose it is (ls -l {path}) and remove it",
-        )
-    )
-
-
 def lock_error(where: str, holder: str) -> BadInput:
     """The error for a lock that another process has; ``holder`` is the text in the lock file."""
-    return BadInput(
-        error(
-            "another ouchi is changing this machine",
-            where=where,
-            found=holder or "an unknown process",
-            expected="one at a time",
-            remedy="wait until it has ended, or interrupt it with Ctrl-C where it runs",
-        )
+    return BadInput.of(
+        "another ouchi is changing this machine",
+        where=where,
+        found=holder or "an unknown process",
+        expected="one at a time",
+        remedy="wait until it has ended, or interrupt it with Ctrl-C where it runs",
     )

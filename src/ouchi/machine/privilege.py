@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import Final
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 
 KEPT: Final = ("OUCHI_", "PIP_", "UV_")
 KEPT_WHOLE: Final = frozenset(
@@ -26,23 +26,14 @@ def need_root() -> None:
         return
     sudo = shutil.which("sudo")
     if sudo is None:
-        raise BadInput(
-            error(
-                "root is needed",
-                found=f"user id {os.geteuid()}, and no sudo on this machine",
-                expected="root",
-                remedy="run the same command in a root shell (su -)",
-            )
+        raise BadInput.of(
+            "root is needed",
+            found=f"user id {os.geteuid()}, and no sudo on this machine",
+            expected="root",
+            remedy="run the same command in a root shell (su -)",
         )
-    sys.stdout.flush()
-    os.execv(sudo, sudo_command(sudo))
-
-
-def sudo_command(sudo: str) -> list[str]:
-    """The running command line under sudo.
-
-    With ``-B``: bytecode that root writes into the user's checkout could not be removed by the user.
-    """
     kept = sorted(name for name in os.environ if name in KEPT_WHOLE or name.startswith(KEPT))
     keep = [f"--preserve-env={','.join(kept)}"] if kept else []
-    return [sudo, "--user=root", *keep, "--", sys.executable, "-B", *sys.orig_argv[1:]]
+    sys.stdout.flush()
+    # With -B: bytecode that root writes into the user's checkout could not be removed by the user.
+    os.execv(sudo, [sudo, "--user=root", *keep, "--", sys.executable, "-B", *sys.orig_argv[1:]])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 
-from ouchi.core.errors import Failed, Finding, Unhealthy, error
+from ouchi.core.errors import Failed, Unhealthy
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import processes
@@ -24,12 +23,7 @@ QUIT = "host-qmp-quit"
 """QEMU's reason for an end by the command ``quit``, which follows the saving of the state here."""
 
 
-class Suspended(StrEnum):
-    """What suspending a rig did, as a message for the user."""
-
-    NOTHING = "nothing to do: the rig is not up"
-    SAVED = "the rig is suspended; resume it with: ouchi rig up"
-    POWERED_OFF = "the rig was still booting and was powered off; boot it from its disk with: ouchi rig up"
+POWERED_OFF = "the rig was still booting and was powered off; boot it from its disk with: ouchi rig up"
 
 
 def has_processes(paths: RigPaths) -> bool:
@@ -80,7 +74,7 @@ def await_up(machine: Launcher, paths: RigPaths, notify: Notify, keeper: Backgro
             return status
         if (keeper.status() is not None) if keeper else not has_processes(paths):
             output = (keeper.log_tail() if keeper else "") or "no output; is the disk full?"
-            raise Failed(error("the rig's keeper ended", where=str(paths.log), found=output, remedy="ouchi rig up"))
+            raise Failed.of("the rig's keeper ended", where=str(paths.log), found=output, remedy="ouchi rig up")
         if status and status.text != shown:
             shown = status.text
             notify(shown)
@@ -96,7 +90,13 @@ def save(machine: Launcher, paths: RigPaths, name: str) -> None:
     try:
         monitor = Monitor(Files(paths.folder).commands)
     except OSError as reason:
-        raise Unhealthy(_no_answer(paths, reason)) from None
+        raise Unhealthy.of(
+            "the rig does not answer",
+            where=str(Files(paths.folder).commands),
+            found=str(reason),
+            expected="its QEMU; it may be resetting itself just now",
+            remedy="ouchi rig up, which waits for it, then the same again",
+        ) from None
     with monitor:
         states.save_state(monitor, name)
 
@@ -107,19 +107,19 @@ def saved(machine: Launcher, paths: RigPaths) -> list[states.SavedState]:
     return states.saved_states(machine, assets.tools, Files(paths.folder).disk) if assets else []
 
 
-def suspend(machine: Launcher, paths: RigPaths) -> Suspended:
-    """Save the state of the rig where it is up, and end it."""
+def suspend(machine: Launcher, paths: RigPaths) -> str:
+    """Save the state of the rig where it is up, and end it; what was done, as a message for the user."""
     if not has_processes(paths):
-        return Suspended.NOTHING
+        return "nothing to do: the rig is not up"
     status = read_status(machine, paths)
     if status is None or status.phase is not Phase.UP:
         end(paths)
-        return Suspended.POWERED_OFF
+        return POWERED_OFF
     try:
         monitor = Monitor(Files(paths.folder).commands)
     except OSError:  # it resets itself or is being powered off
         end(paths)
-        return Suspended.POWERED_OFF
+        return POWERED_OFF
     with monitor:
         states.save_state(monitor, states.SUSPENDED)
         monitor.execute("quit")
@@ -129,16 +129,14 @@ def suspend(machine: Launcher, paths: RigPaths) -> Suspended:
             raise NotYet("its keeper still runs")
 
     wait_for("the rig's end", gone, seconds=END_SECONDS)
-    return Suspended.SAVED
+    return "the rig is suspended; resume it with: ouchi rig up"
 
 
 def end(paths: RigPaths) -> None:
     """End the keeper and the rig at once."""
     if left := processes.end(paths.mark, polite_seconds=END_SECONDS):
-        raise Failed(
-            error(
-                "the rig does not end", found=", ".join(str(process.pid) for process in left), remedy="ouchi rig down"
-            )
+        raise Failed.of(
+            "the rig does not end", found=", ".join(str(process.pid) for process in left), remedy="ouchi rig down"
         )
 
 
@@ -153,14 +151,4 @@ def require_up(machine: Launcher, paths: RigPaths) -> KeeperStatus:
         found = "its keeper was killed"
     else:
         found = f"{status.phase}: {status.text}" if status.text else str(status.phase)
-    raise Unhealthy(error("the rig is not up", where=str(paths.folder), found=found, remedy="ouchi rig up"))
-
-
-def _no_answer(paths: RigPaths, reason: OSError) -> Finding:
-    return error(
-        "the rig does not answer",
-        where=str(Files(paths.folder).commands),
-        found=str(reason),
-        expected="its QEMU; it may be resetting itself just now",
-        remedy="ouchi rig up, which waits for it, then the same again",
-    )
+    raise Unhealthy.of("the rig is not up", where=str(paths.folder), found=found, remedy="ouchi rig up")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Failed
 from ouchi.core.events import Notify
 from ouchi.machine import CommandFailed, Machine
 from ouchi.parts import packages
@@ -36,13 +37,11 @@ def require_tools(machine: Machine, folder: PurePath, notify: Notify) -> None:
     if missing and is_root(machine):
         packages.install(Journal(machine, str(folder)), NEEDED, notify)
     elif missing:
-        raise BadInput(
-            error(
-                "the rig needs packages that are not installed",
-                found=f"without {', '.join(missing)}",
-                expected=" ".join(NEEDED),
-                remedy="sudo apt-get install --no-install-recommends " + " ".join(missing),
-            )
+        raise BadInput.of(
+            "the rig needs packages that are not installed",
+            found=f"without {', '.join(missing)}",
+            expected=" ".join(NEEDED),
+            remedy="sudo apt-get install --no-install-recommends " + " ".join(missing),
         )
 
 
@@ -68,43 +67,26 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
     except CommandFailed as failure:
         messages = [line for line in failure.result.stderr.splitlines() if line.startswith(("E:", "Err:", "W:"))][-4:]
         remedy = "look at the network and at apt's sources, then run the same command again"
-        raise Failed(
-            error(
-                f"Debian's {SUITE} could not be unpacked",
-                where=f"mmdebstrap --variant={variant}",
-                found=" | ".join(messages) or failure.findings[0].found,
-                expected="a mirror that answers, and root or user namespaces",
-                remedy=remedy if root else f"{remedy}; or as root",
-            )
+        raise Failed.of(
+            f"Debian's {SUITE} could not be unpacked",
+            where=f"mmdebstrap --variant={variant}",
+            found=" | ".join(messages) or failure.findings[0].found,
+            expected="a mirror that answers, and root or user namespaces",
+            remedy=remedy if root else f"{remedy}; or as root",
         ) from None
 
 
 def mirror(machine: Machine) -> list[str]:
     """The Debian mirror of the machine's own apt; empty where it has none, for mmdebstrap's default."""
-    answer = machine.run(
-        ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)", "Created-By: Packages"), check=False
-    )
-    return parse_mirror(answer.stdout)
-
-
-def parse_mirror(text: str) -> list[str]:
-    """The first address of Debian's own archive in lines ``origin|label|address``."""
-    for line in text.splitlines():
-        origin, _, rest = line.partition("|")
-        label, _, site = rest.partition("|")
-        if origin == label == "Debian" and site.startswith(("http://", "https://")):
-            return [site]
-    return []
+    words = ("indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)", "Created-By: Packages")
+    answer = machine.run(("apt-get", *words), check=False)
+    return re.findall(r"^Debian\|Debian\|(https?://.*)$", answer.stdout, re.MULTILINE)[:1]
 
 
 def proxies(machine: Machine) -> dict[str, str]:
     """The proxies of the machine's own apt as environment variables, since mmdebstrap does not read apt's settings."""
     answer = machine.run(("apt-config", "dump", "--format", "%f %v%n"), check=False)
-    return parse_proxies(answer.stdout)
-
-
-def parse_proxies(text: str) -> dict[str, str]:
-    """``http_proxy`` and ``https_proxy`` from lines ``name value``; proxies for single hosts are left out."""
-    values = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    # Those for single hosts are left out.
+    values = dict(line.split(" ", 1) for line in answer.stdout.splitlines() if " " in line)
     found = {f"{kind}_proxy": values.get(f"Acquire::{kind}::Proxy", "") for kind in ("http", "https")}
     return {name: address for name, address in found.items() if address and address != "DIRECT"}

@@ -6,10 +6,9 @@ import contextlib
 import json
 import socket
 import time
-from types import TracebackType
 from typing import Any, Self
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Path
 
 ANSWER_SECONDS = 60.0
@@ -36,9 +35,7 @@ class Monitor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -86,4 +83,4 @@ class Monitor:
         return message
 
     def _failed(self, command: str, found: str) -> Failed:
-        return Failed(error("QEMU did not do what it was asked", where=f"{self._path}: {command}", found=found))
+        return Failed.of("QEMU did not do what it was asked", where=f"{self._path}: {command}", found=found)

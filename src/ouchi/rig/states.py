@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Failed
 from ouchi.machine import Machine
 from ouchi.rig.monitor import Monitor
 from ouchi.rig.tools import Tools
@@ -35,12 +35,10 @@ class SavedState:
 def require_name(name: str) -> None:
     """Raise :class:`~ouchi.core.errors.BadInput` for a name that is not valid or that the rig uses itself."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,59}", name) or name in OWN:
-        raise BadInput(
-            error(
-                "not a valid name for a snapshot",
-                found=name,
-                expected=f"a letter, then letters, digits, '_', '.' and '-'; not {', '.join(OWN)}",
-            )
+        raise BadInput.of(
+            "not a valid name for a snapshot",
+            found=name,
+            expected=f"a letter, then letters, digits, '_', '.' and '-'; not {', '.join(OWN)}",
         )
 
 
@@ -50,13 +48,11 @@ def save_state(monitor: Monitor, name: str) -> None:
     Raises :class:`~ouchi.core.errors.Failed` with QEMU's reason.
     """
     if message := monitor.command(f"savevm {name}", within=300):
-        raise Failed(
-            error(
-                f"the rig's state could not be saved as {name}",
-                found=message,
-                expected="0.4 GB of room on its disk's file system",
-                remedy="make room, then the same again; or without its memory: ouchi rig up --cold",
-            )
+        raise Failed.of(
+            f"the rig's state could not be saved as {name}",
+            found=message,
+            expected="0.4 GB of room on its disk's file system",
+            remedy="make room, then the same again; or without its memory: ouchi rig up --cold",
         )
 
 
@@ -77,11 +73,9 @@ def parse_states(info: Mapping[str, Any]) -> list[SavedState]:
 def require_state(known: Sequence[SavedState], name: str) -> None:
     """Raise :class:`~ouchi.core.errors.BadInput` when there is no such state."""
     if name not in (names := [state.name for state in known]):
-        raise BadInput(
-            error(
-                "no such snapshot",
-                found=name,
-                expected=", ".join(names) or "none is there",
-                remedy="ouchi rig snapshot --list",
-            )
+        raise BadInput.of(
+            "no such snapshot",
+            found=name,
+            expected=", ".join(names) or "none is there",
+            remedy="ouchi rig snapshot --list",
         )

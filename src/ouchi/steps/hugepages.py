@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, Record, State
 
@@ -41,6 +41,7 @@ class HugepagesKind(Kind):
     """The number of pages of one size on a node."""
 
     name = "hugepages"
+    drifts = False
 
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         return {
@@ -69,9 +70,6 @@ class HugepagesKind(Kind):
         have = now["pages"]
         return replace(record, before={"pages": have - min(ours(record, have), now["free"])}, after={"pages": have})
 
-    def drifted(self, _record: Record, _now: State) -> bool:
-        return False
-
     def put(self, machine: Machine, key: str, state: State) -> None:
         """Reserve pages. Raises :class:`~ouchi.core.errors.Failed` when there is not that much unfragmented memory."""
         node, size = _numbers(key)
@@ -84,22 +82,18 @@ class HugepagesKind(Kind):
                 return
             machine.poke(COMPACT, "1")
         machine.poke(path, have)
-        raise Failed(
-            error(
-                f"node {node} has no room for the hugepages of the plan",
-                where=path,
-                found=f"{found} pages of {size} KiB could be reserved, with those of others",
-                expected=f"{pages} pages: {(pages - found) * size // 1024} MiB more of unfragmented free memory",
-                remedy="end programs that hold memory, or make guests smaller in ouchi.yaml, then: ouchi up",
-            )
+        raise Failed.of(
+            f"node {node} has no room for the hugepages of the plan",
+            where=path,
+            found=f"{found} pages of {size} KiB could be reserved, with those of others",
+            expected=f"{pages} pages: {(pages - found) * size // 1024} MiB more of unfragmented free memory",
+            remedy="end programs that hold memory, or make guests smaller in ouchi.yaml, then: ouchi up",
         )
 
     def describe(self, _key: str, state: State) -> list[str]:
-        return (
-            []
-            if state is None
-            else [f"{state['ours']} pages of ouchi" if "ours" in state else f"{state['pages']} pages"]
-        )
+        if state is None:
+            return []
+        return [f"{state['ours']} pages of ouchi" if "ours" in state else f"{state['pages']} pages"]
 
 
 def reserved_at_boot(node: int, size_kib: int, have: int) -> Record:

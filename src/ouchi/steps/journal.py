@@ -13,7 +13,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine
 from ouchi.steps import Location, Record
@@ -98,14 +98,12 @@ class Journal:
             records = [Record(**record | {"then": tuple(record["then"])}) for record in content["records"]]
             self._notes = content["notes"]
         else:
-            raise BadInput(
-                error(
-                    "the journal was written by a later version of ouchi",
-                    where=self._path,
-                    found=f"version {content['version']}",
-                    expected=f"at most version {VERSION}",
-                    remedy="undo with the version that wrote it",
-                )
+            raise BadInput.of(
+                "the journal was written by a later version of ouchi",
+                where=self._path,
+                found=f"version {content['version']}",
+                expected=f"at most version {VERSION}",
+                remedy="undo with the version that wrote it",
             )
         self._records = {record.location: record for record in records}
 

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, Record, State
 
@@ -29,6 +29,7 @@ class YamlEntryKind(Kind):
     """An entry of a mapping of mappings. Raises :class:`~ouchi.core.errors.Failed` for a file that holds something else."""
 
     name = "yaml"
+    drifts = False
 
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         return {key: _look(machine, *_split(key)) for key in keys}
@@ -51,9 +52,6 @@ class YamlEntryKind(Kind):
             return replace(record, before=now and record.before)
         path, members = _split(record.key)
         return replace(record, before=now | {"text": _without(path, now["text"], members)})
-
-    def drifted(self, _record: Record, _now: State) -> bool:
-        return False
 
     def put(self, machine: Machine, key: str, state: State) -> None:
         path, _ = _split(key)
@@ -110,14 +108,12 @@ def _split(key: str) -> tuple[str, list[str]]:
 
 
 def _unusable(path: str, found: str, member: str) -> Failed:
-    return Failed(
-        error(
-            "this file is not one that its programs can read",
-            where=path,
-            found=found,
-            expected=f"a YAML mapping with `{member}`",
-            remedy="correct or move the file, then: ouchi up",
-        )
+    return Failed.of(
+        "this file is not one that its programs can read",
+        where=path,
+        found=found,
+        expected=f"a YAML mapping with `{member}`",
+        remedy="correct or move the file, then: ouchi up",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.folder import SnapshotReader
 from ouchi.machine.snapshot.tree import Tree
@@ -22,17 +22,16 @@ def open_snapshot(path: Path) -> Tree:
     if os.path.isdir(path):
         tree = SnapshotReader(path)
     else:
-        from ouchi.machine.snapshot.archive import ArchiveReader, load
+        from ouchi.machine.snapshot.archive import ArchiveReader, index
+        from ouchi.machine.snapshot.unpack import read_unpacked
 
-        tree = ArchiveReader(str(path), load(str(path)))
+        tree = ArchiveReader(str(path), index(read_unpacked(str(path)), str(path)))
     top = tree.entries("/")
     if "proc" not in top and "sys" not in top:
-        raise BadInput(
-            error(
-                "not a snapshot of a host",
-                where=str(path),
-                found=f"at the top: {', '.join(top[:6])[:200]}" if top else "an empty archive",
-                expected="the folders proc and sys at the top, as `ouchi inspect --save FILE` writes them",
-            )
+        raise BadInput.of(
+            "not a snapshot of a host",
+            where=str(path),
+            found=f"at the top: {', '.join(top[:6])[:200]}" if top else "an empty archive",
+            expected="the folders proc and sys at the top, as `ouchi inspect --save FILE` writes them",
         )
     return tree

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, Self
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 
 _END: Final = bytes(tarfile.BLOCKSIZE)
 # name, (mode, uid, gid), size, (mtime), checksum, type, link target, magic, (version, user, group, device), prefix
@@ -76,8 +76,18 @@ def members(data: bytes | bytearray, where: str) -> Iterator[tarfile.TarInfo]:
 
 def damaged(where: str, found: str, expected: str = "a whole tar archive") -> BadInput:
     """The error for an archive that cannot be read."""
-    return BadInput(
-        error("the snapshot is damaged", where=where, found=found, expected=expected, remedy="take the snapshot again")
+    return BadInput.of(
+        "the snapshot is damaged", where=where, found=found, expected=expected, remedy="take the snapshot again"
+    )
+
+
+def too_much(where: str, found: str) -> BadInput:
+    """The error for an archive beyond the bounds."""
+    return BadInput.of(
+        "the snapshot is too large",
+        where=where,
+        found=found,
+        expected="an archive of the files that `ouchi inspect --save FILE` writes",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.links import LeadsOutsideError, follow
 
@@ -95,13 +95,11 @@ class Tree(ABC):
         try:
             return follow(path, self._target, self._is_folder)
         except LeadsOutsideError:
-            raise BadInput(
-                error(
-                    "a path in the snapshot leads outside it",
-                    where=f"{self.name}: {path}",
-                    expected="paths and links that stay inside the snapshot",
-                    remedy="take the snapshot again",
-                )
+            raise BadInput.of(
+                "a path in the snapshot leads outside it",
+                where=f"{self.name}: {path}",
+                expected="paths and links that stay inside the snapshot",
+                remedy="take the snapshot again",
             ) from None
 
     # ``real`` is an absolute path without links; the root is the empty one.
@@ -129,6 +127,6 @@ class Tree(ABC):
 
 def too_large(where: str, found: str = f"more than {LARGEST} bytes") -> BadInput:
     """The error for a file that is larger than :data:`LARGEST`."""
-    return BadInput(
-        error("a file of the snapshot is too large", where=where, found=found, expected=f"at most {LARGEST} bytes")
+    return BadInput.of(
+        "a file of the snapshot is too large", where=where, found=found, expected=f"at most {LARGEST} bytes"
     )

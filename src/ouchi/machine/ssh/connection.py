@@ -25,7 +25,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ouchi.core.errors import BadInput, Interrupted, error
+from ouchi.core.errors import BadInput, Interrupted
 from ouchi.machine.logged import logged
 from ouchi.machine.sh import script
 from ouchi.machine.ssh.address import Address
@@ -178,14 +178,12 @@ class Connection:
         if self._failure:
             raise unreachable(self.address, self._failure, self._config)
         if self._given_up.is_set():
-            raise Interrupted(error("interrupted"))
+            raise Interrupted.of("interrupted")
         if not shutil.which("ssh"):
-            raise BadInput(
-                error(
-                    "ssh is not installed on this machine",
-                    expected="the OpenSSH client",
-                    remedy="apt install openssh-client",
-                )
+            raise BadInput.of(
+                "ssh is not installed on this machine",
+                expected="the OpenSSH client",
+                remedy="apt install openssh-client",
             )
         self._folder = _private_folder()
         mark = f"ouchi-{secrets.token_hex(16)}"
@@ -206,7 +204,7 @@ class Connection:
             self._failure = "\n".join(filter(None, (output, self._messages(), _how_it_ended(self._master))))
             self._end()
             if self._given_up.is_set():
-                raise Interrupted(error("interrupted"))
+                raise Interrupted.of("interrupted")
             raise unreachable(self.address, self._failure, self._config)
         return login
 
@@ -288,10 +286,8 @@ def _private_folder() -> str:
     for folder in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108  # mkdtemp makes a private folder there
         if folder and len(os.fsencode(folder)) < _LONGEST_FOLDER and os.access(folder, os.W_OK | os.X_OK):
             return tempfile.mkdtemp(prefix="ouchi-", dir=folder)
-    raise BadInput(
-        error(
-            "there is no folder for the control socket of ssh",
-            expected="a writable folder for temporary files with a short path",
-            remedy="name one: TMPDIR=FOLDER ouchi …",
-        )
+    raise BadInput.of(
+        "there is no folder for the control socket of ssh",
+        expected="a writable folder for temporary files with a short path",
+        remedy="name one: TMPDIR=FOLDER ouchi …",
     )

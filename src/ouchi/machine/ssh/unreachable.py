@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ouchi.core.errors import BadInput, Failed, Finding, error
+from ouchi.core.errors import BadInput, Failed
 from ouchi.machine.ssh.address import Address
 
 
@@ -38,44 +38,36 @@ def unreachable(address: Address, messages: str, options: Sequence[str] = ()) ->
     else:
         claim, expected = f"there is no connection to {address}", "a host that accepts ssh connections"
         remedy = f"{login} shows more (-v even more)"
-    return Unreachable(
-        error(claim, where=str(address), found=words or "no message from ssh", expected=expected, remedy=remedy)
+    return Unreachable.of(
+        claim, where=str(address), found=words or "no message from ssh", expected=expected, remedy=remedy
     )
 
 
 def no_root(address: Address, user_id: int, messages: str) -> Unreachable:
     """The error for a login as a user who is not root and for whom sudo needs a password."""
-    return Unreachable(
-        error(
-            f"root is needed on {address}",
-            where=str(address),
-            found=f"user id {user_id}, and sudo -n: {_shown(messages) or 'it failed'}",
-            expected="root, or a user with sudo without a password",
-            remedy="use root@… as the address, or add a NOPASSWD rule to sudoers there",
-        )
+    return Unreachable.of(
+        f"root is needed on {address}",
+        where=str(address),
+        found=f"user id {user_id}, and sudo -n: {_shown(messages) or 'it failed'}",
+        expected="root, or a user with sudo without a password",
+        remedy="use root@… as the address, or add a NOPASSWD rule to sudoers there",
     )
 
 
 def too_few_sessions(address: Address, command: str) -> Failed:
     """The error for an sshd that allows too few sessions over one connection to run programs in parallel."""
-    return Failed(
-        error(
-            f"{address} allows too few sessions over one connection",
-            where=f"{address}: {command}"[:300],
-            found="its sshd refuses a further one",
-            expected="MaxSessions 4 or more (sshd's own default is 10)",
-            remedy="raise MaxSessions in its sshd_config and reload sshd, then the same command again",
-        )
+    return Failed.of(
+        f"{address} allows too few sessions over one connection",
+        where=f"{address}: {command}"[:300],
+        found="its sshd refuses a further one",
+        expected="MaxSessions 4 or more (sshd's own default is 10)",
+        remedy="raise MaxSessions in its sshd_config and reload sshd, then the same command again",
     )
 
 
 def lost(address: Address, command: str, messages: str) -> ConnectionLost:
     """The error for a lost connection."""
-    return ConnectionLost(_lost(address, command, messages))
-
-
-def _lost(address: Address, command: str, messages: str) -> Finding:
-    return error(
+    return ConnectionLost.of(
         f"the connection to {address} was lost",
         where=f"{address}: {command}"[:300],
         found=_shown(messages) or "ssh ended without a message",
