@@ -174,5 +174,5 @@ def _retry(route: Route, measurement: Callable[[], T]) -> T:
             if time.monotonic() > end:
                 (finding,) = failed.findings
                 remedy = f"ouchi console {route.server}"
-                raise Failed(error(f"iperf3 could not measure: {route}", found=finding.found, remedy=remedy)) from None
+                raise Failed.of(f"iperf3 could not measure: {route}", found=finding.found, remedy=remedy) from None
         time.sleep(0.5)

@@ -11,7 +11,7 @@ import click
 
 from ouchi.cli.hosted import print_host, print_json
 from ouchi.cli.timeline import timeline_of
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows.apply import Apply
@@ -66,13 +66,11 @@ def confirmed(what: str, options: Options) -> bool:
     if options.yes:
         return True
     if not sys.stdin.isatty():
-        raise BadInput(
-            error(
-                f"ouchi cannot ask whether to {what}",
-                found="no terminal",
-                expected="a terminal, or --yes",
-                remedy="the same command with --yes",
-            )
+        raise BadInput.of(
+            f"ouchi cannot ask whether to {what}",
+            found="no terminal",
+            expected="a terminal, or --yes",
+            remedy="the same command with --yes",
         )
     return options.ask(f"{what[0].upper()}{what[1:]}?")
 

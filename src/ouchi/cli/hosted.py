@@ -98,7 +98,7 @@ def host_of(site: Site, site_file: str, ssh_config: str | None) -> SiteHost:
 
 def host_at(address: str, ssh_config: str | None = None) -> SiteHost:
     """A host by its address, without a site. Raises :class:`~ouchi.core.errors.BadInput`."""
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
     from ouchi.flows.site_host import SiteHost
     from ouchi.machine.ssh.address import FORM, parse_address
     from ouchi.machine.ssh.machine import SshMachine
@@ -106,7 +106,7 @@ def host_at(address: str, ssh_config: str | None = None) -> SiteHost:
     try:
         parsed = parse_address(address)
     except ValueError as reason:
-        raise BadInput(error(f"not an address: {reason}", where="--address", found=address, expected=FORM)) from None
+        raise BadInput.of(f"not an address: {reason}", where="--address", found=address, expected=FORM) from None
     return SiteHost(str(parsed), str(parsed), "", None, SshMachine(parsed, ssh_config or ""))
 
 

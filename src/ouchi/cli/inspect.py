@@ -105,8 +105,8 @@ def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_d
 
 
 def _check_one_host(snapshot: str | None, address: str | None, names: Sequence[str]) -> None:
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
 
     given = [f"--{name}" for name, value in (("snapshot", snapshot), ("address", address), ("host", names)) if value]
     if len(given) > 1:
-        raise BadInput(error("these name different hosts", found=" and ".join(given), expected="one of them"))
+        raise BadInput.of("these name different hosts", found=" and ".join(given), expected="one of them")

@@ -29,18 +29,16 @@ def command(part: str, lines: int, follow: bool) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
     from ouchi.core.instance import Instance
     from ouchi.machine.own_process import replace_with
 
     if part not in (known := _known()):
-        raise BadInput(
-            error(
-                "no such part has written anything",
-                found=part,
-                expected=", ".join(known) or "none has",
-                remedy="ouchi status",
-            )
+        raise BadInput.of(
+            "no such part has written anything",
+            found=part,
+            expected=", ".join(known) or "none has",
+            remedy="ouchi status",
         )
     tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{Instance().logs}/{part}.log")
     replace_with(tail, {})

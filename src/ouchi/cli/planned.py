@@ -46,7 +46,7 @@ plan_option = click.option(
 
 def check_plan_alone() -> None:
     """Raise BadInput when the command line has ``--plan`` and an option that chooses another plan."""
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
 
     context = click.get_current_context()
     given = [
@@ -55,12 +55,10 @@ def check_plan_alone() -> None:
         if option.name in ANOTHER_PLAN and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     ]
     if given:
-        raise BadInput(
-            error(
-                "a saved plan has its own site and facts",
-                found=f"--plan and {', '.join(given)}",
-                expected="--plan alone",
-            )
+        raise BadInput.of(
+            "a saved plan has its own site and facts",
+            found=f"--plan and {', '.join(given)}",
+            expected="--plan alone",
         )
 
 

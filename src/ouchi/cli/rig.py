@@ -44,7 +44,7 @@ def up(how: str | None, as_json: bool) -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND]")
 def ssh(user: str, words: tuple[str, ...]) -> None:
     """Open a shell in it, or run a command. Exit status: the command's."""
-    from ouchi.core.errors import Unhealthy, error
+    from ouchi.core.errors import Unhealthy
     from ouchi.machine.own_process import replace_with
     from ouchi.rig import control
     from ouchi.rig.login import ALIAS
@@ -53,7 +53,7 @@ def ssh(user: str, words: tuple[str, ...]) -> None:
     with _rig() as (machine, paths):
         control.require_up(machine, paths)
         if not replace_with((program, "-F", str(paths.ssh_config), f"{user}@{ALIAS}", *words), {}):
-            raise Unhealthy(error("there is no ssh here", where=program, remedy="apt-get install openssh-client"))
+            raise Unhealthy.of("there is no ssh here", where=program, remedy="apt-get install openssh-client")
 
 
 @command.command()

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from ouchi import __version__
-from ouchi.core.errors import BadInput, OuchiError, error
+from ouchi.core.errors import BadInput, OuchiError
 from ouchi.core.instance import Instance
 from ouchi.core.redact import add_secrets
 from ouchi.facts import Facts, collect
@@ -113,8 +113,8 @@ def require_free(machine: Machine, path: str) -> None:
     with _write_errors(path):
         kind = machine.kind(path)
     if kind:
-        raise BadInput(
-            error("the file exists already", where=path, expected="a new file", remedy="--output with another name")
+        raise BadInput.of(
+            "the file exists already", where=path, expected="a new file", remedy="--output with another name"
         )
 
 
@@ -123,13 +123,11 @@ def _write_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as reason:
-        raise BadInput(
-            error(
-                "the bundle cannot be written",
-                where=path,
-                found=reason.strerror or str(reason),
-                remedy="ouchi support-bundle --output FILE, in a folder that you may write to",
-            )
+        raise BadInput.of(
+            "the bundle cannot be written",
+            where=path,
+            found=reason.strerror or str(reason),
+            remedy="ouchi support-bundle --output FILE, in a folder that you may write to",
         ) from None
 
 

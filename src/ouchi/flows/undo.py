@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ouchi.core.errors import BadInput, Finding, error, warning
+from ouchi.core.errors import BadInput, Finding, warning
 from ouchi.core.events import EventKind, Timeline
 from ouchi.facts.boot import parse_parameters
 from ouchi.facts.nics import BEFORE_BINDING
@@ -44,13 +44,11 @@ class Undo(HostChange):
         self.journal = open_journal(machine, instance, Scope.MACHINE)
         records = tuple(reversed(engine.current(self.journal)))
         if any(record.kind == "driver" for record in records) and machine.exists(instance.ovs_socket):
-            raise BadInput(
-                error(
-                    "ouchi is up and its Open vSwitch may use the NICs",
-                    where=instance.ovs_socket,
-                    expected="no running ouchi",
-                    remedy="ouchi down, then: ouchi undo",
-                )
+            raise BadInput.of(
+                "ouchi is up and its Open vSwitch may use the NICs",
+                where=instance.ovs_socket,
+                expected="no running ouchi",
+                remedy="ouchi down, then: ouchi undo",
             )
         self.now = engine.look(machine, (record.location for record in records))
         self.drifted = tuple(record for record in records if engine.drifted(record, self.now[record.location]))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import PurePath
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
 from ouchi.vnf.images.kernel import Kernel, current_kernel, fetch, load_order
 
@@ -113,13 +113,11 @@ def _planned(machine: Machine, folder: PurePath) -> tuple[Image, Kernel, list[st
 def require_tools(machine: Machine) -> None:
     """Raises :class:`Failed` naming every package that is missing for building."""
     if missing := [package for path, package in TOOLS.items() if not machine.exists(path)]:
-        raise Failed(
-            error(
-                "tools for building the guest image are missing",
-                where=", ".join(path for path in TOOLS if not machine.exists(path)),
-                expected="the packages " + " ".join(missing),
-                remedy="apt-get install --no-install-recommends " + " ".join(missing),
-            )
+        raise Failed.of(
+            "tools for building the guest image are missing",
+            where=", ".join(path for path in TOOLS if not machine.exists(path)),
+            expected="the packages " + " ".join(missing),
+            remedy="apt-get install --no-install-recommends " + " ".join(missing),
         )
 
 
