@@ -153,7 +153,7 @@ def _boot_loader_refusals(
     def first(refresh: str) -> bool:
         return not any(refresh in record.then for record in known)
 
-    findings = []
+    findings: list[Finding] = []
     if any("grub" in change.then for change in due) and first("grub"):
         findings += boot_loader.edits_in_grub_cfg(machine)
     if any(boot.ENTRIES in change.then for change in due):
