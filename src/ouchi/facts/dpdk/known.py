@@ -13,10 +13,8 @@ from functools import cache
 
 from ouchi.facts.dpdk.pmdinfo import Driver
 from ouchi.facts.dpdk.release import abi_of, order
-from ouchi.facts.system import Distribution
 
-# The release in a distribution's archive (its package dpdk).
-_OFFERED = {
+OFFERED = {
     ("debian", "12"): "22.11",
     ("debian", "13"): "24.11",
     ("debian", "14"): "25.11",
@@ -24,6 +22,7 @@ _OFFERED = {
     ("ubuntu", "24.04"): "23.11",
     ("ubuntu", "26.04"): "25.11",
 }
+"""The release in a distribution's archive (its package dpdk), by the distribution's id and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,6 @@ class Table:
     distribution: str
     version: str
     drivers: tuple[Driver, ...]
-
-
-def offered_by(distribution: Distribution) -> str:
-    """The DPDK release that a distribution packages; empty when it is not known."""
-    return _OFFERED.get((distribution.id, distribution.version), "")
 
 
 @cache
