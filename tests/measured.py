@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ouchi.measure.search.device import Device
+from ouchi.measure.search.evidence import Device
 from ouchi.measure.search.goals import Goal
 from ouchi.measure.search.methods import SearchMethod, search
 from ouchi.measure.search.mlrsearch import SearchResult

@@ -74,7 +74,7 @@ class SimulatedDevice:
         return self._now
 
     def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
-        """A trial at once; see :class:`ouchi.measure.search.device.Device`."""
+        """A trial at once; see :class:`ouchi.measure.search.evidence.Device`."""
         self._trials += 1
         away = list(self._stalls(seconds))
         results = tuple(self._stream(index, pps / self.streams, seconds, away) for index in range(self.streams))

@@ -53,10 +53,10 @@ def send(size, pps, both, seconds):
             for number, ports in enumerate(request.directions)
         ]
         generator.load(flows)
-        before = kernel_bridge.counters(machine, instance)
+        before = bridge.counters()
         print("sending", file=sys.stderr, flush=True)
         told = generator.run([pps] * len(flows), seconds=seconds)
-        counted = subtract(before, kernel_bridge.counters(machine, instance))
+        counted = subtract(before, bridge.counters())
     trial = read_trial(told, flows, pps=pps * len(flows), seconds=seconds)
     streams = {one.tx_port: {"sent": one.sent, "received": one.received, "corrupt": one.corrupt} for one in trial.streams}
     return {"streams": streams, "foreign": trial.foreign, "counted": counted}
@@ -80,7 +80,7 @@ def udp(hosts, size, mtu=1500, cpus=(0, 1)):
 
 def tidy():
     processes.end(instance.name, {SERVICE}, polite_seconds=3)
-    kernel_bridge.remove(machine, instance)
+    KernelBridge(machine, instance).remove()
 """
 
 
@@ -155,11 +155,12 @@ def test_as_much_as_goes(lab: Lab) -> None:
 @pytest.mark.parametrize(("size", "mtu"), [(64, 1500), (1518, 1500), (9018, 9000)])
 def test_iperf3_gives_figures_of_the_frames_requested_for(lab: Lab, size: int, mtu: int) -> None:
     code = f"""
-hosts = kernel_bridge.create_hosts(machine, instance, mtu={mtu})
+bridge = KernelBridge(machine, instance, {mtu})
+hosts = bridge.create_hosts()
 over_tcp = tcp(hosts)
-before = kernel_bridge.counters(machine, instance)
+before = bridge.counters()
 over_udp = udp(hosts, {size}, {mtu})
-counted = subtract(before, kernel_bridge.counters(machine, instance))
+counted = subtract(before, bridge.counters())
 tidy()
 print(json.dumps({{"tcp": asdict(over_tcp), "udp": over_udp, "counted": counted}}))
 """
@@ -178,7 +179,7 @@ print(json.dumps({{"tcp": asdict(over_tcp), "udp": over_udp, "counted": counted}
 def test_what_iperf3_states_is_reported(lab: Lab) -> None:
     code = """
 from ouchi.core.errors import OuchiError
-hosts = kernel_bridge.create_hosts(machine, instance)
+hosts = KernelBridge(machine, instance).create_hosts()
 said = []
 for size, cpus in ((9018, (0, 1)), (64, (999, 1)), (64, (0, 999))):
     try:
@@ -212,7 +213,7 @@ def test_after_a_kill_nothing_is_in_the_way(lab: Lab, again: str) -> None:
 
 def test_after_a_killed_iperf3_the_next_run_measures(lab: Lab) -> None:
     code = """
-hosts = kernel_bridge.create_hosts(machine, instance)
+hosts = KernelBridge(machine, instance).create_hosts()
 tcp(hosts, {seconds})
 """
     gate = lab.start_program(script(code.format(seconds=60)))

@@ -1,6 +1,6 @@
 """apply and undo on a host: changed, rebooted, used, and restored as it was; then everything that goes wrong.
 
-The tests run in order and share saved states of the rig: ``fresh``, before any change, and ``applied``.
+The tests run in order and share saved states of the rig: ``fresh``, before any change, ``applied``, and ``undone``.
 """
 
 from __future__ import annotations
@@ -175,6 +175,7 @@ def test_what_others_changed_is_left_and_reported(practice: Practice) -> None:
     rig.run("rm /etc/modules-load.d/90-ouchi.conf; ovs-vsctl remove Open_vSwitch . other_config pmd-cpu-mask")
     practice.run("undo", "--yes", "--no-reboot")
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
+    rig.save("undone")
 
 
 @pytest.mark.exhaustive
@@ -328,8 +329,7 @@ def test_unconfirmed_everything_is_rolled_back(
         raise KeyboardInterrupt
 
     rig = practice.rig
-    rig.load("applied")
-    practice.run("undo", "--yes", "--no-reboot")
+    rig.load("undone")  # with all packages, so that nothing is installed within the time
     monkeypatch.setattr(commit_confirm, "SECONDS", 60)
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):

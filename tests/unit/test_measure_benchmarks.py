@@ -3,52 +3,60 @@
 import pytest
 
 from ouchi.core.errors import BadInput
-from ouchi.measure.search.evidence import INTERRUPTED
-from ouchi.measure.search.maximum import maximum
+from ouchi.measure.runs.model import ExtraResult
+from ouchi.measure.search.evidence import INTERRUPTED, Device, Evidence
+from ouchi.measure.search.extra_tests import SECONDS, ExtraTest, KnownRates, Subject, run_extra_test
 from ouchi.measure.search.methods import SearchMethod
 from ouchi.measure.search.rfc2544 import back_to_back, frame_loss, latency
-from ouchi.measure.search.soak import soak
 from ouchi.measure.search.trial import Trial
 from tests.measured import LINE, Tampered, single_trials
 from tests.simulated import SimulatedDevice
 
 
+def extra(name: str, device: Device, pps: float, seconds: float) -> tuple[ExtraResult, list[Trial]]:
+    """The line of a test at one rate, and its trials."""
+    trials: list[Trial] = []
+    subject = Subject(device, "64", KnownRates(pps, pps, pps), trials.append)
+    (row,) = run_extra_test(ExtraTest(name, seconds), subject).rows
+    return row, trials
+
+
 def test_latency_is_the_mean_of_the_repeats_means() -> None:
     device = SimulatedDevice(7e6, ring=1024, stall_seconds=100e-6, stall_period=1.0, latency_ns=5000, streams=2)
-    found = latency(device, 2e6, repeats=3, seconds=10)
-    assert (len(found.means_ns), len(found.trials), found.complete) == (3, 3, True)
+    evidence = Evidence(device)
+    means = latency(evidence, 2e6, repeats=3, seconds=10)
+    assert (len(means), len(evidence.trials), evidence.reason) == (3, 3, "")
     # 0.01 % of the packets wait for half of 100 µs on average.
-    assert found.mean_ns == pytest.approx(5005, abs=1)
-    assert set(found.streams) == {"0→1", "1→0"}
-    assert found.streams["0→1"].total == 30_000_000
-    assert (found.streams["0→1"].percentile(50), found.streams["0→1"].maximum) == (5000, 55_000)
+    assert means == pytest.approx([5005] * 3, abs=1)
 
 
 def test_latency_is_requested_for_20_times_two_minutes() -> None:
     device = SimulatedDevice(7e6)
-    latency(device, 1e6)
+    extra("latency", device, 1e6, SECONDS["latency"])
     assert device.clock() == 20 * 120
 
 
 def test_latency_of_nothing_received_is_none() -> None:
-    assert latency(SimulatedDevice(7e6, fault="corrupt"), 1e6).mean_ns is None
+    row, _ = extra("latency", SimulatedDevice(7e6, fault="corrupt"), 1e6, 1)
+    assert row.figures["mean_ns"] is None
 
 
 def test_frame_loss_goes_down_until_two_in_a_row_lose_nothing() -> None:
-    found = frame_loss(SimulatedDevice(7e6), max_pps=10e6, seconds=1)
-    assert [share for share, _ in found.points] == [1.0, 0.9, 0.8, 0.7, 0.6]
-    losses = [trial.loss_ratio for _, trial in found.points]
+    points = frame_loss(Evidence(SimulatedDevice(7e6)), 10e6, seconds=1)
+    assert [share for share, _ in points] == [1.0, 0.9, 0.8, 0.7, 0.6]
+    losses = [trial.loss_ratio for _, trial in points]
     assert losses == pytest.approx([0.3, 2 / 9, 0.125, 0, 0], abs=1e-6)
 
 
 def test_frame_loss_of_a_fast_device_takes_two_trials_and_of_a_lossy_one_all() -> None:
-    assert len(frame_loss(SimulatedDevice(1e9), max_pps=LINE).points) == 2
-    assert len(frame_loss(SimulatedDevice(1e9, loss=0.01), max_pps=LINE).points) == 10
+    assert len(frame_loss(Evidence(SimulatedDevice(1e9)), LINE, seconds=60)) == 2
+    assert len(frame_loss(Evidence(SimulatedDevice(1e9, loss=0.01)), LINE, seconds=60)) == 10
 
 
 def test_the_longest_burst_is_the_ring_and_what_leaves_it_meanwhile() -> None:
     """In a burst of N at the line's rate L the ring of R gains N(1 - C/L): the longest is R / (1 - C/L)."""
-    found = back_to_back(SimulatedDevice(7e6, ring=1024), line_pps=LINE, throughput_pps=7e6, repeats=5, width=1e-4)
+    evidence = Evidence(SimulatedDevice(7e6, ring=1024))
+    found = back_to_back(evidence, line_pps=LINE, throughput_pps=7e6, seconds=2, repeats=5, width=1e-4)
     longest = 1024 / (1 - 7e6 / LINE)
     assert found.mean == pytest.approx(longest, abs=2)
     assert found.deviation == 0
@@ -58,14 +66,14 @@ def test_the_longest_burst_is_the_ring_and_what_leaves_it_meanwhile() -> None:
 
 
 def test_a_burst_that_always_passes_is_only_a_lower_limit() -> None:
-    found = back_to_back(SimulatedDevice(1e9), line_pps=LINE, throughput_pps=7e6, repeats=1, seconds=2)
+    found = back_to_back(Evidence(SimulatedDevice(1e9)), line_pps=LINE, throughput_pps=7e6, repeats=1, seconds=2)
     assert (found.unbounded, found.bursts) == (True, (29_761_904,))
 
 
 @pytest.mark.parametrize("rate", [0.0, LINE, 2 * LINE])
 def test_without_a_throughput_below_the_line_there_is_no_buffer_to_see(rate: float) -> None:
     with pytest.raises(BadInput, match="cannot be measured"):
-        back_to_back(SimulatedDevice(7e6), line_pps=LINE, throughput_pps=rate)
+        back_to_back(Evidence(SimulatedDevice(7e6)), line_pps=LINE, throughput_pps=rate, seconds=2)
 
 
 def test_verification_forgives_what_comes_by_chance() -> None:
@@ -93,47 +101,41 @@ def test_verification_repeats_each_lossy_trial_twice() -> None:
 
 def test_a_soak_shows_when_packets_were_lost() -> None:
     device = SimulatedDevice(7e6, stall_seconds=1e-3, stall_period=100.0, seed=1)
-    found = soak(device, 1e6, 300, interval_seconds=10)
-    assert [trial.label for trial in found.trials[:3]] == ["from 0 s", "from 10 s", "from 20 s"]
-    assert [trial.lost for trial in found.trials if trial.lost] == [1000, 1000, 1000]
-    assert (found.sent, found.lost) == (300_000_000, 3000)
+    row, trials = extra("soak", device, 1e6, 300)
+    assert [trial.label for trial in trials[:3]] == ["from 0 s", "from 10 s", "from 20 s"]
+    assert [trial.lost for trial in trials if trial.lost] == [1000, 1000, 1000]
+    assert (row.figures["sent"], row.figures["lost"]) == (300_000_000, 3000)
 
 
 def test_a_soaks_last_interval_is_what_is_left() -> None:
-    found = soak(SimulatedDevice(7e6), 1e6, 25, interval_seconds=10)
-    assert [trial.intended_seconds for trial in found.trials] == [10, 10, 5]
+    _, trials = extra("soak", SimulatedDevice(7e6), 1e6, 25)
+    assert [trial.intended_seconds for trial in trials] == [10, 10, 5]
 
 
 def test_an_invalid_interval_of_a_soak_is_in_no_sum() -> None:
-    found = soak(SimulatedDevice(7e6, fault="negative", fault_every=4), 1e6, 100)
-    assert (len(found.trials), found.invalid, found.sent, found.lost) == (10, 2, 80_000_000, 0)
-    nothing = soak(SimulatedDevice(7e6, fault="negative"), 1e6, 20)
-    assert (nothing.sent, nothing.lost) == (0, 0)
+    row, _ = extra("soak", SimulatedDevice(7e6, fault="negative", fault_every=4), 1e6, 100)
+    assert [row.figures[name] for name in ("intervals", "invalid", "sent", "lost")] == [10, 2, 80_000_000, 0]
+    nothing, _ = extra("soak", SimulatedDevice(7e6, fault="negative"), 1e6, 20)
+    assert (nothing.figures["sent"], nothing.figures["lost"]) == (0, 0)
 
 
 def test_the_maximum_is_what_comes_through() -> None:
-    found = maximum(SimulatedDevice(7e6), LINE)
-    assert (found.median_pps, len(found.received_pps), found.complete) == (7e6, 10, True)
-    assert maximum(SimulatedDevice(7e6, generator_pps=5e6), LINE).median_pps is None
+    row, trials = extra("maximum", SimulatedDevice(7e6), LINE, 1)
+    assert (row.pps, len(row.figures["received_pps"]), len(trials)) == (7e6, 10, 10)
+    nothing, _ = extra("maximum", SimulatedDevice(7e6, generator_pps=5e6), LINE, 1)
+    assert nothing.pps is None
 
 
-def test_ctrl_c_keeps_the_trials_of_all_of_them() -> None:
+@pytest.mark.parametrize("name", ["latency", "frame-loss", "back-to-back", "soak", "maximum"])
+def test_ctrl_c_keeps_the_trials_of_all_of_them(name: str) -> None:
     def interrupt(count: int, trial: Trial) -> Trial:
         if count == 2:
             raise KeyboardInterrupt
         return trial
 
-    def device() -> Tampered:
-        return Tampered(SimulatedDevice(1e6), interrupt)
-
-    for found in (
-        latency(device(), 5e5),
-        frame_loss(device(), max_pps=LINE),
-        back_to_back(device(), line_pps=LINE, throughput_pps=1e6),
-        soak(device(), 5e5, 100),
-        maximum(device(), LINE),
-    ):
-        assert (found.complete, found.reason, len(found.trials)) == (False, INTERRUPTED, 1)
+    kept: list[Trial] = []
+    subject = Subject(Tampered(SimulatedDevice(1e6), interrupt), "64", KnownRates(5e5, LINE, LINE), kept.append)
+    assert (run_extra_test(ExtraTest(name, SECONDS[name]), subject).reason, len(kept)) == (INTERRUPTED, 1)
 
 
 def test_the_simulation_is_the_same_each_time_for_a_seed() -> None:

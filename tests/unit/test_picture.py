@@ -17,13 +17,15 @@ from rich.cells import cell_len
 from ouchi.facts import Boot, Cpu, Distribution, Dpdk, Facts, L3Group, MemoryNode, Nic, Processor, Support, System
 from ouchi.facts.nics import PcieLink
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Plan, Pools
-from ouchi.report.picture import picture_text, svg, terminal
+from ouchi.report.picture import terminal
 from ouchi.report.picture.content import content_of
 from ouchi.report.picture.cpus import guest_tag
 from ouchi.report.picture.font_metrics import width_at_most
 from ouchi.report.picture.shapes import Box, Measures, Picture
 from ouchi.report.picture.style import PAINTS
+from ouchi.report.picture.svg import document as svg
 from ouchi.report.picture.svg import geometry
+from ouchi.report.picture.terminal import picture_text
 from tests.hosts import names
 from tests.plans import facts_of, target_of
 

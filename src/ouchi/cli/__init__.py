@@ -34,7 +34,7 @@ _commands = LazyGroup(
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and restore the machine.",
             "apply": "Configure the machine itself: boot, CPUs, NICs, services.",
-            "undo": "Revert everything that apply changed.",
+            "undo": "Revert everything that apply and doctor --fix changed.",
         },
         "Inspect and plan": {
             "inspect": "Show the hardware: CPUs, memory, NICs, kernel.",

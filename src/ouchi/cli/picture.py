@@ -23,11 +23,11 @@ def write_svg(path: str, facts: Facts, plan: Plan | None) -> None:
     """Write the picture, replacing an older one. Raises :class:`~ouchi.core.errors.BadInput` when that fails."""
     from ouchi.core.errors import BadInput, error
     from ouchi.machine.local import LocalMachine
-    from ouchi.report.picture import svg
+    from ouchi.report.picture.svg import document
 
     machine = LocalMachine()
     try:
-        machine.write(machine.absolute(path), svg(facts, plan))
+        machine.write(machine.absolute(path), document(facts, plan))
     except OSError as reason:
         raise BadInput(
             error(

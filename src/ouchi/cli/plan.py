@@ -56,7 +56,7 @@ def command(
 
 
 def _text(target: Target, *, explain: bool) -> str:
-    from ouchi.report.picture import picture_text
+    from ouchi.report.picture.terminal import picture_text
     from ouchi.report.plan import plan_text
 
     return f"{picture_text(target.facts, target.plan)}\n\n{plan_text(target.plan, colour=None, explain=explain)}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from ouchi.machine.local import LocalMachine
-    from ouchi.measure.runs.model import Run
 
 _FILE = click.Path(dir_okay=False)
 
@@ -38,57 +36,42 @@ def command(
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json cannot both be printed")
+    import json
+
+    from ouchi.core.plain import to_plain
     from ouchi.machine.local import LocalMachine
     from ouchi.measure.runs.folder import read_run
+    from ouchi.report.run.csv import csv_text
+    from ouchi.report.run.page import page_html
+    from ouchi.report.run.prometheus import prometheus_text
+    from ouchi.report.run.table import markdown
+    from ouchi.report.run.terminal import run_text
 
     machine = LocalMachine()
     folder = machine.absolute(run)
     found = read_run(machine, folder)
     if not (page_file or csv_file or prometheus_file or as_markdown or as_json):
         page_file = f"{folder}/report.html"
-    for path, text in _texts(found, page_file, csv_file, prometheus_file):
-        _write(machine, path, text)
-    click.echo(_printed(found, as_markdown=as_markdown, as_json=as_json))
-
-
-def _texts(
-    run: Run, page_file: str | None, csv_file: str | None, prometheus_file: str | None
-) -> Iterator[tuple[str, str]]:
-    """The requested files and their content."""
-    from ouchi.report.run.csv import csv_text
-    from ouchi.report.run.page import page_html
-    from ouchi.report.run.prometheus import prometheus_text
-
     for path, made in ((page_file, page_html), (csv_file, csv_text), (prometheus_file, prometheus_text)):
         if path:
-            yield path, made(run)
-
-
-def _printed(run: Run, *, as_markdown: bool, as_json: bool) -> str:
-    import json
-
-    from ouchi.core.plain import to_plain
-    from ouchi.report.run.table import markdown
-    from ouchi.report.run.terminal import run_text
-
+            _write(machine, path, made(found))
     if as_json:
-        return json.dumps(to_plain(run), indent=1)
-    return markdown(run) if as_markdown else run_text(run)
+        click.echo(json.dumps(to_plain(found), indent=1))
+    else:
+        click.echo(markdown(found) if as_markdown else run_text(found))
 
 
 def _write(machine: LocalMachine, path: str, text: str) -> None:
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
 
     try:
         machine.write(machine.absolute(path), text)
     except OSError as reason:
-        raise BadInput(
-            error(
-                "the report cannot be written",
-                where=path,
-                found=str(reason),
-                expected="a file in a folder of yours",
-                remedy="ouchi report RUN -o FILE.html",
-            )
+        raise BadInput.of(
+            "the report cannot be written",
+            where=path,
+            found=str(reason),
+            expected="a file in a folder of yours",
+            remedy="ouchi report RUN -o FILE.html",
         ) from None
     click.echo(f"written: {path}", err=True)

@@ -75,6 +75,10 @@ class Cloud:
             ),
         )
 
+    def authenticate(self) -> None:
+        """Get the token, unless there is one. Threads that need it wait for it."""
+        self._session.get_token()
+
     def rows(self, service: str, path: str, **query: str) -> list[Row]:
         """Every resource of a collection: ``flavors/detail`` answers with ``flavors``, ``os-services`` with ``services``.
 

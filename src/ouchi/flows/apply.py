@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ouchi.core.errors import BadInput, Finding
 from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
+from ouchi.core.plain import to_plain
 from ouchi.facts import Facts
 from ouchi.facts.nics import BEFORE_BINDING, KEPT
 from ouchi.flows.progress import run_step
@@ -25,7 +26,8 @@ from ouchi.parts import packages
 from ouchi.plan.load import facts_of
 from ouchi.plan.same_host import on_host
 from ouchi.plan.target import Target, check_names
-from ouchi.report.apply import Section, sections_text
+from ouchi.report.apply import steps_text
+from ouchi.report.documents import StepEntry
 from ouchi.steps import Change, Record, engine, rescue
 from ouchi.steps.journal import Journal, Scope, open_journal
 
@@ -75,14 +77,14 @@ class Prepared:
         )
 
     @property
-    def sections(self) -> tuple[Section, ...]:
+    def steps(self) -> tuple[StepEntry, ...]:
         """The pending changes, as they are shown."""
         return tuple(
-            Section(
+            StepEntry(
                 step.name,
                 step.why,
+                step.booted and not self.booted,
                 tuple(engine.difference(one.location, self.now[one.location], one.state) for one in changes),
-                after_reboot=step.booted and not self.booted,
             )
             for step, changes in self.pending
         )
@@ -256,18 +258,18 @@ class Apply(HostChange):
 
     def text(self) -> str:
         prepared = self.prepared
-        if not (prepared.sections or prepared.removals or prepared.reboot or prepared.rolled_back):
+        if not (prepared.steps or prepared.removals or prepared.reboot or prepared.rolled_back):
             return "nothing to do: the host is as planned"
-        sections = [*prepared.sections]
+        steps = [*prepared.steps]
         if prepared.removals:
-            sections.append(Section("previous plan", "not in this plan", prepared.removals))
+            steps.append(StepEntry("previous plan", "not in this plan", False, prepared.removals))
         when = f"rolled back on {prepared.rolled_back}: connectivity was not confirmed"
-        return sections_text(sections, reboot=prepared.reboot, notes=[when] if prepared.rolled_back else [])
+        return steps_text(steps, reboot=prepared.reboot, notes=[when] if prepared.rolled_back else [])
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "steps": [section.to_json() for section in self.prepared.sections],
-            "previous": [one.to_json() for one in self.prepared.removals],
+            "steps": to_plain(self.prepared.steps),
+            "previous": to_plain(self.prepared.removals),
             "reboot": list(self.prepared.reboot),
             "rolled_back": self.prepared.rolled_back,
         }

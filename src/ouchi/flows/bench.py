@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ouchi.core.errors import Failed, Interrupted, error
+from ouchi.core.errors import Failed, Interrupted
 from ouchi.core.events import Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows.bench_prepare import prepare
@@ -38,13 +38,13 @@ def preview(
     machine: Launcher, instance: Instance, target: Target, request: BenchRequest, *, folder: str
 ) -> dict[str, Any]:
     """Return what would be measured, and where: the dry run. Changes nothing."""
-    facts, plan = target.facts, target.plan
+    plan = target.plan
     servers_running = bool(machine.entries(instance.vhost))
     placement = request.placement(plan, servers_running=servers_running)
     pages = extra_hugepages(plan, request, placement.page_kib)
     # KVM is probed by starting a guest; without a result yet, emulation is assumed.
     emulated = not kvm.known(machine, instance)
-    labels = labels_of(facts, plan, request, placement, servers_running=servers_running, emulated=emulated)
+    labels = labels_of(target, request, placement, servers_running=servers_running, emulated=emulated)
     return {
         "path": request.path.name,
         **request.to_json(),
@@ -75,8 +75,8 @@ def bench(
         if request.compare_kernel and not recorder.interrupted:
             _compare_with_kernel(recorder)
     if recorder.interrupted:
-        raise Interrupted(
-            error("interrupted", where=folder, remedy=f"the measurements so far are stored: ouchi report {folder}")
+        raise Interrupted.of(
+            "interrupted", where=folder, remedy=f"the measurements so far are stored: ouchi report {folder}"
         )
     return recorder.complete
 
@@ -109,7 +109,7 @@ def _self_test(recorder: Recorder) -> dict[str, float]:
                 traffic = path.traffic(size, bidirectional=True)
                 alone[size] = median_sent_pps([traffic.trial(0, PROBE_SECONDS, "unpaced") for _ in range(PROBES)])
                 if not alone[size]:
-                    raise Failed(error("the generator sends nothing over a ring", remedy="ouchi bench --path loop"))
+                    raise Failed.of("the generator sends nothing over a ring", remedy="ouchi bench --path loop")
                 for share in LADDER:
                     trial = traffic.trial(OFFER_ALONE * share * alone[size], 1.0, "self-test")
                     if trial.valid:

@@ -42,17 +42,6 @@ class BenchHost:
         """Where the generator and the guests run."""
         return request.placement(self.target.plan, servers_running=self.servers_running)
 
-    def labels(self, request: BenchRequest) -> tuple[str, ...]:
-        """The qualifications of the figures."""
-        return labels_of(
-            self.target.facts,
-            self.target.plan,
-            request,
-            self.placement(request),
-            servers_running=self.servers_running,
-            emulated=not self.artifacts.kvm,
-        )
-
     @contextmanager
     def more_hugepages(self, request: BenchRequest) -> Iterator[None]:
         """Reserve the path's hugepages meanwhile. After a killed run the next ``up`` or ``down`` releases them."""
@@ -85,7 +74,9 @@ class Recorder:
 
     def __post_init__(self) -> None:
         host, request = self.host, self.request
-        info = describe(host.machine, host.target, request, host.placement(request), labels=host.labels(request))
+        placement, emulated = host.placement(request), not host.artifacts.kvm
+        labels = labels_of(host.target, request, placement, servers_running=host.servers_running, emulated=emulated)
+        info = describe(host.machine, host.target, request, placement, labels=labels)
         self.writer = RunWriter(host.machine, self.folder, info)
         self.writer.attach("facts", host.target.facts.to_json())
         self.writer.attach("plan", host.target.plan.to_json())

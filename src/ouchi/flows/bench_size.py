@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.flows.bench_record import Recorder
 from ouchi.measure.generator.rates import parse_rate
 from ouchi.measure.paths.cpus import Placement
@@ -134,7 +134,7 @@ class SizeBench:
         accepted = median_sent_pps(trials)
         if not accepted:
             where = self.traffic.loaded[0].tx_port
-            raise Failed(error("the ports accept no frames", where=where, remedy="ouchi status"))
+            raise Failed.of("the ports accept no frames", where=where, remedy="ouchi status")
         if not self.max_offered:
             self.max_offered = accepted
             request = self.recorder.request

@@ -18,7 +18,8 @@ from ouchi.flows.several_hosts import Done, HostChange
 from ouchi.host import boot, commit_confirm, reboot
 from ouchi.machine import Machine
 from ouchi.parts import packages
-from ouchi.report.apply import Section, sections_text
+from ouchi.report.apply import steps_text
+from ouchi.report.documents import StepEntry
 from ouchi.steps import Record, State, engine, rescue
 from ouchi.steps.journal import Journal, Scope, open_journal
 
@@ -128,7 +129,7 @@ class Undo(HostChange):
         if not (prepared.ours or prepared.drifted or prepared.reboot):
             return "nothing to do: ouchi has changed nothing on this host"
         notes = [f"{one.key}: changed by another program or user since; left as it is" for one in prepared.drifted]
-        return sections_text([Section("", "", self._shown(prepared.ours))], reboot=prepared.reboot, notes=notes)
+        return steps_text([StepEntry("", "", False, self._shown(prepared.ours))], reboot=prepared.reboot, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
         return {

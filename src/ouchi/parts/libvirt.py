@@ -15,7 +15,6 @@ from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.live import kvm
 from ouchi.machine import Machine
 from ouchi.machine.guests import guests_of, kill_guest
 from ouchi.parts.context import Context
@@ -48,7 +47,7 @@ class Libvirt(Daemon):
     service_names = ("libvirtd",)
 
     def files(self, at: Context) -> Mapping[str, File]:
-        return files(at.instance, emulated=at.settings.emulated, qemu_version=kvm.qemu_version(at.machine))
+        return files(at.instance, emulated=at.settings.emulated, qemu_version=at.qemu_version)
 
     def services(self, at: Context) -> Sequence[Service]:
         return [service(at.instance)]

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from rich.text import Text
 
+from ouchi.report.documents import StepEntry
 from ouchi.report.page import page
 from ouchi.steps.engine import Difference
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A step with its differences; ``after_reboot``: it cannot be made before."""
-
-    name: str
-    why: str
-    differences: tuple[Difference, ...]
-    after_reboot: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The step as plain JSON."""
-        changes = [one.to_json() for one in self.differences]
-        return {"step": self.name, "why": self.why, "after_reboot": self.after_reboot, "changes": changes}
-
-
-def sections_text(
-    sections: Iterable[Section],
+def steps_text(
+    steps: Iterable[StepEntry],
     *,
     reboot: Sequence[str],
     notes: Sequence[str] = (),
@@ -41,11 +25,11 @@ def sections_text(
     ``notes`` are lines of warning at the top; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`.
     """
     lines = [Text(note, style="yellow") for note in notes]
-    for section in sections:
-        when = " (after the reboot)" if section.after_reboot else ""
-        if section.name:
-            lines.append(Text.assemble((f"{section.name}{when}", "bold"), f": {section.why}"))
-        for one in section.differences:
+    for entry in steps:
+        when = " (after the reboot)" if entry.after_reboot else ""
+        if entry.step:
+            lines.append(Text.assemble((f"{entry.step}{when}", "bold"), f": {entry.why}"))
+        for one in entry.changes:
             lines += _lines(one)
     if reboot:
         lines.append(Text.assemble(("reboot", "bold"), f": {'; '.join(reboot)}"))

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from ouchi.checks.diagnosis import Diagnosis, FixResult
 from ouchi.checks.model import CheckResult, Result
 from ouchi.core.errors import Severity
-from ouchi.report.page import COLOURS, finding_text, page
+from ouchi.report.page import COLOURS, finding_text, label_lines, page, plain_table
 
 MARKS = {Severity.ERROR: "✘", Severity.WARNING: "!", Severity.INFO: "i"}
 
 
 def doctor_text(diagnosis: Diagnosis, width: int | None = None, *, colour: bool | None = None) -> str:
     """Return a diagnosis as text; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    labels = [Text(f"label: {label}", style="yellow") for label in diagnosis.labels]
+    labels = label_lines(diagnosis.labels)
     fixes = [_fix(one) for one in diagnosis.fixes]
     findings = [finding_text(problem.finding) for problem in diagnosis.problems]
     between = [Text("")] if findings else []
@@ -45,7 +44,7 @@ def _headline(diagnosis: Diagnosis) -> Text:
 
 def _table(diagnosis: Diagnosis) -> Table:
     """Return a table: for each subject first its findings, then unknown checks, then those that hold."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    table = plain_table(header=False)
     table.add_column("subject", style="dim", no_wrap=True)
     table.add_column("mark", no_wrap=True)
     table.add_column("check", overflow="fold")

@@ -21,8 +21,15 @@ from ouchi.steps.engine import Difference
 from ouchi.steps.journal import Scope
 
 
+class Document:
+    """A whole document; no other members are in it."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
+
+
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Document):
     """A line of progress: what happened in a task. ``seconds`` that the task took, ``at`` since the command began."""
 
     kind: Literal["started", "progress", "changed", "nothing to do", "failed", "note"]
@@ -31,8 +38,6 @@ class Event:
     text: str
     seconds: float
     at: float
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,11 @@ class HostEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class Hosts(Document):
     """The output of a command for several hosts."""
 
     schema: Literal[1]
     hosts: tuple[HostEntry, ...]
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class PreviewTask:
 
 
 @dataclass(frozen=True, slots=True)
-class UpPreview:
+class UpPreview(Document):
     """``ouchi up --dry-run --json``."""
 
     schema: Literal[2]
@@ -97,8 +100,6 @@ class UpPreview:
     plan: Plan
     tasks: tuple[PreviewTask, ...]
     findings: tuple[Finding, ...]
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class UpSummary:
+class UpSummary(Document):
     """``ouchi up --json``, at its end; ``verified`` is null when ``--until`` ends it before."""
 
     schema: Literal[1]
@@ -132,8 +133,6 @@ class UpSummary:
     plan: Plan
     verified: Verification | None
     tasks: tuple[TaskTime, ...]
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +144,7 @@ class PartEntry(PartState):
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Document):
     """``ouchi status --json``."""
 
     schema: Literal[2]
@@ -155,8 +154,6 @@ class Status:
     parts: tuple[PartEntry, ...]
     checks: tuple[CheckEntry, ...]
     findings: tuple[Finding, ...]
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +180,7 @@ class FixEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Doctor:
+class Doctor(Document):
     """``ouchi doctor --json``."""
 
     schema: Literal[2]
@@ -193,8 +190,6 @@ class Doctor:
     counts: Counts
     checks: tuple[CheckEntry, ...]
     fixes: tuple[FixEntry, ...]
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +203,7 @@ class StepEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(Document):
     """``ouchi apply --json``; the last two members only without ``--dry-run``.
 
     ``previous``: changes of the plan before that are undone. ``reboot``: why one is needed. ``rolled_back``: when an
@@ -223,11 +218,9 @@ class Apply:
     rebooted: bool = False
     reboot_needed: tuple[str, ...] = ()
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
-
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Document):
     """``ouchi undo --json``; the last four members only without ``--dry-run``. ``drifted``: changed by others since, and left."""
 
     schema: Literal[1]
@@ -239,11 +232,9 @@ class Undo:
     rebooted: bool = False
     reboot_needed: tuple[str, ...] = ()
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
-
 
 @dataclass(frozen=True, slots=True)
-class JournalFile:
+class JournalFile(Document):
     """``journal.json``: what was there before ouchi changed it, oldest first."""
 
     version: Literal[2]
@@ -251,11 +242,9 @@ class JournalFile:
     records: tuple[Record, ...]
     notes: Mapping[str, Any]
 
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
-
 
 @dataclass(frozen=True, slots=True)
-class SupportBundle:
+class SupportBundle(Document):
     """``ouchi support-bundle --json``: sizes in bytes, and why something is missing. ``path``: the archive."""
 
     schema: Literal[1]
@@ -263,5 +252,3 @@ class SupportBundle:
     files: Mapping[str, int]
     missing: Mapping[str, str]
     path: str = ""
-
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +12,7 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Boot, Core, Facts, MemoryNode, Nic, PcieLink, Processor, System, physical_cores
 from ouchi.facts.dpdk import Dpdk, Support, support
 from ouchi.plan.values import counted
-from ouchi.report.page import page
+from ouchi.report.page import page, plain_table
 from ouchi.report.text import size
 
 _MACHINES = {"": "bare metal, as far as can be seen", "hypervisor": "virtual"}
@@ -81,7 +80,7 @@ def _cpus(facts: Facts) -> list[Text | Table]:
     cores = physical_cores(facts.cpus)
     size_of = {group.cpus[0]: group.size_kib for group in facts.l3}
     kinds = any(core.kind for core in cores)
-    table = _table()
+    table = plain_table()
     for title in ("socket", "node", "L3 group", "L3 size", "speed", *(["kind"] if kinds else [])):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("cores (each with its CPUs)")
@@ -133,7 +132,7 @@ def _clusters(cores: tuple[Core, ...]) -> list[Text | Table]:
 
 def _memory(nodes: tuple[MemoryNode, ...]) -> list[Text | Table]:
     sizes = sorted({pool.size_kib for node in nodes for pool in node.hugepages})
-    table = _table()
+    table = plain_table()
     for title in ("node", "total", "available", *(f"hugepages of {size(kib)}" for kib in sizes)):
         table.add_column(title, justify="right")
     for node in nodes:
@@ -160,7 +159,7 @@ def _nics(nics: tuple[Nic, ...], dpdk: Dpdk) -> list[Text | Table]:
 
 
 def _traffic(nics: list[tuple[Nic, Support]]) -> Table:
-    table = _table()
+    table = plain_table()
     for title in ("name", "PCI address", "driver", "node", "link"):
         table.add_column(title, no_wrap=True)
     table.add_column("carries")
@@ -174,7 +173,7 @@ def _traffic(nics: list[tuple[Nic, Support]]) -> Table:
 
 def _capabilities(nics: list[tuple[Nic, Support]]) -> Table:
     """What the hardware and the host's DPDK make possible, by PCI address: not every function has a name."""
-    table = _table()
+    table = plain_table()
     for title in ("PCI address", "ids"):
         table.add_column(title, no_wrap=True)
     for title in ("PCIe", "queues", "VFs", "IOMMU group", "DPDK"):
@@ -237,10 +236,6 @@ def _uses(nic: Nic) -> list[str]:
     uses = ["your session"] if nic.session else []
     uses += ["the default route"] if nic.default_route else []
     return [*uses, *nic.addresses, *([f"part of {nic.master}"] if nic.master else [])]
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
 
 
 def _title(name: str, summary: str) -> Text:

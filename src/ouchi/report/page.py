@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 
+from rich import box
 from rich.console import Console, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.errors import Finding, Severity
@@ -35,6 +38,17 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
     for thing in things:
         console.print(thing)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def plain_table(*, header: bool = True) -> Table:
+    """A table whose only line is below its header."""
+    line, padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
+    return Table(box=line, show_edge=False, pad_edge=False, padding=padding, header_style="dim", show_header=header)
+
+
+def label_lines(labels: Iterable[str]) -> list[Text]:
+    """The labels that qualify figures, a line each."""
+    return [Text(f"label: {label}", style="yellow") for label in labels]
 
 
 def finding_text(finding: Finding) -> Text:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.plan import Alternative, GuestPlan, NicPlan, Plan
-from ouchi.report.page import finding_text, page
+from ouchi.report.page import finding_text, page, plain_table
 
 
 def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False, explain: bool = False) -> str:
@@ -23,7 +20,7 @@ def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = Fal
     if len(plan.alternatives) > 1:
         parts += ["", _alternatives(plan, explain=explain)]
     if explain:
-        parts += ["", *_settings(plan)]
+        parts += ["", _settings(plan)]
     if plan.findings:
         parts += ["", *map(finding_text, plan.findings)]
     return page(*parts, width=width, colour=colour)
@@ -37,7 +34,7 @@ def pools_line(plan: Plan) -> str:
 
 
 def _choices(plan: Plan) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("what", style="bold", no_wrap=True)
     table.add_column("choice", style="cyan", max_width=24)
     table.add_column("because")
@@ -56,7 +53,7 @@ def _choices(plan: Plan) -> Table:
 
 
 def _alternatives(plan: Plan, *, explain: bool) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("plan", style="bold", no_wrap=True)
     table.add_column("pmd", style="cyan", no_wrap=True)
     table.add_column("dedicated", style="cyan", max_width=18)
@@ -75,9 +72,9 @@ def _weighed(alternative: Alternative) -> Text:
     return Text("\n").join(lines)
 
 
-def _settings(plan: Plan) -> Iterator[RenderableType]:
+def _settings(plan: Plan) -> Table:
     """The settings of the plan, key by key."""
-    table = _table()
+    table = plain_table()
     table.add_column("where", style="bold", no_wrap=True)
     table.add_column("setting")
     for key, setting in plan.ovs_other_config.items():
@@ -88,7 +85,7 @@ def _settings(plan: Plan) -> Iterator[RenderableType]:
                 table.add_row(f"nova.conf [{section}]", f"{option} = {line}")
     for parameter in plan.kernel_args:
         table.add_row("kernel parameter (needs a reboot)", parameter)
-    yield table
+    return table
 
 
 def _role(nic: NicPlan) -> str:
@@ -103,7 +100,3 @@ def _why_nic(nic: NicPlan) -> str:
 def _shape(guest: GuestPlan) -> str:
     vcpus = "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs"
     return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB"
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")

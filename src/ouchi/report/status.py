@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from ouchi.parts.host_status import HostStatus
 from ouchi.parts.part import PartState
-from ouchi.report.page import finding_text, page
+from ouchi.report.page import finding_text, label_lines, page, plain_table
 
 
 def status_text(status: HostStatus, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    labels = [Text(f"label: {label}", style="yellow") for label in status.labels]
+    labels = label_lines(status.labels)
     findings = [finding_text(finding) for finding in status.findings]
     tables = [_table(status)] if status.parts else []
     between = [""] if findings else []
@@ -34,7 +33,7 @@ def _headline(status: HostStatus) -> Text:
 
 
 def _table(status: HostStatus) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    table = plain_table(header=False)
     table.add_column("stage", style="dim", no_wrap=True)
     table.add_column("mark", no_wrap=True)
     table.add_column("part", no_wrap=True)

@@ -7,7 +7,7 @@ import importlib.resources
 import re
 from pathlib import PurePath
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.machine import CommandFailed, Machine
@@ -41,13 +41,11 @@ def build(machine: Machine, instance: Instance, say: Notify) -> str:
         machine.run(("ninja", "-C", work), timeout=300)
     except CommandFailed as reason:
         found = (reason.result.stdout + reason.result.stderr).strip()[-600:]
-        raise Failed(
-            error(
-                "the traffic generator cannot be built",
-                where=_sources(machine),
-                found=found,
-                remedy=f"see {work}/meson-logs",
-            )
+        raise Failed.of(
+            "the traffic generator cannot be built",
+            where=_sources(machine),
+            found=found,
+            remedy=f"see {work}/meson-logs",
         ) from None
     machine.make_folder(target)
     machine.run(("mv", f"{work}/{NAME}", program))
@@ -61,8 +59,8 @@ def _sources(machine: Machine) -> str:
     for folder in (package / "generator", package.parent.parent / "generator"):
         if machine.exists(folder / "meson.build"):
             return str(folder)
-    raise Failed(
-        error("the generator's sources are missing", where=str(package / "generator"), remedy="install ouchi again")
+    raise Failed.of(
+        "the generator's sources are missing", where=str(package / "generator"), remedy="install ouchi again"
     )
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of a line; results with full histograms of many streams have some hundred kB."""
@@ -59,12 +59,10 @@ class Client:
                 self._events.append(message)
             elif "error" in message:
                 reason = message["error"]
-                raise RequestRejected(
-                    error(
-                        f"the generator rejects a request: {reason['text']}",
-                        where=f"{do}: {reason['where']}",
-                        found=_shortened(members),
-                    )
+                raise RequestRejected.of(
+                    f"the generator rejects a request: {reason['text']}",
+                    where=f"{do}: {reason['where']}",
+                    found=_shortened(members),
                 )
             elif message.get("id") == self._last_id:
                 return message
@@ -100,8 +98,8 @@ class Client:
                 if reason := self._exit_reason():
                     raise self._ended(reason) from None
                 if time.monotonic() > end:
-                    raise Failed(
-                        error(f"timeout waiting for {what}", where=self._path, remedy="run the same command again")
+                    raise Failed.of(
+                        f"timeout waiting for {what}", where=self._path, remedy="run the same command again"
                     ) from None
                 continue
             except OSError as reason:
@@ -121,14 +119,12 @@ class Client:
         return line
 
     def _ended(self, found: str) -> Failed:
-        return Failed(
-            error(
-                "the traffic generator has ended",
-                where=self._path,
-                found=found[-600:],
-                expected="an answer",
-                remedy="run the same command again",
-            )
+        return Failed.of(
+            "the traffic generator has ended",
+            where=self._path,
+            found=found[-600:],
+            expected="an answer",
+            remedy="run the same command again",
         )
 
 

@@ -5,9 +5,7 @@ Mixes named "IMIX" differ in their mean size, and so in every bit rate: results 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ouchi.core.errors import BadInput, Finding, error
+from ouchi.core.errors import BadInput
 
 MIN_SIZE = 64
 MAX_SIZE = 9000
@@ -24,49 +22,28 @@ _NAMED = {
 _MAX_LETTERS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Genome:
-    """Frame sizes in bytes (with FCS and VLAN tags), in the order in which they are sent, repeatedly."""
+def genome(text: str, *, where: str = "frame size") -> tuple[int, ...]:
+    """The frame sizes of a text, in bytes (with FCS and VLAN tags), in the order in which they are sent repeatedly.
 
-    name: str
-    sizes: tuple[int, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean size in bytes."""
-        return sum(self.sizes) / len(self.sizes)
-
-
-def genome(text: str, *, where: str = "frame size") -> Genome:
-    """The sizes of a text: a number of bytes, a named mix, or a genome in RFC 6985's letters.
-
-    Names: ``imix`` (7:4:1 of 64, 594 and 1518), ``imix-csit`` (28:16:4 of 64, 570 and 1518), ``imix-vsperf``
-    (``aaaaaaaddddg``). Letters: a 64, b 128, c 256, d 512, e 1024, f 1280, g 1518, h 2112, i 9000.
-    Raises :class:`BadInput` for anything else.
+    The text is a number of bytes, a named mix, or a genome in RFC 6985's letters. Names: ``imix`` (7:4:1 of 64, 594 and
+    1518), ``imix-csit`` (28:16:4 of 64, 570 and 1518), ``imix-vsperf`` (``aaaaaaaddddg``). Letters: a 64, b 128, c 256,
+    d 512, e 1024, f 1280, g 1518, h 2112, i 9000. Raises :class:`BadInput` for anything else.
     """
     text = text.strip()
     if text.isascii() and text.isdigit():
-        return Genome(text.lstrip("0") or "0", (_size(text, where),))
+        # int() refuses very long numbers.
+        size = int(text) if len(text) <= 9 else MAX_SIZE + 1
+        if not MIN_SIZE <= size <= MAX_SIZE:
+            expected = f"{MIN_SIZE} to {MAX_SIZE} bytes, FCS and VLAN tags included"
+            raise BadInput.of("the frame size is out of range", where=where, found=text[:60], expected=expected)
+        return (size,)
     order, letters = _NAMED.get(text.lower(), (text, _LETTERS))
     if not order or len(order) > _MAX_LETTERS or set(order) - set(letters):
-        raise BadInput(_no_genome(text, where))
-    return Genome(text.lower(), tuple(letters[letter] for letter in order))
-
-
-def _size(text: str, where: str) -> int:
-    # int() refuses very long numbers.
-    size = int(text) if len(text) <= 9 else MAX_SIZE + 1
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        expected = f"{MIN_SIZE} to {MAX_SIZE} bytes, FCS and VLAN tags included"
-        raise BadInput(error("the frame size is out of range", where=where, found=text[:60], expected=expected))
-    return size
-
-
-def _no_genome(text: str, where: str) -> Finding:
-    letters = ", ".join(f"{letter} {size}" for letter, size in _LETTERS.items())
-    return error(
-        "neither a frame size nor a mix of sizes",
-        where=where,
-        found=text[:60] or "nothing",
-        expected=f"bytes, {', '.join(_NAMED)}, or up to {_MAX_LETTERS} letters of RFC 6985 ({letters})",
-    )
+        known = ", ".join(f"{letter} {size}" for letter, size in _LETTERS.items())
+        raise BadInput.of(
+            "neither a frame size nor a mix of sizes",
+            where=where,
+            found=text[:60] or "nothing",
+            expected=f"bytes, {', '.join(_NAMED)}, or up to {_MAX_LETTERS} letters of RFC 6985 ({known})",
+        )
+    return tuple(letters[letter] for letter in order)

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ouchi.core.errors import BadInput, Finding, error
+from ouchi.core.errors import BadInput
 
 MAX_BYTES = 32 << 20
 MAX_FRAMES = 20_000
@@ -28,28 +28,26 @@ def frames_of(content: bytes, where: str) -> tuple[bytes, ...]:
     """The frames of a capture, ``content`` being the file's bytes and ``where`` its name.
 
     Raises :class:`BadInput` for anything but a complete pcap or pcapng file of complete Ethernet frames, at most
-    :data:`MOST_FRAMES` of them in :data:`MOST_BYTES`.
+    :data:`MAX_FRAMES` of them in :data:`MAX_BYTES`.
     """
     if len(content) > MAX_BYTES:
-        raise BadInput(_wrong("the capture is too large", where, "more", f"at most {MAX_BYTES >> 20} MiB"))
+        raise _wrong("the capture is too large", where, "more", f"at most {MAX_BYTES >> 20} MiB")
     magic = content[:4]
     if magic not in _PCAP and magic != _SECTION:
-        raise BadInput(
-            _wrong("this is not a capture", where, magic.hex(" ") or "an empty file", "a pcap or pcapng file")
-        )
+        raise _wrong("this is not a capture", where, magic.hex(" ") or "an empty file", "a pcap or pcapng file")
     source = _Blocks(content, where) if magic == _SECTION else _Records(content, where, _PCAP[magic])
     frames: list[bytes] = []
     for frame in source.frames():
         if len(frames) == MAX_FRAMES:
-            raise BadInput(_wrong("the capture has too many frames", where, "more", f"at most {MAX_FRAMES:,}"))
+            raise _wrong("the capture has too many frames", where, "more", f"at most {MAX_FRAMES:,}")
         frames.append(frame)
     if not frames:
-        raise BadInput(_wrong("the capture is empty", where, "no frames", "at least one"))
+        raise _wrong("the capture is empty", where, "no frames", "at least one")
     return tuple(frames)
 
 
-def _wrong(claim: str, where: str, found: str, expected: str) -> Finding:
-    return error(claim, where=where, found=found, expected=expected)
+def _wrong(claim: str, where: str, found: str, expected: str) -> BadInput:
+    return BadInput.of(claim, where=where, found=found, expected=expected)
 
 
 @dataclass
@@ -63,25 +61,17 @@ class _Capture:
 
     def take(self, count: int) -> bytes:
         """The next ``count`` bytes. Raises BadInput when the file ends before."""
-        max_offered_result = self.content[self.at : self.at + count]
-        if len(max_offered_result) < count:
-            raise BadInput(
-                _wrong(
-                    "the capture is truncated",
-                    f"{self.where}: byte {self.at:,}",
-                    f"{len(max_offered_result):,} bytes",
-                    f"{count:,}",
-                )
-            )
+        data = self.content[self.at : self.at + count]
+        if len(data) < count:
+            where = f"{self.where}: byte {self.at:,}"
+            raise _wrong("the capture is truncated", where, f"{len(data):,} bytes", f"{count:,}")
         self.at += count
-        return max_offered_result
+        return data
 
     def numbers(self, layout: str, data: bytes) -> tuple[int, ...]:
         """Unsigned numbers in the file's byte order from the beginning of ``data``."""
         if struct.calcsize(layout) > len(data):
-            raise BadInput(
-                _wrong("the capture is damaged", self.position, f"a block of {len(data)} bytes", "a longer one")
-            )
+            raise self.damaged(f"a block of {len(data)} bytes", "a longer one")
         return struct.unpack_from(self.order + layout, data)
 
     @property
@@ -89,38 +79,31 @@ class _Capture:
         """The read position, for findings."""
         return f"{self.where}: before byte {self.at:,}"
 
+    def damaged(self, found: str, expected: str) -> BadInput:
+        """The error about damage at the read position."""
+        return _wrong("the capture is damaged", self.position, found, expected)
+
     def ethernet(self, link: int) -> None:
         """Raise BadInput unless the link type is Ethernet."""
         if link != _ETHERNET:
-            raise BadInput(
-                _wrong(
-                    "the capture has another link type than Ethernet",
-                    self.position,
-                    f"link type {link}",
-                    "link type 1 (Ethernet)",
-                )
-            )
+            claim = "the capture has another link type than Ethernet"
+            raise _wrong(claim, self.position, f"link type {link}", "link type 1 (Ethernet)")
 
     def complete(self, frame: bytes, length: int) -> bytes:
         """The frame; raises BadInput unless it is complete."""
         if len(frame) < length:
-            raise BadInput(
-                error(
-                    "a frame was not captured completely",
-                    where=self.position,
-                    found=f"{len(frame):,} of {length:,} bytes",
-                    expected="complete frames",
-                    remedy="capture again without a limit: tcpdump -s 0",
-                )
+            raise BadInput.of(
+                "a frame was not captured completely",
+                where=self.position,
+                found=f"{len(frame):,} of {length:,} bytes",
+                expected="complete frames",
+                remedy="capture again without a limit: tcpdump -s 0",
             )
         return frame
 
 
 class _Records(_Capture):
     """Classic pcap: a header and records."""
-
-    def __init__(self, content: bytes, where: str, order: str) -> None:
-        super().__init__(content, where, order)
 
     def frames(self) -> Iterator[bytes]:
         """Each record's frame."""
@@ -155,15 +138,11 @@ class _Blocks(_Capture):
             self.order = ">" if byte_order == b"\x1a\x2b\x3c\x4d" else "<"
         kind, length = self.numbers("II", head)
         if length < 12 or length % 4:
-            raise BadInput(
-                _wrong("the capture is damaged", self.position, f"a block of {length} bytes", "12, 16, 20, …")
-            )
+            raise self.damaged(f"a block of {length} bytes", "12, 16, 20, …")
         body = self.take(length - 12)
         (trailer,) = self.numbers("I", self.take(4))
         if trailer != length:
-            raise BadInput(
-                _wrong("the capture is damaged", self.position, f"a block with trailer {trailer}", str(length))
-            )
+            raise self.damaged(f"a block with trailer {trailer}", str(length))
         return kind, body
 
     def _frame(self, kind: int, body: bytes, interfaces: list[tuple[int, int]]) -> bytes:
@@ -177,17 +156,11 @@ class _Blocks(_Capture):
             interface, _, _, _, captured, length = self.numbers("HHIIII", body)
             start = 20
         if interface >= len(interfaces):
-            raise BadInput(
-                _wrong(
-                    "the capture is damaged", self.position, f"interface {interface}", "an interface described before"
-                )
-            )
+            raise self.damaged(f"interface {interface}", "an interface described before")
         link, most = interfaces[interface]
         self.ethernet(link)
         if kind == _SIMPLE_PACKET and most:
             captured = min(captured, most)
         if captured > len(body) - start:
-            raise BadInput(
-                _wrong("the capture is damaged", self.position, f"a frame of {captured} bytes in {len(body)}", "less")
-            )
+            raise self.damaged(f"a frame of {captured} bytes in {len(body)}", "less")
         return self.complete(body[start : start + captured], length)

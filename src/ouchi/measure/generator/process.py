@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ouchi.core.errors import Failed, OuchiError, error
+from ouchi.core.errors import Failed, OuchiError
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine.background import Launcher
 from ouchi.measure.generator.client import Client
@@ -173,13 +173,11 @@ class Generator:
     def _connect(self) -> Client:
         def probe() -> Client:
             if reason := self._exit_reason():
-                raise Failed(
-                    error(
-                        "the traffic generator does not start",
-                        where=self.socket,
-                        found=reason[-600:],
-                        remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
-                    )
+                raise Failed.of(
+                    "the traffic generator does not start",
+                    where=self.socket,
+                    found=reason[-600:],
+                    remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
                 )
             return Client(self.socket, self._exit_reason)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 
 PREAMBLE_AND_GAP = 20
 FCS = 4
@@ -78,4 +78,4 @@ def _per_second(amount: float, unit: str, mean_size: float) -> float:
 
 def _bad(claim: str, where: str, found: str, expected: str = "") -> BadInput:
     forms = "14.88Mpps, 500kpps, 3Gbps (frames alone), 3GbpsL1 (on the wire) or 45% (of the line)"
-    return BadInput(error(claim, where=where, found=found[:120], expected=expected or forms))
+    return BadInput.of(claim, where=where, found=found[:120], expected=expected or forms)

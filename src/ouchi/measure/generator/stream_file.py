@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ouchi.core.errors import BadInput, Finding, error
+from ouchi.core.errors import BadInput, Finding
 from ouchi.machine import CommandFailed, Machine
 from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Vary
 from ouchi.measure.generator.frames import GENEVE_PORT, VXLAN_PORT, Headers, Tunnel, min_size
@@ -57,13 +57,13 @@ def read_regular(machine: Machine, path: str, max_bytes: int) -> bytes:
     try:
         mode = int(machine.run(("stat", "--dereference", "--format=%f", "--", path)).stdout, 16)
         if mode & _TYPE != _REGULAR:
-            raise BadInput(error("this is not a regular file", where=path, expected="a file"))
+            raise BadInput.of("this is not a regular file", where=path, expected="a file")
         return machine.read_bytes(path, max_bytes + 1)
     except CommandFailed as reason:
         found = reason.result.stderr.strip().rpartition(": ")[2]
     except OSError as reason:
         found = reason.strerror or str(reason)
-    raise BadInput(error("the file cannot be read", where=path, found=found, expected="a readable file"))
+    raise BadInput.of("the file cannot be read", where=path, found=found, expected="a readable file")
 
 
 def _validated(source: Source) -> StreamFile:
@@ -82,13 +82,11 @@ def _validated(source: Source) -> StreamFile:
 def _capture_spec(machine: Machine, source: Source, file: StreamFile) -> StreamSpec:
     others = sorted(file.model_fields_set - {"capture"})
     if others:
-        raise BadInput(
-            error(
-                "a capture cannot be combined with other keys",
-                where=source.where((others[0],)),
-                found=", ".join(others),
-                expected="capture alone: its frames are sent as they are",
-            )
+        raise BadInput.of(
+            "a capture cannot be combined with other keys",
+            where=source.where((others[0],)),
+            found=", ".join(others),
+            expected="capture alone: its frames are sent as they are",
         )
     path = str(PurePath(source.file).parent / str(file.capture))
     stream, notes = replay_stream("capture", read_regular(machine, path, MAX_BYTES), path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ouchi.core.errors import BadInput, Finding
+from ouchi.core.errors import BadInput
 from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Field, Vary, fields_for
 from ouchi.measure.generator.frames import Headers, build_frame, header_findings, min_size, too_small
-from ouchi.measure.generator.imix import Genome, genome
+from ouchi.measure.generator.imix import genome
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +42,28 @@ def make_stream(
 
     Raises :class:`BadInput` with all errors.
     """
-    headers_wrong = tuple(header_findings(headers, f"{name}.headers"))
-    sizes, sizes_wrong = _sizes(name, None if headers_wrong else headers, size)
-    fields, fields_wrong = ((), ()) if headers_wrong else _fields(name, headers, flows, vary)
-    if wrong := (*headers_wrong, *sizes_wrong, *fields_wrong):
+    wrong = list(header_findings(headers, f"{name}.headers"))
+    valid_headers = not wrong
+    sizes: tuple[int, ...] = ()
+    fields: tuple[Field, ...] = ()
+    try:
+        sizes = genome(str(size), where=f"{name}.size")
+    except BadInput as problem:
+        wrong += problem.findings
+    if valid_headers:
+        least = min_size(headers)
+        wrong += (too_small(headers, each, f"{name}.size") for each in sorted(set(sizes)) if each < least)
+        try:
+            fields = fields_for(headers, flows, vary, where=name)
+        except BadInput as problem:
+            wrong += problem.findings
+    if wrong:
         raise BadInput(wrong)
-    different = sorted(set(sizes.sizes))
+    different = sorted(set(sizes))
     return Stream(
         name=name,
         frames=tuple(build_frame(headers, each) for each in different),
-        order=tuple(different.index(each) for each in sizes.sizes),
+        order=tuple(different.index(each) for each in sizes),
         fields=fields,
-        mean_size=sizes.mean,
+        mean_size=sum(sizes) / len(sizes),
     )
-
-
-def _sizes(name: str, headers: Headers | None, size: int | str) -> tuple[Genome, tuple[Finding, ...]]:
-    """The sizes, and a finding for each that is too small for valid headers."""
-    where = f"{name}.size"
-    try:
-        sizes = genome(str(size), where=where)
-    except BadInput as problem:
-        return Genome("", ()), problem.findings
-    if headers is None:
-        return sizes, ()
-    least = min_size(headers)
-    return sizes, tuple(too_small(headers, each, where) for each in sorted(set(sizes.sizes)) if each < least)
-
-
-def _fields(
-    name: str, headers: Headers, flows: int, vary: Sequence[Vary]
-) -> tuple[tuple[Field, ...], tuple[Finding, ...]]:
-    try:
-        return fields_for(headers, flows, vary, where=name), ()
-    except BadInput as problem:
-        return (), problem.findings

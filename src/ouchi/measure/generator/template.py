@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from ouchi.core.errors import Finding
 from ouchi.measure.generator.flows import PORTS_THEN_ADDRESSES, Vary
@@ -17,63 +16,42 @@ CAPTURE_SIZE = "capture"
 """The frame size of a capture, as named in a run."""
 
 
-class Template(Protocol):
-    """What is sent in both directions of a path."""
-
-    @property
-    def description(self) -> str:
-        """For the run's folder; empty for the default."""
-
-    @property
-    def tagged(self) -> bool:
-        """Whether access ports of a switch would drop its frames, or may: VLAN tags, captures."""
-
-    @property
-    def notes(self) -> tuple[Finding, ...]:
-        """Warnings about what is sent."""
-
-    def routable(self) -> bool:
-        """Whether a guest that routes IPv4 between 198.18.0.0/16 and 198.19.0.0/16 forwards its frames."""
-
-    def sizes(self, size: str) -> tuple[int, ...]:
-        """The frame sizes in bytes for a size or the name of a mix."""
-
-    def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
-        """The stream of a direction (0: from the left) with these source and destination MACs. Raises BadInput."""
-
-
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
-    """Frames built from headers, one set for each direction; their MAC addresses are the path's."""
+    """Frames built from headers, one set for each direction; their MAC addresses are the path's.
+
+    ``description``: for the run's folder; empty for the default. ``notes``: warnings about what is sent.
+    """
 
     headers: tuple[Headers, Headers]
     vary: Sequence[Vary] = PORTS_THEN_ADDRESSES
     description: str = ""
+    notes: tuple[Finding, ...] = ()
 
     @property
     def tagged(self) -> bool:
+        """Whether access ports of a switch would drop its frames, or may: VLAN tags, captures."""
         return bool(self.headers[0].vlans)
 
-    @property
-    def notes(self) -> tuple[Finding, ...]:
-        return ()
-
     def routable(self) -> bool:
+        """Whether a guest that routes IPv4 between 198.18.0.0/16 and 198.19.0.0/16 forwards its frames."""
         networks = [[str(address).split(".")[:2] for address in (each.src_ip, each.dst_ip)] for each in self.headers]
         left, right = ["198", "18"], ["198", "19"]
         return not self.tagged and networks == [[left, right], [right, left]]
 
     def sizes(self, size: str) -> tuple[int, ...]:
-        return genome(size).sizes
+        """The frame sizes in bytes for a size or the name of a mix."""
+        return genome(size)
 
     def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
+        """The stream of a direction (0: from the left) with these source and destination MACs. Raises BadInput."""
         headers = replace(self.headers[direction], src_mac=macs[0], dst_mac=macs[1])
         return make_stream(name, headers, size=size, flows=flows, vary=self.vary)
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureTemplate:
-    """The prepared frames of a capture, sent as they are in each direction."""
+    """The prepared frames of a capture, sent as they are in each direction; members as of :class:`HeaderTemplate`."""
 
     replay: Stream
     description: str
@@ -91,6 +69,10 @@ class CaptureTemplate:
 
     def stream(self, direction: int, name: str, size: str, *, flows: int, macs: tuple[str, str]) -> Stream:
         return replace(self.replay, name=name)
+
+
+Template = HeaderTemplate | CaptureTemplate
+"""What is sent in both directions of a path."""
 
 
 def mirrored(headers: Headers) -> Headers:

@@ -2,7 +2,7 @@
 
 The bridge and the inner ends are in a network namespace of their own, so no firewall of the host sees the frames. The
 outer ends are in the host's namespace, where the generator opens them (:class:`KernelBridge`), or each in a namespace
-with an address, for iperf3 (:func:`create_hosts`): never both, since a bridge floods frames for unknown addresses. IPv6
+with an address, for iperf3 (:meth:`KernelBridge.create_hosts`): never both, since a bridge floods frames for unknown addresses. IPv6
 and multicast snooping are off, so that the kernel sends nothing of its own.
 
 A send into a veth pair runs the bridge code on the sender's CPU, up to the receiver's ring or socket: this path uses
@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from ouchi.clients.iperf import Host
 from ouchi.core.instance import Instance
 from ouchi.machine import Machine
-from ouchi.measure.paths.datapath import subtract
+from ouchi.measure.paths.datapath import Datapath
 from ouchi.measure.paths.path import LEFT, RIGHT, mac_of
 from ouchi.parts import device
 from ouchi.steps.journal import Journal
@@ -38,43 +38,40 @@ _FRAME_HEADER = 18  # bytes: Ethernet and a VLAN tag
 
 
 @dataclass(frozen=True, slots=True)
-class KernelBridge:
+class KernelBridge(Datapath):
     """The bridge, with the generator's raw sockets at the outer ends. ``mtu``: bytes, of every device."""
+
+    name: ClassVar[str] = "kernel"
+    ring_size: ClassVar[int] = RING_SIZE
 
     machine: Machine
     instance: Instance
     mtu: int = 1500
 
-    @property
-    def name(self) -> str:
-        return "kernel"
-
-    @property
-    def ring_size(self) -> int:
-        return RING_SIZE
-
     def create(self) -> None:
         """Create the bridge and its veth pairs. Raises :class:`~ouchi.machine.CommandFailed`."""
-        self.remove()
-        journal = _journal(self.machine, self.instance)
+        self._create_bridge(dict.fromkeys(ENDS, ""))
         for end in ENDS:
-            device.note(journal, outer(end))
-        _create_bridge(self.machine, journal, self.instance)
-        for end in ENDS:
-            _create_pair(self.machine, self.instance, end, self.mtu, ())
+            self._create_pair(end)
             ipv6 = f"/proc/sys/net/ipv6/conf/{outer(end)}/disable_ipv6"
             if self.machine.exists(ipv6):
                 self.machine.poke(ipv6, "1")
             self.machine.run(("ip", "link", "set", outer(end), "up"))
 
+    def create_hosts(self) -> tuple[Host, Host]:
+        """Create the bridge between two namespaces with an address each, left and right."""
+        spaces = {end: namespace(self.instance, end) for end in ENDS}
+        self._create_bridge(spaces)
+        for end, space in spaces.items():
+            _create_namespace(self.machine, space)
+            self._create_pair(end, "netns", space)
+            self.machine.run(("ip", "-n", space, "address", "add", f"{_ADDRESSES[end]}/15", "dev", outer(end)))
+            self.machine.run(("ip", "-n", space, "link", "set", outer(end), "up"))
+        left, right = (Host(space, _ADDRESSES[end]) for end, space in spaces.items())
+        return left, right
+
     def dpdk_device(self, end: str) -> str:
         return af_packet(ENDS.index(end), outer(end), mtu=self.mtu)
-
-    def attach(self, end: str) -> None:
-        """Nothing to do: ``create`` has joined the veth pairs."""
-
-    def forward(self) -> None:
-        """Nothing to do: the bridge forwards at once."""
 
     def not_learnt(self) -> list[str]:
         show = ("bridge", "-n", namespace(self.instance), "-json", "fdb", "show", "br", BRIDGE)
@@ -86,14 +83,55 @@ class KernelBridge:
             if (inner(end), mac_of(number)) not in learnt
         ]
 
-    def counters(self) -> Mapping[str, Any]:
-        return counters(self.machine, self.instance)
+    def counters(self) -> dict[str, dict[str, int]]:
+        """The kernel's counters of each device: packets, bytes (without FCS) and drops, received and sent.
 
-    def delta(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
-        return subtract(before, after)
+        Drops at a receiver's ring or socket happen behind the last device and are not counted.
+        """
+        show = ("-json", "-statistics", "link", "show")
+        found: dict[str, dict[str, int]] = {}
+        for space in (namespace(self.instance, part) for part in ("bridge", *ENDS)):
+            if self.machine.exists(f"{device.SPACES}/{space}"):
+                found |= parse_links(self.machine.run(("ip", "-n", space, *show)).stdout)
+        for end in ENDS:
+            if self.machine.exists(f"/sys/class/net/{outer(end)}"):
+                found |= parse_links(self.machine.run(("ip", *show, "dev", outer(end))).stdout)
+        return found
 
     def remove(self) -> None:
-        remove(self.machine, self.instance)
+        """Remove all devices and namespaces. A process in a namespace keeps it alive without a name."""
+        for end in ENDS:
+            # Before the namespaces: the kernel destroys their devices later, and the names are needed at once.
+            if self.machine.exists(f"/sys/class/net/{outer(end)}"):
+                self.machine.run(("ip", "link", "delete", outer(end)))
+        for part in ("bridge", *ENDS):
+            if self.machine.exists(f"{device.SPACES}/{namespace(self.instance, part)}"):
+                self.machine.run(("ip", "netns", "delete", namespace(self.instance, part)))
+        for name in (*map(outer, ENDS), BRIDGE):
+            device.forget(self._journal, name)
+
+    @property
+    def _journal(self) -> Journal:
+        return Journal(self.machine, self.instance.state)
+
+    def _create_bridge(self, spaces: Mapping[str, str]) -> None:
+        """The bridge without ports; ``spaces``: the namespace of each outer end, empty for the host's."""
+        self.remove()
+        journal, space = self._journal, namespace(self.instance)
+        for end, outer_space in spaces.items():
+            device.note(journal, outer(end), outer_space)
+        device.note(journal, BRIDGE, space)
+        _create_namespace(self.machine, space)
+        bridge = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+        self.machine.run(("ip", "-n", space, "link", "add", BRIDGE, *bridge))
+        self.machine.run(("ip", "-n", space, "link", "set", BRIDGE, "up"))
+
+    def _create_pair(self, end: str, *outer_netns: str) -> None:
+        """The veth pair of an end, its inner end up in the bridge; ``outer_netns``: arguments of ``ip`` for the outer one."""
+        size, space = ("mtu", str(self.mtu)), namespace(self.instance)
+        pair = ("link", "add", outer(end), *size, *outer_netns, "type", "veth", "peer", "name", inner(end), *size)
+        self.machine.run(("ip", *pair, "netns", space))
+        self.machine.run(("ip", "-n", space, "link", "set", inner(end), "master", BRIDGE, "up"))
 
 
 def outer(end: str) -> str:
@@ -111,37 +149,6 @@ def namespace(instance: Instance, part: str = "bridge") -> str:
     return f"{instance.name}.{part}"
 
 
-def create_hosts(machine: Machine, instance: Instance, *, mtu: int = 1500) -> tuple[Host, Host]:
-    """Create the bridge between two namespaces with an address each, left and right."""
-    remove(machine, instance)
-    journal = _journal(machine, instance)
-    for end in ENDS:
-        device.note(journal, outer(end), namespace(instance, end))
-    _create_bridge(machine, journal, instance)
-    for end in ENDS:
-        space = namespace(instance, end)
-        _create_namespace(machine, space)
-        _create_pair(machine, instance, end, mtu, ("netns", space))
-        machine.run(("ip", "-n", space, "address", "add", f"{_ADDRESSES[end]}/15", "dev", outer(end)))
-        machine.run(("ip", "-n", space, "link", "set", outer(end), "up"))
-    left, right = (Host(namespace(instance, end), _ADDRESSES[end]) for end in ENDS)
-    return left, right
-
-
-def remove(machine: Machine, instance: Instance) -> None:
-    """Remove all devices and namespaces. A process in a namespace keeps it alive without a name."""
-    journal = _journal(machine, instance)
-    for end in ENDS:
-        # Before the namespaces: the kernel destroys their devices later, and the names are needed at once.
-        if machine.exists(f"/sys/class/net/{outer(end)}"):
-            machine.run(("ip", "link", "delete", outer(end)))
-    for part in ("bridge", *ENDS):
-        if machine.exists(f"{device.SPACES}/{namespace(instance, part)}"):
-            machine.run(("ip", "netns", "delete", namespace(instance, part)))
-    for name in (*map(outer, ENDS), BRIDGE):
-        device.forget(journal, name)
-
-
 def af_packet(number: int, name: str, *, mtu: int = 1500) -> str:
     """DPDK's af_packet device on an interface; open it with the same ``mtu`` (bytes).
 
@@ -151,22 +158,6 @@ def af_packet(number: int, name: str, *, mtu: int = 1500) -> str:
     slot = max(_MIN_SLOT, -(-(_SLOT_HEADER + _FRAME_HEADER + mtu) // _ALIGNMENT) * _ALIGNMENT)
     ring = f"blocksz={_SLOTS_PER_BLOCK * slot},framesz={slot},framecnt={RING_SIZE}"
     return f"net_af_packet{number},iface={name},{ring},qdisc_bypass=1"
-
-
-def counters(machine: Machine, instance: Instance) -> dict[str, dict[str, int]]:
-    """The kernel's counters of each device: packets, bytes (without FCS) and drops, received and sent.
-
-    Drops at a receiver's ring or socket happen behind the last device and are not counted.
-    """
-    found: dict[str, dict[str, int]] = {}
-    for space in (namespace(instance, part) for part in ("bridge", *ENDS)):
-        if machine.exists(f"{device.SPACES}/{space}"):
-            found |= parse_links(machine.run(("ip", "-n", space, "-json", "-statistics", "link", "show")).stdout)
-    for end in ENDS:
-        if machine.exists(f"/sys/class/net/{outer(end)}"):
-            show = ("ip", "-json", "-statistics", "link", "show", "dev", outer(end))
-            found |= parse_links(machine.run(show).stdout)
-    return found
 
 
 def parse_links(text: str) -> dict[str, dict[str, int]]:
@@ -182,19 +173,6 @@ def parse_links(text: str) -> dict[str, dict[str, int]]:
     }
 
 
-def _journal(machine: Machine, instance: Instance) -> Journal:
-    return Journal(machine, instance.state)
-
-
-def _create_bridge(machine: Machine, journal: Journal, instance: Instance) -> None:
-    space = namespace(instance)
-    device.note(journal, BRIDGE, space)
-    _create_namespace(machine, space)
-    bridge = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
-    machine.run(("ip", "-n", space, "link", "add", BRIDGE, *bridge))
-    machine.run(("ip", "-n", space, "link", "set", BRIDGE, "up"))
-
-
 def _create_namespace(machine: Machine, space: str) -> None:
     """A namespace without IPv6, whose bridges bypass the firewall."""
     machine.run(("ip", "netns", "add", space))
@@ -204,12 +182,3 @@ def _create_namespace(machine: Machine, space: str) -> None:
         # The file does not exist without the module, or without IPv6.
         tee = ("ip", "netns", "exec", space, "tee", f"/proc/sys/net/{name}")
         machine.run(tee, input=value, check=False)
-
-
-def _create_pair(machine: Machine, instance: Instance, end: str, mtu: int, outer_netns: tuple[str, ...]) -> None:
-    """The veth pair of an end, its inner end up in the bridge; ``outer_netns``: arguments of ``ip`` for the outer one."""
-    size = ("mtu", str(mtu))
-    space = namespace(instance)
-    pair = ("link", "add", outer(end), *size, *outer_netns, "type", "veth", "peer", "name", inner(end), *size)
-    machine.run(("ip", *pair, "netns", space))
-    machine.run(("ip", "-n", space, "link", "set", inner(end), "master", BRIDGE, "up"))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.instance import Instance
 from ouchi.machine import processes
 from ouchi.machine.background import Background, Launcher
 from ouchi.measure.generator.process import Generator, RoutedStream
 from ouchi.measure.paths.cpus import Placement
-from ouchi.measure.paths.datapath import Datapath
+from ouchi.measure.paths.datapath import Datapath, Loop
 from ouchi.measure.paths.kernel_bridge import KernelBridge
-from ouchi.measure.paths.loop import Loop
 from ouchi.measure.paths.ovs import OvsDatapath
 from ouchi.measure.paths.path import LEFT, RIGHT, mac_of
 from ouchi.measure.paths.traffic import Traffic
@@ -41,21 +40,16 @@ class Artifacts:
     kvm: bool = False
 
 
+@dataclass
 class OpenPath:
-    """The open path; ``traffic`` returns what searches measure at a frame size."""
+    """The open path; ``traffic`` returns what searches measure at a frame size. ``line_bits``: bit/s of its wires."""
 
-    def __init__(
-        self,
-        request: BenchRequest,
-        placement: Placement,
-        datapath: Datapath,
-        generator: Generator,
-        *,
-        line_bits: float | None,
-    ) -> None:
-        self.request, self.placement, self.datapath, self.generator = request, placement, datapath, generator
-        self._line_bits = line_bits
-        self._last_counters: Mapping[str, Any] = {}
+    request: BenchRequest
+    placement: Placement
+    datapath: Datapath
+    generator: Generator
+    line_bits: float | None
+    _last_counters: Mapping[str, Any] = field(default_factory=dict, init=False)
 
     def traffic(self, size: str, *, bidirectional: bool) -> Traffic:
         """Load the streams of a frame size (a number or the name of a mix), in one direction or both."""
@@ -69,7 +63,7 @@ class OpenPath:
         return Traffic(
             self.generator,
             streams,
-            line_bits=self._line_bits,
+            line_bits=self.line_bits,
             ring=self.datapath.ring_size,
             idle_sleep=IDLE_SLEEP if self.placement.shared else 0,
             realtime=self.placement.realtime,
@@ -126,7 +120,7 @@ def open_path(
         if path.links:
             generator.wait_for_links(path.generator_ports, 10)
         datapath.forward()
-        yield OpenPath(request, placement, datapath, generator, line_bits=_line_bits(generator, request))
+        yield OpenPath(request, placement, datapath, generator, _line_bits(generator, request))
 
 
 def _datapath(machine: Launcher, instance: Instance, request: BenchRequest, folder: str) -> Datapath:
@@ -191,11 +185,9 @@ def _attach_guest(datapath: Datapath, ports: Sequence[str], guest: Background | 
         for port in ports:
             datapath.attach(port)
     except Failed:
-        raise Failed(
-            error(
-                "the guest's ports do not come up",
-                found=guest.log_tail()[-600:] or "no output",
-                expected="a guest with two vhost-user ports",
-                remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
-            )
+        raise Failed.of(
+            "the guest's ports do not come up",
+            found=guest.log_tail()[-600:] or "no output",
+            expected="a guest with two vhost-user ports",
+            remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
         ) from None

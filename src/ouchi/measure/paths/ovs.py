@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ouchi.clients import ovs
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.instance import Instance
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
-from ouchi.measure.paths.datapath import subtract
+from ouchi.measure.paths.datapath import Datapath, subtract
 from ouchi.measure.paths.path import Path, mac_of
 from ouchi.measure.paths.wires import Wire
 from ouchi.parts import device
@@ -27,10 +27,15 @@ from ouchi.vnf.vm import VIRTQUEUE_SIZE
 
 BRIDGE = "ouchi-bench"
 
+_DELETE_BRIDGE = ("--", "--if-exists", "del-br", BRIDGE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OvsDatapath:
+class OvsDatapath(Datapath):
     """The bridge that is measured. ``folder``: of the vhost-user sockets; ``mtu``: bytes, of every port."""
+
+    name: ClassVar[str] = "ovs"
+    ring_size: ClassVar[int] = VIRTQUEUE_SIZE
 
     machine: Machine
     instance: Instance
@@ -40,35 +45,14 @@ class OvsDatapath:
     wires: Sequence[Wire] = ()
     by_port: bool = False
 
-    @property
-    def name(self) -> str:
-        return "ovs"
-
-    @property
-    def ring_size(self) -> int:
-        return VIRTQUEUE_SIZE
-
     def create(self) -> None:
         for end in self.path.ports:
             self.machine.remove(self.socket(end))
         # OVS makes the bridge's device persistent: it would outlive a killed bench, and OVS itself.
         device.note(Journal(self.machine, self.instance.state), BRIDGE)
         settings = ("datapath_type=netdev", "fail_mode=secure", f"external_ids:ouchi={self.instance.name}")
-        self._vsctl(
-            "--",
-            "--if-exists",
-            "del-br",
-            BRIDGE,
-            "--",
-            "add-br",
-            BRIDGE,
-            "--",
-            "set",
-            "Bridge",
-            BRIDGE,
-            *settings,
-            wait=30,
-        )
+        add = ("--", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, *settings)
+        self._vsctl(*_DELETE_BRIDGE, *add, wait=30)
 
     def dpdk_device(self, end: str) -> str:
         if wire := self._wire(end):
@@ -126,7 +110,7 @@ class OvsDatapath:
         return {"ports": subtract(before["ports"], after["ports"]), "pmd": pmd}
 
     def remove(self) -> None:
-        self._vsctl("--", "--if-exists", "del-br", BRIDGE, wait=30)
+        self._vsctl(*_DELETE_BRIDGE, wait=30)
         device.forget(Journal(self.machine, self.instance.state), BRIDGE)
 
     def socket(self, end: str) -> str:
@@ -152,13 +136,11 @@ class OvsDatapath:
         self._add_port(end, "dpdk", f"options:dpdk-devargs={ovs.quote(dpdk_device)}")
         reason = self._vsctl("get", "Interface", port_name(end), "error").strip()
         if reason != "[]":
-            raise Failed(
-                error(
-                    f"OVS cannot open {dpdk_device}",
-                    found=reason.strip('"'),
-                    expected="a device that this DPDK supports, and that is on OVS's allow list",
-                    remedy="name the NIC under nics in your site file; ouchi logs ovs-vswitchd",
-                )
+            raise Failed.of(
+                f"OVS cannot open {dpdk_device}",
+                found=reason.strip('"'),
+                expected="a device that this DPDK supports, and that is on OVS's allow list",
+                remedy="name the NIC under nics in your site file; ouchi logs ovs-vswitchd",
             )
 
     def _add_port(self, end: str, kind: str, option: str) -> None:

@@ -18,7 +18,7 @@ STALL = 100e-6
 
 @dataclass
 class Traffic:
-    """A :class:`~ouchi.measure.search.device.Device` of streams loaded into the generator.
+    """A :class:`~ouchi.measure.search.evidence.Device` of streams loaded into the generator.
 
     ``drain``: seconds of receiving after the last frame. ``line_bits``: bit/s of the wire, None without one. ``ring``:
     frames that an RX ring holds. ``idle_sleep``: seconds that workers sleep when nothing is due; ``realtime``: under

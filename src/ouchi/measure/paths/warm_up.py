@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.measure.paths.open import OpenPath
 from ouchi.measure.search.trial import Trial
 
@@ -23,13 +23,11 @@ def warm_up(path: OpenPath, size: str) -> None:
         missing = path.datapath.not_learnt()
         if last.sent and last.lost == 0 and not missing:
             return
-    raise Failed(
-        error(
-            f"the path {path.request.path.name} does not forward frames",
-            found="; ".join([_by_stream(last), *missing]),
-            expected=f"no loss at {pps:,.0f} pps in each direction, addresses and flows learnt",
-            remedy="ouchi status; ouchi logs ovs-vswitchd",
-        )
+    raise Failed.of(
+        f"the path {path.request.path.name} does not forward frames",
+        found="; ".join([_by_stream(last), *missing]),
+        expected=f"no loss at {pps:,.0f} pps in each direction, addresses and flows learnt",
+        remedy="ouchi status; ouchi logs ovs-vswitchd",
     )
 
 

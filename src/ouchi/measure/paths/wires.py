@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
@@ -21,16 +21,11 @@ _VDEV = re.compile(r"net_(af_packet|af_xdp|memif|ring|null|vhost|virtio_user)\d+
 _INTERFACE = re.compile(r",iface=([^,/]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """A cable: the devices at the generator's and at the switch's end, PCI addresses or DPDK virtual devices."""
 
     generator: str
     switch: str
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        return self.generator, self.switch
 
     def __str__(self) -> str:
         return f"{self.generator} – {self.switch}"
@@ -58,12 +53,12 @@ def _findings(path: Path, wires: Sequence[Wire], site: Site, facts: Facts) -> It
         )
     if wires and not path.wired:
         yield error(f"the path {path.name} has no wires", where=WHERE, found=str(wires[0]), expected="--path p2p")
-    ends = [end for wire in wires for end in wire.ends]
+    ends = [end for wire in wires for end in wire]
     ends += [name for end in ends for name in _INTERFACE.findall(end)]
     for end in sorted({end for end in ends if ends.count(end) > 1}):
         yield error("a device is at two ends", where=WHERE, found=end)
     for wire in wires:
-        for end in wire.ends:
+        for end in wire:
             yield from _nic_findings(end, facts) if is_pci(end) else _vdev_findings(end, facts)
         if is_pci(wire.generator) and _in_site(wire.generator, site, facts):
             yield error(

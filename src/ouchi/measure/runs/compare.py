@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ouchi.core.errors import BadInput, Finding, error
-from ouchi.measure.runs.model import Run
+from ouchi.measure.runs.model import Run, lower_bounds
 from ouchi.measure.search.validity import different_sizes
 
 CONFIDENCE = 0.95
@@ -100,17 +100,12 @@ def compare(before: Sample, after: Sample) -> Comparison:
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
     """Two-sided p of the exact Mann-Whitney test with ties: the share of divisions at least as uneven as this one."""
     ranks = _doubled_midranks([*first, *second])
-    n, total = len(first), sum(ranks)
-    # ways[k][s]: ways to choose k of the values so far with rank sum s.
-    ways: list[dict[int, int]] = [{0: 1}, *({} for _ in range(n))]
-    for rank in ranks:
-        for k in range(n - 1, -1, -1):
-            for s, count in ways[k].items():
-                ways[k + 1][s + rank] = ways[k + 1].get(s + rank, 0) + count
+    n = len(first)
     # Distances from the mean, multiplied by the number of values to stay integers.
-    middle = n * total
+    middle = n * sum(ranks)
     seen = abs(sum(ranks[:n]) * len(ranks) - middle)
-    as_uneven = sum(count for s, count in ways[n].items() if abs(s * len(ranks) - middle) >= seen)
+    sums = _rank_sums(ranks, n)
+    as_uneven = sum(count for s, count in sums.items() if abs(s * len(ranks) - middle) >= seen)
     return as_uneven / math.comb(len(ranks), n)
 
 
@@ -127,25 +122,24 @@ def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
 
 def _skipped(n: int, m: int) -> int | None:
     """Ratios to leave out at each end: the largest k with P(U ≤ k) ≤ (1 - CONFIDENCE) / 2; None: there is no such k."""
-    # table[i, j]: frequencies of U for i and j values, by the usual recurrence.
-    table: dict[tuple[int, int], list[int]] = {}
-    for i in range(n + 1):
-        for j in range(m + 1):
-            if i == 0 or j == 0:
-                table[i, j] = [1]
-                continue
-            counts = [0] * (i * j + 1)
-            for u, count in enumerate(table[i - 1, j]):
-                counts[u + j] += count
-            for u, count in enumerate(table[i, j - 1]):
-                counts[u] += count
-            table[i, j] = counts
+    # U is the rank sum of n of the n + m values, less its minimum.
+    sums = sorted(_rank_sums(range(1, n + m + 1), n).items())
     allowed, below = (1 - CONFIDENCE) / 2 * math.comb(n + m, n), 0
-    for u, count in enumerate(table[n, m]):
+    for u, (_, count) in enumerate(sums):
         below += count
         if below > allowed:
             return u - 1 if u > 0 else None
     return None
+
+
+def _rank_sums(ranks: Iterable[int], n: int) -> dict[int, int]:
+    """How many ways there are to choose ``n`` of the ranks, by their sum."""
+    ways: list[dict[int, int]] = [{0: 1}, *({} for _ in range(n))]
+    for rank in ranks:
+        for k in range(n - 1, -1, -1):
+            for s, count in ways[k].items():
+                ways[k + 1][s + rank] = ways[k + 1].get(s + rank, 0) + count
+    return ways[n]
 
 
 def _doubled_midranks(values: Sequence[float]) -> list[int]:
@@ -194,12 +188,10 @@ def compare_runs(before: Run, after: Run) -> ComparedRuns:
     first, second = _samples(before), _samples(after)
     common = [key for key in first if key in second]
     if not common:
-        raise BadInput(
-            error(
-                "the runs have no frame size and goal in common",
-                where=f"{before.info.name}, {after.info.name}",
-                remedy="measure both with the same options",
-            )
+        raise BadInput.of(
+            "the runs have no frame size and goal in common",
+            where=f"{before.info.name}, {after.info.name}",
+            remedy="measure both with the same options",
         )
     rows = tuple(ComparisonRow(*key, compare(first[key], second[key])) for key in common)
     return ComparedRuns(before.folder, after.folder, rows)
@@ -207,11 +199,6 @@ def compare_runs(before: Run, after: Run) -> ComparedRuns:
 
 def _samples(run: Run) -> dict[tuple[str, str], Sample]:
     """The lower bounds of the repeats by frame size and goal."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for result in run.results:
-        for bounds in result.bounds:
-            if bounds.lower_pps is not None:
-                found.setdefault((result.size, bounds.goal.name), []).append(bounds.lower_pps)
     request = run.info.request
     labels = {
         "path": run.info.path,
@@ -221,5 +208,6 @@ def _samples(run: Run) -> dict[tuple[str, str], Sample]:
     }
     return {
         (size, goal): Sample(run.info.name, size, tuple(values), {**labels, "goal": goal})
-        for (size, goal), values in found.items()
+        for (size, goal), values in lower_bounds(run.results).items()
+        if values
     }

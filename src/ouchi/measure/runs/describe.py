@@ -6,7 +6,6 @@ import platform
 from datetime import UTC, datetime
 
 from ouchi import __version__
-from ouchi.facts import Facts
 from ouchi.machine import Machine
 from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.open import IDLE_SLEEP
@@ -66,22 +65,16 @@ def cpu_settings(plan: Plan, request: BenchRequest, placement: Placement) -> dic
 
 
 def labels_of(
-    facts: Facts,
-    plan: Plan,
-    request: BenchRequest,
-    placement: Placement,
-    *,
-    servers_running: bool,
-    emulated: bool,
+    target: Target, request: BenchRequest, placement: Placement, *, servers_running: bool, emulated: bool
 ) -> tuple[str, ...]:
     """The qualifications of every figure of a run.
 
     ``servers_running``: the site's servers run meanwhile; ``emulated``: KVM does not work.
     """
     labels = []
-    if plan.overlapped:
+    if target.plan.overlapped:
         labels.append(OVERLAPPED)
-    if facts.system.virtual:
+    if target.facts.system.virtual:
         labels.append("shared machine: its CPUs are virtual")
     if request.path.guests and placement.shared:
         labels.append("shared cores: the generator and the guests have too few CPUs for one each")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.request import BenchRequest
 from ouchi.measure.runs.model import ExtraResult
@@ -26,13 +26,11 @@ def self_test_result(size: str, max_pps: float, trial: Trial) -> ExtraResult:
         "corrupt": sum(stream.corrupt for stream in trial.streams),
     }
     if trial.valid and any(errors.values()):
-        raise Failed(
-            error(
-                "the generator's self-test over a ring shows errors",
-                found=", ".join(f"{count:,} {name}" for name, count in errors.items() if count),
-                expected="none: figures of a path would be meaningless",
-                remedy="please report it, with this machine's ouchi inspect --json",
-            )
+        raise Failed.of(
+            "the generator's self-test over a ring shows errors",
+            found=", ".join(f"{count:,} {name}" for name, count in errors.items() if count),
+            expected="none: figures of a path would be meaningless",
+            remedy="please report it, with this machine's ouchi inspect --json",
         )
     text = f"{trial.lost:,} of {trial.sent:,} frames lost, none duplicated, reordered or corrupt"
     if not trial.valid:

@@ -34,14 +34,12 @@ Attachment = Literal["facts", "plan", "counters-before", "counters-after"]
 def require_new(machine: Reader, folder: Path) -> None:
     """Raise BadInput when a folder for a run has files already."""
     if names := machine.entries(folder):
-        raise BadInput(
-            error(
-                "the folder for the run is not empty",
-                where=str(folder),
-                found=", ".join(names[:5]),
-                expected="a new or an empty folder",
-                remedy="choose another folder",
-            )
+        raise BadInput.of(
+            "the folder for the run is not empty",
+            where=str(folder),
+            found=", ".join(names[:5]),
+            expected="a new or an empty folder",
+            remedy="choose another folder",
         )
 
 
@@ -57,14 +55,12 @@ class RunWriter:
             self._put(INFO, to_plain(info))
             machine.write(self._folder / TRIALS, "")
         except OSError as reason:
-            raise BadInput(
-                error(
-                    "the run's folder cannot be made",
-                    where=str(folder),
-                    found=str(reason),
-                    expected="a folder of yours",
-                    remedy="choose another folder",
-                )
+            raise BadInput.of(
+                "the run's folder cannot be made",
+                where=str(folder),
+                found=str(reason),
+                expected="a folder of yours",
+                remedy="choose another folder",
             ) from None
 
     def attach(self, name: Attachment, value: Mapping[str, Any]) -> None:
@@ -93,13 +89,11 @@ class RunWriter:
         try:
             yield
         except OSError as reason:
-            raise Failed(
-                error(
-                    "the measurements cannot be stored",
-                    where=str(self._folder),
-                    found=str(reason.strerror or reason),
-                    remedy="free space on that disk, or choose another folder with -o",
-                )
+            raise Failed.of(
+                "the measurements cannot be stored",
+                where=str(self._folder),
+                found=str(reason.strerror or reason),
+                remedy="free space on that disk, or choose another folder with -o",
             ) from None
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
@@ -132,14 +126,12 @@ class _Reading:
 
     def run(self) -> Run:
         if not self._machine.exists(self._folder / INFO):
-            raise BadInput(
-                error(
-                    "there is no run",
-                    where=str(self._folder),
-                    found=f"no {INFO}",
-                    expected="the folder that a benchmark wrote",
-                    remedy="ouchi bench",
-                )
+            raise BadInput.of(
+                "there is no run",
+                where=str(self._folder),
+                found=f"no {INFO}",
+                expected="the folder that a benchmark wrote",
+                remedy="ouchi bench",
             )
         info = self._document(INFO, _load_info)
         trials = self._trials()

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from ouchi.clients import iperf
-from ouchi.core.errors import BadInput, Failed, error
+from ouchi.core.errors import BadInput, Failed
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.machine import processes
 from ouchi.machine.background import Launcher
 from ouchi.measure.generator.imix import MIN_SIZE
 from ouchi.measure.generator.rates import FCS, l2_bits
-from ouchi.measure.paths import kernel_bridge
 from ouchi.measure.paths.cpus import Placement
+from ouchi.measure.paths.kernel_bridge import KernelBridge
 from ouchi.measure.paths.open import SERVICE
 from ouchi.measure.request import BenchRequest
 from ouchi.measure.runs.model import ExtraResult, Result, Summary, summarise
@@ -70,8 +70,8 @@ def udp_payload(frame: int, mtu: int) -> int:
     largest = mtu + _ETHERNET + FCS
     if not MIN_SIZE <= frame <= largest:
         expected = f"{MIN_SIZE} to {largest} bytes: MTU {mtu}, Ethernet header and FCS"
-        raise BadInput(
-            error("the frame size is out of range here", where="frame size", found=str(frame), expected=expected)
+        raise BadInput.of(
+            "the frame size is out of range here", where="frame size", found=str(frame), expected=expected
         )
     return frame - FCS - _ETHERNET - _IPV4 - _UDP
 
@@ -81,7 +81,7 @@ def udp_result(size: str, result: iperf.UdpResult, frame: int) -> ExtraResult:
     sent_frame = result.payload_bytes + FCS + _ETHERNET + _IPV4 + _UDP
     if sent_frame != frame:
         claim = "iperf3 sent frames of another size"
-        raise Failed(error(claim, found=f"{sent_frame} bytes", expected=f"{frame} bytes"))
+        raise Failed.of(claim, found=f"{sent_frame} bytes", expected=f"{frame} bytes")
     pps = result.received / result.seconds if result.seconds else None
     share = result.lost / result.sent if result.sent else 0.0
     text = f"received of one unpaced sender; {share:.1%} lost on the path or at the receiver's socket"
@@ -132,7 +132,8 @@ def _pinned(cpu: int) -> tuple[str, ...]:
 
 @contextmanager
 def _hosts(machine: Launcher, instance: Instance, mtu: int) -> Iterator[tuple[iperf.Host, iperf.Host]]:
+    bridge = KernelBridge(machine, instance, mtu)
     try:
-        yield kernel_bridge.create_hosts(machine, instance, mtu=mtu)
+        yield bridge.create_hosts()
     finally:
-        kernel_bridge.remove(machine, instance)
+        bridge.remove()

@@ -133,13 +133,18 @@ def summarise(results: Iterable[Result]) -> tuple[Summary, ...]:
 
     ``n`` counts the repeats in which a rate was found.
     """
+    return tuple(_summary(size, goal, rates) for (size, goal), rates in lower_bounds(results).items())
+
+
+def lower_bounds(results: Iterable[Result]) -> dict[tuple[str, str], list[float]]:
+    """The rates found (pps) by size and goal, a list of one for each repeat that found one."""
     found: dict[tuple[str, str], list[float]] = {}
     for result in results:
         for bounds in result.bounds:
             rates = found.setdefault((result.size, bounds.goal.name), [])
             if bounds.lower_pps is not None:
                 rates.append(bounds.lower_pps)
-    return tuple(_summary(size, goal, rates) for (size, goal), rates in found.items())
+    return found
 
 
 def _summary(size: str, goal: str, rates: list[float]) -> Summary:

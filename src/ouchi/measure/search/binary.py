@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import Evidence, OnTrial, check_range
+from ouchi.measure.search.evidence import Device, Evidence, OnTrial, check_range
 from ouchi.measure.search.goals import Bounds, Goal, judged_loss
 
 REPETITIONS = 2
@@ -60,8 +59,8 @@ def binary_search(
         narrow(bracket, passes, minimum=min_pps, maximum=max_pps, width=goal.width)
     conditional = None if bracket.lower is None else bracket.lower * (1 - loss_at_lower)
     found = Bounds(goal, bracket.lower, bracket.upper, conditional)
-    reason = "" if found.narrow else evidence.reason or range_limit(bracket)
-    return Bounds(goal, bracket.lower, bracket.upper, conditional, reason), evidence
+    reason = "" if found.narrow else evidence.reason
+    return replace(found, reason=reason).with_range_limit(min_pps, max_pps), evidence
 
 
 def narrow(bracket: Bracket, passes: Callable[[float], bool], *, minimum: float, maximum: float, width: float) -> None:
@@ -80,12 +79,3 @@ def narrow(bracket: Bracket, passes: Callable[[float], bool], *, minimum: float,
             bracket.lower = middle
         else:
             bracket.upper = middle
-
-
-def range_limit(bracket: Bracket) -> str:
-    """Why a finished bracket has only one side."""
-    if bracket.upper is None and bracket.lower is not None:
-        return f"met at {bracket.lower:,.0f} pps, the maximum offered"
-    if bracket.lower is None and bracket.upper is not None:
-        return f"not met even at {bracket.upper:,.0f} pps, the minimum offered"
-    return ""

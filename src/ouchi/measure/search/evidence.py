@@ -5,15 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from ouchi.core.errors import BadInput, error
-from ouchi.measure.search.device import Device
+from ouchi.core.errors import BadInput
 from ouchi.measure.search.trial import Trial
 
 ATTEMPTS = 10
 """The number of attempts at a valid trial."""
 INTERRUPTED = "stopped by the user"
 """The reason after Ctrl-C."""
+
+
+class Device(Protocol):
+    """What is measured: a path under test with the generator at its ends."""
+
+    @property
+    def streams(self) -> int:
+        """The number of directions that are loaded at once."""
+
+    def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
+        """Offer ``pps`` (the sum of all streams) for ``seconds``, drain and count; the trial is assessed."""
+
 
 OnTrial = Callable[[Trial], None]
 
@@ -22,33 +35,27 @@ class SearchStopped(Exception):
     """Ends a measurement early; the message is the reason."""
 
 
+@dataclass
 class Evidence:
     """The trials of one measurement in order, valid or not, and the ``reason`` why it ended early.
 
     ``max_seconds`` bounds the whole by ``clock``: a trial that could not end in time is not started.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        on_trial: OnTrial | None = None,
-        max_seconds: float = float("inf"),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.device, self.on_trial = device, on_trial
-        self.max_seconds, self.clock, self.started = max_seconds, clock, clock()
-        self.trials: list[Trial] = []
-        self.reason = ""
+    device: Device
+    on_trial: OnTrial | None = None
+    max_seconds: float = float("inf")
+    clock: Callable[[], float] = time.monotonic
+    trials: list[Trial] = field(default_factory=list, init=False)
+    reason: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
 
     @property
     def spent_seconds(self) -> float:
         """Seconds since the start."""
         return self.clock() - self.started
-
-    @property
-    def complete(self) -> bool:
-        """Whether it did not end early."""
-        return not self.reason
 
     def trial(
         self, pps: float, seconds: float, label: str = "", accept: Callable[[Trial], bool] = lambda trial: trial.valid
@@ -86,4 +93,4 @@ def check_range(min_pps: float, max_pps: float) -> None:
     """Raise BadInput unless 0 < minimum < maximum."""
     if not 0 < min_pps < max_pps < float("inf"):
         found = f"from {min_pps:,.0f} to {max_pps:,.0f} pps"
-        raise BadInput(error("the range of rates is empty", found=found, expected="0 < minimum < maximum"))
+        raise BadInput.of("the range of rates is empty", found=found, expected="0 < minimum < maximum")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ouchi.measure.runs.model import ExtraResult
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import OnTrial
+from ouchi.measure.search.evidence import Device, Evidence, OnTrial
 from ouchi.measure.search.goals import judged_loss
-from ouchi.measure.search.maximum import maximum
 from ouchi.measure.search.rfc2544 import back_to_back, frame_loss, latency
-from ouchi.measure.search.soak import soak
 
 SECONDS = {"latency": 120.0, "frame-loss": 60.0, "back-to-back": 2.0, "soak": 600.0, "maximum": 1.0}
 """Defaults by the standards (RFC 2544 sections 26.2 to 26.4); ten minutes of soak; FD.io CSIT's maximum receive rate."""
 NEEDS_RATE = ("latency", "back-to-back", "soak")
 """Tests at the rate that a search found."""
+SOAK_INTERVAL = 10.0
+"""Seconds of traffic between the readings of the counters in a soak."""
+MAXIMUM_TRIALS = 10
+"""As in FD.io CSIT's maximum receive rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +71,26 @@ def run_extra_test(test: ExtraTest, subject: Subject) -> ExtraTestResult:
         return ExtraTestResult(
             (ExtraResult(subject.size, name, None, "not measured: no rate was found to measure it at"),)
         )
-    rows, reason = run(name, test.seconds, subject)
-    if reason and test.name == "frame-loss":
-        rows.append(ExtraResult(subject.size, name, None, f"ended early: {reason}"))
-    elif reason:
-        rows = [replace(row, text=f"{row.text}; ended early: {reason}") for row in rows]
-    return ExtraTestResult(tuple(rows), reason)
+    evidence = Evidence(subject.device, subject.on_trial)
+    rows = run(name, test.seconds, subject, evidence)
+    if evidence.reason and test.name == "frame-loss":
+        rows.append(ExtraResult(subject.size, name, None, f"ended early: {evidence.reason}"))
+    elif evidence.reason:
+        rows = [replace(row, text=f"{row.text}; ended early: {evidence.reason}") for row in rows]
+    return ExtraTestResult(tuple(rows), evidence.reason)
 
 
-_Outcome = tuple[list[ExtraResult], str]
+def _latency(name: str, seconds: float, at: Subject, evidence: Evidence) -> list[ExtraResult]:
+    means = latency(evidence, at.rates.found or 0.0, seconds=seconds)
+    mean_ns = statistics.fmean(means) if means else None
+    mean = "–" if mean_ns is None else f"{mean_ns / 1000:,.1f} µs"
+    text = f"mean {mean} in {len(means)} trials of {seconds:g} s"
+    figures = {"mean_ns": mean_ns, "trials": len(means), "seconds": seconds}
+    return [ExtraResult(at.size, name, at.rates.found, text, figures)]
 
 
-def _latency(name: str, seconds: float, at: Subject) -> _Outcome:
-    result = latency(at.device, at.rates.found or 0.0, seconds=seconds, on_trial=at.on_trial)
-    figures = {"mean_ns": result.mean_ns, "trials": len(result.means_ns), "seconds": seconds}
-    mean = "–" if result.mean_ns is None else f"{result.mean_ns / 1000:,.1f} µs"
-    text = f"mean {mean} in {len(result.means_ns)} trials of {seconds:g} s"
-    return [ExtraResult(at.size, name, at.rates.found, text, figures)], result.reason
-
-
-def _frame_loss(name: str, seconds: float, at: Subject) -> _Outcome:
-    result = frame_loss(at.device, max_pps=at.rates.maximum, seconds=seconds, on_trial=at.on_trial)
-    rows = [
+def _frame_loss(name: str, seconds: float, at: Subject, evidence: Evidence) -> list[ExtraResult]:
+    return [
         ExtraResult(
             at.size,
             name.replace("frame loss", f"frame loss at {share:.0%}"),
@@ -97,19 +98,16 @@ def _frame_loss(name: str, seconds: float, at: Subject) -> _Outcome:
             f"{judged_loss(trial):.4%} lost or TX backpressure in {seconds:g} s",
             {"share": share, "sent": trial.sent, "lost": trial.lost, "tx_backpressure": trial.tx_backpressure},
         )
-        for share, trial in result.points
+        for share, trial in frame_loss(evidence, at.rates.maximum, seconds=seconds)
     ]
-    return rows, result.reason
 
 
-def _back_to_back(name: str, seconds: float, at: Subject) -> _Outcome:
+def _back_to_back(name: str, seconds: float, at: Subject, evidence: Evidence) -> list[ExtraResult]:
     found = at.rates.found or 0.0
     if found >= at.rates.burst:
         text = "the path forwards the fastest burst without buffering"
-        return [ExtraResult(at.size, name, at.rates.burst, text)], ""
-    result = back_to_back(
-        at.device, line_pps=at.rates.burst, throughput_pps=found, seconds=seconds, on_trial=at.on_trial
-    )
+        return [ExtraResult(at.size, name, at.rates.burst, text)]
+    result = back_to_back(evidence, line_pps=at.rates.burst, throughput_pps=found, seconds=seconds)
     figures = {
         "mean": result.mean,
         "deviation": result.deviation,
@@ -121,32 +119,47 @@ def _back_to_back(name: str, seconds: float, at: Subject) -> _Outcome:
     if result.mean is not None and result.corrected_seconds is not None:
         limit = "at least " if result.unbounded else ""
         text = f"{limit}{result.mean:,.0f} frames in a burst, a buffer of {result.corrected_seconds * 1e6:,.0f} µs"
-    return [ExtraResult(at.size, name, at.rates.burst, text, figures)], result.reason
+    return [ExtraResult(at.size, name, at.rates.burst, text, figures)]
 
 
-def _soak(name: str, seconds: float, at: Subject) -> _Outcome:
-    result = soak(at.device, at.rates.found or 0.0, seconds, on_trial=at.on_trial)
+def _soak(name: str, seconds: float, at: Subject, evidence: Evidence) -> list[ExtraResult]:
+    """The rate found for ``seconds`` of traffic, in intervals; invalid ones are not repeated, and left out of the sums."""
+    pps = at.rates.found or 0.0
+    with evidence.until_stopped():
+        for index in range(max(1, math.ceil(seconds / SOAK_INTERVAL - 1e-9))):
+            start = index * SOAK_INTERVAL
+            evidence.once(pps, min(SOAK_INTERVAL, seconds - start), f"from {start:g} s")
+    trials = evidence.trials
+    valid = [trial for trial in trials if trial.valid]
+    sent, lost, invalid = (
+        sum(trial.sent for trial in valid),
+        sum(trial.lost for trial in valid),
+        len(trials) - len(valid),
+    )
     figures = {
-        "sent": result.sent,
-        "lost": result.lost,
-        "tx_backpressure": sum(trial.tx_backpressure for trial in result.trials if trial.valid),
-        "intervals": len(result.trials),
-        "invalid": result.invalid,
+        "sent": sent,
+        "lost": lost,
+        "tx_backpressure": sum(trial.tx_backpressure for trial in valid),
+        "intervals": len(trials),
+        "invalid": invalid,
     }
-    intervals = f"{result.invalid} of {len(result.trials)} intervals invalid"
-    text = f"{result.lost:,} of {result.sent:,} lost in {seconds:g} s; {intervals}"
-    return [ExtraResult(at.size, name, at.rates.found, text, figures)], result.reason
+    text = f"{lost:,} of {sent:,} lost in {seconds:g} s; {invalid} of {len(trials)} intervals invalid"
+    return [ExtraResult(at.size, name, at.rates.found, text, figures)]
 
 
-def _maximum(name: str, seconds: float, at: Subject) -> _Outcome:
-    result = maximum(at.device, at.rates.maximum, seconds=seconds, on_trial=at.on_trial)
-    received = result.received_pps
-    figures = {"offered_pps": result.offered_pps, "received_pps": list(received)}
+def _maximum(name: str, seconds: float, at: Subject, evidence: Evidence) -> list[ExtraResult]:
+    """The rate received at the highest load, regardless of loss."""
+    offered = at.rates.maximum
+    with evidence.until_stopped():
+        for _ in range(MAXIMUM_TRIALS):
+            evidence.trial(offered, seconds, "maximum")
+    received = [trial.received_pps for trial in evidence.trials if trial.valid]
+    figures = {"offered_pps": offered, "received_pps": received}
     text = f"received, median of {len(received)} trials of {seconds:g} s" if received else "no valid trial"
-    return [ExtraResult(at.size, name, result.median_pps, text, figures)], result.reason
+    return [ExtraResult(at.size, name, statistics.median(received) if received else None, text, figures)]
 
 
-_TESTS: dict[str, tuple[str, Callable[[str, float, Subject], _Outcome]]] = {
+_TESTS: dict[str, tuple[str, Callable[[str, float, Subject, Evidence], list[ExtraResult]]]] = {
     "latency": ("latency at the rate found (RFC 2544 §26.2)", _latency),
     "frame-loss": ("frame loss (RFC 2544 §26.3)", _frame_loss),
     "back-to-back": ("back-to-back frames (RFC 2544 §26.4, RFC 9004)", _back_to_back),

@@ -7,7 +7,7 @@ computed at any time during a search, after an incomplete one, and from a record
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ouchi.measure.search.trial import Trial
 
@@ -69,6 +69,14 @@ class Bounds:
             return False
         # Searches step by exactly the width: allow for floating point rounding.
         return self.upper_pps - self.lower_pps <= self.goal.width * self.upper_pps * (1 + 1e-9)
+
+    def with_range_limit(self, min_pps: float, max_pps: float) -> Bounds:
+        """The bounds, with the end of the range that was searched as their reason where it limits them."""
+        if self.lower_pps is not None and self.lower_pps >= max_pps * (1 - 1e-9):
+            return replace(self, reason=f"met at {self.lower_pps:,.0f} pps, the maximum offered")
+        if self.upper_pps is not None and self.upper_pps <= min_pps * (1 + 1e-9):
+            return replace(self, reason=f"not met even at {self.upper_pps:,.0f} pps, the minimum offered")
+        return self
 
 
 def judged_loss(trial: Trial) -> float:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ouchi.measure.search.binary import REPETITIONS, binary_search
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import INTERRUPTED
+from ouchi.measure.search.evidence import INTERRUPTED, Device
 from ouchi.measure.search.goals import Bounds, Goal
 from ouchi.measure.search.mlrsearch import SearchProgress, SearchResult, mlrsearch
 from ouchi.measure.search.trial import Trial
@@ -63,4 +62,4 @@ def search(
         reason = reason or evidence.reason
         if evidence.reason == INTERRUPTED:
             break
-    return SearchResult(tuple(bounds), tuple(trials), not reason, reason)
+    return SearchResult(tuple(bounds), tuple(trials), reason)

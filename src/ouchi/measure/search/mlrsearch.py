@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import INTERRUPTED, Evidence, SearchStopped, check_range
+from ouchi.measure.search.evidence import INTERRUPTED, Device, Evidence, SearchStopped, check_range
 from ouchi.measure.search.goals import Bounds, Goal, bounds, by_rate, judged_loss, verdict
 from ouchi.measure.search.trial import Trial
 
@@ -40,8 +39,12 @@ class SearchResult:
 
     bounds: tuple[Bounds, ...]
     trials: tuple[Trial, ...]
-    complete: bool
     reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it did not end early."""
+        return not self.reason
 
     @property
     def interrupted(self) -> bool:
@@ -88,8 +91,8 @@ def mlrsearch(
         reason = evidence.reason
         if reason and indicated != (min_pps, max_pps):
             reason += f"; single trials indicate between {indicated[0]:,.0f} and {indicated[1]:,.0f} pps"
-        found.append(_with_range_limit(bounds(each, own[each], reason or WIDE), max_pps, min_pps))
-    return SearchResult(tuple(found), tuple(evidence.trials), evidence.complete, evidence.reason)
+        found.append(bounds(each, own[each], reason or WIDE).with_range_limit(min_pps, max_pps))
+    return SearchResult(tuple(found), tuple(evidence.trials), evidence.reason)
 
 
 def _by_length(goals: Sequence[Goal]) -> list[list[Goal]]:
@@ -163,16 +166,6 @@ class _Measurer:
         return all(verdict(each, trial) is not None for each in self.goals)
 
 
-def _with_range_limit(found: Bounds, max_pps: float, min_pps: float) -> Bounds:
-    """The bounds, with the end of the range as their reason where it limits them."""
-    reason = found.reason
-    if found.lower_pps is not None and found.lower_pps >= max_pps * (1 - 1e-9):
-        reason = f"met at {found.lower_pps:,.0f} pps, the maximum offered"
-    elif found.upper_pps is not None and found.upper_pps <= min_pps * (1 + 1e-9):
-        reason = f"not met even at {found.upper_pps:,.0f} pps, the minimum offered"
-    return replace(found, reason=reason)
-
-
 def _indicated_range(found: Bounds, trials: Sequence[Trial], max_pps: float, min_pps: float) -> tuple[float, float]:
     """The range indicated by trials of any length: above what met the goal, below the first rate with too much loss."""
     low, high = min_pps, max_pps
@@ -188,7 +181,7 @@ def _indicated_range(found: Bounds, trials: Sequence[Trial], max_pps: float, min
 def _search_progress(
     own: Mapping[Goal, Sequence[Trial]], evidence: Evidence, max_pps: float, min_pps: float
 ) -> SearchProgress:
-    found = tuple(_with_range_limit(bounds(each, trials), max_pps, min_pps) for each, trials in own.items())
+    found = tuple(bounds(each, trials).with_range_limit(min_pps, max_pps) for each, trials in own.items())
     traffic = sum(_seconds_left(each, own[each.goal], max_pps, min_pps) for each in found)
     # Draining and reading counters take time too: assume as much per second of traffic as so far.
     spent = evidence.spent_seconds

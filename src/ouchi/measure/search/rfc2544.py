@@ -1,7 +1,7 @@
 """RFC 2544 section 26: latency, frame loss rate, and back-to-back frames as updated by RFC 9004.
 
-Rates are the sum of all streams in pps. A benchmark that ends early keeps its trials and has a reason. Throughput
-(section 26.1) is the search goal ``rfc2544``.
+Rates are the sum of all streams in pps. A benchmark that ends early returns what it found; its trials and the reason are
+in the :class:`~ouchi.measure.search.evidence.Evidence`. Throughput (section 26.1) is the search goal ``rfc2544``.
 """
 
 from __future__ import annotations
@@ -9,76 +9,38 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.measure.search.binary import Bracket, narrow
-from ouchi.measure.search.device import Device
-from ouchi.measure.search.evidence import Evidence, OnTrial
+from ouchi.measure.search.evidence import Evidence
 from ouchi.measure.search.trial import Histogram, Trial
 
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Latency at one rate: the mean of each repeat, and a histogram of all repeats for each stream."""
-
-    pps: float
-    means_ns: tuple[float, ...]
-    streams: dict[str, Histogram]
-    trials: tuple[Trial, ...]
-    complete: bool
-    reason: str = ""
-
-    @property
-    def mean_ns(self) -> float | None:
-        """The RFC's figure: the mean of the repeats; None when nothing was received."""
-        return statistics.fmean(self.means_ns) if self.means_ns else None
+STEPS = 10
+"""Loads of :func:`frame_loss`; the RFC: steps of at most 10 %."""
 
 
-def latency(
-    device: Device, pps: float, *, repeats: int = 20, seconds: float = 120.0, on_trial: OnTrial | None = None
-) -> Latency:
-    """Section 26.2: latency at the throughput found, ``repeats`` trials of ``seconds`` each (the RFC: at least 20 of 120 s).
+def latency(evidence: Evidence, pps: float, *, seconds: float, repeats: int = 20) -> tuple[float, ...]:
+    """Section 26.2: the mean latency (ns) in each of ``repeats`` trials at the throughput found (the RFC: at least 20 of 120 s).
 
-    The RFC times one tagged frame per trial; here all frames are timed, and a trial's figure is their mean.
+    The RFC times one tagged frame per trial; here all frames are timed. A trial that receives nothing has no mean.
     """
-    evidence = Evidence(device, on_trial)
     with evidence.until_stopped():
         for _ in range(repeats):
             evidence.trial(pps, seconds, "latency")
     valid = [trial for trial in evidence.trials if trial.valid]
-    each = [Histogram.merged(stream.latency for stream in trial.streams).mean for trial in valid]
-    names = dict.fromkeys(stream.stream for trial in valid for stream in trial.streams)
-    streams = {
-        name: Histogram.merged(stream.latency for trial in valid for stream in trial.streams if stream.stream == name)
-        for name in names
-    }
-    means = tuple(mean for mean in each if mean is not None)
-    return Latency(pps, means, streams, tuple(evidence.trials), evidence.complete, evidence.reason)
+    means = (Histogram.merged(stream.latency for stream in trial.streams).mean for trial in valid)
+    return tuple(mean for mean in means if mean is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class FrameLoss:
-    """Loss against offered load: ``points`` are (share of the maximum, trial), from the highest load down."""
-
-    max_pps: float
-    points: tuple[tuple[float, Trial], ...]
-    trials: tuple[Trial, ...]
-    complete: bool
-    reason: str = ""
-
-
-def frame_loss(
-    device: Device, *, max_pps: float, seconds: float = 60.0, steps: int = 10, on_trial: OnTrial | None = None
-) -> FrameLoss:
-    """Section 26.3: down from the maximum in ``steps`` equal steps (the RFC: at most 10 %) until two in a row lose nothing."""
-    evidence = Evidence(device, on_trial)
+def frame_loss(evidence: Evidence, max_pps: float, *, seconds: float) -> list[tuple[float, Trial]]:
+    """Section 26.3: (share of the maximum, trial), from the maximum down until two in a row lose nothing."""
     points: list[tuple[float, Trial]] = []
     with evidence.until_stopped():
-        for step in range(steps, 0, -1):
-            share = step / steps
+        for step in range(STEPS, 0, -1):
+            share = step / STEPS
             points.append((share, evidence.trial(max_pps * share, seconds, f"{share:.0%}", accept=_fully_offered)))
             if len(points) > 1 and not any(_lossy(trial) for _, trial in points[-2:]):
                 break
-    return FrameLoss(max_pps, tuple(points), tuple(evidence.trials), evidence.complete, evidence.reason)
+    return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +55,6 @@ class BackToBack:
     throughput_pps: float
     bursts: tuple[int, ...]
     unbounded: bool
-    trials: tuple[Trial, ...]
-    complete: bool
-    reason: str = ""
 
     @property
     def mean(self) -> float | None:
@@ -120,14 +79,13 @@ class BackToBack:
 
 
 def back_to_back(
-    device: Device,
+    evidence: Evidence,
     *,
     line_pps: float,
     throughput_pps: float,
-    seconds: float = 2.0,
+    seconds: float,
     repeats: int = 50,
     width: float = 0.001,
-    on_trial: OnTrial | None = None,
 ) -> BackToBack:
     """Section 26.4 by RFC 9004: the longest burst at ``line_pps`` without loss, up to ``seconds``, to within ``width``.
 
@@ -135,10 +93,8 @@ def back_to_back(
     """
     if not 0 < throughput_pps < line_pps:
         found = f"throughput {throughput_pps:,.0f} pps of {line_pps:,.0f} pps"
-        raise BadInput(
-            error("back-to-back frames cannot be measured", found=found, expected="0 < throughput < line rate")
-        )
-    evidence, bursts, unbounded = Evidence(device, on_trial), list[int](), False
+        raise BadInput.of("back-to-back frames cannot be measured", found=found, expected="0 < throughput < line rate")
+    bursts, unbounded = list[int](), False
 
     def passes(packets: float) -> bool:
         return not _lossy(evidence.trial(line_pps, round(packets) / line_pps, f"burst of {round(packets):,}"))
@@ -146,11 +102,10 @@ def back_to_back(
     with evidence.until_stopped():
         for _ in range(repeats):
             bracket = Bracket()
-            narrow(bracket, passes, minimum=device.streams, maximum=line_pps * seconds, width=width)
+            narrow(bracket, passes, minimum=evidence.device.streams, maximum=line_pps * seconds, width=width)
             bursts.append(round(bracket.lower or 0))
             unbounded = unbounded or bracket.upper is None
-    trials = tuple(evidence.trials)
-    return BackToBack(line_pps, throughput_pps, tuple(bursts), unbounded, trials, evidence.complete, evidence.reason)
+    return BackToBack(line_pps, throughput_pps, tuple(bursts), unbounded)
 
 
 def _fully_offered(trial: Trial) -> bool:

@@ -9,7 +9,7 @@ passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ouchi.measure.generator.rates import PREAMBLE_AND_GAP
@@ -52,16 +52,8 @@ def assess(
         trial,
         streams=streams,
         tester_suspect=tester_suspect,
-        under_offered=(*_longer(trial), *_unsent(trial, burst, rate), *_slow(trial, burst, rate)),
-        invalid=(
-            *_above_line(trial, line_bits, burst),
-            *_received_more(trial),
-            *_shorter(trial),
-            *_nothing_sent(trial),
-            *_fast(trial, burst, rate),
-            *_foreign(trial),
-            *_corrupt(trial),
-        ),
+        under_offered=tuple(_under_offered(trial, burst, rate)),
+        invalid=tuple(_invalid(trial, line_bits, burst, rate)),
     )
 
 
@@ -81,69 +73,56 @@ def different_sizes(sizes: Iterable[float | str]) -> tuple[str, ...]:
     return () if len(different) < 2 else (f"frames of {' and '.join(different)} bytes are not comparable",)
 
 
-def _above_line(trial: Trial, line_bits: float | None, burst: int) -> tuple[str, ...]:
-    if line_bits is None or trial.seconds <= 0:
-        return ()
-    found = []
+def _invalid(trial: Trial, line_bits: float | None, burst: int, rate: float) -> Iterator[str]:
+    if line_bits is not None and trial.seconds > 0:
+        yield from _above_line(trial, line_bits, burst)
+    for stream in trial.streams:
+        if stream.lost < 0:
+            yield f"{stream.stream}: {-stream.lost:,} more packets received than sent"
+    if trial.intended_seconds - trial.seconds > _tolerance(trial):
+        yield _took(trial)
+    for stream in trial.streams:
+        if not stream.sent:
+            yield f"{stream.stream}: none of {stream.intended:,} packets were sent"
+    if trial.attempted > _expected(trial) + _margin(trial, burst, rate):
+        yield _reached(trial)
+    if trial.foreign > FOREIGN * trial.received + FOREIGN_FRAMES:
+        yield f"{trial.foreign:,} foreign frames were received, and {trial.received:,} of the generator"
+    for stream in trial.streams:
+        if stream.corrupt:
+            yield f"{stream.stream}: {stream.corrupt:,} packets were received with a corrupt signature"
+
+
+def _under_offered(trial: Trial, burst: int, rate: float) -> Iterator[str]:
+    if trial.seconds - trial.intended_seconds > _tolerance(trial):
+        yield _took(trial)
+    for stream in trial.streams:
+        if stream.sent and stream.unsent - stream.tx_backpressure > rate * stream.intended + burst:
+            yield f"{stream.stream}: {stream.unsent:,} of {stream.intended:,} packets were not sent"
+    # Frames that met backpressure were offered in time.
+    if trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.tx_backpressure:
+        yield _reached(trial)
+
+
+def _above_line(trial: Trial, line_bits: float, burst: int) -> Iterator[str]:
     for port in dict.fromkeys(stream.tx_port for stream in trial.streams):
         from_port = [stream for stream in trial.streams if stream.tx_port == port]
         bits = sum(stream.sent * _wire_bits(stream) for stream in from_port)
         slack = burst * max(_wire_bits(stream) for stream in from_port)
         if bits - slack > line_bits * trial.seconds * (1 + CLOCK):
-            found.append(f"{port} counted {bits / trial.seconds:,.0f} bit/s sent on a line of {line_bits:,.0f} bit/s")
-    return tuple(found)
+            yield f"{port} counted {bits / trial.seconds:,.0f} bit/s sent on a line of {line_bits:,.0f} bit/s"
 
 
 def _wire_bits(stream: StreamResult) -> float:
     return (stream.size + PREAMBLE_AND_GAP) * 8
 
 
-def _received_more(trial: Trial) -> tuple[str, ...]:
-    return tuple(
-        f"{stream.stream}: {-stream.lost:,} more packets received than sent"
-        for stream in trial.streams
-        if stream.lost < 0
-    )
-
-
-def _longer(trial: Trial) -> tuple[str, ...]:
-    return _took(trial) if trial.seconds - trial.intended_seconds > _tolerance(trial) else ()
-
-
-def _shorter(trial: Trial) -> tuple[str, ...]:
-    return _took(trial) if trial.intended_seconds - trial.seconds > _tolerance(trial) else ()
-
-
 def _tolerance(trial: Trial) -> float:
     return DURATION * trial.intended_seconds + DURATION_SECONDS
 
 
-def _took(trial: Trial) -> tuple[str, ...]:
-    return (f"sending took {trial.seconds:.6g} s instead of {trial.intended_seconds:.6g} s",)
-
-
-def _nothing_sent(trial: Trial) -> tuple[str, ...]:
-    return tuple(
-        f"{stream.stream}: none of {stream.intended:,} packets were sent" for stream in trial.streams if not stream.sent
-    )
-
-
-def _unsent(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    return tuple(
-        f"{stream.stream}: {stream.unsent:,} of {stream.intended:,} packets were not sent"
-        for stream in trial.streams
-        if stream.sent and stream.unsent - stream.tx_backpressure > rate * stream.intended + burst
-    )
-
-
-def _slow(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    # Frames that met backpressure were offered in time.
-    missed = trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.tx_backpressure
-    return _reached(trial) if missed else ()
-
-
-def _fast(trial: Trial, burst: int, rate: float) -> tuple[str, ...]:
-    return _reached(trial) if trial.attempted > _expected(trial) + _margin(trial, burst, rate) else ()
+def _took(trial: Trial) -> str:
+    return f"sending took {trial.seconds:.6g} s instead of {trial.intended_seconds:.6g} s"
 
 
 def _expected(trial: Trial) -> float:
@@ -154,20 +133,6 @@ def _margin(trial: Trial, burst: int, rate: float) -> float:
     return rate * _expected(trial) + burst * len(trial.streams)
 
 
-def _reached(trial: Trial) -> tuple[str, ...]:
+def _reached(trial: Trial) -> str:
     achieved = trial.attempted / trial.seconds if trial.seconds > 0 else 0.0
-    return (f"the generator reached {achieved:,.0f} pps of {trial.intended_pps:,.0f} pps",)
-
-
-def _foreign(trial: Trial) -> tuple[str, ...]:
-    if trial.foreign <= FOREIGN * trial.received + FOREIGN_FRAMES:
-        return ()
-    return (f"{trial.foreign:,} foreign frames were received, and {trial.received:,} of the generator",)
-
-
-def _corrupt(trial: Trial) -> tuple[str, ...]:
-    return tuple(
-        f"{stream.stream}: {stream.corrupt:,} packets were received with a corrupt signature"
-        for stream in trial.streams
-        if stream.corrupt
-    )
+    return f"the generator reached {achieved:,.0f} pps of {trial.intended_pps:,.0f} pps"

@@ -50,7 +50,7 @@ _DENSITIES = (
 
 
 def document(facts: Facts, plan: Plan | None) -> str:
-    """The picture of a host, with its plan or without."""
+    """The picture of a host, self-contained: no script, no font or file from elsewhere."""
     density = _density(facts)
     return _drawn(geometry(facts, plan), stylesheet(density.sizes, _BOLD))
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ouchi.facts import Facts
 from ouchi.plan.values import Plan
+from ouchi.report.page import page
 from ouchi.report.picture.content import Content, content_of
 from ouchi.report.picture.layout import lay_out
 from ouchi.report.picture.shapes import Box, Line, Measures, Picture
@@ -35,6 +36,11 @@ _STYLES = {
     "chip": "yellow",
     "edge": "bright_black",
 }
+
+
+def picture_text(facts: Facts, plan: Plan | None, width: int | None = None, *, colour: bool | None = None) -> str:
+    """The picture in characters; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
+    return page(Drawing(facts, plan), width=width, colour=colour)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,31 +14,31 @@ Value = str | int | float | None
 
 def csv_text(run: Run) -> str:
     """The rows below a header; each has the labels of the run."""
-    labels = _inert("; ".join(run.info.labels))
-    rows = [{**_row(record, each), "run_labels": labels} for record in run.trials for each in record.trial.streams]
+    labels = "; ".join(run.info.labels)
+    rows = ({**_row(record, each), "run_labels": labels} for record in run.trials for each in record.trial.streams)
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     return stream.getvalue()
 
 
 def _row(record: TrialRecord, stream: StreamResult) -> Mapping[str, Value]:
     trial, latency = record.trial, stream.latency
     return {
-        "size": _inert(record.size),
+        "size": record.size,
         "repeat": record.repeat,
         "trial": trial.number,
-        "label": _inert(trial.label),
-        "started": _inert(trial.started),
+        "label": trial.label,
+        "started": trial.started,
         "valid": int(trial.valid),
-        "remarks": _inert("; ".join(trial.remarks)),
+        "remarks": "; ".join(trial.remarks),
         "intended_pps": trial.intended_pps,
         "intended_seconds": trial.intended_seconds,
         "seconds": trial.seconds,
-        "stream": _inert(stream.stream),
-        "tx_port": _inert(stream.tx_port),
-        "rx_port": _inert(stream.rx_port),
+        "stream": stream.stream,
+        "tx_port": stream.tx_port,
+        "rx_port": stream.rx_port,
         "mean_frame_bytes": stream.size,
         **{name: getattr(stream, name) for name in _COUNTS},
         **{f"latency_{name}_ns": latency.percentile(percent) for name, percent in _PERCENTILES.items()},
@@ -58,6 +58,6 @@ _LATENCY = (*(f"latency_{name}_ns" for name in _PERCENTILES), "latency_max_ns", 
 COLUMNS = (*_TRIAL, *_STREAM, *_COUNTS, *_LATENCY, "gaps", "longest_stall_us", "run_labels")
 
 
-def _inert(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+def _inert(value: Value) -> Value:
+    """A text as one that a spreadsheet does not take for a formula; a number as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value

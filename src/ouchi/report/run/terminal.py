@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from ouchi.measure.runs.compare import ComparedRuns
 from ouchi.measure.runs.model import Run
-from ouchi.report.page import finding_text, page
+from ouchi.report.page import finding_text, label_lines, page, plain_table
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
 
 
 def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole run; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     parts: list[RenderableType] = [Text(headline(run), style="bold"), Text(trials_line(run))]
-    parts += [Text(f"label: {label}", style="yellow") for label in run.info.labels]
+    parts += label_lines(run.info.labels)
     for table in tables_of(run):
         parts += ["", _drawn(table)]
     if run.notes:
@@ -28,7 +27,7 @@ def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) 
 
 
 def _drawn(table: Table) -> RichTable:
-    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    drawn = plain_table()
     for column, name in enumerate(table.columns):
         drawn.add_column(name, justify="left" if column in table.text_columns else "right")
     for row in table.rows:
