@@ -27,11 +27,9 @@ OFFERED = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The drivers of a release, from the packages of ``distribution`` at ``version``, by name."""
+    """The drivers of a release, by name, and the distribution from whose packages they are."""
 
-    release: str
     distribution: str
-    version: str
     drivers: tuple[Driver, ...]
 
 
@@ -63,12 +61,7 @@ def table(release: str) -> Table:
         for library, inside in parsed["libraries"].items()
         for name, (kmods, ids) in inside.items()
     )
-    return Table(
-        parsed["release"],
-        parsed["distribution"],
-        parsed["version"],
-        tuple(sorted(drivers, key=lambda driver: driver.name)),
-    )
+    return Table(parsed["distribution"], tuple(sorted(drivers, key=lambda driver: driver.name)))
 
 
 def unpack(text: str) -> tuple[str, ...]:
