@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
 from ouchi.machine import Machine, Path, Reader
-from ouchi.measure.runs.document import dump_line, load, parse
+from ouchi.measure.runs.document import load, parse
 from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, Summary, TrialRecord
 from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
 from ouchi.measure.search.trial import Trial
@@ -69,7 +69,7 @@ class RunWriter:
 
     def add(self, size: str, repeat: int, trial: Trial) -> None:
         """Store a trial. Raises Failed when it cannot be written."""
-        line = dump_line(TrialRecord(size, repeat, trial))
+        line = json.dumps(to_plain(TrialRecord(size, repeat, trial)), separators=(",", ":"), allow_nan=False)
         with self._disk():
             self._machine.append(self._folder / TRIALS, line + "\n")
 
