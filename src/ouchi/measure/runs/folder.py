@@ -7,7 +7,7 @@ found; ``facts.json``, ``plan.json``, ``counters-before.json`` and ``counters-af
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
 from ouchi.machine import Machine, Path, Reader
 from ouchi.measure.runs.document import load, parse
-from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, Summary, TrialRecord
+from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, TrialRecord, summarise
 from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
 from ouchi.measure.search.trial import Trial
 
@@ -73,11 +73,9 @@ class RunWriter:
         with self._disk():
             self._machine.append(self._folder / TRIALS, line + "\n")
 
-    def results(
-        self, results: Iterable[Result], summary: Sequence[Summary] = (), extras: Sequence[ExtraResult] = ()
-    ) -> None:
-        """Store the results so far, in place of those stored before."""
-        self._write(RESULTS, to_plain(Results(tuple(results), tuple(summary), tuple(extras))))
+    def results(self, results: Sequence[Result], extras: Sequence[ExtraResult] = ()) -> None:
+        """Store the results so far and their summary, in place of those stored before."""
+        self._write(RESULTS, to_plain(Results(tuple(results), summarise(results), tuple(extras))))
 
     def finish(self, ended: str, *, complete: bool) -> None:
         """Store when the run ended and whether everything was measured."""

@@ -90,6 +90,6 @@ def digits(value: float, count: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def count_text(count: int, one: str, many: str = "") -> str:
+def count_text(count: int, one: str) -> str:
     """``1 trial``, ``2 trials``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {one if count == 1 else one + 's'}"
