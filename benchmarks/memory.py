@@ -71,7 +71,7 @@ def services_by_process(parents: Mapping[int, int], known: Mapping[int, str]) ->
 def processes_of(machine: LocalMachine, instance: Instance) -> dict[int, str]:
     """Every process of the instance, guests among them, with its service."""
     known = {process.pid: process.service for process in marked(instance.name)}
-    known |= {guest.pid: GUEST for guest in guests_of(instance)}
+    known |= dict.fromkeys(guests_of(instance), GUEST)
     parents: dict[int, int] = {}
     for name in machine.entries("/proc"):
         if name.isdigit():

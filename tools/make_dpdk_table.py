@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 
 from ouchi.facts.dpdk import Driver, drivers_in, package_of
-from ouchi.facts.dpdk.known import pack
 from ouchi.facts.dpdk.release import abi_of
 
 TARGET = Path(__file__).parents[1] / "src" / "ouchi" / "facts" / "data"
@@ -40,6 +39,19 @@ def make_table(suite: str, scratch: Path) -> tuple[str, str]:
     run("apt-get", *apt, "download", *packages, cwd=scratch / "packages")
     drivers = [driver for name in packages for driver in drivers_of(name, release, scratch / "packages")]
     return f"dpdk-{release}.json", text_of_table(release, suite, version, drivers)
+
+
+def pack(ids: tuple[str, ...]) -> str:
+    """PCI ids as one short text, as :func:`ouchi.facts.dpdk.known.unpack` reads them: ``8086:1572,1574 1af4:*``; those with a subsystem stay whole."""
+    devices: dict[str, list[str]] = {}
+    whole = []
+    for text in ids:
+        vendor, _, rest = text.partition(":")
+        if ":" in rest:
+            whole.append(text)
+        else:
+            devices.setdefault(vendor, []).append(rest)
+    return " ".join([*(f"{vendor}:{','.join(rest)}" for vendor, rest in devices.items()), *whole])
 
 
 def private_apt(suite: str, scratch: Path) -> list[str]:

@@ -19,7 +19,7 @@ from ouchi.core import log
 from ouchi.core.errors import BadInput, Interrupted
 from ouchi.core.log import Record
 from ouchi.flows.site_host import SiteHost
-from ouchi.machine import CommandFailed, FileStatus, Machine
+from ouchi.machine import CommandFailed, Machine
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.ssh.machine import SshMachine
 from ouchi.machine.ssh.unreachable import ConnectionLost
@@ -31,6 +31,12 @@ ODD = ["plain", "two words", "line\nbreak", "quote'\"", "-n", "$(touch x)`y`", "
 CONTENTS = [b"", b"a", b"text\n", b"\0", b"\0\xff\r\n'\"$x\n\0", bytes(range(256)) * 4096, b"no end of line"]
 
 
+def status(path: Path) -> tuple[int, int, int]:
+    """The permission bits, the owner and the group."""
+    found = path.lstat()
+    return found.st_mode & 0o7777, found.st_uid, found.st_gid
+
+
 class TestFiles:
     @pytest.mark.parametrize("name", ODD)
     def test_any_name(self, machine: Machine, tmp_path: Path, name: str) -> None:
@@ -39,16 +45,15 @@ class TestFiles:
         assert path.read_text() == "text"
         assert (machine.read(path), machine.exists(path), machine.mode(path)) == ("text", True, 0o640)
         assert machine.entries(tmp_path) == [name]
-        assert machine.status(path) == FileStatus("file", 0o640, 0, 0)
+        assert machine.kind(path) == "file"
         machine.append(path, f" and {name}")
         assert path.read_text() == f"text and {name}"
-        machine.make_link(tmp_path / "link", name)
-        assert os.readlink(tmp_path / "link") == name
-        assert machine.status(tmp_path / "link") == FileStatus("link", 0o777, 0, 0, name)
+        (tmp_path / "link").symlink_to(name)
+        assert machine.kind(tmp_path / "link") == "link"
         assert machine.link(tmp_path / "link") == name
         machine.remove(path)
         assert not path.exists()
-        assert machine.status(path) is None
+        assert machine.kind(path) == ""
 
     @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: f"{len(content)} bytes")
     def test_any_content(self, machine: Machine, tmp_path: Path, content: bytes) -> None:
@@ -62,7 +67,7 @@ class TestFiles:
 
     def test_mode_and_owner(self, machine: Machine, tmp_path: Path) -> None:
         machine.write(tmp_path / "file", "x", mode=0o750, owner="daemon")
-        assert machine.status(tmp_path / "file") == FileStatus("file", 0o750, 1, 1)
+        assert status(tmp_path / "file") == (0o750, 1, 1)
         with pytest.raises(LookupError):
             machine.write(tmp_path / "file", "y", owner="nobody-of-that-name")
         assert (tmp_path / "file").read_text() == "x"
@@ -79,8 +84,9 @@ class TestFiles:
         folder = tmp_path / "a" / "b b"
         assert machine.make_folder(folder, mode=0o750, owner="daemon") is True
         assert machine.make_folder(folder, mode=0o700) is False
-        assert machine.status(folder) == FileStatus("folder", 0o700, 1, 1)
-        assert machine.status(tmp_path / "a") == FileStatus("folder", 0o755, 0, 0)
+        assert machine.kind(folder) == "folder"
+        assert status(folder) == (0o700, 1, 1)
+        assert status(tmp_path / "a") == (0o755, 0, 0)
         (folder / "file").write_text("x")
         (tmp_path / "link").symlink_to(folder)
         assert machine.entries(tmp_path / "link") == ["file"]
@@ -90,20 +96,11 @@ class TestFiles:
         machine.remove(tmp_path / "a")
         assert os.listdir(tmp_path) == []
 
-    def test_links(self, machine: Machine, tmp_path: Path) -> None:
-        for target in ("/nowhere", "up/../x", " \n", "-s"):
-            machine.make_link(tmp_path / "link", target)
-            assert os.readlink(tmp_path / "link") == target
-        assert os.listdir(tmp_path) == ["link"]
-        (tmp_path / "folder").mkdir()
-        assert outcome(lambda: machine.make_link(tmp_path / "folder", "x")) == "EISDIR"
-        assert sorted(os.listdir(tmp_path)) == ["folder", "link"]
-
     def test_other_kinds(self, machine: Machine, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe", 0o600)
-        assert machine.status(tmp_path / "pipe") == FileStatus("other", 0o600, 0, 0)
-        assert machine.status("/") is not None
-        assert machine.status("/etc/passwd/x") is None
+        assert machine.kind(tmp_path / "pipe") == "other"
+        assert machine.kind("/") == "folder"
+        assert machine.kind("/etc/passwd/x") == ""
 
     def test_kernel_files(self, machine: Machine) -> None:
         path = "/proc/sys/kernel/domainname"
@@ -129,7 +126,6 @@ class TestFiles:
             (lambda m, p: m.append(p, "x"), "EISDIR"),
             (lambda m, _: m.make_folder("/etc/passwd"), "EEXIST"),
             (lambda m, _: m.make_folder("/etc/passwd/x"), "ENOTDIR"),
-            (lambda m, p: m.make_link(p / "none" / "x", "x"), "ENOENT"),
             (lambda m, p: m.entries(p / "none"), []),
             (lambda m, _: m.entries("/etc/passwd"), []),
             (lambda m, p: m.link(p / "none"), ""),

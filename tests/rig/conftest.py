@@ -11,11 +11,11 @@ import pytest
 
 from ouchi.machine.local import LocalMachine
 from ouchi.rig.base import prepare
-from ouchi.rig.rig import Rig
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "real")]
 
 from guardian import locked  # noqa: E402  # beside the other real tests
+from practice import PracticeRig  # noqa: E402
 
 STORE = Path("/var/cache/ouchi-tests/rig")
 """Kept between runs (1 GB): the first test that needs it makes it, in some two minutes."""
@@ -23,7 +23,7 @@ LOCK_SECONDS = 3600
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeRig]:
     """A rig that is up and unchanged. Its faults, tried again by itself, are printed at the end."""
     if os.geteuid() != 0:
         pytest.skip("the rig's tools are installed and kept for all tests by root")
@@ -33,7 +33,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with locked(f"{STORE}.lock", LOCK_SECONDS):
         parts = prepare(machine, STORE, lambda text: print(f"rig: {text}"))
         folder = tmp_path_factory.mktemp("rig")
-        with Rig(machine, parts, folder, lambda text: print(f"rig: {text}")) as one:
+        with PracticeRig(machine, parts, folder, lambda text: print(f"rig: {text}")) as one:
             one.up()
             yield one
             print(f"rig: {len(one.faults)} faults", *one.faults, sep="\n")

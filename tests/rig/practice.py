@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from ouchi.rig.rig import Rig
+from ouchi.core.waiting import wait_for
+from ouchi.rig.login import ALIAS
+from ouchi.rig.rig import RESET, Rig
+from ouchi.rig.states import SUSPENDED
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -56,7 +60,7 @@ def site(folder: Path, pf: str = "enp1s0", sriov: str = "enp2s0", memory: str = 
     return path
 
 
-def look(rig: Rig, *, boot: bool = True) -> list[str]:
+def look(rig: PracticeRig, *, boot: bool = True) -> list[str]:
     """Everything that undo must put back; without ``boot`` what only a reboot restores is left out."""
     lines = rig.run(LOOK, timeout=120).stdout.splitlines()
     return lines if boot else without_boot(lines)
@@ -67,10 +71,50 @@ def without_boot(lines: list[str]) -> list[str]:
     return [line for line in lines if not (line.startswith("BOOT_IMAGE") or "nr_hugepages" in line)]
 
 
+class PracticeRig(Rig):
+    """A rig with what only tests do to it."""
+
+    def save(self, name: str) -> None:
+        """Save the current state as ``name``, replacing one of that name. Takes about a second."""
+        self._save(name)
+
+    def down(self) -> None:
+        """Save its state as :data:`ouchi.rig.states.SUSPENDED`, then power it off."""
+        self._save(SUSPENDED)
+        self._stop()
+
+    def await_reboot(self, seconds: float = 120.0) -> None:
+        """Wait until the guest resets itself, then boot it again."""
+        reason = wait_for("the rig's reset", self._end, seconds=seconds)
+        assert reason == RESET, self._end_reason(reason)
+        self.boot()
+
+    def reboot(self) -> None:
+        """Reboot the guest and wait until it is up again."""
+        self.run("systemctl reboot", check=False)
+        self.await_reboot()
+
+    def copy_in(self, source: PurePath | str, target: PurePath | str) -> None:
+        """Copy a file to ``target``, or the contents of a folder into the folder ``target``."""
+        packed = str(self._files.folder / "copy.tar")
+        inside = "/var/tmp/ouchi-rig-copy.tar"  # in the rig, which has no other users
+        copy = ("scp", "-q", "-F", str(self.ssh_config))
+        if self._machine.run(("test", "-d", str(source)), check=False).ok:
+            self._machine.run(
+                ("tar", "-cf", packed, "--exclude=__pycache__", "--owner=0", "--group=0", "-C", str(source), ".")
+            )
+            self._machine.run((*copy, packed, f"{ALIAS}:{inside}"), timeout=300)
+            into = shlex.quote(str(target))
+            self.run(f"mkdir -p {into}; tar -xf {inside} -C {into}; rm {inside}", timeout=300)
+            self._machine.remove(packed)
+        else:
+            self._machine.run((*copy, str(source), f"{ALIAS}:{target}"), timeout=300)
+
+
 class Practice:
     """ouchi's command line against the rig."""
 
-    def __init__(self, rig: Rig, folder: Path) -> None:
+    def __init__(self, rig: PracticeRig, folder: Path) -> None:
         self.rig = rig
         self.site = site(folder)
 

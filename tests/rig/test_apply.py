@@ -1,6 +1,6 @@
 """apply and undo on a host: changed, rebooted, used, and restored as it was; then everything that goes wrong.
 
-The tests run in order and share saved states of the rig: ``fresh``, before any change, and ``applied``.
+The tests run in order and share saved states of the rig: ``fresh``, before any change, ``applied``, and ``undone``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from practice import Practice, finished, look, site, wait, without_boot
+from practice import Practice, PracticeRig, finished, look, site, wait, without_boot
 
 from ouchi.cli.changes import APPLY, run_changes
 from ouchi.cli.hosted import hosts_of
@@ -22,7 +22,6 @@ from ouchi.flows.apply import Apply
 from ouchi.flows.several_hosts import Options
 from ouchi.host import commit_confirm, reboot
 from ouchi.plan.nics import vf_mac
-from ouchi.rig.rig import Rig
 from ouchi.steps.vfs import VfsKind
 from ouchi.steps.vfs import vfs as vfs_change
 
@@ -31,7 +30,7 @@ Looked = list[str]
 
 
 @pytest.fixture(scope="module")
-def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
+def practice(rig: PracticeRig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
     """The rig with the distribution's Open vSwitch in use, saved as ``fresh``."""
     rig.run("systemctl enable --now openvswitch-switch", timeout=120)
     rig.save("fresh")
@@ -176,6 +175,7 @@ def test_what_others_changed_is_left_and_reported(practice: Practice) -> None:
     rig.run("rm /etc/modules-load.d/90-ouchi.conf; ovs-vsctl remove Open_vSwitch . other_config pmd-cpu-mask")
     practice.run("undo", "--yes", "--no-reboot")
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
+    rig.save("undone")
 
 
 @pytest.mark.exhaustive
@@ -329,8 +329,7 @@ def test_unconfirmed_everything_is_rolled_back(
         raise KeyboardInterrupt
 
     rig = practice.rig
-    rig.load("applied")
-    practice.run("undo", "--yes", "--no-reboot")
+    rig.load("undone")  # with all packages, so that nothing is installed within the time
     monkeypatch.setattr(commit_confirm, "SECONDS", 60)
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from practice import SOURCE, look, site, wait, without_boot
-
-from ouchi.rig.rig import Rig
+from practice import SOURCE, PracticeRig, look, site, wait, without_boot
 
 FOLDER = "/root/a $HOME of 100%n"
 """Where systemd would put words of its own in."""
 OUCHI = f"cd '{FOLDER}'; python3 -I -B -m ouchi"
 
 
-def test_it_continues_after_the_reboot(rig: Rig, tmp_path: Path) -> None:
+def test_it_continues_after_the_reboot(rig: PracticeRig, tmp_path: Path) -> None:
     # Debian 13's click is too old for ouchi; ours is pure Python and comes along.
     rig.copy_in(SOURCE, "/opt/ouchi/src")
     rig.copy_in(Path(click.__file__).parent, "/opt/ouchi/src/click")

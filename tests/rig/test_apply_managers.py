@@ -11,10 +11,9 @@ from difflib import unified_diff
 from pathlib import Path
 
 import pytest
-from practice import Practice, look, site
+from practice import Practice, PracticeRig, look, site
 
 from ouchi.rig.hardware import MANAGEMENT_MAC
-from ouchi.rig.rig import Rig
 
 pytestmark = pytest.mark.exhaustive
 
@@ -64,30 +63,30 @@ cat /sys/devices/virtual/workqueue/cpumask
 """What undo must leave as it was beyond what :func:`practice.look` sees: entries, profile, devices, CPUs of programs."""
 
 
-def everything(rig: Rig) -> list[str]:
+def everything(rig: PracticeRig) -> list[str]:
     # Started for a message of D-Bus's, they end by themselves when none comes.
     rig.run("systemctl stop NetworkManager-dispatcher.service systemd-hostnamed.service polkit.service")
     return [*look(rig), *rig.run(OTHERS, timeout=60).stdout.splitlines()]
 
 
-def changed(rig: Rig, before: list[str]) -> list[str]:
+def changed(rig: PracticeRig, before: list[str]) -> list[str]:
     """What is not as it was."""
     return [line for line in unified_diff(before, everything(rig), n=0, lineterm="") if not line.startswith("@@")]
 
 
-def options(rig: Rig) -> list[str]:
+def options(rig: PracticeRig) -> list[str]:
     """The words that systemd-boot would start the kernel with, as it reads them."""
     [entry] = [one for one in json.loads(rig.run("bootctl --json=short list").stdout) if one["type"] == "type1"]
     return str(entry["options"]).split()
 
 
-def states(rig: Rig) -> dict[str, str]:
+def states(rig: PracticeRig) -> dict[str, str]:
     """What NetworkManager says of the devices."""
     lines = rig.run("nmcli -t -f DEVICE,STATE device").stdout.splitlines()
     return dict(line.split(":") for line in lines)
 
 
-def cpus_of(rig: Rig, unit: str) -> str:
+def cpus_of(rig: PracticeRig, unit: str) -> str:
     return rig.run(f"taskset -pc $(systemctl show -P MainPID {unit})").stdout.rpartition(": ")[2].strip()
 
 
@@ -97,7 +96,7 @@ def planned(practice: Practice, path: Path | None = None) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def practice(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
+def practice(rig: PracticeRig, tmp_path_factory: pytest.TempPathFactory) -> Practice:
     """The rig with all of them; what :func:`practice.look` asks Open vSwitch needs its database."""
     rig.run("systemctl start ovsdb-server.service", timeout=120)
     for script in (SYSTEMD_BOOT, TUNED, NETWORK_MANAGER):

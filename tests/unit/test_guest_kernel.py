@@ -8,16 +8,49 @@ from ouchi.core.errors import Failed
 from ouchi.vnf.images.kernel import Kernel, load_order, parse_metapackage, parse_os_release
 from ouchi.vnf.images.small import parse_ldd
 
-DEBIAN = """\
+DEBIAN = (
+    """\
+linux-image-cloud-amd64:
+  Installed: (none)
+  Candidate: 6.1.192-3
+  Version table:
+     6.1.192-3 500
+        500 http://mirror/debian-security bookworm-security/main amd64 Packages
+     6.1.176-1 500
+        500 http://mirror/debian bookworm/main amd64 Packages
+""",
+    """\
 Package: linux-image-cloud-amd64
-Version: 6.1.192-2
-Depends: linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2)
-"""
-UBUNTU = """\
-Package: linux-image-virtual
-Version: 6.8.0-49.49
-Depends: linux-image-6.8.0-49-generic, intel-microcode
-"""
+Versions:
+6.1.192-3 (/var/lib/apt/lists/security_Packages.lz4)
+6.1.176-1 (/var/lib/apt/lists/bookworm_Packages.lz4)
+
+Reverse Depends:
+  debian-cloud-images-packages,linux-image-cloud-amd64
+Dependencies:
+6.1.192-3 - linux-image-6.1.0-57-cloud-amd64 (5 6.1.192-3)
+6.1.176-1 - linux-image-6.1.0-50-cloud-amd64 (5 6.1.176-1)
+Provides:
+6.1.192-3 - wireguard-modules (= 1.0.0) linux-latest-modules-6.1.0-57-cloud-amd64 (= )
+6.1.176-1 - wireguard-modules (= 1.0.0) linux-latest-modules-6.1.0-50-cloud-amd64 (= )
+Reverse Provides:
+""",
+)
+"""As Debian 12 prints them, without descriptions and the spaces at the ends of lines; the addresses are shortened."""
+UBUNTU = (
+    "linux-image-virtual:\n  Installed: (none)\n  Candidate: 6.8.0-49.49\n",
+    """\
+Dependencies:
+6.8.0-31.31 - linux-image-6.8.0-31-generic (0 (null)) intel-microcode (0 (null))
+6.8.0-49.49 - linux-image-6.8.0-49-generic (0 (null)) intel-microcode (0 (null))
+Provides:
+""",
+)
+NONE = ("linux-image-cloud-amd64:\n  Installed: (none)\n  Candidate: (none)\n", "Dependencies: \nProvides: \n")
+OTHER = (
+    "linux-image-virtual:\n  Candidate: 1\n",
+    "\nDependencies: \n1 - linux-image-generic (0 (null)) \nProvides: \n",
+)
 DEPENDENCIES = """\
 kernel/drivers/virtio/virtio.ko.xz: kernel/drivers/virtio/virtio_ring.ko.xz
 kernel/drivers/virtio/virtio_ring.ko.xz:
@@ -28,14 +61,21 @@ kernel/net/sctp/sctp.ko.xz:
 
 
 def test_metapackage() -> None:
-    assert parse_metapackage(DEBIAN) == Kernel(
-        "6.1.0-56-cloud-amd64", "6.1.192-2", ("linux-image-6.1.0-56-cloud-amd64",)
+    assert parse_metapackage(*DEBIAN) == Kernel(
+        "6.1.0-57-cloud-amd64", "6.1.192-3", ("linux-image-6.1.0-57-cloud-amd64",)
     )
-    assert parse_metapackage(UBUNTU) == Kernel(
+    older = DEBIAN[0].replace("Candidate: 6.1.192-3", "Candidate: 6.1.176-1")  # by a pin
+    assert parse_metapackage(older, DEBIAN[1]) == Kernel(
+        "6.1.0-50-cloud-amd64", "6.1.176-1", ("linux-image-6.1.0-50-cloud-amd64",)
+    )
+    assert parse_metapackage(UBUNTU[0], "\n" + UBUNTU[1]) == Kernel(
         "6.8.0-49-generic", "6.8.0-49.49", ("linux-image-6.8.0-49-generic", "linux-modules-6.8.0-49-generic")
     )
-    assert parse_metapackage("") is None
-    assert parse_metapackage("Package: linux-image-virtual\nVersion: 1\nDepends: linux-image-generic\n") is None
+
+
+@pytest.mark.parametrize("texts", [("", ""), NONE, OTHER, (DEBIAN[0], ""), ("", DEBIAN[1])])
+def test_no_kernel_in_the_package_lists(texts: tuple[str, str]) -> None:
+    assert parse_metapackage(*texts) is None
 
 
 def test_os_release() -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -18,16 +18,18 @@ from ouchi.flows.up import Up, dry_run
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import SnapshotReader
-from ouchi.parts import mariadb, registry
+from ouchi.parts import guest_image, mariadb, registry
 from ouchi.parts.conflicts import conflicts
 from ouchi.parts.context import Context
 from ouchi.parts.hugepages import Hugepages
-from ouchi.parts.part import PartState
+from ouchi.parts.part import PartState, missing
 from ouchi.parts.stages import STAGES
 from ouchi.parts.supervise import Service, ServiceState, ServiceStatus
-from ouchi.plan.load import read_target
-from ouchi.plan.target import Target, bridges_of
+from ouchi.plan.load import facts_of, target_of
+from ouchi.plan.target import Target
 from ouchi.report.preview import States, preview_json
+from ouchi.site import read_sites
+from ouchi.vnf.images.small import Image
 from tests.hosts import folder
 
 HOST = folder("ryzen-5-3600")
@@ -71,7 +73,7 @@ def instance(tmp_path: Path) -> Instance:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Target:
-    return read_target(ReadOnly(), str(tmp_path / "ouchi.yaml"), SnapshotReader(HOST))
+    return target_of(str(tmp_path / "ouchi.yaml"), None, facts_of(SnapshotReader(HOST)))
 
 
 @pytest.fixture
@@ -119,7 +121,9 @@ def test_a_fresh_machine(instance: Instance, target: Target, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_is_left_alone(instance: Instance, target: Target) -> None:
+def test_what_is_there_is_left_alone(instance: Instance, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image(PurePath(instance.cache) / "images/guest-0123.img", "0123", 1, reused=True)
+    monkeypatch.setattr(guest_image, "planned_image", lambda *_: image)
     for path, text in {
         f"{instance.run}/kvm.json": '[false, "there is no /dev/kvm"]',
         f"{instance.openstack}/ouchi-ready": "of another version",
@@ -241,7 +245,7 @@ def test_the_plan_of_a_snapshot(target: Target) -> None:
     assert target.new
     assert target.plan.pools.pmd == (1, 7)
     assert target.site.name == target.facts.system.hostname == "home"
-    assert bridges_of(target.site) == {"physnet1": "br-physnet1"}
+    assert target.bridges == {"physnet1": "br-physnet1"}
     assert not any("sleep" in key for key in target.plan.ovs_other_config)
 
 
@@ -249,7 +253,7 @@ def test_a_site_file_is_read_and_checked(tmp_path: Path) -> None:
     file = tmp_path / "ouchi.yaml"
     file.write_text("name: a\nnetworks: []\nservers: []\nnics: [{nic: enp6s0, physnet: a}]\n")
     with pytest.raises(BadInput, match="default route"):
-        read_target(ReadOnly(), str(file), SnapshotReader(HOST))
+        target_of(str(file), read_sites(ReadOnly(), str(file))[0], facts_of(SnapshotReader(HOST)))
 
 
 def test_plan_without_a_site_file_writes_none(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,3 +280,21 @@ def test_inspect(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "CPUs" in capsys.readouterr().out
     assert run("inspect", "--snapshot", str(tmp_path / "nowhere")) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_of_an_earlier_kernel_is_announced_and_not_unhealthy(
+    instance: Instance, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(instance.cache) / "images"
+    at = Context(ReadOnly(), instance, target)
+
+    def looked(key: str) -> PartState:
+        image = Image(folder / f"guest-{key}.img", key, 0, reused=(folder / f"guest-{key}.img").exists())
+        monkeypatch.setattr(guest_image, "planned_image", lambda *_: image)
+        return guest_image.GuestImage().look(at)
+
+    assert looked("new") == missing("build the guest image from the distribution's packages", state="not built")
+    folder.mkdir(parents=True)
+    (folder / "guest-old.img").touch()
+    assert (looked("old").ok, looked("old").to_do) == (True, "")
+    assert (looked("new").ok, "anew" in looked("new").to_do) == (True, True)

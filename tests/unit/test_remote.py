@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ouchi.core.errors import BadInput, Failed, Unhealthy, error
 from ouchi.facts import collect
 from ouchi.flows.hosts import HostResult, Job, exit_status, run_jobs, summary
-from ouchi.machine import Result, probes
+from ouchi.machine import probes
 from ouchi.machine.gather import new_mark, read_gathered
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.sh import script
@@ -266,18 +266,6 @@ class TestProbes:
     def test_any_text(self, driver: str, channels: str) -> None:
         probes.ethtool_text(driver, f"Current hardware settings\n{channels}")
         probes.ovs_version(driver)
-
-    def test_asked_of_programs(self) -> None:
-        requested: list[tuple[str, ...]] = []
-
-        def say(*argv: str) -> str:
-            requested.append(argv)
-            return ""
-
-        for name in ("ethtool/eth0", "ovs-version", "else", "ethtool/", "ethtool/much-too-long-a-name"):
-            assert probes.remote_probe(say, name) == ""
-        assert [" ".join(argv) for argv in requested] == ["ethtool -i eth0", "ethtool -l eth0", "ovs-vsctl --version"]
-        assert Result(("x",), 0, "", "").ok
 
 
 def job(name: str, work: object = None, stop: object = lambda: None) -> Job[object]:

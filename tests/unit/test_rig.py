@@ -153,6 +153,17 @@ class TestMaking:
         assert os.listdir(tmp_path) == []
 
 
+class Printing(LocalMachine):
+    """A machine on which every program prints the same."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def run(self, argv: Sequence[str], **_settings: Any) -> Result:
+        return Result(tuple(argv), 0, self.text, "")
+
+
 class TestDebian:
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -167,13 +178,13 @@ class TestDebian:
         ],
     )
     def test_the_mirror_is_that_of_the_machine(self, text: str, found: str) -> None:
-        assert debian.parse_mirror(text) == ([found] if found else [])
+        assert debian.mirror(Printing(text)) == ([found] if found else [])
 
     def test_proxies(self) -> None:
         text = (
             "APT \nAcquire::http::Proxy http://p:3128\nAcquire::https::Proxy DIRECT\nAcquire::http::Proxy::x DIRECT\n"
         )
-        assert debian.parse_proxies(text) == {"http_proxy": "http://p:3128"}
+        assert debian.proxies(Printing(text)) == {"http_proxy": "http://p:3128"}
 
     def test_without_root_it_names_what_is_missing(self) -> None:
         class Unprivileged(LocalMachine):
@@ -292,8 +303,6 @@ class TestAttempts:
 
     def test_a_rig_that_is_off_says_so(self, rig: Rig) -> None:
         assert rig.ended() == "off"
-        with pytest.raises(Failed, match="did not reset itself"):
-            rig.await_reboot()
 
 
 class TestMonitor:

@@ -26,12 +26,12 @@ from ouchi.site import (
     choose,
     default_site,
     load_site,
-    load_sites,
-    parse_memory,
-    read_site,
+    read_sites,
     site_schema,
     write_schema,
 )
+from ouchi.site.load import load_sites
+from ouchi.site.values import parse_memory
 from tests.hosts.tree import Tree
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ class TestBadFiles:
         file.write_bytes(b"a: [1, 2]\n" * 1_000_000)
         start = time.process_time()
         with pytest.raises(BadInput, match=r"10000000 bytes"):
-            read_site(LocalMachine(), file)
+            read_sites(LocalMachine(), file)
         assert time.process_time() - start < 0.5
 
     def test_many_errors_are_cut(self) -> None:
@@ -93,12 +93,12 @@ class TestBadFiles:
         file = tmp_path / "ouchi.yaml"
         file.write_bytes(b"\xff\xfe\x00\x01")
         with pytest.raises(BadInput, match="not a text file"):
-            read_site(LocalMachine(), file)
+            read_sites(LocalMachine(), file)
 
     def test_missing_file_and_folder(self, tmp_path: Path) -> None:
         for path in (tmp_path / "none.yaml", tmp_path):
             with pytest.raises(BadInput, match="cannot be read"):
-                read_site(LocalMachine(), path)
+                read_sites(LocalMachine(), path)
 
     @given(st.binary(max_size=200))
     def test_any_bytes(self, text: bytes) -> None:
@@ -168,7 +168,7 @@ class TestGoodFiles:
     def test_byte_order_mark_and_crlf(self) -> None:
         site = site_of(b"\xef\xbb\xbf" + EXAMPLE.replace(b"\n", b"\r\n"))
         assert site == site_of()
-        assert site.positions == site_of().positions
+        assert site._source.positions == site_of()._source.positions
 
     def test_json_and_back(self) -> None:
         site = site_of()

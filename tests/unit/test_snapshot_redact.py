@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ouchi.facts.addresses import interface_addresses
 from ouchi.machine.snapshot.recorder import Noted
-from ouchi.machine.snapshot.redact import redact
+from ouchi.machine.snapshot.redact import Redactor
 
 ROUTE = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t0100A805\t0003\t0\t0\t0\t00000000\t0\t0\t0
@@ -58,7 +58,7 @@ def private() -> Noted:
 
 
 def test_secrets_stay_at_home() -> None:
-    found = redact(private(), "5.168.2.9")
+    found = Redactor().host(private(), "5.168.2.9")
     everything = repr(found).lower()
     for secret in (
         "6c0f3b1e", "geheim", "a b", "init", "c0ffee", "s3r14l", "serial", "67:89:ab", "6789ab", "0a:0b:0c", "0a0b0c",
@@ -76,7 +76,7 @@ def test_secrets_stay_at_home() -> None:
 
 
 def test_addresses_fit_together_afterwards() -> None:
-    found = redact(private(), "5.168.2.9")
+    found = Redactor().host(private(), "5.168.2.9")
     text = {path: content.decode() for path, content in found.files.items()}
     addresses = interface_addresses(text["/proc/net/fib_trie"], text["/proc/net/route"], text["/proc/net/if_inet6"])
     assert addresses["eth1"] == ("10.0.10.7/24",)  # private addresses stay
@@ -111,9 +111,13 @@ def test_an_address_is_in_a_subnet_exactly_when_it_was_before(found: list[tuple[
     )
     trie = "Local:\n" + "".join(f" |-- {it.ip}\n    /32 host LOCAL\n" for _, it in found)
     before = interface_addresses(trie, route, "")
-    files = redact(
-        Noted(files={"/proc/net/route": route.encode(), "/proc/net/fib_trie": trie.encode()}), str(found[0][1].ip)
-    ).files
+    files = (
+        Redactor()
+        .host(
+            Noted(files={"/proc/net/route": route.encode(), "/proc/net/fib_trie": trie.encode()}), str(found[0][1].ip)
+        )
+        .files
+    )
     after = interface_addresses(files["/proc/net/fib_trie"].decode(), files["/proc/net/route"].decode(), "")
 
     def shape(addresses: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:

@@ -30,7 +30,7 @@ from ouchi.parts.openstack.servers import DOMAIN, active
 from ouchi.parts.part import Part, PartState, present
 from ouchi.parts.supervise import Service, ServiceState, ServiceStatus
 from ouchi.parts.walk import look_at
-from ouchi.plan.load import read_target
+from ouchi.plan.load import facts_of, target_of
 from tests.hosts import reader
 
 SITE = b"""\
@@ -78,7 +78,7 @@ def instance(tmp_path: Path) -> Instance:
 
 
 def at(instance: Instance, *states: ServiceState) -> Context:
-    target = read_target(ReadOnly(), f"{instance.state}/none.yaml", reader("vm-8-cpus"))
+    target = target_of(f"{instance.state}/none.yaml", None, facts_of(reader("vm-8-cpus")))
     return Context(ReadOnly(), instance, target, seconds=1, chosen=States(*states))
 
 

@@ -34,7 +34,7 @@ _commands = LazyGroup(
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
             "down": "Stop everything and restore the machine.",
             "apply": "Configure the machine itself: boot, CPUs, NICs, services.",
-            "undo": "Revert everything that apply changed.",
+            "undo": "Revert everything that apply and doctor --fix changed.",
         },
         "Inspect and plan": {
             "inspect": "Show the hardware: CPUs, memory, NICs, kernel.",
@@ -144,14 +144,14 @@ def _command_log() -> AbstractContextManager[None]:
 
 def _output_closed() -> bool:
     """True when the reader of the output has closed it; otherwise a broken pipe is a bug."""
-    from ouchi.machine.streams import reader_gone
+    from ouchi.machine.own_process import reader_gone
 
     return reader_gone(sys.stdout) or reader_gone(sys.stderr)
 
 
 def _stop_writing() -> int:
     """Make the interpreter's final flush harmless; return the exit status of a program that SIGPIPE ended."""
-    from ouchi.machine.streams import discard
+    from ouchi.machine.own_process import discard
 
     discard(sys.stdout)
     return 141
@@ -164,7 +164,7 @@ def _report_bug(bug: Exception) -> int:
     if _debugging():
         click.echo(text, err=True, nl=False)
         return 3
-    from ouchi.machine.crash import save_traceback
+    from ouchi.machine.own_process import save_traceback
 
     summary = f"{type(bug).__name__}: {bug}".splitlines()[0][:200]
     try:

@@ -16,7 +16,7 @@ def command(server: str) -> None:
     from ouchi.core.instance import Instance
     from ouchi.live.host import MACHINE, read
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.replace import replace_with
+    from ouchi.machine.own_process import replace_with
 
     machine, instance = LocalMachine(), Instance()
     if not machine.exists(instance.libvirt_socket):

@@ -28,7 +28,7 @@ def command(part: str, lines: int, follow: bool) -> None:
     from ouchi.core.errors import BadInput, error
     from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.replace import replace_with
+    from ouchi.machine.own_process import replace_with
 
     machine, instance = LocalMachine(), Instance()
     known = [name.removesuffix(".log") for name in machine.entries(instance.logs) if name.endswith(".log")]

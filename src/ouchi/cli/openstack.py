@@ -14,7 +14,7 @@ def command(words: tuple[str, ...]) -> None:
     need_root()
     from ouchi.core.errors import Unhealthy, error
     from ouchi.core.instance import Instance
-    from ouchi.machine.replace import replace_with
+    from ouchi.machine.own_process import replace_with
     from ouchi.parts.settings import CLOUD
 
     client = f"{Instance().openstack}/bin/openstack"

@@ -17,7 +17,7 @@ from ouchi.cli.timeline import timeline_of
 from ouchi.core.errors import Unhealthy, error
 from ouchi.flows import rig
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.replace import replace_with
+from ouchi.machine.own_process import replace_with
 from ouchi.rig import control
 from ouchi.rig.keeper import KeeperStatus
 from ouchi.rig.login import ALIAS

@@ -75,6 +75,10 @@ class Cloud:
             ),
         )
 
+    def authenticate(self) -> None:
+        """Get the token, unless there is one. Threads that need it wait for it."""
+        self._session.get_token()
+
     def rows(self, service: str, path: str, **query: str) -> list[Row]:
         """Every resource of a collection: ``flavors/detail`` answers with ``flavors``, ``os-services`` with ``services``.
 
@@ -102,7 +106,4 @@ class Cloud:
         """Any request; ``options`` are those of requests. The answer is a ``requests.Response``."""
         if service == "nova":
             options |= {"microversion": MICROVERSION, "microversion_service_type": "compute"}
-        return self._session.request(self._url(service, path), method, **options)
-
-    def _url(self, service: str, path: str) -> str:
-        return f"{self._urls[service]}/{path}"
+        return self._session.request(f"{self._urls[service]}/{path}", method, **options)

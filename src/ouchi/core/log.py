@@ -28,7 +28,7 @@ class Record:
 
     ``action`` is ``run`` (a command and its end), ``start`` and ``end`` (a background program), ``exec`` (ouchi itself
     became the program), ``signal``, ``connect`` (an ssh connection), ``ouchi`` (its own command line), ``bug`` (the traceback
-    of one in a task), or a change of a file: ``write``, ``poke`` (a file of the kernel), ``link``, ``folder``, ``remove``. ``argv`` is the command, or the path and what was
+    of one in a task), or a change of a file: ``write``, ``poke`` (a file of the kernel), ``folder``, ``remove``. ``argv`` is the command, or the path and what was
     written to it.
 
     ``time`` is the beginning, in seconds since 1970. ``status`` is the exit status (negative: the signal), None where

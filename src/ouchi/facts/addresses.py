@@ -10,16 +10,15 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_LEAF = re.compile(r"\|--\s+([0-9.]{7,15})")
-_LOCAL = re.compile(r"/32\s+host\s+LOCAL")
+from ouchi.machine.routes import local_addresses, subnets
 
 
 def interface_addresses(fib_trie: str, route: str, if_inet6: str) -> dict[str, tuple[str, ...]]:
     """Addresses with their prefix by interface: IPv4 by number, then IPv6."""
     found: dict[str, list[str]] = {}
-    subnets = _subnets(route)
-    for address in local_ipv4(fib_trie):
-        holding = [(name, subnet) for name, subnet in subnets if address in subnet]
+    connected = list(subnets(route))
+    for address in sorted({own for own in local_addresses(fib_trie) if not own.is_loopback}):
+        holding = [(name, subnet) for name, subnet in connected if address in subnet]
         longest = max((subnet.prefixlen for _, subnet in holding), default=0)
         for name, subnet in holding:
             if subnet.prefixlen == longest:
@@ -29,41 +28,6 @@ def interface_addresses(fib_trie: str, route: str, if_inet6: str) -> dict[str, t
         if len(words) == 6 and re.fullmatch(r"[0-9a-fA-F]{32}", words[0]) and re.fullmatch(r"[0-9a-fA-F]{2}", words[2]):
             _add(found, words[5], f"{ipaddress.IPv6Address(int(words[0], 16))}/{int(words[2], 16)}")
     return {name: tuple(addresses) for name, addresses in found.items()}
-
-
-def local_ipv4(fib_trie: str) -> tuple[ipaddress.IPv4Address, ...]:
-    """This host's own IPv4 addresses (``/32 host LOCAL`` leaves), loopback left out, ascending."""
-    found = set()
-    leaf = ""
-    for line in fib_trie.splitlines():
-        if match := _LEAF.search(line):
-            leaf = match[1]
-        elif leaf and _LOCAL.search(line):
-            try:
-                found.add(ipaddress.IPv4Address(leaf))
-            except ValueError:
-                continue
-    return tuple(sorted(address for address in found if not address.is_loopback))
-
-
-def _subnets(route: str) -> list[tuple[str, ipaddress.IPv4Network]]:
-    """The directly connected subnets of ``/proc/net/route`` (destination, gateway and mask in host byte order)."""
-    found = []
-    for line in route.splitlines()[1:]:
-        words = line.split()
-        if len(words) < 8 or words[2] != "00000000" or words[7] == "00000000":
-            continue
-        try:
-            network = ipaddress.IPv4Network((_ipv4(words[1]), str(_ipv4(words[7]))))
-        except ValueError:
-            continue
-        found.append((words[0], network))
-    return found
-
-
-def _ipv4(word: str) -> ipaddress.IPv4Address:
-    # Little-endian on every machine that DPDK and ouchi support (x86-64, arm64).
-    return ipaddress.IPv4Address(int.from_bytes(bytes.fromhex(word), "little"))
 
 
 def _add(found: dict[str, list[str]], name: str, address: str) -> None:

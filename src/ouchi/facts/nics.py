@@ -104,7 +104,7 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     seen = {nic.address for nic in nics.values()}
     before = read_before_binding(text_of(reader, BEFORE_BINDING))
     bare = [
-        replace(_nic(bus.function(address)), **before.get(address, {}))
+        replace(_bare_nic(bus.function(address)), **before.get(address, {}))
         for address in bus.network_functions()
         if address not in seen
     ]
@@ -159,13 +159,14 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
     # Not for bridges, taps and the like: a host with guests has many, and ethtool shows nothing of them.
     ethtool = pairs(reader.probe(f"ethtool/{name}"), ":") if folders else {}
     rx_queues, tx_queues = _queues(reader, folder, ethtool) if folders else (0, 0)
-    return _nic(
-        replace(
-            bus.function(address),
-            address=address,
-            driver=reader.link(f"{device}/driver") or (events[0].get("DRIVER", "") if events else ""),
-            node=max(nodes, default=-1),
-        ),
+    function = replace(
+        bus.function(address),
+        address=address,
+        driver=reader.link(f"{device}/driver") or (events[0].get("DRIVER", "") if events else ""),
+        node=max(nodes, default=-1),
+    )
+    return replace(
+        _bare_nic(function),
         name=name,
         mac=text_of(reader, f"{folder}/address"),
         up=_is_up(text_of(reader, f"{folder}/operstate"), text_of(reader, f"{folder}/flags")),
@@ -180,48 +181,34 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
     )
 
 
-def _nic(
-    function: PciFunction,
-    *,
-    name: str = "",
-    mac: str = "",
-    up: bool = False,
-    default_route: bool = False,
-    addresses: tuple[str, ...] = (),
-    master: str = "",
-    physical: bool = True,
-    firmware: str = "",
-    speed_mbps: int = 0,
-    rx_queues: int = 0,
-    tx_queues: int = 0,
-) -> Nic:
-    """A PCI function with the interface on it; with what is left out, one without interface."""
+def _bare_nic(function: PciFunction) -> Nic:
+    """A PCI function without an interface."""
     return Nic(
-        name=name,
+        name="",
         address=function.address,
         driver=function.driver,
         node=max(0, function.node),
         node_known=function.node >= 0,
-        mac=mac,
-        up=up,
-        default_route=default_route,
-        addresses=addresses,
-        master=master,
+        mac="",
+        up=False,
+        default_route=False,
+        addresses=(),
+        master="",
         session=False,
-        physical=physical,
+        physical=True,
         vendor=function.vendor,
         device=function.device,
         subsystem=function.subsystem,
-        firmware=firmware,
-        speed_mbps=speed_mbps,
+        firmware="",
+        speed_mbps=0,
         pcie=function.pcie,
         vfs_total=function.vfs_total,
         vfs_now=function.vfs_now,
         pf=function.pf,
         iommu_group=function.iommu_group,
         group_with=function.group_with,
-        rx_queues=rx_queues,
-        tx_queues=tx_queues,
+        rx_queues=0,
+        tx_queues=0,
     )
 
 

@@ -11,7 +11,7 @@ from traceback import format_exception
 from typing import Any, Generic, TypeVar
 
 from ouchi.core.errors import Failed, Finding, OuchiError, error
-from ouchi.machine.crash import save_traceback
+from ouchi.machine.own_process import save_traceback
 
 MOST_AT_ONCE = 32
 """Hosts that are worked on at the same time; each takes a thread, which mostly waits, and two ssh processes."""

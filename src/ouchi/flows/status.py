@@ -35,6 +35,7 @@ def read_status(at: Context, busy: str = "") -> HostStatus:
     notes = [info(f"{busy} is running: what is shown here may change at any moment")] if busy else []
     if not at.running and not guests_of(at.instance):
         return HostStatus(False, (), (), (*notes, *_left_over(at)))
+    at.authenticate_early()
     no_plan = _plan(at)
     with ThreadPoolExecutor(1) as pool:
         live = pool.submit(read, at.machine, at.instance, needed(LEVELS), SECONDS)

@@ -121,14 +121,14 @@ def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
         info.size, info.mode, info.mtime = len(content), 0o600, time.time()
         members.append((info, content))
     with _write_errors(path):
-        machine.write(path, pack(tuple(members)), mode=0o600)
+        machine.write(path, pack(members), mode=0o600)
 
 
 def require_free(machine: Machine, path: str) -> None:
     """Raise :class:`~ouchi.core.errors.BadInput` where something has that name already, or cannot be looked at."""
     with _write_errors(path):
-        exists = machine.status(path) is not None
-    if exists:
+        kind = machine.kind(path)
+    if kind:
         raise BadInput(
             error("the file exists already", where=path, expected="a new file", remedy="--output with another name")
         )

@@ -61,6 +61,7 @@ class Up:
         for folder, mode in folders.items():
             self.machine.make_folder(folder, mode=mode)
         make_secrets(self.machine, instance, secrets())
+        self.context.authenticate_early()
 
     def make_plan(self, _notify: Notify) -> Outcome:
         """Plan anew with what the packages brought; refuse what is in the way; keep the site file for later commands."""
@@ -86,6 +87,7 @@ class Up:
 
 def dry_run(at: Context, until: str) -> Mapping[tuple[str, str], PartState]:
     """Return what ``up`` would find and do, by stage and task in the order of :meth:`Up.tasks`. Changes nothing."""
+    at.authenticate_early()
     target, seen = at.target, look_at(at, all_parts(), LOOK_SECONDS)
     states = {(part.stage, part.name): seen[part.name] for part in all_parts()}
     new = missing(f"write {target.site_file} for this machine")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal, Protocol
+from typing import Protocol
 
 from ouchi.core.errors import Failed, error
 
@@ -32,17 +32,6 @@ class Result:
     def ok(self) -> bool:
         """True when the program ended with status 0."""
         return self.status == 0
-
-
-@dataclass(frozen=True, slots=True)
-class FileStatus:
-    """The lstat(2) of a path: kind, permission bits, owner and group, and the target of a link."""
-
-    kind: Literal["file", "folder", "link", "other"]
-    mode: int
-    uid: int
-    gid: int
-    target: str = ""
 
 
 class CommandFailed(Failed):
@@ -132,14 +121,8 @@ class Machine(Reader, Protocol):
     def mode(self, path: Path) -> int:
         """The permission bits of a file. Raises :class:`OSError`."""
 
-    def status(self, path: Path) -> FileStatus | None:
-        """The status of the path, a link not followed; None when it does not exist. Raises :class:`OSError`."""
-
-    def make_link(self, path: Path, target: Path) -> None:
-        """Make a symbolic link with exactly this target, atomically replacing a file or link of that name.
-
-        Raises :class:`OSError`, also where a folder has that name.
-        """
+    def kind(self, path: Path) -> str:
+        """``file``, ``folder``, ``link`` (not followed) or ``other``; empty for nothing. Raises :class:`OSError`."""
 
     def hold(self, path: Path, command: str) -> AbstractContextManager[None]:
         """Hold a lock file (flock(2)) inside the context; the kernel releases it when ouchi ends, however it does.

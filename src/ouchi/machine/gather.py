@@ -62,7 +62,7 @@ def read_gathered(output: bytes, mark: str, where: str, session: str = "") -> Ar
         made.add(path, text)
     for interface, text_of_it in _ethtool(parts["ethtool"]):
         made.add(f"{PROBES}/ethtool/{interface}", text_of_it.encode())
-    made.add(f"{PROBES}/ovs-version", probes.ovs_version(_text(parts["ovs"])).encode())
+    made.add(f"{PROBES}/ovs-version", probes.ovs_version(os.fsdecode(parts["ovs"])).encode())
     made.add(f"{PROBES}/session", session.encode())
     return ArchiveReader(where, made.index(where))
 
@@ -125,7 +125,7 @@ def _sections(output: bytes, mark: str) -> dict[str, bytes]:
     found = {}
     for part in output.split(f"\n{mark} ".encode())[1:]:
         name, _, content = part.partition(b"\n")
-        found[_text(name)] = content
+        found[os.fsdecode(name)] = content
     return found
 
 
@@ -133,7 +133,7 @@ def _names(content: bytes) -> Iterator[tuple[str, str, str]]:
     """Kind, path and target of each name."""
     words = content.split(b"\0")
     for first, target in zip(words[::2], words[1::2], strict=False):
-        yield _text(first[:1]), _text(first[1:]), _text(target)
+        yield os.fsdecode(first[:1]), os.fsdecode(first[1:]), os.fsdecode(target)
 
 
 def _lines(content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -144,7 +144,7 @@ def _lines(content: bytes) -> Iterator[tuple[str, bytes]]:
         texts.setdefault(content[at:zero], []).append(content[zero + 1 : end])
         at = end + 1
     for path, lines in texts.items():
-        yield _text(path), b"\n".join(lines)
+        yield os.fsdecode(path), b"\n".join(lines)
 
 
 def _drivers(content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -154,15 +154,11 @@ def _drivers(content: bytes) -> Iterator[tuple[str, bytes]]:
     for path, text in zip(words[::2], words[1::2], strict=False):
         texts[path] = texts.get(path, b"") + text + b"\0"
     for path, text in texts.items():
-        yield _text(path), text
+        yield os.fsdecode(path), text
 
 
 def _ethtool(content: bytes) -> Iterator[tuple[str, str]]:
-    words = [_text(word) for word in content.split(b"\0")]
+    words = [os.fsdecode(word) for word in content.split(b"\0")]
     for name, driver, channels in zip(words[::3], words[1::3], words[2::3], strict=False):
         if (text := probes.ethtool_text(driver, channels)) and "/" not in name and name not in (".", ".."):
             yield name, text
-
-
-def _text(data: bytes) -> str:
-    return os.fsdecode(data)

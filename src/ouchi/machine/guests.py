@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path as RealPath
 
 from ouchi.core import log
@@ -13,21 +12,15 @@ from ouchi.core.instance import Instance
 from ouchi.core.log import LOCAL
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """A QEMU process with a disk in the instance's own folder."""
-
-    pid: int
-
-    def kill(self) -> None:
-        """Kill it."""
-        log.write(LOCAL, "signal", ("SIGKILL", self.pid, "qemu"))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+def kill_guest(pid: int) -> None:
+    """Kill a process of :func:`guests_of`. It may have ended already."""
+    log.write(LOCAL, "signal", ("SIGKILL", pid, "qemu"))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
-def guests_of(instance: Instance) -> list[Guest]:
-    """All QEMU processes that use a guest disk of this instance; libvirt starts them without the instance's mark."""
+def guests_of(instance: Instance) -> list[int]:
+    """The process IDs of QEMU with a guest disk of this instance; libvirt starts it without the instance's mark."""
     disks = f"{instance.state}/nova/instances/".encode()
     found = []
     for name in os.listdir("/proc"):
@@ -38,5 +31,5 @@ def guests_of(instance: Instance) -> list[Guest]:
                 # A container on this machine may run guests of its own, with the same folders.
                 near = os.readlink(f"/proc/{name}/ns/pid") == os.readlink("/proc/self/ns/pid")
                 if near and program.startswith("qemu-system-") and disks in words:
-                    found.append(Guest(int(name)))
+                    found.append(int(name))
     return found

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
-from typing import Literal
 
 from ouchi.core import log as command_log
 from ouchi.core.errors import Interrupted
 from ouchi.core.log import LOCAL
-from ouchi.machine import CommandFailed, FileStatus, Path, Result, probes
+from ouchi.machine import CommandFailed, Path, Result, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import exclusive_lock
 from ouchi.machine.logged import Entry, logged
@@ -31,11 +29,7 @@ NOT_FOUND = 127
 
 _OUTPUT_SECONDS = 1.0  # seconds
 
-_KINDS: dict[int, Literal["file", "folder", "link", "other"]] = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "folder",
-    stat.S_IFLNK: "link",
-}
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
 
 
 class LocalMachine:
@@ -142,10 +136,6 @@ class LocalMachine:
         return Result(argv, child.returncode, _text(out), _text(err))
 
     def start(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Background:
-        """Start a program in the background, its output in the file ``log``.
-
-        Unless the caller ends it, it outlives ouchi. Raises :class:`CommandFailed` when it cannot be started.
-        """
         argv = tuple(str(word) for word in argv)
         with logged(LOCAL, "start", argv, env=env or ()) as entry:
             try:
@@ -167,7 +157,7 @@ class LocalMachine:
         data = content.encode() if isinstance(content, str) else content
         with logged(LOCAL, "write", (path, f"{len(data)} bytes")):
             handle, temporary = tempfile.mkstemp(dir=RealPath(path).parent, prefix=".ouchi-")
-            with _removed_on_failure(temporary):
+            try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
                     file.flush()
@@ -176,6 +166,10 @@ class LocalMachine:
                 if owner:
                     shutil.chown(temporary, owner, owner)
                 os.replace(temporary, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
 
     def append(self, path: Path, text: str) -> None:
         with open(path, "ab") as file:
@@ -188,27 +182,12 @@ class LocalMachine:
     def mode(self, path: Path) -> int:
         return stat.S_IMODE(os.stat(path).st_mode)
 
-    def status(self, path: Path) -> FileStatus | None:
+    def kind(self, path: Path) -> str:
         try:
-            found = os.lstat(path)
-            target = os.readlink(path) if stat.S_ISLNK(found.st_mode) else ""
+            mode = os.lstat(path).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            return None
-        return FileStatus(
-            _KINDS.get(stat.S_IFMT(found.st_mode), "other"),
-            stat.S_IMODE(found.st_mode),
-            found.st_uid,
-            found.st_gid,
-            target,
-        )
-
-    def make_link(self, path: Path, target: Path) -> None:
-        # Made under another name first, since os.symlink() replaces nothing.
-        temporary = str(RealPath(path).parent / f".ouchi-{secrets.token_hex(8)}")
-        with logged(LOCAL, "link", (path, target)):
-            os.symlink(target, temporary)
-            with _removed_on_failure(temporary):
-                os.replace(temporary, path)
+            return ""
+        return _KINDS.get(stat.S_IFMT(mode), "other")
 
     def hold(self, path: Path, command: str) -> AbstractContextManager[None]:
         return exclusive_lock(str(path), command)
@@ -240,17 +219,6 @@ def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
 
 def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", errors="replace")
-
-
-@contextlib.contextmanager
-def _removed_on_failure(path: str) -> Iterator[None]:
-    """Remove a temporary file when it could not be put in its place."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        raise
 
 
 def _rest(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

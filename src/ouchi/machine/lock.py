@@ -24,7 +24,13 @@ def exclusive_lock(path: str, command: str) -> Iterator[None]:
     except OSError as reason:
         if not os.path.lexists(path):  # an error of the folder, which the caller reports
             raise
-        raise _not_ours(path, reason) from None
+        raise BadInput.of(
+            "the lock against a second ouchi cannot be taken",
+            where=path,
+            found=reason.strerror or str(reason),
+            expected="a file that belongs to the user who runs ouchi, or none",
+            remedy=f"see whose it is (ls -l {path}) and remove it",
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,16 +42,6 @@ def exclusive_lock(path: str, command: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _not_ours(path: str, reason: OSError) -> BadInput:
-    return BadInput.of(
-        "the lock against a second ouchi cannot be taken",
-        where=path,
-        found=reason.strerror or str(reason),
-        expected="a file that belongs to the user who runs ouchi, or none",
-        remedy=f"see whose it is (ls -l {path}) and remove it",
-    )
 
 
 def lock_error(where: str, holder: str) -> BadInput:

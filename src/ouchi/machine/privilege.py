@@ -32,15 +32,8 @@ def need_root() -> None:
             expected="root",
             remedy="run the same command in a root shell (su -)",
         )
-    sys.stdout.flush()
-    os.execv(sudo, sudo_command(sudo))
-
-
-def sudo_command(sudo: str) -> list[str]:
-    """The running command line under sudo.
-
-    With ``-B``: bytecode that root writes into the user's checkout could not be removed by the user.
-    """
     kept = sorted(name for name in os.environ if name in KEPT_WHOLE or name.startswith(KEPT))
     keep = [f"--preserve-env={','.join(kept)}"] if kept else []
-    return [sudo, "--user=root", *keep, "--", sys.executable, "-B", *sys.orig_argv[1:]]
+    sys.stdout.flush()
+    # With -B: bytecode that root writes into the user's checkout could not be removed by the user.
+    os.execv(sudo, [sudo, "--user=root", *keep, "--", sys.executable, "-B", *sys.orig_argv[1:]])

@@ -30,18 +30,11 @@ def local_probe(run: Callable[..., Result], name: str) -> str:
     """The text of a probe (see :meth:`ouchi.machine.Reader.probe`); empty where it is not available."""
     if name == "session":
         return session_of(os.environ.get("SSH_CONNECTION", ""))
-    if interface := _interface(name):
-        return _ethtool(interface)
     if name == "ovs-version":
         return _ovs_version(run)
-    return ""
-
-
-def remote_probe(output_of: Callable[..., str], name: str) -> str:
-    """As :func:`local_probe`, for a remote host, with its ethtool where it has one. ``output_of`` runs a program there."""
-    if interface := _interface(name):
-        return ethtool_text(output_of("ethtool", "-i", interface), output_of("ethtool", "-l", interface))
-    return ovs_version(output_of("ovs-vsctl", "--version")) if name == "ovs-version" else ""
+    kind, _, interface = name.partition("/")
+    fits = 0 < len(os.fsencode(interface)) <= _LONGEST_NAME
+    return _ethtool(interface) if kind == "ethtool" and fits else ""
 
 
 def session_of(connection: str) -> str:
@@ -68,11 +61,6 @@ def ovs_version(output: str) -> str:
     """The version in the output of ``ovs-vsctl --version``; empty when there is none."""
     match = re.search(r"\(Open vSwitch\) ([0-9][0-9.]*)", output)
     return match[1] if match else ""
-
-
-def _interface(name: str) -> str:
-    kind, _, subject = name.partition("/")
-    return subject if kind == "ethtool" and 0 < len(os.fsencode(subject)) <= _LONGEST_NAME else ""
 
 
 def _ethtool(interface: str) -> str:

@@ -32,11 +32,10 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A marked process: its process ID, its service, and its first argument."""
+    """A marked process: its process ID and its service."""
 
     pid: int
     service: str
-    argv0: str
 
 
 def parse_environ(data: bytes) -> dict[str, str]:
@@ -115,7 +114,6 @@ def _process(pid: int, instance: str) -> Process | None:
         variables = parse_environ(RealPath(f"/proc/{pid}/environ").read_bytes())
         if variables.get(MARK) != instance or not variables.get(SERVICE_MARK):
             return None
-        argv0 = RealPath(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
     except OSError:
         return None
-    return Process(pid, variables[SERVICE_MARK], os.fsdecode(argv0))
+    return Process(pid, variables[SERVICE_MARK])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from ouchi.live import kvm
 from ouchi.machine import Machine, processes
 from ouchi.parts import registry
 from ouchi.parts.secrets import read_secrets
-from ouchi.parts.settings import Settings
+from ouchi.parts.settings import CONTROLLER, Settings
 from ouchi.parts.supervise import ServiceState, ServiceStatus, Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan.target import Target
@@ -79,6 +80,11 @@ class Context:
             emulated=kvm.known(self.machine, self.instance) is False,
         )
 
+    @cached_property
+    def qemu_version(self) -> tuple[int, ...]:
+        """The version of the QEMU that runs the guests."""
+        return kvm.qemu_version(self.machine)
+
     @property
     def cloud(self) -> Cloud:
         """OpenStack's APIs, as the administrator; one token for all threads."""
@@ -87,9 +93,24 @@ class Context:
 
     @cached_property
     def _cloud(self) -> Cloud:
-        settings = self.settings
-        urls = {name: f"{settings.url(name)}{endpoint.version}" for name, endpoint in registry.endpoints().items()}
-        return Cloud(Access(urls, settings.secrets.get("admin", "")), self.seconds)
+        ports = registry.ports()
+        urls = {
+            name: f"http://{CONTROLLER}:{ports[name]}{endpoint.version}"
+            for name, endpoint in registry.endpoints().items()
+        }
+        return Cloud(Access(urls, self.secrets.get("admin", "")), self.seconds)
+
+    def authenticate_early(self) -> None:
+        """Get the token of :attr:`cloud` in the background, for a command that needs it soon: keystone takes 0.4 s.
+
+        A failure is left to the first part that needs the token.
+        """
+
+        def authenticate() -> None:
+            with suppress(Exception):
+                self.cloud.authenticate()
+
+        threading.Thread(target=authenticate, daemon=True).start()
 
     @cached_property
     def states(self) -> Mapping[str, ServiceState]:

@@ -15,9 +15,8 @@ from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
-from ouchi.live import kvm
 from ouchi.machine import Machine
-from ouchi.machine.guests import guests_of
+from ouchi.machine.guests import guests_of, kill_guest
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon, File
 from ouchi.parts.supervise import Service
@@ -48,7 +47,7 @@ class Libvirt(Daemon):
     service_names = ("libvirtd",)
 
     def files(self, at: Context) -> Mapping[str, File]:
-        return files(at.instance, emulated=at.settings.emulated, qemu_version=kvm.qemu_version(at.machine))
+        return files(at.instance, emulated=at.settings.emulated, qemu_version=at.qemu_version)
 
     def services(self, at: Context) -> Sequence[Service]:
         return [service(at.instance)]
@@ -109,7 +108,7 @@ def stop_guests(machine: Machine, instance: Instance) -> Outcome:
     while (guests := guests_of(instance)) and time.monotonic() < end:
         time.sleep(0.1)
     for guest in guests:
-        guest.kill()
+        kill_guest(guest)
     return changed(f"{count} guests stopped" + (f", {len(guests)} of them not by themselves" if guests else ""))
 
 

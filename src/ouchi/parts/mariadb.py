@@ -16,6 +16,16 @@ from ouchi.parts.settings import Settings
 from ouchi.parts.supervise import Service
 from ouchi.render.ini import ini_text
 
+LOADED = """
+set @query = if(
+    exists(select 1 from information_schema.tables where table_schema = 'ouchi' and table_name = 'loaded'),
+    'select name from ouchi.loaded',
+    'do 0'
+);
+execute immediate @query;
+"""
+"""The names of the schemas that are loaded whole, also where there is no table of them yet."""
+
 
 class MariaDb(Daemon):
     name = "mariadb"
@@ -141,8 +151,7 @@ def load_schemas(machine: Machine, settings: Settings, notify: Notify) -> list[s
     dumps are whole, so a killed run starts that one over.
     """
     instance = settings.instance
-    sql(machine, instance, _users(settings))
-    unloaded = _unloaded(machine, instance)
+    unloaded = _unloaded(machine, instance, _users(settings))
     for name in unloaded:
         notify(f"schema {name}")
         dump = dump_text("nova" if name == "nova_cell0" else name)
@@ -152,10 +161,9 @@ def load_schemas(machine: Machine, settings: Settings, notify: Notify) -> list[s
     return unloaded
 
 
-def _unloaded(machine: Machine, instance: Instance) -> list[str]:
-    """The schemas that are not loaded whole."""
-    known = "select table_name from information_schema.tables where table_schema = 'ouchi' and table_name = 'loaded'"
-    loaded = sql(machine, instance, "select name from ouchi.loaded").split() if sql(machine, instance, known) else []
+def _unloaded(machine: Machine, instance: Instance, before: str = "") -> list[str]:
+    """The schemas that are not loaded whole, once the statements ``before`` have run."""
+    loaded = sql(machine, instance, f"{before}\n{LOADED}").split()
     return [name for name in registry.schemas() if name not in loaded]
 
 

@@ -164,14 +164,12 @@ def install(journal: Journal, names: Sequence[str], notify: Notify) -> Outcome:
             outlive=True,
         )
     except CommandFailed as failure:
-        raise Failed(
-            error(
-                "packages could not be installed",
-                where=" ".join(failure.result.argv[:4]),
-                found=" | ".join((failure.result.stderr or failure.result.stdout).strip().splitlines()[-4:]),
-                expected=f"{len(missing)} packages from the distribution: {' '.join(missing)}",
-                remedy="look at apt's sources and the network, then: ouchi up",
-            )
+        raise Failed.of(
+            "packages could not be installed",
+            where=" ".join(failure.result.argv[:4]),
+            found=" | ".join((failure.result.stderr or failure.result.stdout).strip().splitlines()[-4:]),
+            expected=f"{len(missing)} packages from the distribution: {' '.join(missing)}",
+            remedy="look at apt's sources and the network, then: ouchi up",
         ) from None
     finally:
         undo(journal)

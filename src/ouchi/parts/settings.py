@@ -11,6 +11,8 @@ RELEASE = "2026.1"
 CLOUD = "ouchi"
 """The name in clouds.yaml."""
 REGION = "RegionOne"
+CONTROLLER = "127.0.0.1"
+"""The address on which the controller's services listen and are found."""
 MARK = "made by ouchi"
 """The description of everything that ouchi makes in the cloud."""
 
@@ -32,8 +34,7 @@ class Settings:
     """The largest MTU of any network of the site, in bytes."""
     emulated: bool = False
     """Guests run under TCG, because KVM does not work here."""
-    controller: str = "127.0.0.1"
-    """The address on which the controller's services listen and are found."""
+    controller: str = CONTROLLER
 
     def url(self, service: str) -> str:
         """The base URL of a service's API."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import BadInput, Severity, error
+from ouchi.core.errors import error
 from ouchi.facts import Core, Facts, physical_cores
 from ouchi.plan.alternatives import choose, compare, drafts
 from ouchi.plan.kernel import isolated_cpus, kernel_args
@@ -24,10 +24,8 @@ from ouchi.plan.values import (
     HugepageNeed,
     NicPlan,
     Notes,
-    NovaValue,
     Plan,
     Pools,
-    Reason,
 )
 from ouchi.site import Site, check_against
 
@@ -36,10 +34,8 @@ __all__ = [
     "GuestPlan",
     "HugepageNeed",
     "NicPlan",
-    "NovaValue",
     "Plan",
     "Pools",
-    "Reason",
     "Style",
     "make_plan",
 ]
@@ -48,7 +44,7 @@ __all__ = [
 def make_plan(site: Site, facts: Facts, style: Style | None = None) -> Plan:
     """The plan of a host, in the style that the site prefers, or in ``style``.
 
-    Raises :class:`BadInput` with every reason why the site is not possible on this host.
+    Raises :class:`~ouchi.core.errors.BadInput` with every reason why the site is not possible on this host.
     """
     notes = Notes()
     facts = _without_forbidden(site, facts, notes)
@@ -58,7 +54,7 @@ def make_plan(site: Site, facts: Facts, style: Style | None = None) -> Plan:
     found = drafts(site, facts, cores, nics)
     chosen = choose(site, found, style or Style(site.cpus.prefer), cores)
     notes.take(chosen.notes)
-    _stop_on_errors(notes)
+    notes.stop_on_errors()
     isolated = isolated_cpus(site, facts, chosen.pools, notes)
     return Plan(
         schema=SCHEMA,
@@ -113,17 +109,9 @@ def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
 
 def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes) -> None:
     """Stop before choosing pools when the site names CPUs or NICs that this host does not have."""
-    for finding in check_against(site, facts):
-        notes.find(finding)
-    if not cores:
-        notes.find(error("no CPU is online", where="/sys/devices/system/cpu", expected="at least one online CPU"))
+    notes.findings += check_against(site, facts)
+    if cores:
+        notes.findings += refused(site, cores)
     else:
-        for finding in refused(site, cores):
-            notes.find(finding)
-    _stop_on_errors(notes)
-
-
-def _stop_on_errors(notes: Notes) -> None:
-    errors = [finding for finding in notes.findings if finding.severity is Severity.ERROR]
-    if errors:
-        raise BadInput(errors)
+        notes.find(error("no CPU is online", where="/sys/devices/system/cpu", expected="at least one online CPU"))
+    notes.stop_on_errors()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ouchi.core.errors import Severity, info, warning
+from ouchi.core.errors import info, warning
 from ouchi.facts import Core, Facts
 from ouchi.plan.draft import Draft, draft
 from ouchi.plan.keys import SLEEP_US, saves_power, sleep_key
@@ -48,9 +48,8 @@ def choose(site: Site, found: Mapping[Style, Draft], requested: Style, cores: Se
         return nearest
     where, expected = site.where("cpus", "prefer"), f"planned for {nearest.style}"
     if preferred:
-        broken = next(finding for finding in preferred.notes.findings if finding.severity is Severity.ERROR)
-        claim = f"a plan for {requested} cannot hold your servers"
-        nearest.notes.find(warning(claim, where=where, found=broken.claim, expected=expected))
+        claim, found_instead = f"a plan for {requested} cannot hold your servers", preferred.notes.errors[0].claim
+        nearest.notes.find(warning(claim, where=where, found=found_instead, expected=expected))
     else:
         found_instead = _why_not(requested, nearest.pools, cores)
         claim = f"a plan for {requested} would gain nothing on this machine"

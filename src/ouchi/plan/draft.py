@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ouchi.core.errors import Severity
 from ouchi.facts import Core, Facts
 from ouchi.plan.guests import place_guests
 from ouchi.plan.memory import MemoryPlan, plan_memory, room_mib
@@ -30,7 +29,7 @@ class Draft:
     @property
     def works(self) -> bool:
         """True when nothing in it is impossible."""
-        return all(finding.severity is not Severity.ERROR for finding in self.notes.findings)
+        return not self.notes.errors
 
 
 def draft(site: Site, facts: Facts, cores: Sequence[Core], nics: Sequence[NicPlan], style: Style) -> Draft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ouchi.core.errors import BadInput, Finding, error
+from ouchi.core.errors import BadInput
 from ouchi.facts import Facts, collect
 from ouchi.machine import Machine, Reader
 from ouchi.machine.ssh.address import Address, parse_address
@@ -13,24 +13,33 @@ from ouchi.plan.target import SAVE, Target
 from ouchi.site import Site, default_site, load_site, read_sites, several
 
 
-def read_target(machine: Machine, site_file: str, snapshot: Reader | None = None, style: Style | None = None) -> Target:
-    """The plan of this machine, or of the one that ``snapshot`` holds; nothing is written.
+def read_target(machine: Machine, site_file: str) -> Target:
+    """The plan of this machine; nothing is written.
 
-    Of a file with several hosts it is the one with this host's name. ``style`` in place of the one that the site
-    prefers. Raises :class:`~ouchi.core.errors.BadInput` with everything that is wrong with the file or does not fit the
-    machine, and when the site's address is that of another machine than this.
+    Of a file with several hosts it is the one with this host's name. Raises :class:`~ouchi.core.errors.BadInput` with
+    everything that is wrong with the file or does not fit the machine, and when the site's address is that of another
+    machine than this.
     """
-    facts = facts_of(snapshot or machine)
+    facts = facts_of(machine)
     if not machine.exists(site_file):
-        return target_of(site_file, None, facts, style)
+        return target_of(site_file, None, facts)
     site = own_site(read_sites(machine, site_file), facts)
-    if snapshot is None and site.address and not is_here(parse_address(site.address), facts):
-        raise BadInput(_elsewhere(site))
-    return target_of(site_file, site, facts, style)
+    if site.address and not is_here(parse_address(site.address), facts):
+        raise BadInput.of(
+            f"{site.name} is another machine than this one",
+            where=site.where("address"),
+            found=site.address,
+            expected="this machine, or no address",
+            remedy="run it on that host, or for the host's part from here: ouchi apply",
+        )
+    return target_of(site_file, site, facts)
 
 
 def target_of(site_file: str, site: Site | None, facts: Facts, style: Style | None = None) -> Target:
-    """The plan of a host with these facts; without a site, of the one that ``up`` would write for it."""
+    """The plan of a host with these facts; without a site, of the one that ``up`` would write for it.
+
+    ``style`` in place of the one that the site prefers.
+    """
     if site:
         return Target(site, facts, make_plan(site, facts, style), site_file)
     memory = sum(node.total_kib for node in facts.memory) // 1024
@@ -48,12 +57,12 @@ def read_plan(machine: Machine, path: str) -> Target:
     from ouchi.plan.saved import LARGEST, parse_plan
 
     try:
-        status = machine.status(path)
-        if status and status.kind == "link":
+        kind = machine.kind(path)
+        if kind == "link":
             followed = machine.run(("readlink", "-f", "--", path), check=False).stdout.removesuffix("\n")
-            status = machine.status(followed) if followed else status
-        if status and status.kind != "file":
-            found = {"folder": "a folder", "link": "a link to itself"}.get(status.kind, "a device, pipe or socket")
+            kind = machine.kind(followed) if followed else kind
+        if kind not in ("", "file"):
+            found = {"folder": "a folder", "link": "a link to itself"}.get(kind, "a device, pipe or socket")
             raise BadInput.of("the plan cannot be read", where=path, found=found, expected="a regular file")
         text = machine.read_bytes(path, LARGEST + 1)
     except OSError as reason:
@@ -88,13 +97,3 @@ def is_here(address: Address, facts: Facts) -> bool:
     own = {text.partition("/")[0] for nic in facts.nics for text in nic.addresses}
     name = facts.system.hostname.lower()
     return host in own or (bool(name) and host in (name, name.partition(".")[0]))
-
-
-def _elsewhere(site: Site) -> Finding:
-    return error(
-        f"{site.name} is another machine than this one",
-        where=site.where("address"),
-        found=site.address or "",
-        expected="this machine, or no address",
-        remedy="run it on that host, or for the host's part from here: ouchi apply",
-    )

@@ -28,8 +28,7 @@ def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
     for index, requested in enumerate(site.nics):
         nic = next(nic for nic in facts.nics if requested.nic in (nic.name, nic.address))
         verdict = support(nic, facts.dpdk)
-        for finding in _nic_findings(site, facts, index, requested, nic):
-            notes.find(finding)
+        notes.findings += _nic_findings(site, facts, index, requested, nic)
         reason = "set in the site file" + (f": {requested.vfs} VFs for guests" if requested.vfs else "")
         plans.append(
             NicPlan(

@@ -9,7 +9,7 @@ overlaps the host.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Core
@@ -24,29 +24,25 @@ FEWEST = 3  # cores that host, PMD and guests need to have one each
 OVERLAPPED = "overlapped: figures are not meaningful as performance"
 
 
-def refused(site: Site, cores: Sequence[Core]) -> list[Finding]:
-    """Return findings for pools of the site file that are impossible on this host."""
+def refused(site: Site, cores: Sequence[Core]) -> Iterator[Finding]:
+    """The findings for pools of the site file that are impossible on this host."""
     first = cores[0].id
     requested = site.cpus
-    findings = []
     if requested.host is not None and first not in requested.host:
-        findings.append(_first_cpu(site, "host", first, f"a host pool with CPU {first}"))
+        yield _first_cpu(site, "host", first, f"a host pool with CPU {first}")
     if requested.dedicated is not None and first in requested.dedicated:
-        findings.append(_first_cpu(site, "dedicated", first, f"a dedicated pool without CPU {first}"))
+        yield _first_cpu(site, "dedicated", first, f"a dedicated pool without CPU {first}")
     if requested.pmd is not None and first in requested.pmd and len(cores) >= FEWEST:
-        findings.append(_first_cpu(site, "pmd", first, f"a pmd pool without CPU {first}"))
+        yield _first_cpu(site, "pmd", first, f"a pmd pool without CPU {first}")
     free = [core for core in _untouched(requested, cores) if core is not cores[0]]
     if requested.pmd is None and len(cores) >= FEWEST and not free:
-        findings.append(
-            error(
-                "the pools leave no core for OVS-DPDK's PMD thread",
-                where=site.where("cpus"),
-                found=f"every one of {counted(len(cores), 'core')} is in a pool, in part at least",
-                expected="one physical core in no pool, or a pmd pool",
-                remedy="take a core out of dedicated, shared or host, or write down pmd",
-            )
+        yield error(
+            "the pools leave no core for OVS-DPDK's PMD thread",
+            where=site.where("cpus"),
+            found=f"every one of {counted(len(cores), 'core')} is in a pool, in part at least",
+            expected="one physical core in no pool, or a pmd pool",
+            remedy="take a core out of dedicated, shared or host, or write down pmd",
         )
-    return findings
 
 
 def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], style: Style, notes: Notes) -> Pools:
@@ -77,8 +73,7 @@ def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], 
         if (given := getattr(requested, pool)) is not None:
             notes.because(f"pool {pool}", cpus_text(given), "set in the site file")
     pools = Pools(host, tuple(sorted(pmd)), dedicated, shared)
-    for finding in (*_too_few_poll(site, cores, pools), *_pool_findings(site, cores, pools)):
-        notes.find(finding)
+    notes.findings += (*_too_few_poll(site, cores, pools), *_pool_findings(site, cores, pools))
     return pools
 
 
@@ -182,20 +177,17 @@ def _pmd_count(requested: Cpus, cores: Sequence[Core], free: list[Core], nodes: 
     return count, f"{counted(count, 'whole core')}, {why}"
 
 
-def _too_few_poll(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
+def _too_few_poll(site: Site, cores: Sequence[Core], pools: Pools) -> Iterator[Finding]:
     """Where the number of polling cores in the user's file cannot be had."""
     requested = site.cpus.pmd_cores or 0
     there = sum(not set(pools.pmd).isdisjoint(core.cpus) for core in cores)
-    if requested <= there:
-        return []
-    return [
-        warning(
+    if requested > there:
+        yield warning(
             "fewer cores poll than the site file says",
             where=site.where("cpus", "pmd_cores"),
             found=f"pmd_cores {requested} of {counted(len(cores), 'core')}",
             expected=f"at most {there}: the host keeps its core, and guests have the last one",
         )
-    ]
 
 
 def _fast(candidates: list[Core]) -> list[Core]:
@@ -250,17 +242,14 @@ def _why_dedicated(cores: Sequence[Core], dedicated: tuple[int, ...]) -> str:
     return "no core is left" if len(cores) > 1 else "a single core stays whole with the host: guests run unpinned"
 
 
-def _pool_findings(site: Site, cores: Sequence[Core], pools: Pools) -> list[Finding]:
+def _pool_findings(site: Site, cores: Sequence[Core], pools: Pools) -> Iterator[Finding]:
     """Warnings and hints about these pools."""
-    findings = []
     if pools.overlapped:
-        findings.append(
-            warning(
-                OVERLAPPED,
-                where=f"CPU {cpus_text(set(pools.pmd) & {*pools.host, *pools.shared})}",
-                found=f"{counted(len(cores), 'physical core')}; the PMD thread shares a CPU with the host",
-                expected=f"at least {FEWEST} physical cores for figures that mean something",
-            )
+        yield warning(
+            OVERLAPPED,
+            where=f"CPU {cpus_text(set(pools.pmd) & {*pools.host, *pools.shared})}",
+            found=f"{counted(len(cores), 'physical core')}; the PMD thread shares a CPU with the host",
+            expected=f"at least {FEWEST} physical cores for figures that mean something",
         )
     members = {"host": set(pools.host), "dedicated": set(pools.dedicated)}
     if not pools.overlapped:
@@ -268,24 +257,19 @@ def _pool_findings(site: Site, cores: Sequence[Core], pools: Pools) -> list[Find
     for core in cores:
         owners = [pool for pool, cpus in members.items() if cpus & set(core.cpus)]
         if len(owners) > 1:
-            findings.append(
-                warning(
-                    f"the physical core of CPU {core.id} is split between {' and '.join(owners)}",
-                    where=site.where("cpus"),
-                    found=f"CPUs {cpus_text(core.cpus)} are threads of one core",
-                    expected="all threads of a core in one pool: they compete for it",
-                )
+            yield warning(
+                f"the physical core of CPU {core.id} is split between {' and '.join(owners)}",
+                where=site.where("cpus"),
+                found=f"CPUs {cpus_text(core.cpus)} are threads of one core",
+                expected="all threads of a core in one pool: they compete for it",
             )
     idle = {cpu for core in cores for cpu in core.cpus} - {*pools.host, *pools.pmd, *pools.dedicated, *pools.shared}
     if idle:
-        findings.append(
-            info(
-                f"CPUs {cpus_text(idle)} are in no pool and stay idle",
-                where=site.where("cpus"),
-                found="the pools of the site file leave them over, or they are threads of a core that is in one",
-            )
+        yield info(
+            f"CPUs {cpus_text(idle)} are in no pool and stay idle",
+            where=site.where("cpus"),
+            found="the pools of the site file leave them over, or they are threads of a core that is in one",
         )
-    return findings
 
 
 def _untouched(requested: Cpus, cores: Sequence[Core]) -> list[Core]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import BadInput, Finding, error
+from ouchi.core.errors import BadInput, error
 from ouchi.facts import Cpu, Facts
 from ouchi.plan.target import SAVE, Target
 
@@ -19,25 +19,23 @@ def on_host(target: Target, facts: Facts) -> Target:
 
     Raises :class:`~ouchi.core.errors.BadInput` with every fact that the plan rests on and that has changed.
     """
-    if findings := tuple(changed(target, facts)):
-        raise BadInput(findings)
-    return replace(target, facts=facts)
-
-
-def changed(target: Target, facts: Facts) -> Iterator[Finding]:
-    """The facts that the plan rests on and that are different now. Free memory, drivers and links may differ."""
-    for subject, now, planned in _differences(target, facts):
-        yield error(
+    findings = [
+        error(
             f"the saved plan is not for this host as it is now: {subject}",
             where=target.site_file,
             found=now,
             expected=f"{planned}, as when it was planned",
             remedy=SAVE,
         )
+        for subject, now, planned in _differences(target, facts)
+    ]
+    if findings:
+        raise BadInput(findings)
+    return replace(target, facts=facts)
 
 
 def _differences(target: Target, now: Facts) -> Iterator[tuple[str, str, str]]:
-    """Subject, present value, planned value."""
+    """Subject, present value, planned value. Free memory, drivers and links may differ."""
     planned = target.facts
     for subject, found, expected in (
         ("host name", now.system.hostname, planned.system.hostname),

@@ -56,8 +56,13 @@ def parse_plan(text: bytes, file: str) -> Target:
         details = reason.errors(include_url=False)
         raise BadInput(_schema_error(each, file) for each in details[:MOST_FINDINGS]) from None
     target = Target(saved.site, saved.facts, Plan(*(getattr(saved, field.name) for field in fields(Plan))), file)
-    if findings := [*_inconsistent(target, file)][:MOST_FINDINGS]:
-        raise BadInput(findings)
+    # Plans that ouchi writes never contradict themselves, and everything that reads a plan relies on it.
+    contradictions = [
+        error("the plan contradicts itself", where=f"{file}: {where}", found=found, expected=expected, remedy=SAVE)
+        for where, found, expected in _contradictions(target)
+    ]
+    if contradictions:
+        raise BadInput(contradictions[:MOST_FINDINGS])
     check_names(target.plan)
     return target
 
@@ -114,14 +119,6 @@ def _schema_error(details: ErrorDetails, file: str) -> Finding:
         found="" if details["type"] == "missing" else shown(details["input"]),
         remedy=SAVE,
     )
-
-
-def _inconsistent(target: Target, file: str) -> Iterator[Finding]:
-    """What contradicts itself: plans that ouchi writes never do, and everything that reads a plan relies on it."""
-    for where, found, expected in _contradictions(target):
-        yield error(
-            "the plan contradicts itself", where=f"{file}: {where}", found=found, expected=expected, remedy=SAVE
-        )
 
 
 def _contradictions(target: Target) -> Iterator[tuple[str, str, str]]:

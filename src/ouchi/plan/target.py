@@ -40,8 +40,9 @@ class Target:
 
     @property
     def bridges(self) -> dict[str, str]:
-        """Each physnet's bridge."""
-        return bridges_of(self.site)
+        """Each physnet's bridge; a device name has at most 15 characters."""
+        physnets = {network.physnet for network in self.site.networks} | {nic.physnet for nic in self.site.nics}
+        return {name: f"br-{name}"[:15] for name in sorted(physnets)}
 
     @property
     def mtus(self) -> dict[str, int]:
@@ -86,12 +87,6 @@ class Target:
             if nic.default_route and nic.addresses:
                 return nic.name, nic.addresses[0].partition("/")[0]
         return "", ""
-
-
-def bridges_of(site: Site) -> dict[str, str]:
-    """Each physnet's bridge; a device name has at most 15 characters."""
-    names = sorted({network.physnet for network in site.networks} | {nic.physnet for nic in site.nics})
-    return {name: f"br-{name}"[:15] for name in names}
 
 
 def check_names(plan: Plan) -> None:

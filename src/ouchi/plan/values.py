@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import Finding
+from ouchi.core.errors import BadInput, Finding, Severity
 from ouchi.core.plain import STRICT, to_plain
 from ouchi.facts.dpdk import Support
 
@@ -161,6 +161,16 @@ class Notes:
     def find(self, finding: Finding) -> None:
         """Note a finding."""
         self.findings.append(finding)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that make the plan impossible."""
+        return [finding for finding in self.findings if finding.severity is Severity.ERROR]
+
+    def stop_on_errors(self) -> None:
+        """Raise :class:`~ouchi.core.errors.BadInput` with all errors, if there are any."""
+        if errors := self.errors:
+            raise BadInput(errors)
 
     def take(self, others: Notes) -> None:
         """Add all that others have noted."""

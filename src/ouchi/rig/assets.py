@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from ouchi.core.errors import BadInput
+from ouchi.core.plain import adapter, from_json
 from ouchi.machine import Machine
 from ouchi.rig.image import Image
 from ouchi.rig.tools import Tools
@@ -26,14 +26,7 @@ class Assets:
 
     def to_json(self) -> str:
         """As JSON text for :func:`read_assets`."""
-        tools, image = self.tools, self.image
-        members = {
-            "tools": [str(tools.folder), tools.key],
-            "image": [str(image.folder), image.key],
-            "kvm": self.kvm,
-            "base": str(self.base),
-        }
-        return json.dumps(members, indent=1)
+        return adapter(Assets).dump_json(self, indent=1).decode()
 
 
 def read_assets(machine: Machine, folder: PurePath) -> Assets | None:
@@ -41,12 +34,9 @@ def read_assets(machine: Machine, folder: PurePath) -> Assets | None:
     if not machine.exists(folder / ASSETS):
         return None
     try:
-        members = json.loads(machine.read(folder / ASSETS))
-        (tools, tools_key), (image, image_key) = members["tools"], members["image"]
-        kvm, base = members["kvm"], PurePath(members["base"])
-    except (ValueError, KeyError, TypeError):  # damaged, or by another version of ouchi
+        return from_json(Assets, machine.read_bytes(folder / ASSETS))
+    except ValueError:  # damaged, or by another version of ouchi
         return None
-    return Assets(Tools(PurePath(tools), tools_key), Image(PurePath(image), image_key), kvm, base)
 
 
 def require_same(machine: Machine, assets: Assets, folder: PurePath) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 
-from ouchi.core.errors import Failed, Finding, Unhealthy, error
+from ouchi.core.errors import Failed, Unhealthy
 from ouchi.core.events import Notify
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import processes
@@ -24,12 +23,7 @@ QUIT = "host-qmp-quit"
 """QEMU's reason for an end by the command ``quit``, which follows the saving of the state here."""
 
 
-class Suspended(StrEnum):
-    """What suspending a rig did, as a message for the user."""
-
-    NOTHING = "nothing to do: the rig is not up"
-    SAVED = "the rig is suspended; resume it with: ouchi rig up"
-    POWERED_OFF = "the rig was still booting and was powered off; boot it from its disk with: ouchi rig up"
+POWERED_OFF = "the rig was still booting and was powered off; boot it from its disk with: ouchi rig up"
 
 
 def has_processes(paths: RigPaths) -> bool:
@@ -96,7 +90,13 @@ def save(machine: Launcher, paths: RigPaths, name: str) -> None:
     try:
         monitor = Monitor(Files(paths.folder).commands)
     except OSError as reason:
-        raise Unhealthy(_no_answer(paths, reason)) from None
+        raise Unhealthy.of(
+            "the rig does not answer",
+            where=str(Files(paths.folder).commands),
+            found=str(reason),
+            expected="its QEMU; it may be resetting itself just now",
+            remedy="ouchi rig up, which waits for it, then the same again",
+        ) from None
     with monitor:
         states.save_state(monitor, name)
 
@@ -107,19 +107,19 @@ def saved(machine: Launcher, paths: RigPaths) -> list[states.SavedState]:
     return states.saved_states(machine, assets.tools, Files(paths.folder).disk) if assets else []
 
 
-def suspend(machine: Launcher, paths: RigPaths) -> Suspended:
-    """Save the state of the rig where it is up, and end it."""
+def suspend(machine: Launcher, paths: RigPaths) -> str:
+    """Save the state of the rig where it is up, and end it; what was done, as a message for the user."""
     if not has_processes(paths):
-        return Suspended.NOTHING
+        return "nothing to do: the rig is not up"
     status = read_status(machine, paths)
     if status is None or status.phase is not Phase.UP:
         end(paths)
-        return Suspended.POWERED_OFF
+        return POWERED_OFF
     try:
         monitor = Monitor(Files(paths.folder).commands)
     except OSError:  # it resets itself or is being powered off
         end(paths)
-        return Suspended.POWERED_OFF
+        return POWERED_OFF
     with monitor:
         states.save_state(monitor, states.SUSPENDED)
         monitor.execute("quit")
@@ -129,7 +129,7 @@ def suspend(machine: Launcher, paths: RigPaths) -> Suspended:
             raise NotYet("its keeper still runs")
 
     wait_for("the rig's end", gone, seconds=END_SECONDS)
-    return Suspended.SAVED
+    return "the rig is suspended; resume it with: ouchi rig up"
 
 
 def end(paths: RigPaths) -> None:
@@ -152,13 +152,3 @@ def require_up(machine: Launcher, paths: RigPaths) -> KeeperStatus:
     else:
         found = f"{status.phase}: {status.text}" if status.text else str(status.phase)
     raise Unhealthy.of("the rig is not up", where=str(paths.folder), found=found, remedy="ouchi rig up")
-
-
-def _no_answer(paths: RigPaths, reason: OSError) -> Finding:
-    return error(
-        "the rig does not answer",
-        where=str(Files(paths.folder).commands),
-        found=str(reason),
-        expected="its QEMU; it may be resetting itself just now",
-        remedy="ouchi rig up, which waits for it, then the same again",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -77,30 +78,15 @@ def bootstrap(machine: Machine, variant: str, target: PurePath, include: Sequenc
 
 def mirror(machine: Machine) -> list[str]:
     """The Debian mirror of the machine's own apt; empty where it has none, for mmdebstrap's default."""
-    answer = machine.run(
-        ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)", "Created-By: Packages"), check=False
-    )
-    return parse_mirror(answer.stdout)
-
-
-def parse_mirror(text: str) -> list[str]:
-    """The first address of Debian's own archive in lines ``origin|label|address``."""
-    for line in text.splitlines():
-        origin, _, rest = line.partition("|")
-        label, _, site = rest.partition("|")
-        if origin == label == "Debian" and site.startswith(("http://", "https://")):
-            return [site]
-    return []
+    words = ("indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(SITE)", "Created-By: Packages")
+    answer = machine.run(("apt-get", *words), check=False)
+    return re.findall(r"^Debian\|Debian\|(https?://.*)$", answer.stdout, re.MULTILINE)[:1]
 
 
 def proxies(machine: Machine) -> dict[str, str]:
     """The proxies of the machine's own apt as environment variables, since mmdebstrap does not read apt's settings."""
     answer = machine.run(("apt-config", "dump", "--format", "%f %v%n"), check=False)
-    return parse_proxies(answer.stdout)
-
-
-def parse_proxies(text: str) -> dict[str, str]:
-    """``http_proxy`` and ``https_proxy`` from lines ``name value``; proxies for single hosts are left out."""
-    values = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    # Those for single hosts are left out.
+    values = dict(line.split(" ", 1) for line in answer.stdout.splitlines() if " " in line)
     found = {f"{kind}_proxy": values.get(f"Acquire::{kind}::Proxy", "") for kind in ("http", "https")}
     return {name: address for name, address in found.items() if address and address != "DIRECT"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import PurePath
@@ -16,8 +17,8 @@ from typing import Any, NoReturn
 
 import click
 
-from ouchi.core.errors import Failed, Finding, OuchiError, Severity, error
-from ouchi.core.waiting import NotYet, wait_for
+from ouchi.core.errors import Failed, Finding, OuchiError, error
+from ouchi.core.plain import from_json
 from ouchi.machine import Machine
 from ouchi.machine.background import Launcher
 from ouchi.machine.local import LocalMachine
@@ -27,8 +28,6 @@ from ouchi.rig.rig import RESET, Rig
 
 NEW, COLD, LOAD = "new", "cold", "load:"
 """The ways to start a rig: from a new disk, by a cold boot, or from the saved state named after ``load:``."""
-
-DAY = 86400.0  # seconds
 
 
 class Phase(StrEnum):
@@ -45,9 +44,9 @@ class KeeperStatus:
     """The keeper's status: phase, last message, the rig's faults so far, and the findings it failed with."""
 
     phase: Phase
-    text: str = ""
-    faults: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    text: str
+    faults: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -59,10 +58,8 @@ def read_status(machine: Machine, paths: RigPaths) -> KeeperStatus | None:
     if not machine.exists(paths.status):
         return None
     try:
-        status = json.loads(machine.read(paths.status))
-        findings = tuple(Finding(**{**one, "severity": Severity(one["severity"])}) for one in status["findings"])
-        return KeeperStatus(Phase(status["phase"]), status["text"], tuple(status["faults"]), findings)
-    except (ValueError, KeyError, TypeError):  # damaged, or by another version of ouchi
+        return from_json(KeeperStatus, machine.read_bytes(paths.status))
+    except ValueError:  # damaged, or by another version of ouchi
         return None
 
 
@@ -72,7 +69,7 @@ class Keeper:
     def __init__(self, machine: Launcher, assets: Assets, paths: RigPaths) -> None:
         self._machine = machine
         self._paths = paths
-        self._status = KeeperStatus(Phase.STARTING)
+        self._status = KeeperStatus(Phase.STARTING, "", (), ())
         self._rig = Rig(machine, assets, paths.folder, self._notify)
 
     def keep(self, how: str) -> None:
@@ -101,17 +98,9 @@ class Keeper:
 
     def _wait_for_end(self) -> str:
         """Wait for the end of the rig's QEMU without a time limit; return its reason."""
-
-        def ended() -> str:
-            if (reason := self._rig.ended()) is None:
-                raise NotYet("it runs")
-            return reason
-
-        while True:
-            try:
-                return wait_for("the rig's end", ended, seconds=DAY, every=0.3)
-            except Failed:
-                continue
+        while (reason := self._rig.ended()) is None:
+            time.sleep(0.3)
+        return reason
 
     def _notify(self, text: str) -> None:
         click.echo(text)

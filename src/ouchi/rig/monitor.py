@@ -6,7 +6,6 @@ import contextlib
 import json
 import socket
 import time
-from types import TracebackType
 from typing import Any, Self
 
 from ouchi.core.errors import Failed
@@ -36,9 +35,7 @@ class Monitor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -11,8 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import PurePath
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
 from ouchi.core.errors import Failed, Unhealthy
 from ouchi.core.events import Notify
@@ -35,7 +34,6 @@ BOOT_SECONDS = 180.0
 LOAD_SECONDS = 90.0
 """A login to a loaded state takes some 5 s."""
 SETTLE_SECONDS = 120.0
-RESET_SECONDS = 120.0
 RESETS = 3
 """How often a guest may reset itself while it boots."""
 
@@ -80,9 +78,7 @@ class Rig:
         self._held.enter_context(exclusive_lock(str(self._files.folder / "lock"), "rig"))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.power_cut()
         self._held.close()
 
@@ -114,11 +110,6 @@ class Rig:
         self.power_cut()
         self._load(name)
 
-    def save(self, name: str) -> None:
-        """Save the current state as ``name``, replacing one of that name. Takes about a second."""
-        states.require_name(name)
-        self._save(name)
-
     def states(self) -> list[states.SavedState]:
         """The saved states, oldest first."""
         return states.saved_states(self._machine, self._assets.tools, self._files.disk)
@@ -141,18 +132,6 @@ class Rig:
             self._stop()
             self._load(states.BOOTED)
 
-    def await_reboot(self, seconds: float = RESET_SECONDS) -> None:
-        """Wait until the guest resets itself, then boot it again."""
-        reason = wait_for("the rig's reset", self._end, seconds=seconds)
-        if reason != RESET:
-            raise Failed.of("the rig did not reset itself", found=self._end_reason(reason), expected="a reboot")
-        self.boot()
-
-    def reboot(self) -> None:
-        """Reboot the guest and wait until it is up again."""
-        self.run("systemctl reboot", check=False)
-        self.await_reboot()
-
     def power_cut(self) -> None:
         """Power it off at once; what its kernel had not written to the disk is lost. It may be off already."""
         if self._monitor:
@@ -160,13 +139,6 @@ class Rig:
         if self._qemu:
             self._qemu.kill()
         self._monitor = self._qemu = None
-
-    def down(self) -> None:
-        """Save its state as :data:`ouchi.rig.states.SUSPENDED`, then power it off."""
-        if self.ended() is None:
-            self._save(states.SUSPENDED)
-            self._stop()
-        self.power_cut()
 
     def ended(self) -> str | None:
         """Why QEMU ended (``guest-reset``, ``guest-shutdown``, or its exit status); None while it runs."""
@@ -193,26 +165,6 @@ class Rig:
         """
         remote = shlex.join(("bash", "-ec", script))
         return self._machine.run((*self.ssh_argv(user), remote), timeout=timeout, check=check)
-
-    def copy_in(self, source: PurePath | str, target: PurePath | str) -> None:
-        """Copy a file to ``target``, or the contents of a folder into the folder ``target``."""
-        packed = str(self._files.folder / "copy.tar")
-        inside = "/var/tmp/ouchi-rig-copy.tar"  # noqa: S108  # in the rig, which has no other users
-        copy = ("scp", "-q", "-F", str(self.ssh_config))
-        if self._machine.run(("test", "-d", str(source)), check=False).ok:
-            self._machine.run(
-                ("tar", "-cf", packed, "--exclude=__pycache__", "--owner=0", "--group=0", "-C", str(source), ".")
-            )
-            self._machine.run((*copy, packed, f"{ALIAS}:{inside}"), timeout=300)
-            into = shlex.quote(str(target))
-            self.run(f"mkdir -p {into}; tar -xf {inside} -C {into}; rm {inside}", timeout=300)
-            self._machine.remove(packed)
-        else:
-            self._machine.run((*copy, str(source), f"{ALIAS}:{target}"), timeout=300)
-
-    def console(self) -> str:
-        """The output on the serial console since QEMU was last started."""
-        return self._machine.read(self._files.console) if self._machine.exists(self._files.console) else ""
 
     def _boot_once(self) -> None:
         for _ in range(RESETS):
@@ -256,7 +208,8 @@ class Rig:
 
     def _keep_console(self) -> None:
         """Keep the console output of a failed attempt where the next one does not overwrite it."""
-        if output := self.console():
+        if self._machine.exists(self._files.console):
+            output = self._machine.read(self._files.console)
             self._machine.write(self._files.folder / "console.failed.log", output, mode=0o600)
 
     def _forget(self) -> None:
@@ -334,7 +287,7 @@ class Rig:
 
     def _save(self, name: str) -> None:
         if self._monitor is None or self.ended() is not None:
-            self._off()
+            raise Unhealthy.of("the rig is off", where=str(self._files.folder), remedy="ouchi rig up")
         states.save_state(self._monitor, name)
 
     def _stop(self) -> None:
@@ -344,9 +297,6 @@ class Rig:
                 self._monitor.execute("quit")
         wait_for("QEMU's end", self._end, seconds=30, every=0.05)
         self.power_cut()
-
-    def _off(self) -> NoReturn:
-        raise Unhealthy.of("the rig is off", where=str(self._files.folder), remedy="ouchi rig up")
 
 
 def _free_port(preferred: int) -> int:

@@ -26,7 +26,13 @@ def load_sites(text: bytes, file: str) -> tuple[Site, ...]:
     """The site of each host that `text` describes; `file` is its name in findings. Raises BadInput with all errors."""
     source = parse(text, file)
     if source.data is None:
-        raise BadInput(_empty(file))
+        raise BadInput.of(
+            "the file is empty",
+            where=f"{file}:1:1",
+            found="an empty file, or comments only",
+            expected="a site: name, networks and servers",
+            remedy="remove the file and run `ouchi up`, which writes one for this machine",
+        )
     parts = split(source)
     wrong = [*_wrong(source), *source.twice, *_conflicts(source, parts)]
     if has_hosts(source):
@@ -46,12 +52,14 @@ def load_site(text: bytes, file: str) -> Site:
 
 def read_sites(machine: Reader, path: FilePath) -> tuple[Site, ...]:
     """The site of each host in a file of `machine`. Raises BadInput with all errors at once."""
-    return load_sites(_read(machine, path), str(path))
-
-
-def read_site(machine: Reader, path: FilePath) -> Site:
-    """The one site in a file of `machine`. Raises BadInput with all errors at once, and for several hosts."""
-    return load_site(_read(machine, path), str(path))
+    try:
+        text = machine.read(path).encode("utf-8", errors="replace")
+    except OSError as reason:
+        found = reason.strerror or str(reason)
+        raise BadInput.of(
+            "the site file cannot be read", where=str(path), found=found, expected="a YAML file"
+        ) from None
+    return load_sites(text, str(path))
 
 
 def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where the command has it") -> Finding:
@@ -63,16 +71,6 @@ def several(sites: Sequence[Site], remedy: str = "name it: --host NAME, where th
         expected="one host",
         remedy=remedy,
     )
-
-
-def _read(machine: Reader, path: FilePath) -> bytes:
-    try:
-        return machine.read(path).encode("utf-8", errors="replace")
-    except OSError as reason:
-        found = reason.strerror or str(reason)
-        raise BadInput.of(
-            "the site file cannot be read", where=str(path), found=found, expected="a YAML file"
-        ) from None
 
 
 def _wrong(source: Source) -> list[Placed]:
@@ -104,12 +102,10 @@ def _conflicts(source: Source, parts: Sequence[Source]) -> list[Placed]:
     if has_hosts(source):
         values = dict(leaves(SiteFile, source.data))
         placed += [(source.position(each.path), each) for each in between(values)]
-    return [(position, _finding(source, position, each)) for position, each in placed]
-
-
-def _finding(source: Source, position: Position, each: Conflict) -> Finding:
-    where = source.at(position)
-    return error(each.claim, where=where, found=each.found, expected=each.expected, remedy=each.remedy)
+    return [
+        (position, error(claim, where=source.at(position), found=found, expected=expected, remedy=remedy))
+        for position, (_, claim, found, expected, remedy) in placed
+    ]
 
 
 def _no_servers(part: Source, number: int) -> Placed:
@@ -138,13 +134,3 @@ def _in_order(placed: list[Placed]) -> list[Finding]:
     if len(placed) > MOST_FINDINGS:
         findings.append(info(f"there are more errors than these {MOST_FINDINGS}"))
     return findings
-
-
-def _empty(file: str) -> Finding:
-    return error(
-        "the file is empty",
-        where=f"{file}:1:1",
-        found="an empty file, or comments only",
-        expected="a site: name, networks and servers",
-        remedy="remove the file and run `ouchi up`, which writes one for this machine",
-    )

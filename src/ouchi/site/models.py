@@ -6,17 +6,26 @@ JSON Schema, and every error about the field quotes the description as what was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from ouchi.machine.ssh.address import FORM
-from ouchi.site.source import Path, Position, Source
+from ouchi.site.source import Source
 from ouchi.site.values import Address, CpuList, HostAddress, Memory, Subnet, parse_memory
 
 _LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _LABEL_TEXT = "characters a-z, 0-9 and -, the first and last a letter or digit"
+
+
+def _label(title: str, longest: int = 32, **more: Any) -> Any:
+    """A field for a name of 1 to ``longest`` characters."""
+    return Field(title=title, description=f"1 to {longest} {_LABEL_TEXT}", pattern=_LABEL, max_length=longest, **more)
+
+
+def _whole(title: str, least: int, most: int, **more: Any) -> Any:
+    """A field for a whole number."""
+    return Field(title=title, description=f"a whole number from {least} to {most}", ge=least, le=most, **more)
 
 
 class _Section(BaseModel):
@@ -43,13 +52,7 @@ class Cpus(_Section):
     forbidden: CpuList | None = Field(
         default=None, title="CPUs that no pool may have", description='CPUs as text, in no pool, not CPU 0: "4,10"'
     )
-    pmd_cores: int | None = Field(
-        default=None,
-        title="How many whole cores PMD threads get, where pmd is left out",
-        description="a whole number from 1 to 64",
-        ge=1,
-        le=64,
-    )
+    pmd_cores: int | None = _whole("How many whole cores PMD threads get, where pmd is left out", 1, 64, default=None)
     isolate: bool | None = Field(
         default=None,
         title="Whether kernel parameters isolate the CPUs of PMD threads and pinned vCPUs; up reboots for it",
@@ -73,12 +76,7 @@ class Nic(_Section):
         description="a kernel name (enp3s0) or a PCI address (0000:03:00.0)",
         pattern=r"^([a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$",
     )
-    physnet: str = Field(
-        title="The physical network it is plugged into",
-        description=f"1 to 32 {_LABEL_TEXT}",
-        pattern=_LABEL,
-        max_length=32,
-    )
+    physnet: str = _label("The physical network it is plugged into")
     role: Literal["ovs-dpdk", "sriov"] = Field(
         default="ovs-dpdk",
         title="Whether OVS-DPDK drives it, or its VFs go to guests",
@@ -113,22 +111,10 @@ class Nic(_Section):
 class Network(_Section):
     """A VLAN with one IPv4 subnet."""
 
-    name: str = Field(title="The network's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
-    physnet: str = Field(
-        default="physnet1",
-        title="The physical network that carries it",
-        description=f"1 to 32 {_LABEL_TEXT}",
-        pattern=_LABEL,
-        max_length=32,
-    )
-    vlan: int = Field(title="The VLAN ID", description="a whole number from 1 to 4094", ge=1, le=4094)
-    mtu: int = Field(
-        default=1500,
-        title="The largest packet on it, in bytes without the Ethernet header",
-        description="a whole number from 1280 to 9000",
-        ge=1280,
-        le=9000,
-    )
+    name: str = _label("The network's name")
+    physnet: str = _label("The physical network that carries it", default="physnet1")
+    vlan: int = _whole("The VLAN ID", 1, 4094)
+    mtu: int = _whole("The largest packet on it, in bytes without the Ethernet header", 1280, 9000, default=1500)
     subnet: Subnet = Field(
         title="The addresses on it", description="an IPv4 network from /8 to /29, such as 10.101.0.0/24"
     )
@@ -158,13 +144,8 @@ class Port(_Section):
 class Server(_Section):
     """A virtual machine."""
 
-    name: str = Field(
-        title="The server's name, also its host name",
-        description=f"1 to 63 {_LABEL_TEXT}",
-        pattern=_LABEL,
-        max_length=63,
-    )
-    vcpus: int = Field(title="Its CPUs", description="a whole number from 1 to 64", ge=1, le=64)
+    name: str = _label("The server's name, also its host name", 63)
+    vcpus: int = _whole("Its CPUs", 1, 64)
     memory: Memory = Field(
         title="Its memory, from hugepages of 2 MiB",
         description="a size such as 256 MiB or 4 GiB: an even number of MiB, 64 MiB to 1 TiB",
@@ -200,7 +181,7 @@ _SERVERS = "a list of servers, each with name, vcpus, memory and ports"
 class Host(_Section):
     """One of several hosts of a file; what it leaves out is as the file has it for all."""
 
-    name: str = Field(title="The host's name", description=f"1 to 32 {_LABEL_TEXT}", pattern=_LABEL, max_length=32)
+    name: str = _label("The host's name")
     address: HostAddress | None = Field(
         default=None, title="Where ssh finds it; this machine itself where this is left out", description=FORM
     )
@@ -214,12 +195,7 @@ class Host(_Section):
 
 
 class _Common(_Section):
-    name: str = Field(
-        title="The host's name, or with several hosts that of the site",
-        description=f"1 to 32 {_LABEL_TEXT}",
-        pattern=_LABEL,
-        max_length=32,
-    )
+    name: str = _label("The host's name, or with several hosts that of the site")
     address: HostAddress | None = Field(
         default=None, title="Where ssh finds the host; this machine itself where this is left out", description=FORM
     )
@@ -259,11 +235,6 @@ class Site(_Common):
     def file(self) -> str:
         """The file it was read from; empty when it was not."""
         return self._source.file
-
-    @property
-    def positions(self) -> Mapping[Path, Position]:
-        """Line and column, from 1, of every value in the file: ``("networks", 0, "vlan")`` → ``(5, 11)``."""
-        return self._source.positions
 
     def where(self, *path: str | int) -> str:
         """``FILE:LINE:COLUMN`` of a value, or of the nearest thing around it that the file has."""

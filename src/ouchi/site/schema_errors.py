@@ -42,7 +42,7 @@ def _unknown_key(path: Path, source: Source, model: type[BaseModel]) -> Placed:
     unused = [name for name in known if (*path[:-1], name) not in source.keys]
     finding = error(
         f"there is no key {quoted(key)} in {dotted(path[:-1])}",
-        where=source.where_key(path),
+        where=source.at(source.keys[path]),
         found=quoted(key),
         expected=one_of(known),
         remedy=did_you_mean(key, unused),

@@ -1,6 +1,6 @@
 """YAML text → plain data and the position of every value in it.
 
-Built from the parser's events instead of its trees: nothing recurses, nothing is expanded, and what a
+Built from the parser's events instead of its trees: nothing is expanded, and what a
 site never needs (aliases, tags, several documents, depth) is refused as soon as it is met. ruamel's own loader with
 positions (``rt``) stops at the first duplicate key and takes twice as long.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
@@ -75,41 +75,27 @@ class Source:
         """``FILE:LINE:COLUMN``; the empty text when there is no file."""
         return _at(self.file, position) if self.file else ""
 
-    def where_key(self, path: Path) -> str:
-        """``FILE:LINE:COLUMN`` of the key, not the value, at `path`."""
-        return _at(self.file, self.keys[path])
-
 
 def parse(text: bytes, file: str) -> Source:
     """The one document in `text`. Raises BadInput when it is not one plain YAML document."""
     decoded = _decode(text, file)
-    builder = _Builder(file)
     yaml = YAML(typ="safe", pure=True)
+    # Not yaml.parse(), which forgets where it was when the scanner gives up.
+    _, parser = yaml.get_constructor_parser(decoded)
+    document = _Document(parser, file)
     try:
-        # Not yaml.parse(), which forgets where it was when the scanner gives up.
-        _, parser = yaml.get_constructor_parser(decoded)
-        while parser.check_event():
-            builder.take(parser.get_event())
-    except _TooMuch:
-        pass
+        return document.read()
+    except BadInput as reason:
+        fatal = reason.findings
     except MarkedYAMLError as reason:
-        builder.fatal.append(_syntax_error(reason, decoded, file))
+        fatal = (_syntax_error(reason, decoded, file),)
     except (ValueError, OverflowError):
         # The scanner does not check the range of escapes such as \UFFFFFFFF.
         position = yaml.reader.line + 1, yaml.reader.column + 1
-        builder.fatal.append(
-            error(
-                "this is not valid YAML: an escape is out of range",
-                where=_at(file, position),
-                found=_line(decoded, position),
-                expected="no escape above \\U0010FFFF",
-            )
-        )
-    if builder.fatal:
-        raise BadInput([*(finding for _, finding in builder.twice), *builder.fatal])
-    if () not in builder.positions:
-        builder.positions[()] = (1, 1)
-    return Source(file, builder.data, builder.positions, builder.keys, tuple(builder.twice))
+        found = _line(decoded, position)
+        claim, expected = "this is not valid YAML: an escape is out of range", "no escape above \\U0010FFFF"
+        fatal = (error(claim, where=_at(file, position), found=found, expected=expected),)
+    raise BadInput([*(finding for _, finding in document.twice), *fatal])
 
 
 def scalar(text: str) -> bool | int | float | str | None:
@@ -127,100 +113,84 @@ def scalar(text: str) -> bool | int | float | str | None:
     return text
 
 
-class _TooMuch(Exception):
-    """Enough is known to refuse the file."""
+class _Document:
+    """Reads a document from the parser's events. A ``path`` of None is inside a value that a duplicate key threw away."""
 
-
-@dataclass(slots=True)
-class _Frame:
-    """A list or mapping being filled. ``path`` is None inside a value that a duplicate key threw away."""
-
-    path: Path | None
-    items: list[object] | dict[str, object]
-    key: str | None = None
-    discard: bool = False
-
-
-class _Builder:
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.data: object = None
-        self.positions: dict[Path, Position] = {}
-        self.keys: dict[Path, Position] = {}
+    def __init__(self, parser: Any, file: str) -> None:
         self.twice: list[Placed] = []
-        self.fatal: list[Finding] = []
-        self._open: list[_Frame] = []
-        self._nodes = 0
-        self._documents = 0
+        self._parser = parser
+        self._file = file
+        self._positions: dict[Path, Position] = {}
+        self._keys: dict[Path, Position] = {}
+        self._nodes = self._depth = 0
 
-    def take(self, event: Event) -> None:
-        """One event of the parser."""
-        if isinstance(event, DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
+    def read(self) -> Source:
+        """The only document. Raises BadInput, and the parser's errors."""
+        data: object = None
+        while self._parser.check_event():
+            if self._parser.check_event(NodeEvent):
+                data = self._value(())
+            elif isinstance(event := self._parser.get_event(), DocumentStartEvent) and self._positions:
                 self._refuse(event, "a second document starts here", found="---", expected="one document in the file")
-        elif isinstance(event, NodeEvent):
-            self._node(event)
-        elif isinstance(event, CollectionEndEvent):
-            self._open.pop()
+        return Source(self._file, data, self._positions or {(): (1, 1)}, self._keys, tuple(self.twice))
 
-    def _node(self, event: NodeEvent) -> None:
-        self._count(event)
-        self._plain_only(event)
-        frame = self._open[-1] if self._open else None
-        if frame and isinstance(frame.items, dict) and frame.key is None:
-            self._key(frame, event)
-            return
-        path = self._path_of(frame)
+    def _value(self, path: Path | None) -> object:
+        event = self._next()
         if path is not None:
-            self.positions[path] = _position(event)
-        value = _value(event)
-        if frame is None:
-            self.data = value
-        elif isinstance(frame.items, list):
-            frame.items.append(value)
-        elif frame.key is not None:
-            if not frame.discard:
-                frame.items[frame.key] = value
-            frame.key, frame.discard = None, False
-        if isinstance(value, list | dict):
-            if len(self._open) == DEEPEST:
-                self._refuse(
-                    event,
-                    f"the file is nested more than {DEEPEST} levels deep",
-                    found=f"level {DEEPEST + 1}",
-                    expected="at most 7 levels",
-                )
-            self._open.append(_Frame(path, value))
-
-    def _path_of(self, frame: _Frame | None) -> Path | None:
-        if frame is None:
-            return ()
-        if frame.path is None or frame.discard:
-            return None
-        return (*frame.path, len(frame.items) if isinstance(frame.items, list) else frame.key or "")
-
-    def _key(self, frame: _Frame, event: NodeEvent) -> None:
-        if not isinstance(event, ScalarEvent):
-            found = "a mapping" if isinstance(event, MappingStartEvent) else "a list"
-            self._refuse(event, f"{found} stands where a key must be", found=found, expected="a key: plain text")
-        frame.key = event.value
-        frame.discard = frame.key in frame.items
-        if frame.path is None:
-            return
-        path = (*frame.path, frame.key)
-        if frame.discard:
-            finding = error(
-                f"the key {quoted(frame.key)} is there twice",
-                where=_at(self.file, _position(event)),
-                found=f"first in line {self.keys[path][0]}, again here",
-                expected="every key once",
+            self._positions[path] = _position(event)
+        if isinstance(event, ScalarEvent):
+            return scalar(event.value) if event.style in (None, "") else str(event.value)
+        if self._depth == DEEPEST:
+            self._refuse(
+                event,
+                f"the file is nested more than {DEEPEST} levels deep",
+                found=f"level {DEEPEST + 1}",
+                expected="at most 7 levels",
             )
-            self.twice.append((_position(event), finding))
-        else:
-            self.keys[path] = _position(event)
+        self._depth += 1
+        value = self._mapping(path) if isinstance(event, MappingStartEvent) else self._list(path)
+        self._depth -= 1
+        self._parser.get_event()  # its end
+        return value
 
-    def _count(self, event: NodeEvent) -> None:
+    def _list(self, path: Path | None) -> list[object]:
+        items: list[object] = []
+        while not self._parser.check_event(CollectionEndEvent):
+            items.append(self._value(None if path is None else (*path, len(items))))
+        return items
+
+    def _mapping(self, path: Path | None) -> dict[str, object]:
+        items: dict[str, object] = {}
+        while not self._parser.check_event(CollectionEndEvent):
+            event = self._next()
+            if not isinstance(event, ScalarEvent):
+                found = "a mapping" if isinstance(event, MappingStartEvent) else "a list"
+                self._refuse(event, f"{found} stands where a key must be", found=found, expected="a key: plain text")
+            key = str(event.value)
+            if key in items:
+                self._note_twice(path, key, event)
+                self._value(None)
+                continue
+            inside = None if path is None else (*path, key)
+            if inside:
+                self._keys[inside] = _position(event)
+            items[key] = self._value(inside)
+        return items
+
+    def _note_twice(self, path: Path | None, key: str, event: Event) -> None:
+        if path is None:
+            return
+        finding = error(
+            f"the key {quoted(key)} is there twice",
+            where=_at(self._file, _position(event)),
+            found=f"first in line {self._keys[*path, key][0]}, again here",
+            expected="every key once",
+        )
+        self.twice.append((_position(event), finding))
+
+    def _next(self) -> NodeEvent:
+        """The next node, which must be plain."""
+        event: NodeEvent = self._parser.get_event()
         self._nodes += 1
         if self._nodes > MOST_NODES:
             self._refuse(
@@ -229,8 +199,6 @@ class _Builder:
                 found="still more keys and values",
                 expected=f"at most {MOST_NODES} of them",
             )
-
-    def _plain_only(self, event: NodeEvent) -> None:
         if isinstance(event, AliasEvent) or event.anchor is not None:
             self._refuse(
                 event,
@@ -240,18 +208,10 @@ class _Builder:
             )
         if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag not in (None, "!"):
             self._refuse(event, "tags are not read", found=clip(str(event.tag)), expected="values without a tag")
+        return event
 
     def _refuse(self, event: Event, claim: str, *, found: str, expected: str) -> NoReturn:
-        self.fatal.append(error(claim, where=_at(self.file, _position(event)), found=found, expected=expected))
-        raise _TooMuch
-
-
-def _value(event: NodeEvent) -> object:
-    if isinstance(event, CollectionStartEvent):
-        return {} if isinstance(event, MappingStartEvent) else []
-    if isinstance(event, ScalarEvent) and event.style in (None, ""):
-        return scalar(event.value)
-    return str(event.value) if isinstance(event, ScalarEvent) else None
+        raise BadInput.of(claim, where=_at(self._file, _position(event)), found=found, expected=expected)
 
 
 def _decode(text: bytes, file: str) -> str:

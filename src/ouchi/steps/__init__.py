@@ -76,6 +76,8 @@ class Kind(ABC):
     """One kind of change. Keys name what is changed: a path, a PCI address, a name."""
 
     name: ClassVar[str]
+    drifts: ClassVar[bool] = True
+    """False for a kind that undoes its own part of a state, whatever others have made of the rest."""
 
     @abstractmethod
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
@@ -108,7 +110,7 @@ class Kind(ABC):
 
     def drifted(self, record: Record, now: State) -> bool:
         """Return whether another program or user has changed the key since."""
-        return not record.in_progress and now not in (record.before, record.after)
+        return self.drifts and not record.in_progress and now not in (record.before, record.after)
 
 
 def matches(target: State, now: State) -> bool:

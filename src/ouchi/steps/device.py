@@ -19,43 +19,38 @@ class DeviceKind(Kind):
     """A network device by its name. The state: ``namespace``, the one that came with it, or empty; ``None``: no device."""
 
     name = "device"
+    drifts = False
+    noun = "network device"
 
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         return {key: {} if machine.exists(f"/sys/class/net/{key}") else None for key in keys}
 
     def script(self, key: str, state: State) -> str:
         if state is not None:
-            raise NotImplementedError("devices are made by those who use them")
+            raise NotImplementedError(f"a {self.noun} is made by the program that uses it")
+        return self._removal(key)
+
+    def _removal(self, key: str) -> str:
         name = shlex.quote(key)
         return f"if [ -e /sys/class/net/{name} ]; then ip link delete {name} || :; fi\n"
 
-    def drifted(self, _record: Record, _now: State) -> bool:
-        return False
-
     def describe(self, _key: str, state: State) -> list[str]:
-        return [] if state is None else ["a network device"]
+        return [] if state is None else [f"a {self.noun}"]
 
 
-class NamespaceKind(Kind):
+class NamespaceKind(DeviceKind):
     """A network namespace by its path, and :data:`SPACES` itself, which goes when it is empty."""
 
     name = "netns"
+    noun = "network namespace"
 
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         return {key: True if machine.exists(key) else None for key in keys}
 
-    def script(self, key: str, state: State) -> str:
-        if state is not None:
-            raise NotImplementedError("namespaces are made by those who use them")
+    def _removal(self, key: str) -> str:
         if key == SPACES:
             return f'if [ -d {SPACES} ] && [ -z "$(ls -A {SPACES})" ]; then umount {SPACES} || :; rmdir {SPACES}; fi\n'
         return f"if [ -e {shlex.quote(key)} ]; then ip netns delete {shlex.quote(key.rpartition('/')[2])} || :; fi\n"
-
-    def drifted(self, _record: Record, _now: State) -> bool:
-        return False
-
-    def describe(self, _key: str, state: State) -> list[str]:
-        return [] if state is None else ["a network namespace"]
 
 
 def noted(step: str, name: str, namespace: str, *, first: bool) -> list[Record]:

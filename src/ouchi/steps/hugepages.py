@@ -41,6 +41,7 @@ class HugepagesKind(Kind):
     """The number of pages of one size on a node."""
 
     name = "hugepages"
+    drifts = False
 
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         return {
@@ -69,9 +70,6 @@ class HugepagesKind(Kind):
         have = now["pages"]
         return replace(record, before={"pages": have - min(ours(record, have), now["free"])}, after={"pages": have})
 
-    def drifted(self, _record: Record, _now: State) -> bool:
-        return False
-
     def put(self, machine: Machine, key: str, state: State) -> None:
         """Reserve pages. Raises :class:`~ouchi.core.errors.Failed` when there is not that much unfragmented memory."""
         node, size = _numbers(key)
@@ -93,11 +91,9 @@ class HugepagesKind(Kind):
         )
 
     def describe(self, _key: str, state: State) -> list[str]:
-        return (
-            []
-            if state is None
-            else [f"{state['ours']} pages of ouchi" if "ours" in state else f"{state['pages']} pages"]
-        )
+        if state is None:
+            return []
+        return [f"{state['ours']} pages of ouchi" if "ours" in state else f"{state['pages']} pages"]
 
 
 def reserved_at_boot(node: int, size_kib: int, have: int) -> Record:

@@ -43,10 +43,10 @@ def _records(kind: str, key: str, old: dict[str, Any]) -> Iterator[Record]:
             yield _hugepages(key, old)
         case "device":
             if namespace := old["namespace"]:
-                yield _noted("devices", "netns", f"/run/netns/{namespace}")
+                yield _namespace(f"/run/netns/{namespace}")
             yield Record("devices", "device", key, None, old, in_progress=True)
         case "netns":
-            yield _noted("devices", "netns", key)
+            yield _namespace(key)
         case "clouds" if not old:
             yield Record("clouds.yaml", "file", key, None, {"folder": True}, in_progress=True)
         case "clouds":
@@ -62,17 +62,13 @@ def _records(kind: str, key: str, old: dict[str, Any]) -> Iterator[Record]:
             yield Record(old["step"], CHANGES[kind], key, old["before"], old["after"], then, old["doing"])
 
 
-def _noted(step: str, kind: str, key: str) -> Record:
-    """What was made, or about to be made, where there was nothing."""
-    return Record(step, kind, key, None, True, in_progress=True)
+def _namespace(path: str) -> Record:
+    return Record("devices", "netns", path, None, True, in_progress=True)
 
 
 def _hugepages(key: str, old: dict[str, Any]) -> Record:
     if (others := old.get("others")) is not None:
         return Record("hugepages", "hugepages", key, {"pages": others}, {"pages": others}, in_progress=True)
     after = {"pages": old["before"] + (old["ours"] if old["reserved"] else 0)}
-    return Record("hugepages", "hugepages", key, {"pages": old["before"]}, after | _at_boot(old))
-
-
-def _at_boot(old: dict[str, Any]) -> dict[str, Any]:
-    return {"at_boot": True} if old.get("set aside") else {}
+    at_boot = {"at_boot": True} if old.get("set aside") else {}
+    return Record("hugepages", "hugepages", key, {"pages": old["before"]}, after | at_boot)

@@ -37,11 +37,8 @@ class OvsdbKind(Kind):
 
     def script(self, key: str, state: State) -> str:
         database, column, name = _split(key)
-        if state is None:
-            return shlex.join((*_vsctl(database), "remove", "Open_vSwitch", ".", column, name)) + "\n"
-        return (
-            shlex.join((*_vsctl(database), "set", "Open_vSwitch", ".", f"{column}:{name}={json.dumps(state)}")) + "\n"
-        )
+        words = ("remove", column, name) if state is None else ("set", f"{column}:{name}={json.dumps(state)}")
+        return shlex.join((*_vsctl(database), words[0], "Open_vSwitch", ".", *words[1:])) + "\n"
 
     def describe(self, _key: str, state: State) -> list[str]:
         return [] if state is None else [str(state)]

@@ -119,17 +119,9 @@ def parse(count: str, shown: str) -> State:
 
 def _settings(vf: Mapping[str, Any]) -> str:
     """The words of ``ip link set vf``."""
-    words = (
-        "mac",
-        vf["mac"],
-        "vlan",
-        str(int(vf["vlan"])),
-        "spoofchk",
-        _switch(vf["spoofchk"]),
-        "trust",
-        _switch(vf["trust"]),
-    )
-    return shlex.join(words)
+    settings = {"mac": vf["mac"], "vlan": str(int(vf["vlan"]))}
+    settings |= {key: _switch(vf[key]) for key in ("spoofchk", "trust")}
+    return " ".join(f"{key} {shlex.quote(value)}" for key, value in settings.items())
 
 
 def _switch(on: bool) -> str:

@@ -29,6 +29,7 @@ class YamlEntryKind(Kind):
     """An entry of a mapping of mappings. Raises :class:`~ouchi.core.errors.Failed` for a file that holds something else."""
 
     name = "yaml"
+    drifts = False
 
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         return {key: _look(machine, *_split(key)) for key in keys}
@@ -51,9 +52,6 @@ class YamlEntryKind(Kind):
             return replace(record, before=now and record.before)
         path, members = _split(record.key)
         return replace(record, before=now | {"text": _without(path, now["text"], members)})
-
-    def drifted(self, _record: Record, _now: State) -> bool:
-        return False
 
     def put(self, machine: Machine, key: str, state: State) -> None:
         path, _ = _split(key)

@@ -77,20 +77,7 @@ def table(release: str) -> Table:
     )
 
 
-def pack(ids: tuple[str, ...]) -> str:
-    """PCI ids as one short text: ``8086:1572,1574 1af4:*``; those with a subsystem stay whole."""
-    devices: dict[str, list[str]] = {}
-    whole = []
-    for text in ids:
-        vendor, _, rest = text.partition(":")
-        if ":" in rest:
-            whole.append(text)
-        else:
-            devices.setdefault(vendor, []).append(rest)
-    return " ".join([*(f"{vendor}:{','.join(rest)}" for vendor, rest in devices.items()), *whole])
-
-
 def unpack(text: str) -> tuple[str, ...]:
-    """The ids of :func:`pack`, sorted."""
+    """PCI ids, sorted, of a short text: ``8086:1572,1574 1af4:*``; those with a subsystem stand whole in it."""
     words = (word.partition(":") for word in text.split())
     return tuple(sorted(f"{vendor}:{device}" for vendor, _, devices in words for device in devices.split(",")))

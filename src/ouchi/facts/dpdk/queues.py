@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ouchi.facts.dpdk.release import later
+from ouchi.facts.dpdk.release import order
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def queues(pmd: str, device: str, release: str) -> Queues:
     """The most queues of a NIC (PCI device id, ``8168``) under a driver of a DPDK release (``25.11``)."""
     match pmd:
         case "net_r8169":
-            many = device in _R8169_MULTIQUEUE and not later("25.11", release)
+            many = device in _R8169_MULTIQUEUE and order(release) >= order("25.11")
             return Queues(4, 2) if many else Queues(1, 1)
         case "net_e1000_em":
             return Queues(1, 1)

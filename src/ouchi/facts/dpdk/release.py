@@ -12,11 +12,6 @@ def order(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split(".")) if release else ()
 
 
-def later(one: str, other: str) -> bool:
-    """True when one release is later than the other."""
-    return order(one) > order(other)
-
-
 def release_of(abi: str) -> str:
     """The release that an ABI belongs to: ``23.0`` or ``23`` is 22.11, ``23.1`` is 23.03; empty when it is none."""
     match = re.fullmatch(r"([2-9][0-9])(?:\.([0-2]))?", abi, re.ASCII)

@@ -9,7 +9,7 @@ from ouchi.facts.dpdk.known import releases, table
 from ouchi.facts.dpdk.pmdinfo import Driver
 from ouchi.facts.dpdk.queues import Queues, queues
 from ouchi.facts.dpdk.read import Dpdk
-from ouchi.facts.dpdk.release import abi_of, later
+from ouchi.facts.dpdk.release import abi_of, order
 from ouchi.facts.nics import Nic
 
 USERSPACE = ("vfio-pci", "uio_pci_generic", "igb_uio")
@@ -83,7 +83,7 @@ def _unknown(nic: Nic, dpdk: Dpdk) -> str:
     else:
         reason = f"no installed driver of {_named(dpdk)} drives {ids}, nor any of DPDK {dpdk.table}"
     for release in releases():
-        if later(release, dpdk.table) and (driver := _match(nic, table(release).drivers)):
+        if order(release) > order(dpdk.table) and (driver := _match(nic, table(release).drivers)):
             return f"{reason}; DPDK {release}'s {driver.name} does"
     return reason
 

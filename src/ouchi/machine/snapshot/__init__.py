@@ -22,9 +22,10 @@ def open_snapshot(path: Path) -> Tree:
     if os.path.isdir(path):
         tree = SnapshotReader(path)
     else:
-        from ouchi.machine.snapshot.archive import ArchiveReader, load
+        from ouchi.machine.snapshot.archive import ArchiveReader, index
+        from ouchi.machine.snapshot.unpack import read_unpacked
 
-        tree = ArchiveReader(str(path), load(str(path)))
+        tree = ArchiveReader(str(path), index(read_unpacked(str(path)), str(path)))
     top = tree.entries("/")
     if "proc" not in top and "sys" not in top:
         raise BadInput.of(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from types import MappingProxyType
 
+from ouchi.machine.routes import ipv4, local_addresses, rows, subnets
 from ouchi.machine.snapshot.tree import PROBES
 
 ROUTE = "/proc/net/route"
@@ -27,8 +28,6 @@ _ROOM = tuple(
     IPv4Network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4")
 )
 _SHORTEST = 8  # a "subnet" with a shorter prefix is a route for half the world
-_LEAF = re.compile(r"\|--\s+([0-9.]{7,15})\s*$")
-_LOCAL = re.compile(r"/32\s+host\s+LOCAL")
 _IPV4_TEXT = re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.[0-9])")
 _IPV6_TEXT = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _HEX6 = re.compile(r"[0-9a-fA-F]{32}")
@@ -38,7 +37,7 @@ class Addresses:
     """The new addresses of one host. ``files`` are the host's, of which the subnets are read."""
 
     def __init__(self, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        self._v4 = Moved4(_subnets(_text(files, ROUTE)), _local(_text(files, TRIE)))
+        self._v4 = Moved4((subnet for _, subnet in subnets(_text(files, ROUTE))), local_addresses(_text(files, TRIE)))
         self._v6 = Moved6()
 
     def in_files(self, files: Mapping[str, bytes], session: str = "") -> dict[str, bytes]:
@@ -143,50 +142,20 @@ def _size(subnet: IPv4Network) -> tuple[int, IPv4Network]:
     return subnet.prefixlen, subnet
 
 
-def _subnets(route: str) -> Iterator[IPv4Network]:
-    """The connected subnets."""
-    for words in _rows(route):
-        if words[2] == "00000000" and words[7] != "00000000":
-            try:
-                yield IPv4Network((_ipv4(words[1]), str(_ipv4(words[7]))))
-            except ValueError:
-                continue
-
-
-def _rows(route: str) -> Iterator[list[str]]:
-    """The routes of /proc/net/route whose addresses can be read (they are in host byte order)."""
-    for line in route.splitlines()[1:]:
-        words = line.split()
-        if len(words) >= 8 and all(re.fullmatch(r"[0-9A-Fa-f]{8}", words[field]) for field in (1, 2, 7)):
-            yield words
-
-
 def _route(route: str, moved: Moved4) -> str:
     lines = route.splitlines()[:1]
-    for words in _rows(route):
+    for words in rows(route):
         default = words[1] == words[7] == "00000000"
         if words[2] == "00000000" or default:
             for field in (1, 2):
-                words[field] = _hex(moved.of(_ipv4(words[field])))
+                words[field] = _hex(moved.of(ipv4(words[field])))
             lines.append("\t".join(words))
     return "".join(f"{line}\n" for line in lines)
 
 
-def _local(trie: str) -> Iterator[IPv4Address]:
-    leaf = ""
-    for line in trie.splitlines():
-        if match := _LEAF.search(line):
-            leaf = match[1]
-        elif leaf and _LOCAL.search(line):
-            try:
-                yield IPv4Address(leaf)
-            except ValueError:
-                continue
-
-
 def _trie(trie: str, moved: Moved4) -> str:
     """Only the host's own addresses of the routing trie, each once."""
-    own = dict.fromkeys(moved.of(address) for address in _local(trie))
+    own = dict.fromkeys(moved.of(address) for address in local_addresses(trie))
     return "Local:\n" + "".join(f"  |-- {address}\n     /32 host LOCAL\n" for address in own)
 
 
@@ -226,11 +195,6 @@ def _session(session: str, moved4: Moved4, moved6: Moved6) -> str:
 
 def _text(files: Mapping[str, bytes], path: str) -> str:
     return files.get(path, b"").decode(errors="replace")
-
-
-def _ipv4(word: str) -> IPv4Address:
-    # Little-endian on every machine that DPDK and ouchi support (x86-64, arm64).
-    return IPv4Address(int.from_bytes(bytes.fromhex(word), "little"))
 
 
 def _hex(address: IPv4Address) -> str:

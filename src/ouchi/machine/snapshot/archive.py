@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from ouchi.core.errors import BadInput
 from ouchi.machine import Path
-from ouchi.machine.snapshot.tar import damaged, members, shown
+from ouchi.machine.snapshot.tar import damaged, members, shown, too_much
 from ouchi.machine.snapshot.tree import LARGEST, Tree, too_large
-from ouchi.machine.snapshot.unpack import read_unpacked
 
 MOST_MEMBERS = 100_000
 """Members and folders; a host with 1024 CPUs and 64 NICs has some 40,000."""
@@ -72,19 +71,14 @@ class ArchiveReader(Tree):
         return bytes(self._index.data[start : start + min(size, most)])
 
 
-def load(path: str) -> Index:
-    """Read a tar archive of any usual compression. Raises :class:`BadInput` when it cannot be used."""
-    return index(read_unpacked(path), path)
-
-
 def index(data: bytes | bytearray, where: str) -> Index:
-    """Index the members of a tar archive. Raises :class:`BadInput` as :func:`load` does."""
+    """Index the members of a tar archive. Raises :class:`BadInput` when it cannot be used."""
     files: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     bare: set[str] = set()  # folders that are members themselves
     for count, member in enumerate(members(data, where)):
         if count >= MOST_MEMBERS:
-            raise _too_much(where, f"more than {MOST_MEMBERS} members")
+            raise too_much(where, f"more than {MOST_MEMBERS} members")
         path = _path_of(member.name, where)
         if not path.isprintable():
             continue
@@ -120,7 +114,7 @@ def folders_of(
         parent, _, name = path.rpartition("/")
         while parent not in names:  # upwards, until a folder is known
             if len(names) >= MOST_MEMBERS:
-                raise _too_much(where, f"more than {MOST_MEMBERS} folders")
+                raise too_much(where, f"more than {MOST_MEMBERS} folders")
             names[parent] = [name]
             parent, _, name = parent.rpartition("/")
         names[parent].append(name)
@@ -166,12 +160,3 @@ def _hard_link(member: tarfile.TarInfo, files: dict[str, tuple[int, int]], where
     if span is None:
         raise damaged(where, f"a hard link to {shown(member.linkname)}", "a link to a file that came before it")
     return span
-
-
-def _too_much(where: str, found: str) -> BadInput:
-    return BadInput.of(
-        "the snapshot is too large",
-        where=where,
-        found=found,
-        expected="an archive of the files that `ouchi inspect --save FILE` writes",
-    )

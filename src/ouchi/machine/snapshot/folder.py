@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.snapshot.tree import Tree
 
@@ -16,10 +15,6 @@ class SnapshotReader(Tree):
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
         self._root = str(folder)
-        if not os.path.isdir(self._root):
-            raise BadInput.of(
-                "there is no such snapshot", where=self._root, expected="a folder with the files of a host"
-            )
 
     def _target(self, real: str) -> str | None:
         try:

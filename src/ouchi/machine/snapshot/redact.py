@@ -43,6 +43,7 @@ _SERIAL_IN_TEXT = re.compile(
 )
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
 
+# Files that hold serial numbers, or addresses that no plan needs.
 _LEFT_OUT = re.compile(
     r".*/(?:[\w-]*serial[\w-]*|[\w-]*uuid|vpd|machine-id|phys_port_id|phys_switch_id|perm_hwaddr|\w*asset_tag)"
 )
@@ -90,7 +91,7 @@ class Redactor:
         interfaces = {match[1]: path for path in noted.files if (match := _ADDRESS.fullmatch(path))}
         for _, path in sorted(interfaces.items()):  # numbered by their names, wherever a NIC is
             macs.replace(noted.files[path].decode(errors="replace"))
-        files = {path: content for path, content in noted.files.items() if kept(path)}
+        files = {path: content for path, content in noted.files.items() if not _LEFT_OUT.fullmatch(path)}
         self._addresses = Addresses(files)
         files = self._addresses.in_files(files, session)
 
@@ -129,16 +130,6 @@ class Redactor:
         uuid = match[0].lower()
         number = self._uuids.setdefault(uuid, f"{_NO_UUID[:-12]}{len(self._uuids) + 1:012x}")
         return number if uuid != _NO_UUID else _NO_UUID
-
-
-def redact(noted: Noted, session: str = "") -> Noted:
-    """The files for a snapshot. ``session``: the local address of the user's remote session, or empty."""
-    return Redactor().host(noted, session)
-
-
-def kept(path: str) -> bool:
-    """False for files that hold serial numbers, or addresses that no plan needs."""
-    return not _LEFT_OUT.fullmatch(path)
 
 
 def cmdline(text: str) -> str:

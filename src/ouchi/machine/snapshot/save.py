@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ouchi import __version__
 from ouchi.core.errors import BadInput
@@ -14,7 +14,7 @@ from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import open_snapshot
 from ouchi.machine.snapshot.recorder import Noted
-from ouchi.machine.snapshot.redact import redact
+from ouchi.machine.snapshot.redact import Redactor
 from ouchi.machine.snapshot.tree import PROBES
 
 MARK = f"{PROBES}/snapshot"
@@ -36,7 +36,7 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
             expected="a new file, or a snapshot that ouchi saved before",
             remedy="give another name",
         )
-    members = snapshot_members(redact(noted, session))
+    members = snapshot_members(Redactor().host(noted, session))
     try:
         LocalMachine().write(os.path.abspath(where), pack(members), mode=0o600)
     except OSError as reason:
@@ -46,12 +46,7 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
     return len(members)
 
 
-def snapshot_members(noted: Noted) -> tuple[tuple[tarfile.TarInfo, bytes], ...]:
-    """The members of the archive of a host, from files that are redacted already."""
-    return tuple(_members(noted))
-
-
-def pack(members: tuple[tuple[tarfile.TarInfo, bytes], ...]) -> bytes:
+def pack(members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
     """The bytes of the archive."""
     unpacked = io.BytesIO()
     with tarfile.open(fileobj=unpacked, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -60,8 +55,12 @@ def pack(members: tuple[tuple[tarfile.TarInfo, bytes], ...]) -> bytes:
     return gzip.compress(unpacked.getvalue(), mtime=0)
 
 
-def _members(noted: Noted) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """All members with their contents, by name. Folders are members only when they are empty."""
+def snapshot_members(noted: Noted) -> list[tuple[tarfile.TarInfo, bytes]]:
+    """The members of the archive of a host, from files that are redacted already, with their contents, by name.
+
+    Folders are members only when they are empty.
+    """
+    members = []
     files = {**noted.files, MARK: f"ouchi {__version__}\n".encode()}
     paths = noted.names | noted.folders | files.keys() | noted.links.keys()
     parents = {path.rpartition("/")[0] for path in paths}
@@ -76,7 +75,8 @@ def _members(noted: Noted) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
             info.size = len(content)
         elif path in noted.folders:
             info.type = tarfile.DIRTYPE
-        yield info, content
+        members.append((info, content))
+    return members
 
 
 def _above(path: str) -> Iterator[str]:

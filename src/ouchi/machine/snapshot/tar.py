@@ -81,6 +81,16 @@ def damaged(where: str, found: str, expected: str = "a whole tar archive") -> Ba
     )
 
 
+def too_much(where: str, found: str) -> BadInput:
+    """The error for an archive beyond the bounds."""
+    return BadInput.of(
+        "the snapshot is too large",
+        where=where,
+        found=found,
+        expected="an archive of the files that `ouchi inspect --save FILE` writes",
+    )
+
+
 def shown(name: str) -> str:
     """A name for an error message."""
     return ascii(name[:200])[1:-1]

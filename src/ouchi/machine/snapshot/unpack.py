@@ -8,10 +8,10 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 from ouchi.core.errors import BadInput
-from ouchi.machine.snapshot.tar import damaged
+from ouchi.machine.snapshot.tar import damaged, too_much
 
 MOST_PACKED = 32 * 1024 * 1024
 """Bytes of a compressed archive; that of a host with 1024 CPUs has less than one million."""
@@ -23,19 +23,8 @@ _MOST_STREAMS = 1000  # parallel compressors write one for each of their blocks
 _XZ_MEMORY = 128 * 1024 * 1024  # `xz -9` asks for half of it
 
 
-class Decompressor(Protocol):
-    """What the decompressors of Python's zlib, bz2, lzma and zstd have in common. Each reads one stream."""
-
-    @property
-    def eof(self) -> bool:
-        """True when the end of the stream was reached."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """The bytes after the end of the stream."""
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        """Decompress at most so many bytes."""
+Decompressor = Any
+"""Those of Python's zlib, bz2, lzma and zstd; each reads one stream, with the same members."""
 
 
 def read_unpacked(path: str) -> bytes:
@@ -46,7 +35,7 @@ def read_unpacked(path: str) -> bytes:
     packed = _read(path)
     make = _decompressor(packed, path)
     if len(packed) > (MOST_PACKED if make else MOST_UNPACKED):
-        raise _too_large(path, MOST_PACKED if make else MOST_UNPACKED)
+        raise too_much(path, f"more than {(MOST_PACKED if make else MOST_UNPACKED) // 2**20} MiB")
     if make is None:
         return packed
     try:
@@ -109,19 +98,10 @@ def _unpack(packed: bytes, make: Callable[[], Decompressor], path: str) -> bytes
         pieces.append(stream.decompress(rest, left + 1))
         left -= len(pieces[-1])
         if left < 0:
-            raise _too_large(path, MOST_UNPACKED, " once decompressed")
+            raise too_much(path, f"more than {MOST_UNPACKED // 2**20} MiB once decompressed")
         if not stream.eof:
             raise damaged(path, f"the compressed data ends early, after {len(packed)} bytes")
         rest = stream.unused_data
         if not rest.startswith(packed[:2]):  # the end, or what tools add there, mostly zeros
             return b"".join(pieces)
     raise damaged(path, f"more than {_MOST_STREAMS} compressed streams")
-
-
-def _too_large(path: str, most: int, when: str = "") -> BadInput:
-    return BadInput.of(
-        "the snapshot is too large",
-        where=path,
-        found=f"more than {most // 2**20} MiB{when}",
-        expected="an archive of the files that `ouchi inspect --save FILE` writes",
-    )

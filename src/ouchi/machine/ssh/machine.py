@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Final, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, Self
 
 from ouchi.core.errors import Interrupted
-from ouchi.machine import CommandFailed, FileStatus, Path, Result, probes
+from ouchi.machine import CommandFailed, Path, Result
 from ouchi.machine.lock import lock_error
 from ouchi.machine.logged import Entry, logged
 from ouchi.machine.ssh.address import Address, parse_address
@@ -26,7 +26,7 @@ FILE_SECONDS = 60.0
 """How long reading or writing one file may take."""
 
 _ERRNO: Final = {os.strerror(number): number for number in range(1, 134)}
-_KINDS: Final[dict[str, Literal["file", "folder", "link", "other"]]] = {"f": "file", "d": "folder", "l": "link"}
+_KINDS: Final = {b"f": "file", b"d": "folder", b"l": "link"}
 _BUSY = 75
 
 _WRITE = """
@@ -34,12 +34,6 @@ _WRITE = """
 made=$(mktemp -- "${1%/*}/.ouchi-XXXXXXXXXXXX") || exit
 { cat >"$made" && chmod -- "$2" "$made" && { [ -z "$3" ] || chown -- "$3:$3" "$made"; } &&
     sync -- "$made" && mv -fT -- "$made" "$1"; } || { rm -f -- "$made"; exit 1; }
-"""
-_LINK = """
-[ ! -d "$1" ] || [ -L "$1" ] || { echo "ln: Is a directory" >&2; exit 1; }
-made=$(mktemp -u -- "${1%/*}/.ouchi-XXXXXXXXXXXX") || exit
-ln -s -- "$2" "$made" || exit
-mv -fT -- "$made" "$1" || { rm -f -- "$made"; exit 1; }
 """
 _FOLDER = """
 [ -d "$1" ] || echo made
@@ -119,7 +113,7 @@ class SshMachine:
         if self._interrupted:
             raise Interrupted.of("interrupted")
         data = (input or "").encode()
-        with self._logged("run", argv, env=env or (), input=len(data)) as entry:
+        with logged(str(self.address), "run", argv, env=env or (), input=len(data)) as entry:
             session = self.connection.start(
                 argv,
                 root=True,
@@ -133,11 +127,6 @@ class SshMachine:
         if check and not result.ok:
             raise CommandFailed(result, host=str(self.address))
         return result
-
-    def _logged(
-        self, action: str, argv: Sequence[object], *, env: Collection[str] = (), input: int = 0
-    ) -> AbstractContextManager[Entry]:
-        return logged(str(self.address), action, argv, env=env, input=input)
 
     def _wait(self, session: Session, seconds: float) -> Ended:
         """Wait for the end of a session that an interruption may terminate."""
@@ -176,7 +165,7 @@ class SshMachine:
 
         Raises :class:`~ouchi.machine.CommandFailed`.
         """
-        with self._logged("run", argv) as entry:
+        with logged(str(self.address), "run", argv) as entry:
             ended = self._wait(self.connection.start(argv, root=False, seconds=seconds), seconds)
             result = self._result((argv[0],), ended, seconds, entry)
         if not result.ok:
@@ -194,9 +183,8 @@ class SshMachine:
         return self._done(argv, path).stdout
 
     def probe(self, name: str) -> str:
-        if name == "session":
-            return self.connection.login().session
-        return probes.remote_probe(self._output_of, name)
+        """Only ``session``; the others come with :mod:`ouchi.machine.gather`."""
+        return self.connection.login().session if name == "session" else ""
 
     def exists(self, path: Path) -> bool:
         return self._ask(("test", "-e", str(path))).status == 0
@@ -214,38 +202,33 @@ class SshMachine:
     def mode(self, path: Path) -> int:
         return int(self._done(("stat", "-L", "-c", "%a", "--", str(path)), path).stdout, 8)
 
-    def status(self, path: Path) -> FileStatus | None:
+    def kind(self, path: Path) -> str:
         try:
-            found = self._done(("find", str(path), "-maxdepth", "0", "-printf", r"%y\0%m\0%U\0%G\0%l\0"), path)
+            found = self._done(("find", str(path), "-maxdepth", "0", "-printf", "%y"), path)
         except (FileNotFoundError, NotADirectoryError):
-            return None
-        kind, mode, uid, gid, target, _ = (os.fsdecode(word) for word in found.stdout.split(b"\0"))
-        return FileStatus(_KINDS.get(kind, "other"), int(mode, 8), int(uid), int(gid), target)
+            return ""
+        return _KINDS.get(found.stdout, "other")
 
     # changing
 
     def write(self, path: Path, content: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> None:
         data = content.encode() if isinstance(content, str) else content
-        with self._logged("write", (path, f"{len(data)} bytes")):
+        with logged(str(self.address), "write", (path, f"{len(data)} bytes")):
             self._change(_WRITE, path, f"{mode:o}", owner or "", input=data)
 
     def append(self, path: Path, text: str) -> None:
         self._change('tee -a -- "$1" >/dev/null', path, input=text.encode())
 
     def poke(self, path: Path, text: str) -> None:
-        with self._logged("poke", (path, text)):
+        with logged(str(self.address), "poke", (path, text)):
             self._change('tee -- "$1" >/dev/null', path, input=text.encode("ascii"))
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
-        with self._logged("folder", (path,)):
+        with logged(str(self.address), "folder", (path,)):
             return bool(self._change(_FOLDER, path, f"{mode:o}", owner or "").stdout)
 
-    def make_link(self, path: Path, target: Path) -> None:
-        with self._logged("link", (path, target)):
-            self._change(_LINK, path, str(target))
-
     def remove(self, path: Path) -> None:
-        with self._logged("remove", (path,)):
+        with logged(str(self.address), "remove", (path,)):
             self._change('rm -rf -- "$1"', path)
 
     @contextmanager
@@ -285,7 +268,7 @@ class SshMachine:
 
     def _ask(self, argv: Sequence[str]) -> Ended:
         """Run a command that only reads."""
-        with self._logged("run", argv) as entry:
+        with logged(str(self.address), "run", argv) as entry:
             ended = self._call(argv)
             entry.status = ended.status
         return ended
@@ -296,13 +279,6 @@ class SshMachine:
         if ended.status is None:
             self._result((argv[0], *argv[-1:]), ended, FILE_SECONDS, Entry())
         return ended
-
-    def _output_of(self, *argv: str) -> str:
-        """The output of a program; empty when it is not there or fails."""
-        try:
-            return _text(self.read_output(argv))
-        except CommandFailed:
-            return ""
 
 
 def _text(data: bytes) -> str:

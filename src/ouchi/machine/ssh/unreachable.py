@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ouchi.core.errors import BadInput, Failed, Finding, error
+from ouchi.core.errors import BadInput, Failed
 from ouchi.machine.ssh.address import Address
 
 
@@ -67,11 +67,7 @@ def too_few_sessions(address: Address, command: str) -> Failed:
 
 def lost(address: Address, command: str, messages: str) -> ConnectionLost:
     """The error for a lost connection."""
-    return ConnectionLost(_lost(address, command, messages))
-
-
-def _lost(address: Address, command: str, messages: str) -> Finding:
-    return error(
+    return ConnectionLost.of(
         f"the connection to {address} was lost",
         where=f"{address}: {command}"[:300],
         found=_shown(messages) or "ssh ended without a message",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
@@ -49,14 +49,12 @@ def link(machine: Machine, instance: Instance) -> Outcome:
         machine.run(("ln", "-sfn", f"{source}/{name}", f"{target}/{name}"))
     answer = machine.run((f"{root}/bin/python", "-c", "import libvirt"), check=False)
     if not answer.ok:
-        raise Failed(
-            error(
-                "the distribution's libvirt binding does not load in OpenStack's environment",
-                where=target,
-                found=answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "no message",
-                expected=f"python3-libvirt built for {PYTHON} ({version})",
-                remedy="apt-get install --reinstall python3-libvirt",
-            )
+        raise Failed.of(
+            "the distribution's libvirt binding does not load in OpenStack's environment",
+            where=target,
+            found=answer.stderr.strip().splitlines()[-1] if answer.stderr.strip() else "no message",
+            expected=f"python3-libvirt built for {PYTHON} ({version})",
+            remedy="apt-get install --reinstall python3-libvirt",
         )
     machine.write(f"{root}/ouchi-libvirt", version)
     return changed("the distribution's libvirt binding linked")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ouchi.clients.openstack import Cloud
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
-from ouchi.parts.guest_image import built
+from ouchi.parts.guest_image import built, planned
 from ouchi.parts.openstack.objects import look_for
 from ouchi.parts.part import Part, PartState
 from ouchi.parts.settings import MARK
@@ -23,8 +25,17 @@ class GlanceImage(Part):
     on = "controller"
 
     def look(self, at: Context) -> PartState:
-        # The name ends in the key of what the image was made from, which is known when it is built.
-        return look_for(at, [PREFIX], "glance-api", lambda: {name.rpartition("-")[0] for name in _active(at.cloud)})
+        """Any guest image of ouchi serves; up uploads the one that the host's packages give now."""
+        active: list[str] = []
+
+        def known() -> set[str]:
+            active.extend(_active(at.cloud))
+            return {name.rpartition("-")[0] for name in active}
+
+        state = look_for(at, [PREFIX], "glance-api", known)
+        if state.ok and (image := planned(at)) and image_name(image) not in active:
+            return replace(state, to_do=f"upload {image_name(image)}")
+        return state
 
     def make(self, at: Context, notify: Notify) -> Outcome:
         return ensure_image(at.machine, at.cloud, built(at), notify)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ouchi.clients.libvirt import virsh
 from ouchi.clients.openstack import Cloud, Row, while_unavailable
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
@@ -133,8 +133,8 @@ def _wait_until_active(
         server: Row = cloud.read("nova", f"servers/{identifier}")["server"]
         if server["status"] == "ERROR":
             fault = server.get("fault", {}).get("message", "no message")
-            raise Failed(
-                error(f"server {name} is in error", found=fault, expected="ACTIVE", remedy="ouchi logs nova-compute")
+            raise Failed.of(
+                f"server {name} is in error", found=fault, expected="ACTIVE", remedy="ouchi logs nova-compute"
             )
         state = f"{server['status'].lower()} {server[TASK] or ''}".strip()
         if state == "shutoff":

@@ -101,7 +101,7 @@ class SupervisordSupervisor:
     def restart(self, name: str) -> None:
         """Stop and start one service. Raises :class:`Failed` when there is none of this name."""
         if not self._answers() or name not in self._infos():
-            raise Failed(error("there is no such service to restart", where=f"service {name!r}"))
+            raise Failed.of("there is no such service to restart", where=f"service {name!r}")
         self._halt([name], self._configurations())
         self._launch([name])
 

@@ -63,7 +63,7 @@ class SystemdSupervisor:
     def restart(self, name: str) -> None:
         """Stop and start one service. Raises :class:`Failed` when there is none of this name."""
         if name not in self._names():
-            raise Failed(error("there is no such service to restart", where=f"service {name!r}"))
+            raise Failed.of("there is no such service to restart", where=f"service {name!r}")
         self._systemctl("restart", self._unit(name))
 
     def stop(self, names: Sequence[str]) -> None:

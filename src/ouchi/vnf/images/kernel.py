@@ -40,15 +40,16 @@ def current_kernel(machine: Machine, cache: PurePath) -> Kernel:
                 expected=" or ".join(METAPACKAGES),
             )
         )
-    option = f"Dir::Cache::pkgcache={cache / 'packages.bin'}"
-    shown = machine.run(["apt-cache", "-o", option, "show", "--no-all-versions", name], check=False)
-    kernel = parse_metapackage(shown.stdout)
+    # Not `apt-cache show`: it unpacks a whole package list, which takes 0.3 s where they are compressed.
+    apt = ("apt-cache", "-o", f"Dir::Cache::pkgcache={cache / 'packages.bin'}")
+    policy, versions = (machine.run((*apt, word, name), check=False) for word in ("policy", "showpkg"))
+    kernel = parse_metapackage(policy.stdout, versions.stdout)
     if kernel is None:
         raise Failed(
             error(
                 f"the package lists have no {name}",
-                where="apt-cache show " + name,
-                found=(shown.stderr.strip() or shown.stdout.strip())[-300:],
+                where=f"apt-cache policy {name}",
+                found=(policy.stderr.strip() or policy.stdout.strip())[-300:],
                 expected="a package that depends on linux-image-…",
                 remedy="apt-get update",
             )
@@ -90,13 +91,16 @@ def parse_os_release(text: str) -> list[str]:
     return [*values.get("ID", "").split(), *values.get("ID_LIKE", "").split()]
 
 
-def parse_metapackage(text: str) -> Kernel | None:
-    """The kernel in ``apt-cache show`` of a metapackage; None without one.
+def parse_metapackage(policy: str, versions: str) -> Kernel | None:
+    """The kernel of a metapackage's candidate version, from ``apt-cache policy`` and ``apt-cache showpkg``; None without one.
 
     Ubuntu has the modules of its ``generic`` kernel in a package of their own.
     """
-    depends = re.search(r"^Depends:.*?\blinux-image-(?P<release>\d[^ ,]*)", text, re.MULTILINE)
-    version = re.search(r"^Version: *(\S+)", text, re.MULTILINE)
+    version = re.search(r"^  Candidate: (\d\S*)$", policy, re.MULTILINE)
+    _, _, dependencies = versions.partition("\nDependencies:")
+    lines = dependencies.partition("\nProvides:")[0].splitlines()
+    of_version = "".join(line for line in lines if version and line.startswith(f"{version[1]} - "))
+    depends = re.search(r"\blinux-image-(?P<release>\d[^ ,]*)", of_version)
     if not depends or not version:
         return None
     release = depends["release"]

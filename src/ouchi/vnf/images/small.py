@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import PurePath
 
@@ -53,7 +53,7 @@ SIGNED = "~Module signature appended~"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A raw disk image: its path, the key of its sources, its size in bytes, and whether it existed."""
+    """A raw disk image: its path, the key of its sources, its size in bytes (0 before it is built), and whether it existed."""
 
     path: PurePath
     key: str
@@ -70,13 +70,9 @@ def build_image(machine: Machine, folder: PurePath | str, say: Callable[[str], N
     """
     folder = PurePath(folder)
     machine.make_folder(folder)
-    require_tools(machine)
-    kernel = current_kernel(machine, folder)
-    programs = guest_programs(machine)
-    key = key_of(machine, kernel, programs)
-    path = folder / f"guest-{key}.img"
-    if machine.exists(path):
-        return Image(path, key, size_of(machine, path), reused=True)
+    image, kernel, programs = _planned(machine, folder)
+    if image.reused:
+        return image
 
     for name in machine.entries(folder):
         if name.startswith(".building-"):  # of a killed build
@@ -94,10 +90,24 @@ def build_image(machine: Machine, folder: PurePath | str, say: Callable[[str], N
         say("building the disk")
         make_disk(machine, kernel, work)
         machine.run(["sync", str(work / "disk")])
-        machine.run(["mv", str(work / "disk"), str(path)])
+        machine.run(["mv", str(work / "disk"), str(image.path)])
     finally:
         machine.remove(work)
-    return Image(path, key, size_of(machine, path), reused=False)
+    return replace(image, size=size_of(machine, image.path))
+
+
+def planned_image(machine: Machine, folder: PurePath | str) -> Image:
+    """The image that :func:`build_image` would return, built or not. Changes nothing; raises as it does."""
+    return _planned(machine, PurePath(folder))[0]
+
+
+def _planned(machine: Machine, folder: PurePath) -> tuple[Image, Kernel, list[str]]:
+    require_tools(machine)
+    kernel, programs = current_kernel(machine, folder), guest_programs(machine)
+    key = key_of(machine, kernel, programs)
+    path = folder / f"guest-{key}.img"
+    there = machine.exists(path)
+    return Image(path, key, size_of(machine, path) if there else 0, reused=there), kernel, programs
 
 
 def require_tools(machine: Machine) -> None:

@@ -1,0 +1,46 @@
+"""This process itself: its streams, the traceback of a bug, and its replacement by another program."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from ouchi.core import log
+from ouchi.core.log import LOCAL
+
+
+def replace_with(argv: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """execve(2) with ``environment`` added; returns False when there is no such program."""
+    log.write(LOCAL, "exec", argv, env=environment)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(argv[0], list(argv), {**os.environ, **environment})
+    except FileNotFoundError:
+        return False
+
+
+def save_traceback(text: str) -> str:
+    """Write it to a new file in the temporary folder that only its owner can read; its path. Raises :class:`OSError`."""
+    handle, path = tempfile.mkstemp(prefix="ouchi-bug-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    return path
+
+
+def reader_gone(stream: TextIO) -> bool:
+    """True when the stream is a pipe whose reader has closed it."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def discard(stream: TextIO) -> None:
+    """Redirect the stream, with what is still buffered, to /dev/null."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
