@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
@@ -231,14 +231,8 @@ def _implausible(trial: Trial) -> str:
     counts = [trial.foreign, trial.stalls.count, trial.stalls.longest_us, trial.seconds, trial.intended_pps]
     counts += [value for bucket in trial.stalls.histogram for value in bucket]
     for stream in trial.streams:
-        counts += [stream.size, stream.intended, stream.attempted, stream.sent, stream.received, stream.duplicated]
-        counts += [
-            stream.reordered,
-            stream.corrupt,
-            stream.gaps_dropped,
-            stream.tx_backpressure,
-            stream.rx_overrun_suspect,
-        ]
+        members = (getattr(stream, member.name) for member in fields(stream))
+        counts += [value for value in members if isinstance(value, int | float)]
         counts += [gap.packets for gap in stream.gaps]
         counts += [value for bucket in stream.latency.counts for value in bucket]
         edges = [edge for edge, _ in stream.latency.counts]
