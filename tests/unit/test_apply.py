@@ -37,7 +37,7 @@ SURVEY = Survey(
     services=frozenset(range(12)),
     units={},
     active=frozenset(),
-    users={},
+    qemu="",
     programs=frozenset({"driverctl"}),
     tuned="",
     groups={},
@@ -334,7 +334,7 @@ def test_services_that_the_host_has_are_configured() -> None:
         SURVEY,
         units={"irqbalance.service": "enabled", "NetworkManager.service": "enabled", "ovs-vswitchd.service": "static"},
         active=frozenset({"systemd-networkd.service", "ovs-vswitchd.service"}),
-        users={"libvirt-qemu": "64055:994"},
+        qemu="64055",
         governors=frozenset(range(12)),
     )
     target = ryzen()

@@ -25,7 +25,7 @@ class Survey:
     - ``allowed``: the CPUs that the user's session may run on
     - ``services``: the CPUs on which process 1 starts services
     - ``units``: installed systemd units of interest and their state (``enabled`` …); ``active``: those that run
-    - ``users``: ``UID:GID`` of users of interest
+    - ``qemu``: the UID of libvirt-qemu; empty where there is no such user
     - ``programs``: installed programs of interest
     - ``tuned``: the folder of the administrator's profiles; empty where it is ``/etc/tuned`` itself, as before 2.23
     - ``groups``: by a NIC's PCI address the other members of its IOMMU group and their drivers (empty while it is off)
@@ -44,7 +44,7 @@ class Survey:
     services: frozenset[int]
     units: dict[str, str]
     active: frozenset[str]
-    users: dict[str, str]
+    qemu: str
     programs: frozenset[str]
     tuned: str
     groups: dict[str, dict[str, str]]
@@ -73,9 +73,6 @@ def parse(text: str) -> Survey:
     def one(subject: str) -> str:
         return values.get(subject, [""])[0].strip()
 
-    def pairs(subject: str) -> dict[str, str]:
-        return dict(line.split(" ", 1) for line in values.get(subject, []) if " " in line)
-
     naming: dict[str, tuple[str, ...]] = {}
     for line in values.get("naming", []):
         nic, _, path = line.partition(" ")
@@ -94,9 +91,9 @@ def parse(text: str) -> Survey:
         read_only=tuple(values.get("read-only", ())),
         allowed=frozenset(parse_cpus(one("allowed")) if one("allowed") else ()),
         services=frozenset(parse_cpus(one("services")) if one("services") else ()),
-        units=pairs("unit"),
+        units=dict(line.split(" ", 1) for line in values.get("unit", []) if " " in line),
         active=frozenset(values.get("active", ())),
-        users=pairs("user"),
+        qemu=one("qemu"),
         programs=frozenset(values.get("program", ())),
         tuned=one("tuned"),
         groups=groups,

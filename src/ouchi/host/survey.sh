@@ -15,10 +15,8 @@ if command -v systemctl >/dev/null; then
     systemctl list-unit-files --no-legend --no-pager $units 2>/dev/null | while read -r unit state _; do put unit "$unit $state"; done
     for unit in $units ouchi-rollback.timer ouchi-rollback.service; do if systemctl -q is-active "$unit" 2>/dev/null; then put active "$unit"; fi; done
 fi
-for user in libvirt-qemu openvswitch; do
-    if number=$(id -u "$user" 2>/dev/null); then put user "$user $number:$(id -g "$user")"; fi
-done
-for program in driverctl update-alternatives ovs-vsctl tuned-adm ip /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk; do
+put qemu "$(id -u libvirt-qemu 2>/dev/null)"
+for program in driverctl /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk; do
     if command -v "$program" >/dev/null; then put program "$program"; fi
 done
 if [ -d /etc/tuned/profiles ]; then put tuned /etc/tuned/profiles; fi
