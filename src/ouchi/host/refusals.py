@@ -27,7 +27,7 @@ def refusals(target: Target, survey: Survey) -> list[Finding]:
 def _system(target: Target, survey: Survey) -> Iterator[Finding]:
     if f"{commit_confirm.UNIT}.service" in survey.active:
         yield commit_confirm.busy()
-    if not survey.systemd:
+    if target.facts.system.pid1 != "systemd":
         yield error(
             "systemd is not process 1",
             where="/proc/1/comm",

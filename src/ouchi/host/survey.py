@@ -15,7 +15,6 @@ class Survey:
     """A host at one moment.
 
     - ``boot_id``: a UUID that is new with every boot
-    - ``systemd``: systemd is process 1
     - ``loader``: ``grub``, ``systemd-boot`` or empty
     - ``user_params``: the kernel parameters in the boot loader's files that are not ouchi's; with systemd-boot empty
       until :func:`ouchi.host.boot.split_params`
@@ -34,7 +33,6 @@ class Survey:
     """
 
     boot_id: str
-    systemd: bool
     loader: str
     user_params: tuple[str, ...]
     kernel_cmdline: str
@@ -83,7 +81,6 @@ def parse(text: str) -> Survey:
         groups.setdefault(nic, {})[member] = kernel_driver.strip()
     return Survey(
         boot_id=one("boot"),
-        systemd=one("init") == "systemd",
         loader=one("loader"),
         user_params=tuple(one("params").split()),
         kernel_cmdline="".join(f"{line}\n" for line in values.get("cmdline", [])),

@@ -2,7 +2,6 @@
 put() { printf '%s\t%s\n' "$1" "$2"; }
 
 put boot "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
-put init "$(cat /proc/1/comm 2>/dev/null)"
 put allowed "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)"
 put services "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/1/status)"
 
