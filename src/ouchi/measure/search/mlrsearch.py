@@ -35,16 +35,11 @@ class SearchProgress:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The bounds of each goal, in order, all trials, and the reason why a search is not complete."""
+    """The bounds of each goal, in order, all trials, and the reason why it ended early; empty when it did not."""
 
     bounds: tuple[Bounds, ...]
     trials: tuple[Trial, ...]
     reason: str = ""
-
-    @property
-    def complete(self) -> bool:
-        """Whether it did not end early."""
-        return not self.reason
 
     @property
     def interrupted(self) -> bool:
