@@ -52,7 +52,9 @@ def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[],
     Ctrl-C ``interrupt`` is called, which must end the programs that tasks wait for, and
     :class:`~ouchi.core.errors.Interrupted` is raised within a few seconds.
     """
-    _check(tasks)
+    names = {task.name for task in tasks}
+    if len(names) != len(tasks) or not {need for task in tasks for need in task.needs} <= names:
+        raise ValueError("task names must be unique and needs must name tasks")
     waiting = list(tasks)
     running: set[str] = set()
     outcomes: dict[str, Outcome] = {}
@@ -70,7 +72,11 @@ def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[],
                 raise ValueError(f"tasks need each other in a circle: {', '.join(task.name for task in waiting)}")
             if (result := results.get()) is None:
                 _stop(running, results, interrupt)
-                raise _interrupted(len(outcomes), len(tasks))
+                raise Interrupted.of(
+                    "interrupted; nothing is lost",
+                    found=f"{len(outcomes)} of {len(tasks)} tasks done",
+                    remedy="run the same command again to continue, or: ouchi down",
+                )
             name, outcome = result
             running.discard(name)
             if isinstance(outcome, OuchiError):
@@ -80,12 +86,6 @@ def run_tasks(tasks: Sequence[Task], timeline: Timeline, interrupt: Callable[[],
     if errors:
         raise _combined(errors)
     return outcomes
-
-
-def _check(tasks: Sequence[Task]) -> None:
-    names = {task.name for task in tasks}
-    if len(names) != len(tasks) or not {need for task in tasks for need in task.needs} <= names:
-        raise ValueError("task names must be unique and needs must name tasks")
 
 
 @contextlib.contextmanager
@@ -137,14 +137,6 @@ def _stop(running: set[str], results: Results, interrupt: Callable[[], None]) ->
             break
         if result:  # None: a second Ctrl-C, which changes nothing
             running.discard(result[0])
-
-
-def _interrupted(done: int, of: int) -> Interrupted:
-    return Interrupted.of(
-        "interrupted; nothing is lost",
-        found=f"{done} of {of} tasks done",
-        remedy="run the same command again to continue, or: ouchi down",
-    )
 
 
 def _combined(errors: Sequence[OuchiError]) -> OuchiError:

@@ -163,19 +163,17 @@ def physical_cores(cpus: Iterable[Cpu]) -> tuple[Core, ...]:
     for cpu in cpus:
         if cpu.online:
             members.setdefault(cpu.siblings, []).append(cpu)
-    return tuple(_core(tuple(core)) for core in members.values())
-
-
-def _core(cpus: tuple[Cpu, ...]) -> Core:
-    first = cpus[0]
-    return Core(
-        cpus=tuple(cpu.id for cpu in cpus),
-        node=first.node,
-        l3=first.l3,
-        package=first.package,
-        l2=first.l2,
-        kind=first.kind,
-        max_khz=max(cpu.max_khz for cpu in cpus),
+    return tuple(
+        Core(
+            cpus=tuple(cpu.id for cpu in threads),
+            node=threads[0].node,
+            l3=threads[0].l3,
+            package=threads[0].package,
+            l2=threads[0].l2,
+            kind=threads[0].kind,
+            max_khz=max(cpu.max_khz for cpu in threads),
+        )
+        for threads in members.values()
     )
 
 

@@ -94,7 +94,7 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     defaults = default_interfaces(route, text_of(reader, "/proc/net/ipv6_route"))
     addresses = interface_addresses(text_of(reader, "/proc/net/fib_trie"), route, text_of(reader, "/proc/net/if_inet6"))
     bus = PciBus(reader)
-    nics = {name: _interface(reader, bus, name, _global(addresses.get(name, ())), name in defaults) for name in names}
+    nics = {name: _interface(reader, bus, name, addresses.get(name, ()), name in defaults) for name in names}
     session = _bare(session_address)
     for name, nic in nics.items():
         nics[name] = replace(nic, session=bool(session) and session in map(_bare, addresses.get(name, ())))
@@ -171,7 +171,7 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
         mac=text_of(reader, f"{folder}/address"),
         up=_is_up(text_of(reader, f"{folder}/operstate"), text_of(reader, f"{folder}/flags")),
         default_route=default_route,
-        addresses=addresses,
+        addresses=tuple(address for address in addresses if not address.startswith("fe80:")),
         master=reader.link(f"{folder}/master"),
         physical=bool(folders),
         firmware=_firmware(ethtool),
@@ -261,10 +261,6 @@ def _spread(
             if not has(nics[name]):
                 nics[name] = give(nics[name])
                 open_names.append(name)
-
-
-def _global(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(address for address in addresses if not address.startswith("fe80:"))
 
 
 def _bare(address: str) -> str:

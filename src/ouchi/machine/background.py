@@ -51,12 +51,9 @@ class Background:
     def end(self, seconds: float = 5.0) -> None:
         """Send SIGTERM, wait for ``seconds``, then kill it and its children. It may have ended already."""
         self._signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._child.wait()
-        self.status()
+        self.kill()
 
     def kill(self) -> None:
         """Kill it and its children at once. It may have ended already."""

@@ -29,14 +29,16 @@ def logging(path: str, secrets: str) -> Iterator[None]:
     Raises :class:`~ouchi.core.errors.BadInput` when the file cannot be written to.
     """
     _register(secrets)
-    with contextlib.ExitStack() as opened:
-        before = log.log_to(opened.enter_context(_file(path)) if path else to_stderr)
-        try:
-            if path:
-                _write_command_line()
-            yield
-        finally:
-            log.log_to(before)
+    handle = _open(path) if path else -1
+    before = log.log_to(_sink(handle) if path else to_stderr)
+    try:
+        if path:
+            _write_command_line()
+        yield
+    finally:
+        log.log_to(before)
+        if path:
+            os.close(handle)
 
 
 def move_to_file() -> str:
@@ -57,10 +59,14 @@ def _write_command_line() -> None:
     log.write(log.LOCAL, "ouchi", sys.argv, note=f"process {os.getpid()}")
 
 
-@contextlib.contextmanager
-def _file(path: str) -> Iterator[Sink]:
+def _open(path: str) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
     try:
-        handle = _open(path)
+        try:
+            # Without O_CREAT first: with it the kernel refuses root a file of the user's in /tmp (fs.protected_regular).
+            return os.open(path, flags)
+        except FileNotFoundError:
+            return os.open(path, flags | os.O_CREAT, 0o600)
     except OSError as reason:
         raise BadInput.of(
             "the command log cannot be written",
@@ -69,19 +75,6 @@ def _file(path: str) -> Iterator[Sink]:
             expected="a file that this user may append to, or none and a folder to create it in",
             remedy="OUCHI_DEBUG=FILE with another file",
         ) from None
-    try:
-        yield _sink(handle)
-    finally:
-        os.close(handle)
-
-
-def _open(path: str) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-    try:
-        # Without O_CREAT first: with it the kernel refuses root a file of the user's in /tmp (fs.protected_regular).
-        return os.open(path, flags)
-    except FileNotFoundError:
-        return os.open(path, flags | os.O_CREAT, 0o600)
 
 
 def _sink(handle: int) -> Sink:

@@ -274,10 +274,8 @@ def _pool_findings(site: Site, cores: Sequence[Core], pools: Pools) -> Iterator[
 
 def _untouched(requested: Cpus, cores: Sequence[Core]) -> list[Core]:
     """The cores of which no CPU is in a pool of the user's file."""
-    taken = {
-        cpu for pool in (requested.host, requested.pmd, requested.dedicated, requested.shared) for cpu in pool or ()
-    }
-    return [core for core in cores if not taken & set(core.cpus)]
+    pools = (requested.host, requested.pmd, requested.dedicated, requested.shared)
+    return _without(cores, [cpu for pool in pools for cpu in pool or ()])
 
 
 def _first_cpu(site: Site, pool: str, first: int, expected: str) -> Finding:

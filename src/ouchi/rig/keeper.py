@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -116,7 +116,8 @@ def main() -> int:
     """Run the keeper for the folder on the command line; the exit status."""
     cache, folder, how = sys.argv[1:]
     machine, paths = LocalMachine(), RigPaths(PurePath(cache), PurePath(folder))
-    signal.signal(signal.SIGTERM, _stop)
+    # This leaves the rig's context, which powers it off.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     try:
         assets = read_assets(machine, paths.cache)
         if assets is None:
@@ -131,11 +132,6 @@ def main() -> int:
         )
         return Failed.status
     return 0
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    """Leave the rig's context, which powers it off."""
-    raise SystemExit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,9 @@ class Rig:
                 once()
             except Failed as failure:
                 self.power_cut()
-                self._keep_console()
+                if self._machine.exists(self._files.console):  # which the next attempt overwrites
+                    output = self._machine.read(self._files.console)
+                    self._machine.write(self._files.folder / "console.failed.log", output, mode=0o600)
                 found = failure.findings[0]
                 self.faults.append(f"{what}: {found.claim}: {found.found}")
                 self._notify(f"{what} failed, {number} of {ATTEMPTS}: {found.claim}")
@@ -205,12 +207,6 @@ class Rig:
             else:
                 self._notify(f"{what}: {time.monotonic() - begin:.1f} s")
                 return
-
-    def _keep_console(self) -> None:
-        """Keep the console output of a failed attempt where the next one does not overwrite it."""
-        if self._machine.exists(self._files.console):
-            output = self._machine.read(self._files.console)
-            self._machine.write(self._files.folder / "console.failed.log", output, mode=0o600)
 
     def _forget(self) -> None:
         """Delete the disk, and note the assets that the next one is made from."""

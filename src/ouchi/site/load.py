@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import islice
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from ouchi.core.errors import BadInput, Finding, error, info
 from ouchi.machine import Path as FilePath
@@ -78,14 +77,10 @@ def _wrong(source: Source) -> list[Placed]:
     try:
         (SiteFile if has_hosts(source) else Site).model_validate(source.data)
     except ValidationError as reason:
-        details = [each for each in reason.errors(include_url=False) if not _echo(each)]
-        return [schema_error(each, source) for each in details[: MOST_FINDINGS + 1]]
+        # pydantic also calls a list empty when every item of it is wrong.
+        errors = (each for each in reason.errors(include_url=False) if each["type"] != "too_short" or not each["input"])
+        return [schema_error(each, source) for each in islice(errors, MOST_FINDINGS + 1)]
     return []
-
-
-def _echo(details: ErrorDetails) -> bool:
-    """pydantic also calls a list empty when every item of it is wrong."""
-    return details["type"] == "too_short" and bool(details["input"])
 
 
 def _conflicts(source: Source, parts: Sequence[Source]) -> list[Placed]:

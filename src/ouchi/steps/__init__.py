@@ -7,7 +7,6 @@ tools, so the same text serves ouchi on the host, ouchi over ssh, and the rescue
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,20 +71,28 @@ class Record:
         return self.kind, self.key
 
 
-class Kind(ABC):
+class Kind:
     """One kind of change. Keys name what is changed: a path, a PCI address, a name."""
 
     name: ClassVar[str]
     drifts: ClassVar[bool] = True
     """False for a kind that undoes its own part of a state, whatever others have made of the rest."""
 
-    @abstractmethod
+    look_script: ClassVar[str] = ""
+    """Prints a line for each of its arguments, the keys: what :meth:`parse` makes the state of."""
+
     def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
         """Read the current state of each key, all of them at once."""
+        lines = machine.run(("sh", "-ceu", self.look_script, "sh", *keys)).stdout.splitlines()
+        return {key: self.parse(line) for key, line in zip(keys, lines, strict=True)}
 
-    @abstractmethod
+    def parse(self, line: str) -> State:
+        """Return the state in a line of :attr:`look_script`."""
+        return line or None
+
     def describe(self, key: str, state: State) -> list[str]:
         """Describe a state in lines, to show a difference."""
+        return [] if state is None else [str(state)]
 
     def script(self, key: str, state: State) -> str:
         """Return a script that brings ``state`` about, also from a half-made one; it fails when it cannot."""

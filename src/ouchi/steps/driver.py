@@ -7,9 +7,7 @@ empty for none.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
-from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, State
 
 FOLDER = "/etc/driverctl.d"
@@ -63,13 +61,10 @@ class DriverKind(Kind):
     """The override and the driver of a function by its PCI address."""
 
     name = "driver"
+    look_script = LOOK
 
-    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-        lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
-        return {
-            key: dict(zip(("saved", "driver"), line.split("|"), strict=True))
-            for key, line in zip(keys, lines, strict=True)
-        }
+    def parse(self, line: str) -> State:
+        return dict(zip(("saved", "driver"), line.split("|"), strict=True))
 
     def script(self, key: str, state: State) -> str:
         """Sets or unsets the override; then binds the function to a driver that is not the kernel's choice, or to none."""

@@ -40,9 +40,6 @@ class OvsdbKind(Kind):
         words = ("remove", column, name) if state is None else ("set", f"{column}:{name}={json.dumps(state)}")
         return shlex.join((*_vsctl(database), words[0], "Open_vSwitch", ".", *words[1:])) + "\n"
 
-    def describe(self, _key: str, state: State) -> list[str]:
-        return [] if state is None else [str(state)]
-
 
 def _split(key: str) -> tuple[str, str, str]:
     """Database, column and key."""

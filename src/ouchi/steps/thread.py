@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
-from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, Lasts, State
 
 LOOK = """for tid; do sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "/proc/$tid/status" 2>/dev/null || echo; done"""
@@ -20,10 +18,7 @@ class ThreadKind(Kind):
     """A thread's affinity (taskset(1))."""
 
     name = "thread"
-
-    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-        lines = machine.run(("sh", "-cu", LOOK, "sh", *keys)).stdout.splitlines()
-        return {key: line or None for key, line in zip(keys, lines, strict=True)}
+    look_script = LOOK
 
     def script(self, key: str, state: State) -> str:
         return f"taskset -pc {shlex.quote(state)} {shlex.quote(key)} >/dev/null\n"

@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ouchi.machine import Machine
 from ouchi.steps import Change, Kind, State
 
 LOOK = r"""
@@ -71,10 +70,10 @@ class VfsKind(Kind):
     """As sysfs and the NIC's driver show them; a NIC without a network interface shows no settings."""
 
     name = "VFs"
+    look_script = LOOK
 
-    def look(self, machine: Machine, keys: Sequence[str]) -> dict[str, State]:
-        lines = machine.run(("sh", "-ceu", LOOK, "sh", *keys)).stdout.splitlines()
-        return {key: parse(*line.partition(" ")[::2]) for key, line in zip(keys, lines, strict=True)}
+    def parse(self, line: str) -> State:
+        return parse(*line.partition(" ")[::2])
 
     def script(self, key: str, state: State) -> str:
         """Removes the VFs and makes them again where their number differs, then sets each.

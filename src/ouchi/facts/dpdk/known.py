@@ -13,10 +13,8 @@ from functools import cache
 
 from ouchi.facts.dpdk.pmdinfo import Driver
 from ouchi.facts.dpdk.release import abi_of, order
-from ouchi.facts.system import Distribution
 
-# The release in a distribution's archive (its package dpdk).
-_OFFERED = {
+OFFERED = {
     ("debian", "12"): "22.11",
     ("debian", "13"): "24.11",
     ("debian", "14"): "25.11",
@@ -24,21 +22,15 @@ _OFFERED = {
     ("ubuntu", "24.04"): "23.11",
     ("ubuntu", "26.04"): "25.11",
 }
+"""The release in a distribution's archive (its package dpdk), by the distribution's id and version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The drivers of a release, from the packages of ``distribution`` at ``version``, by name."""
+    """The drivers of a release, by name, and the distribution from whose packages they are."""
 
-    release: str
     distribution: str
-    version: str
     drivers: tuple[Driver, ...]
-
-
-def offered_by(distribution: Distribution) -> str:
-    """The DPDK release that a distribution packages; empty when it is not known."""
-    return _OFFERED.get((distribution.id, distribution.version), "")
 
 
 @cache
@@ -69,12 +61,7 @@ def table(release: str) -> Table:
         for library, inside in parsed["libraries"].items()
         for name, (kmods, ids) in inside.items()
     )
-    return Table(
-        parsed["release"],
-        parsed["distribution"],
-        parsed["version"],
-        tuple(sorted(drivers, key=lambda driver: driver.name)),
-    )
+    return Table(parsed["distribution"], tuple(sorted(drivers, key=lambda driver: driver.name)))
 
 
 def unpack(text: str) -> tuple[str, ...]:

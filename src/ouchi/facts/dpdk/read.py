@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ouchi.facts.dpdk.known import nearest, offered_by, table
+from ouchi.facts.dpdk.known import OFFERED, nearest, table
 from ouchi.facts.dpdk.pmdinfo import Driver, drivers_in
 from ouchi.facts.dpdk.release import order, release_of
 from ouchi.facts.reading import bytes_of, names_in, text_of
@@ -46,7 +46,7 @@ def read_dpdk(reader: Reader) -> Dpdk:
     """The host's DPDK; files that are missing or odd count as not there."""
     release, installed = _plugins(reader) or _built_in(reader) or _bare(reader)
     distribution = parse_distribution(text_of(reader, "/etc/os-release") or text_of(reader, "/usr/lib/os-release"))
-    offered = offered_by(distribution)
+    offered = OFFERED.get((distribution.id, distribution.version), "")
     judged = nearest(release or offered)
     return Dpdk(release, installed, judged, table(judged).drivers, offered)
 

@@ -49,7 +49,7 @@ class Addresses:
         for path, text in (
             (ROUTE, _route(_text(files, ROUTE), self._v4)),
             (TRIE, _trie(_text(files, TRIE), self._v4)),
-            (IF_INET6, _if_inet6(_text(files, IF_INET6), self._v6)),
+            (IF_INET6, "".join(f"{_words6(line, (0,), self._v6)}\n" for line in _text(files, IF_INET6).splitlines())),
             (ROUTE6, _route6(_text(files, ROUTE6), self._v6)),
             (SESSION, _session(session, self._v4, self._v6)),
         ):
@@ -148,7 +148,7 @@ def _route(route: str, moved: Moved4) -> str:
         default = words[1] == words[7] == "00000000"
         if words[2] == "00000000" or default:
             for field in (1, 2):
-                words[field] = _hex(moved.of(ipv4(words[field])))
+                words[field] = int(moved.of(ipv4(words[field]))).to_bytes(4, "little").hex().upper()
             lines.append("\t".join(words))
     return "".join(f"{line}\n" for line in lines)
 
@@ -157,10 +157,6 @@ def _trie(trie: str, moved: Moved4) -> str:
     """Only the host's own addresses of the routing trie, each once."""
     own = dict.fromkeys(moved.of(address) for address in local_addresses(trie))
     return "Local:\n" + "".join(f"  |-- {address}\n     /32 host LOCAL\n" for address in own)
-
-
-def _if_inet6(text: str, moved: Moved6) -> str:
-    return "".join(f"{_words6(line, (0,), moved)}\n" for line in text.splitlines())
 
 
 def _route6(text: str, moved: Moved6) -> str:
@@ -195,7 +191,3 @@ def _session(session: str, moved4: Moved4, moved6: Moved6) -> str:
 
 def _text(files: Mapping[str, bytes], path: str) -> str:
     return files.get(path, b"").decode(errors="replace")
-
-
-def _hex(address: IPv4Address) -> str:
-    return int(address).to_bytes(4, "little").hex().upper()

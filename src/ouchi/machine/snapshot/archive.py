@@ -91,7 +91,10 @@ def index(data: bytes | bytearray, where: str) -> Index:
                 raise too_large(f"{where}: {path}", f"{member.size} bytes")
             files[path] = (member.offset_data, member.size)
         elif kind == tarfile.SYMTYPE:
-            links[path] = _target(member, f"{where}: {path}")
+            if len(member.linkname) > LONGEST:
+                found = f"a link of {len(member.linkname)} characters"
+                raise damaged(f"{where}: {path}", found, f"at most {LONGEST}")
+            links[path] = member.linkname
         elif kind == tarfile.LNKTYPE:
             files[path] = _hard_link(member, files, f"{where}: {path}")
         elif kind in _FOLDERS:
@@ -147,12 +150,6 @@ def _path_of(name: str, where: str) -> str:
     if "" in parts or "." in parts:
         parts = [part for part in parts if part not in ("", ".")]
     return "/" + "/".join(parts) if parts else ""
-
-
-def _target(member: tarfile.TarInfo, where: str) -> str:
-    if len(member.linkname) > LONGEST:
-        raise damaged(where, f"a link of {len(member.linkname)} characters", f"at most {LONGEST}")
-    return member.linkname
 
 
 def _hard_link(member: tarfile.TarInfo, files: dict[str, tuple[int, int]], where: str) -> tuple[int, int]:

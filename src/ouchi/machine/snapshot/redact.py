@@ -143,13 +143,9 @@ def _harmless(word: str) -> bool:
     return name.replace("-", "_") in _SAME and _VALUE.fullmatch(value) is not None
 
 
-def _without_serials(text: str) -> str:
-    return _SERIAL.sub("", text)
-
-
 KEPT: dict[str, Callable[[str], str]] = {
     "/proc/cmdline": cmdline,
-    "/proc/cpuinfo": _without_serials,
+    "/proc/cpuinfo": lambda text: _SERIAL.sub("", text),
 }
 """Files of which only a part is kept, with the function that selects it."""
 

@@ -25,7 +25,8 @@ def unreachable(address: Address, messages: str, options: Sequence[str] = ()) ->
     copy = shlex.join(("ssh-copy-id", *options, *_words(address)))
     if "IDENTIFICATION HAS CHANGED" in messages:
         claim, expected = f"the host key of {address} has changed", "the key in known_hosts"
-        remedy = f"find out why; if the host was installed anew: ssh-keygen -R {_known_as(address)}, then: {login}"
+        known_as = f"'[{address.host}]:{address.port}'" if address.port else address.host
+        remedy = f"find out why; if the host was installed anew: ssh-keygen -R {known_as}, then: {login}"
     elif re.search(r"Host key verification failed|host key is known", messages):
         claim, expected = f"the host key of {address} is not known", "a key in known_hosts that you have verified"
         remedy = f"{login}, compare the fingerprint, answer yes; then the same command again"
@@ -85,7 +86,3 @@ def _shown(messages: str) -> str:
 def _words(address: Address) -> tuple[str, ...]:
     port = ("-p", str(address.port)) if address.port else ()
     return (*port, (f"{address.user}@" if address.user else "") + address.host)
-
-
-def _known_as(address: Address) -> str:
-    return f"'[{address.host}]:{address.port}'" if address.port else address.host
