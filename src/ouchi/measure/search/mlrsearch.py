@@ -28,8 +28,6 @@ class SearchProgress:
     """Bounds after a trial; ``left_seconds`` is an estimate, at most what the time limit leaves."""
 
     bounds: tuple[Bounds, ...]
-    trials: int
-    spent_seconds: float
     left_seconds: float
 
 
@@ -182,7 +180,7 @@ def _search_progress(
     spent = evidence.spent_seconds
     overhead = max(1.0, spent / sum(trial.intended_seconds for trial in evidence.trials))
     left = min(traffic * overhead, max(0.0, evidence.max_seconds - spent))
-    return SearchProgress(found, len(evidence.trials), spent, left)
+    return SearchProgress(found, left)
 
 
 def _seconds_left(found: Bounds, trials: Sequence[Trial], max_pps: float, min_pps: float) -> float:
