@@ -12,8 +12,8 @@ from ouchi.measure.runs.compare import Sample, compare, mann_whitney, ratio_inte
 VALUES = st.lists(st.integers(1, 9).map(float), min_size=1, max_size=5)
 
 
-def sample(name: str, *values: float, size: str = "64", **labels: str) -> Sample:
-    return Sample(name, size, values, labels)
+def sample(name: str, *values: float, **labels: str) -> Sample:
+    return Sample(name, values, labels)
 
 
 def brute_force(first: list[float], second: list[float]) -> float:
@@ -127,14 +127,14 @@ def test_the_same_value_throughout_is_no_difference() -> None:
 
 
 def test_what_differs_is_refused_with_all_reasons() -> None:
-    before = sample("before", 1, 2, size="64", path="v2v", cores="shared")
-    after = sample("after", 0.0, size="1518", path="pvp")
+    before = sample("before", 1, 2, frames="64", path="v2v", cores="shared")
+    after = sample("after", 0.0, frames="1518", path="pvp")
     with pytest.raises(BadInput) as caught:
         compare(before, after)
     found = [finding.found for finding in caught.value.findings]
     assert found == [
-        "frames of 1518 and 64 bytes are not comparable",
         "cores: shared and none",
+        "frames: 64 and 1518",
         "path: v2v and pvp",
         "0",
     ]

@@ -29,7 +29,7 @@ def test_the_example_in_mlrsearchs_readme_to_the_last_digit() -> None:
 def test_with_stalls_zero_loss_is_the_ring_over_the_stall(ring: int, mpps: float) -> None:
     device = SimulatedDevice(7e6, ring=ring, stall_seconds=300e-6, stalls_per_second=0.2)
     found = find(device, RFC2544)
-    assert found.complete
+    assert not found.reason
     assert lower(found) / 1e6 == pytest.approx(mpps, abs=0.005)
     # A packet more than the ring holds may still be on its way in.
     assert lower(found) <= predicted_zero_loss_pps(ring + 1, 300e-6)
@@ -54,7 +54,7 @@ def test_goals_of_short_trials_are_not_judged_by_long_ones() -> None:
 def test_what_the_profiles_cost_on_a_clean_device() -> None:
     for goals, most in (((NDR, PDR), 40), ((RFC2544,), 310), ((TST009,), 370)):
         device = SimulatedDevice(7e6, ring=1024)
-        assert find(device, *goals).complete
+        assert not find(device, *goals).reason
         assert device.clock() <= most
 
 
@@ -79,7 +79,7 @@ def test_every_search_agrees_with_bisection(capacity: float, ring: int, ratio: f
         results.append(single_trials("tst009", device(), max_pps=most, min_pps=least))
     for result in results:
         (found,) = result.bounds
-        assert result.complete
+        assert not result.reason
         assert found.narrow, found
         assert lower(result) <= lower(simple) / (1 - width)
         assert lower(result) >= lower(simple) * (1 - width)

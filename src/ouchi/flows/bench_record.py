@@ -16,6 +16,7 @@ from ouchi.measure.request import BenchRequest
 from ouchi.measure.runs.describe import describe, labels_of, now
 from ouchi.measure.runs.folder import RunWriter
 from ouchi.measure.runs.model import ExtraResult, Result
+from ouchi.measure.search.evidence import INTERRUPTED
 from ouchi.measure.search.trial import Trial
 from ouchi.parts import hugepages
 from ouchi.plan.target import Target
@@ -87,13 +88,19 @@ class Recorder:
         try:
             yield
         except KeyboardInterrupt:
-            self.interrupted = True
+            self.ended(INTERRUPTED)
         except BaseException:
             self.complete = False
             raise
         finally:
             self.store()
-            self.writer.finish(now(), complete=self.complete and not self.interrupted)
+            self.writer.finish(now(), complete=self.complete)
+
+    def ended(self, reason: str) -> bool:
+        """Note why a measurement ended early, empty when it did not; whether the user stopped it."""
+        self.complete = self.complete and not reason
+        self.interrupted = reason == INTERRUPTED
+        return self.interrupted
 
     def store(self) -> None:
         """Write the results so far."""

@@ -13,11 +13,10 @@ from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.traffic import Traffic
 from ouchi.measure.runs.extras import fixed_rate_result, max_offered_result, median_sent_pps
 from ouchi.measure.runs.model import LatencyPoint, Result
-from ouchi.measure.search.evidence import INTERRUPTED
 from ouchi.measure.search.extra_tests import KnownRates, Subject, run_extra_test
 from ouchi.measure.search.goals import Bounds, verdict
 from ouchi.measure.search.methods import search
-from ouchi.measure.search.mlrsearch import SearchProgress, SearchResult
+from ouchi.measure.search.mlrsearch import SearchProgress
 from ouchi.measure.search.trial import Trial
 from ouchi.report.run.progress import bounds_text, progress_text
 
@@ -52,10 +51,7 @@ class SizeBench:
         for rate in request.rates:
             self._fixed_rate(rate)
         for repeat in range(1, request.repeats + 1 if request.goals else 1):
-            result = self._repeat(repeat)
-            recorder.complete = recorder.complete and result.complete
-            recorder.interrupted = result.interrupted
-            if recorder.interrupted:
+            if recorder.ended(self._repeat(repeat)):
                 return
         for test in request.extra_tests:
             with recorder.task(f"{self.size} B, {test}") as say:
@@ -64,9 +60,7 @@ class SizeBench:
                 outcome = run_extra_test(test, subject)
                 recorder.add_extras(outcome.rows)
                 say("; ".join(row.text for row in outcome.rows))
-            recorder.complete = recorder.complete and not outcome.reason
-            recorder.interrupted = outcome.reason == INTERRUPTED
-            if recorder.interrupted:
+            if recorder.ended(outcome.reason):
                 return
 
     def _fixed_rate(self, rate: str) -> None:
@@ -86,8 +80,8 @@ class SizeBench:
                     recorder.add_extras([fixed_rate_result(self.size, rate, trials)])
             say(recorder.extras[-1].text)
 
-    def _repeat(self, repeat: int) -> SearchResult:
-        """The highest load that can be offered, the search, and latency below the rate found."""
+    def _repeat(self, repeat: int) -> str:
+        """The highest load that can be offered, the search, and latency below the rate found; why it ended early."""
         request, recorder, timeline = self.recorder.request, self.recorder, self.recorder.host.timeline
         with recorder.task(f"{self.size} B, {repeat} of {request.repeats}") as say:
             start = timeline.now()
@@ -115,7 +109,7 @@ class SizeBench:
                 recorder.store()
             reason = f" ({result.reason})" if result.reason else ""
             say("; ".join(map(bounds_text, result.bounds)) + reason)
-        return result
+        return result.reason
 
     def _max_search_rate(self, record: Callable[[Trial], None]) -> float:
         """The highest rate to search at (pps, all streams)."""

@@ -28,7 +28,7 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
     stream = io.StringIO()
     console = Console(
         file=stream,
-        width=width or min(outside.width, WIDEST),
+        width=width or page_width(),
         force_terminal=colour,
         no_color=not colour,
         highlight=False,
@@ -38,6 +38,11 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
     for thing in things:
         console.print(thing)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def page_width() -> int:
+    """The columns of a page: the terminal's, at most :data:`WIDEST`."""
+    return min(Console().width, WIDEST)
 
 
 def plain_table(*, header: bool = True) -> Table:

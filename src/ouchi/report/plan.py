@@ -29,9 +29,8 @@ def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = Fal
 
 def pools_line(plan: Plan) -> str:
     """The pools in one line."""
-    pools = plan.pools
-    named = (("host", pools.host), ("pmd", pools.pmd), ("dedicated", pools.dedicated), ("shared", pools.shared))
-    return "  ".join(f"{name} {format_cpus(cpus) or '-'}" for name, cpus in named)
+    names = ("host", "pmd", "dedicated", "shared")
+    return "  ".join(f"{name} {format_cpus(getattr(plan.pools, name)) or '-'}" for name in names)
 
 
 def _choices(plan: Plan) -> Table:

@@ -78,9 +78,7 @@ class Progress:
 
     def _line(self, mark: str, style: str, event: Event) -> None:
         took = f"{event.seconds:6.1f} s" if event.kind is not EventKind.PROGRESS else " " * 8
-        line = Text.assemble(
-            (f"{mark} ", style), (f"{event.stage:<10}", "bold"), f"{event.task:<17}", (took, "cyan"), "  "
-        )
+        line = _head(mark, style, event.stage, event.task, took)
         line.append(event.text, style="" if event.kind is EventKind.CHANGED else style)
         self._console.print(line, soft_wrap=not self._console.is_terminal)
 
@@ -90,13 +88,11 @@ class Progress:
             running = list(self._running.items())
         return Group(
             *(
-                Text.assemble(
-                    ("▸ ", "yellow"),
-                    (f"{stage:<10}", "bold"),
-                    f"{task:<17}",
-                    (f"{now - begin:6.0f} s", "cyan"),
-                    f"  {text}",
-                )
+                _head("▸", "yellow", stage, task, f"{now - begin:6.0f} s").append(text)
                 for (stage, task), (begin, text) in running
             )
         )
+
+
+def _head(mark: str, style: str, stage: str, task: str, took: str) -> Text:
+    return Text.assemble((f"{mark} ", style), (f"{stage:<10}", "bold"), f"{task:<17}", (took, "cyan"), "  ")

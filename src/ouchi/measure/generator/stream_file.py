@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -27,7 +28,6 @@ from ouchi.measure.generator.template import (
 from ouchi.site.schema_errors import schema_error
 from ouchi.site.source import LARGEST, Path, Source, parse
 
-_REGULAR, _TYPE = 0o100000, 0o170000
 _TUNNEL_PORTS = {"vxlan": VXLAN_PORT, "geneve": GENEVE_PORT}
 
 
@@ -56,7 +56,7 @@ def read_regular(machine: Machine, path: str, max_bytes: int) -> bytes:
     """The bytes of a regular file, up to ``max_bytes`` + 1. Raises BadInput for anything else, such as a FIFO."""
     try:
         mode = int(machine.run(("stat", "--dereference", "--format=%f", "--", path)).stdout, 16)
-        if mode & _TYPE != _REGULAR:
+        if not stat.S_ISREG(mode):
             raise BadInput.of("this is not a regular file", where=path, expected="a file")
         return machine.read_bytes(path, max_bytes + 1)
     except CommandFailed as reason:

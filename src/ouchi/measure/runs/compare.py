@@ -14,32 +14,26 @@ from dataclasses import dataclass, field
 
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.measure.runs.model import Run, lower_bounds
-from ouchi.measure.search.validity import different_sizes
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The repeats of one run: ``values`` in pps of frames of ``size`` (as named in the run).
+    """The repeats of one run: ``values`` in pps.
 
-    ``labels`` must be equal in both for a valid comparison: path, goal, streams, and labels such as emulation.
+    ``labels`` must be equal in both for a valid comparison: path, goal, frame size (packet and bit rates of different
+    sizes have no meaningful ratio), streams, and labels such as emulation.
     """
 
     name: str
-    size: str
     values: tuple[float, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def median(self) -> float:
-        """pps."""
-        return statistics.median(self.values)
-
-    @property
     def noise(self) -> float:
         """The range of the repeats over their median."""
-        return (max(self.values) - min(self.values)) / self.median
+        return (max(self.values) - min(self.values)) / statistics.median(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,16 @@ def compare(before: Sample, after: Sample) -> Comparison:
     ahead = sum((b > a) - (b < a) for a in before.values for b in after.values)
     direction = ("faster" if ahead > 0 else "slower") if p <= 1 - CONFIDENCE else ""
     noise = max(before.noise, after.noise)
-    verdict = _verdict(before, after, direction=direction, ratio=ratio, low=low, high=high, p=p, noise=noise)
+    sizes = len(before.values), len(after.values)
+    repeats, spread = "{} and {} repeats".format(*sizes), f"noise {noise:.1%}"
+    interval = f"between {low - 1:+.1%} and {high - 1:+.1%}"
+    if direction:
+        verdict = f"{after.name} is {direction} than {before.name} by {abs(ratio - 1):.1%}"
+        verdict += f" ({interval}, p = {p:.2g}; {repeats}, {spread})"
+    elif 2 / math.comb(sum(sizes), sizes[0]) > 1 - CONFIDENCE:  # the least p that there can be
+        verdict = f"{repeats} are too few to show any difference: run at least 4 of each ({spread})"
+    else:
+        verdict = f"no significant difference: {ratio - 1:+.1%}, {interval} (p = {p:.2g}; {repeats}, {spread})"
     return Comparison(
         before.name, after.name, ratio, low, high if high < math.inf else None, p, noise, direction, verdict
     )
@@ -150,37 +153,19 @@ def _doubled_midranks(values: Sequence[float]) -> list[int]:
 
 
 def _check(before: Sample, after: Sample) -> None:
-    differences = list(different_sizes((before.size, after.size)))
+    where, expected = f"{before.name}, {after.name}", "the same in both"
+    found: list[Finding] = []
     for key in sorted({*before.labels, *after.labels}):
         one, other = before.labels.get(key, "none"), after.labels.get(key, "none")
         if one != other:
-            differences.append(f"{key}: {one} and {other}")
-    where, expected = f"{before.name}, {after.name}", "the same in both"
-    found: list[Finding] = [
-        error("the two cannot be compared", where=where, found=difference, expected=expected)
-        for difference in differences
-    ]
+            difference = f"{key}: {one} and {other}"
+            found.append(error("the two cannot be compared", where=where, found=difference, expected=expected))
     for sample in (before, after):
         if not sample.values or not all(0 < value < math.inf for value in sample.values):
             values = ", ".join(f"{value:g}" for value in sample.values) or "no repeats"
             found.append(error("no rates to compare", where=sample.name, found=values, expected="rates above zero"))
     if found:
         raise BadInput(found)
-
-
-def _verdict(
-    before: Sample, after: Sample, *, direction: str, ratio: float, low: float, high: float, p: float, noise: float
-) -> str:
-    repeats = f"{len(before.values)} and {len(after.values)} repeats"
-    spread = f"noise {noise:.1%}"
-    if direction:
-        change = f"{after.name} is {direction} than {before.name} by {abs(ratio - 1):.1%}"
-        return f"{change} (between {low - 1:+.1%} and {high - 1:+.1%}, p = {p:.2g}; {repeats}, {spread})"
-    least = 2 / math.comb(len(before.values) + len(after.values), len(before.values))
-    if least > 1 - CONFIDENCE:
-        return f"{repeats} are too few to show any difference: run at least 4 of each ({spread})"
-    interval = f"between {low - 1:+.1%} and {high - 1:+.1%}"
-    return f"no significant difference: {ratio - 1:+.1%}, {interval} (p = {p:.2g}; {repeats}, {spread})"
 
 
 def compare_runs(before: Run, after: Run) -> ComparedRuns:
@@ -207,7 +192,7 @@ def _samples(run: Run) -> dict[tuple[str, str], Sample]:
         "MTU": str(run.info.settings.get("MTU", "")),
     }
     return {
-        (size, goal): Sample(run.info.name, size, tuple(values), {**labels, "goal": goal})
+        (size, goal): Sample(run.info.name, tuple(values), {**labels, "frames": size, "goal": goal})
         for (size, goal), values in lower_bounds(run.results).items()
         if values
     }

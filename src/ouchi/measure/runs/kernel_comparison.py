@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from ouchi.clients import iperf
@@ -45,7 +45,10 @@ def iperf_results(
 ) -> Iterator[ExtraResult]:
     """iperf3 between two namespaces on the same bridge: TCP once, UDP at each frame size that is no mix."""
     env = {**instance.environment, processes.SERVICE_MARK: SERVICE}
-    with _hosts(machine, instance, request.mtu) as (client, server):
+    bridge = KernelBridge(machine, instance, request.mtu)
+    with ExitStack() as cleanup:
+        cleanup.callback(bridge.remove)
+        client, server = bridge.create_hosts()
         client_prefix = (*client.prefix, *_pinned(placement.workers[0]))
         server_prefix = (*server.prefix, *_pinned(placement.main))
         log = f"{instance.run}/bench/iperf3.log"
@@ -128,12 +131,3 @@ def _cpus_text(placement: Placement, plan: Plan) -> str:
 
 def _pinned(cpu: int) -> tuple[str, ...]:
     return ("taskset", "--cpu-list", str(cpu))
-
-
-@contextmanager
-def _hosts(machine: Launcher, instance: Instance, mtu: int) -> Iterator[tuple[iperf.Host, iperf.Host]]:
-    bridge = KernelBridge(machine, instance, mtu)
-    try:
-        yield bridge.create_hosts()
-    finally:
-        bridge.remove()

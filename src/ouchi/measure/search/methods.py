@@ -44,8 +44,7 @@ def search(
     def progress(trial: Trial) -> None:
         trials.append(trial)
         if on_trial:
-            spent = clock() - start
-            on_trial(trial, SearchProgress(tuple(bounds), len(trials), spent, max(0.0, max_seconds - spent)))
+            on_trial(trial, SearchProgress(tuple(bounds), max(0.0, max_seconds - (clock() - start))))
 
     for goal in goals:
         found, evidence = binary_search(

@@ -28,23 +28,16 @@ class SearchProgress:
     """Bounds after a trial; ``left_seconds`` is an estimate, at most what the time limit leaves."""
 
     bounds: tuple[Bounds, ...]
-    trials: int
-    spent_seconds: float
     left_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The bounds of each goal, in order, all trials, and the reason why a search is not complete."""
+    """The bounds of each goal, in order, all trials, and the reason why it ended early; empty when it did not."""
 
     bounds: tuple[Bounds, ...]
     trials: tuple[Trial, ...]
     reason: str = ""
-
-    @property
-    def complete(self) -> bool:
-        """Whether it did not end early."""
-        return not self.reason
 
     @property
     def interrupted(self) -> bool:
@@ -187,7 +180,7 @@ def _search_progress(
     spent = evidence.spent_seconds
     overhead = max(1.0, spent / sum(trial.intended_seconds for trial in evidence.trials))
     left = min(traffic * overhead, max(0.0, evidence.max_seconds - spent))
-    return SearchProgress(found, len(evidence.trials), spent, left)
+    return SearchProgress(found, left)
 
 
 def _seconds_left(found: Bounds, trials: Sequence[Trial], max_pps: float, min_pps: float) -> float:

@@ -9,7 +9,7 @@ passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ouchi.measure.generator.process import BURST
@@ -60,15 +60,6 @@ def _overflow(trial: Trial, pps: float, ring: int) -> int:
     stalls = trial.stalls
     over = sum(max(0.0, micros / 1e6 * pps - ring) * count for micros, count in stalls.histogram)
     return math.ceil(max(over, stalls.longest_us / 1e6 * pps - ring, 0.0))
-
-
-def different_sizes(sizes: Iterable[float | str]) -> tuple[str, ...]:
-    """Why figures of these frame sizes (bytes or names of a mix) are not comparable; empty when all are the same.
-
-    Packet and bit rates of different frame sizes have no meaningful ratio.
-    """
-    different = sorted({str(size) for size in sizes})
-    return () if len(different) < 2 else (f"frames of {' and '.join(different)} bytes are not comparable",)
 
 
 def _invalid(trial: Trial, line_bits: float | None) -> Iterator[str]:

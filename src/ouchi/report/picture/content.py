@@ -120,18 +120,16 @@ def _frames(
     empty = ({node.node for node in facts.memory} | {nic.node for nic in nics}) - of_node.keys()
     names = {node.node: f"NUMA node {node.node} · {size(node.total_kib)}" for node in facts.memory if node.total_kib}
 
-    def outer(core: Core) -> int:
-        return core.node if node_outside else core.package
-
-    def inner(core: Core) -> int:
-        return core.package if node_outside else core.node
+    def position(core: Core) -> tuple[int, int]:
+        return (core.node, core.package) if node_outside else (core.package, core.node)
 
     def on(node: int) -> tuple[DrawnNic, ...]:
         return tuple(nic for nic in nics if nic.node == node)
 
     frames = []
-    for number, inside in groupby(sorted(cores, key=lambda core: (outer(core), inner(core), core.id)), key=outer):
-        split = {index: tuple(some) for index, some in groupby(inside, key=inner)}
+    ordered = sorted(cores, key=lambda core: (position(core), core.id))
+    for number, inside in groupby(ordered, key=lambda core: position(core)[0]):
+        split = {index: tuple(some) for index, some in groupby(inside, key=lambda core: position(core)[1])}
         label = names.get(number, f"NUMA node {number}") if node_outside else _socket(number)
         if len(split) == 1:
             ((index, some),) = split.items()

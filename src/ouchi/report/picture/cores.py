@@ -51,9 +51,8 @@ def _threads(threads: Sequence[DrawnCpu], m: Measures, short: frozenset[Note]) -
     width, height = m.cell
     boxes = []
     for column, thread in enumerate(threads):
-        look = thread.pools[0] if thread.pools else ""
         x = column * (width + m.cell_gap)
-        boxes.append(Box("cpu", x, 0, width, height, str(thread.cpu), look, cpu=thread.cpu, thread=thread))
+        boxes.append(Box("cpu", x, 0, width, height, str(thread.cpu), cpu=thread.cpu, thread=thread))
     x = 0
     for note, run in _runs(threads) if m.note else ():
         if note:

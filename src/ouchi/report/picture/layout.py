@@ -26,12 +26,14 @@ def lay_out(content: Content, m: Measures) -> Picture:
         body.append(_offline(content, m, min(room, max(body[0].width, m.least))))
     width = min(room, max(m.least, *(block.width for block in body)))
     page = stacked([_head(content, m, width), *body, _legend(content, m, short, width)], m.gap[1])
-    boxes = tuple(page.all_boxes(*m.page))
+    blocks = tuple(page.blocks(*m.page))
+    boxes = tuple(box.moved(x, y) for x, y, block in blocks for box in block.boxes)
+    lines = (line.moved(x, y) for x, y, block in blocks for line in block.lines)
     return Picture(
         width=width + 2 * m.page[0],
         height=page.height + 2 * m.page[1],
         boxes=boxes,
-        lines=(*page.all_lines(*m.page), *queue_lines(boxes, m)),
+        lines=(*lines, *queue_lines(boxes, m)),
         title=content.title,
         description=content.description,
     )

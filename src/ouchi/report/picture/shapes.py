@@ -81,19 +81,11 @@ class Block:
         box = replace(self.boxes[0], width=self.boxes[0].width + wider, height=self.boxes[0].height + higher)
         return replace(self, width=self.width + wider, height=self.height + higher, boxes=(box, *self.boxes[1:]))
 
-    def all_boxes(self, x: int, y: int) -> Iterator[Box]:
-        """Every box, when the block stands at (x, y)."""
-        for box in self.boxes:
-            yield box.moved(x, y)
+    def blocks(self, x: int, y: int) -> Iterator[tuple[int, int, Block]]:
+        """This block and every one inside with its position, when this one stands at (x, y)."""
+        yield x, y, self
         for right, down, block in self.inside:
-            yield from block.all_boxes(x + right, y + down)
-
-    def all_lines(self, x: int, y: int) -> Iterator[Line]:
-        """Every line, when the block stands at (x, y)."""
-        for line in self.lines:
-            yield line.moved(x, y)
-        for right, down, block in self.inside:
-            yield from block.all_lines(x + right, y + down)
+            yield from block.blocks(x + right, y + down)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 from ouchi.facts import Facts
 from ouchi.plan.values import Plan
 from ouchi.report.picture.content import content_of
+from ouchi.report.picture.cpus import DrawnCpu
 from ouchi.report.picture.font_metrics import width_at_most
 from ouchi.report.picture.layout import lay_out
 from ouchi.report.picture.shapes import Box, Line, Measures, Picture
@@ -110,7 +111,7 @@ def _drawn(picture: Picture, styles: str) -> str:
     layers: dict[str, list[str]] = {layer: [] for layer in LAYERS}
     for box in picture.boxes:
         layers[box.kind].append(
-            _cpu(box) if box.kind == "cpu" else _written(box, box.look) if box.kind == "text" else _box(box)
+            _cpu(box, box.thread) if box.thread else _written(box, box.look) if box.kind == "text" else _box(box)
         )
     layers["cluster"] += map(_line, picture.lines)
     body = "\n".join(f"<g>{''.join(layers[layer])}</g>" for layer in LAYERS if layers[layer])
@@ -130,7 +131,7 @@ def _box(box: Box) -> str:
     kind = box.look.partition(" ")[0] if box.kind == "swatch" else box.kind
     look = box.look if box.kind == "swatch" else f"{box.kind} {box.look}".strip()
     radius = _EFFICIENT if look == "core efficient" else _RADII[kind]
-    style = "note" if kind == "note" and box.kind == "note" else "chip"
+    style = "note" if box.kind == "note" else "chip"
     height = box.height - 3 if box.kind == "swatch" else box.height
     if look == "cpu isolated":
         return _rect(box, "fence", 4, 1, height) + _written(box, "chip")
@@ -141,11 +142,8 @@ def _box(box: Box) -> str:
     return f"<g>{rect}{letters}</g>" if letters else rect
 
 
-def _cpu(box: Box) -> str:
+def _cpu(box: Box, thread: DrawnCpu) -> str:
     """A CPU: a field in the colours of its pools, hollow when it is offline, fenced in when it is isolated."""
-    thread = box.thread
-    if thread is None:
-        raise ValueError("a CPU is drawn by its thread")
     radius = _RADII["cpu"]
     if not thread.online:
         field = _rect(box, "hollow", radius, 0.5)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from ouchi.facts import Facts
 from ouchi.plan.values import Plan
-from ouchi.report.page import page
+from ouchi.report.page import page, page_width
 from ouchi.report.picture.content import Content, content_of
 from ouchi.report.picture.layout import lay_out
 from ouchi.report.picture.shapes import Box, Line, Measures, Picture
@@ -40,20 +38,9 @@ _STYLES = {
 
 def picture_text(facts: Facts, plan: Plan | None, width: int | None = None, *, colour: bool | None = None) -> str:
     """The picture in characters; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    return page(Drawing(facts, plan), width=width, colour=colour)
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """The picture of a host, as wide as the console at most."""
-
-    facts: Facts
-    plan: Plan | None
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        content = content_of(self.facts, self.plan)
-        picture = geometry(content, max(NARROWEST, options.max_width))
-        yield Text("\n").join(_Canvas(picture, _digits(content)).lines())
+    content = content_of(facts, plan)
+    picture = geometry(content, max(NARROWEST, width or page_width()))
+    return page(Text("\n").join(_Canvas(picture, _digits(content)).lines()), width=width, colour=colour)
 
 
 def geometry(content: Content, width: int) -> Picture:

@@ -50,23 +50,18 @@ class Chart:
 
     def dot(self, x: float, y: float, tooltip: str, look: str, radius: float = 4) -> None:
         """A disc."""
-        title = tag("title", tooltip)
-        self._front.append(tag("circle", title, class_=f"mark dot {look}", cx=self.across(x), cy=self.up(y), r=radius))
+        self._mark("circle", tooltip, f"dot {look}", cx=self.across(x), cy=self.up(y), r=radius)
 
     def cross(self, x: float, y: float, tooltip: str, look: str) -> None:
         """A cross, for trials that do not count in full."""
         at_x, at_y = self.across(x), self.up(y)
-        path = f"M{at_x - 4:.1f} {at_y - 4:.1f}l8 8m0-8l-8 8"
-        self._front.append(tag("path", tag("title", tooltip), class_=f"mark cross {look}", d=path))
+        self._mark("path", tooltip, f"cross {look}", d=f"M{at_x - 4:.1f} {at_y - 4:.1f}l8 8m0-8l-8 8")
 
     def bar(self, left: float, right: float, y: float, tooltip: str, look: str) -> None:
         """A bar from the x axis to ``y``, at least one line wide."""
         begin, top = self.across(left), self.up(y)
         width, height = max(2.0, self.across(right) - begin - 1), max(1.0, self.height - BOTTOM - top)
-        title = tag("title", tooltip)
-        self._front.append(
-            tag("rect", title, class_=f"mark bar {look}", x=begin, y=top, width=width, height=height, rx=1.5)
-        )
+        self._mark("rect", tooltip, f"bar {look}", x=begin, y=top, width=width, height=height, rx=1.5)
 
     def line(self, points: Sequence[tuple[float, float]], look: str) -> None:
         """A line through points in order."""
@@ -123,6 +118,9 @@ class Chart:
             role="img",
             aria_label=self.title,
         )
+
+    def _mark(self, shape: str, tooltip: str, look: str, **attributes: str | float) -> None:
+        self._front.append(tag(shape, tag("title", tooltip), class_=f"mark {look}", **attributes))
 
     def _axes(self) -> Markup:
         floor = self.height - BOTTOM

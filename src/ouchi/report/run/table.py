@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ouchi.measure.generator.rates import l1_bits
@@ -81,29 +80,16 @@ def _latency(at: LatencyRow) -> tuple[str, ...]:
     return at.size, f"{share_text(at.fraction)} of {at.goal}", rate_text(at.pps), at.stream, *times
 
 
-def _lines(table: Table) -> Iterator[str]:
+def _lines(table: Table) -> list[str]:
     rows = [tuple(map(_escaped, row)) for row in (table.columns, *table.rows)]
-    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(table.columns))]
-    left_aligned = [column in table.text_columns for column in range(len(widths))]
-    yield _line(rows[0], widths, left_aligned)
-    yield (
-        "|"
-        + "|".join(
-            "-" * (width + 2) if left else "-" * (width + 1) + ":"
-            for width, left in zip(widths, left_aligned, strict=True)
-        )
-        + "|"
-    )
-    for row in rows[1:]:
-        yield _line(row, widths, left_aligned)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], left_aligned: Sequence[bool]) -> str:
-    cells_out = [
-        cell.ljust(width) if left else cell.rjust(width)
-        for cell, width, left in zip(cells, widths, left_aligned, strict=True)
-    ]
-    return "| " + " | ".join(cells_out) + " |"
+    columns = range(len(table.columns))
+    widths = [max(3, *(len(row[column]) for row in rows)) for column in columns]
+    aligns = ["<" if column in table.text_columns else ">" for column in columns]
+    forms = [f"{align}{width}" for align, width in zip(aligns, widths, strict=True)]
+    ends = ["--" if align == "<" else "-:" for align in aligns]
+    head, *lines = ("| " + " | ".join(map(format, row, forms)) + " |" for row in rows)
+    rule = "|" + "|".join("-" * width + end for width, end in zip(widths, ends, strict=True)) + "|"
+    return [head, rule, *lines]
 
 
 def _escaped(text: str) -> str:
