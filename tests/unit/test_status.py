@@ -131,8 +131,9 @@ def test_a_look_that_fails_is_unknown(instance: Instance, reason: Exception, fou
     def fail() -> PartState:
         raise reason
 
-    state = look_at(at(instance), [a_part("guests", see=fail)], 5)["guests"]
-    assert (state.state, state.ok, state.found) == ("unknown", None, found)
+    running = ServiceState("guestd", ServiceStatus.RUNNING, 1)
+    state = look_at(at(instance, running), [a_part("guests", services=("guestd",), see=fail)], 5)["guests"]
+    assert (state.state, state.ok, state.found, state.services) == ("unknown", None, found, (running,))
 
 
 def test_what_the_cloud_would_tell_is_not_asked_while_it_is_down(instance: Instance) -> None:

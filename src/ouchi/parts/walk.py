@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ouchi.core.errors import OuchiError
 from ouchi.parts.context import Context
@@ -34,9 +35,15 @@ def _look(at: Context, part: Part, seen: dict[str, PartState]) -> None:
     try:
         state = part.look(at)
     except PermissionError as reason:
-        state = unknown(f"only root may read {reason.filename}")
+        state = _unreadable(at, part, f"only root may read {reason.filename}")
     except OuchiError as reason:
-        state = unknown(reason.findings[0].found or reason.findings[0].claim)
+        state = _unreadable(at, part, reason.findings[0].found or reason.findings[0].claim)
     except Exception as reason:  # noqa: BLE001  # what dies while it is looked at fails in many ways
-        state = unknown(f"{type(reason).__name__}: {reason}".splitlines()[0][:300])
+        state = _unreadable(at, part, f"{type(reason).__name__}: {reason}".splitlines()[0][:300])
     seen[part.name] = state
+
+
+def _unreadable(at: Context, part: Part, reason: str) -> PartState:
+    """The state of a part that fails while it is looked at, with the supervisor's view of its programs."""
+    services = tuple(at.states[name] for name in part.service_names if name in at.states)
+    return replace(unknown(reason), services=services)
