@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs.folder import RunWriter, read_run
-from ouchi.measure.runs.model import ExtraResult, LatencyPoint, Result, Run, RunInfo, summarise
+from ouchi.measure.runs.model import ExtraResult, LatencyPoint, Result, Run, RunInfo
 from ouchi.measure.search.goals import NDR, PDR, Goal
 from ouchi.measure.search.methods import search
 from ouchi.measure.search.trial import Stalls, Trial
@@ -81,7 +81,7 @@ def write_run(
         for repeat in range(1, repeats + 1):
             results.append(_repeat(writer, size, repeat, index, goals, fault, stalls_per_second, change))
             if finished:
-                writer.results(results, summarise(results), [BESIDE])
+                writer.results(results, [BESIDE])
     if finished:
         writer.finish("2026-11-23T05:41:12+00:00", complete=True)
     return writer

@@ -223,7 +223,7 @@ class TestPrograms:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for address in (server.address, f"root@127.0.0.1:{free_port()}"):
             host = SiteHost("h", address, "", None, SshMachine(address, server.config))
-            threading.Timer(1.0, host.interrupt).start()
+            threading.Timer(1.0, host.machine.interrupt).start()
             begin = time.monotonic()
             with pytest.raises(Interrupted):
                 host.after_reboot(boot_id)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ouchi.flows.apply import host_steps
 from ouchi.host import boot, boot_loader, nics, reboot
 from ouchi.host.refusals import refusals
-from ouchi.host.steps import host_steps
 from ouchi.host.survey import Survey, parse, script
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.nics import vf_mac

@@ -13,10 +13,12 @@ import pytest
 from ouchi.core.errors import BadInput, Failed
 from ouchi.core.events import Timeline
 from ouchi.core.instance import Instance
-from ouchi.flows import undo
+from ouchi.flows.several_hosts import Options
+from ouchi.flows.site_host import SiteHost
+from ouchi.flows.undo import Undo
 from ouchi.host import commit_confirm, reboot
 from ouchi.host.refusals import refusals
-from ouchi.machine import Result
+from ouchi.machine import Machine, Result
 from ouchi.machine.local import LocalMachine
 from ouchi.steps import engine
 from ouchi.steps import file as path
@@ -89,12 +91,19 @@ def test_a_yes_in_time(tmp_path: Path) -> None:
     )
 
 
+def undoing(machine: Machine, instance: Instance) -> Undo:
+    """Undo on a machine, surveyed."""
+    change = Undo(SiteHost("", "", "", None, machine), instance, Options(dry_run=False, yes=True, reboot=False))
+    change.survey()
+    return change
+
+
 def test_nothing_is_changed_while_everything_is_put_back(tmp_path: Path) -> None:
     assert [one.claim for one in refusals(ryzen(), replace(SURVEY, active=frozenset({"ouchi-rollback.service"})))] == [
         "a rollback of earlier changes is running"
     ]
     with pytest.raises(BadInput, match="a rollback of earlier changes is running"):
-        undo.prepare(Guarded(rolling_back=True), Instance("test", host=str(tmp_path)))
+        undoing(Guarded(rolling_back=True), Instance("test", host=str(tmp_path)))
 
 
 def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None:
@@ -112,7 +121,7 @@ def test_what_undo_has_put_back_the_rescue_script_leaves(tmp_path: Path) -> None
     engine.make(journal, "step", changes)
     files["theirs"].unlink()
     files["theirs"].write_text("another")
-    left = undo.make(undo.prepare(machine, instance), Timeline())
+    left = undoing(machine, instance).restore(Timeline())
     assert [finding.where for finding in left] == [str(files["theirs"])]
     script = (tmp_path / "host/rescue.sh").read_text()
     assert str(files["theirs"]) in script

@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ouchi.checks.diagnosis import Diagnosis, FixResult
-from ouchi.checks.fix import make_fixes, preview_fixes
-from ouchi.checks.model import CheckResult, Fix, Level, Observation, Problem, failed, ok, unknown
+from ouchi.checks.model import CheckResult, Fix, Level, Observation, Problem, judge, ok, unknown
 from ouchi.cli.doctor import command
 from ouchi.core.errors import BadInput, Finding, error, info, warning
 from ouchi.core.instance import Instance
@@ -54,15 +53,15 @@ def test_fixes_are_shown_made_and_undone(journal: Journal, tmp_path: Path) -> No
     governor.write_text("powersave\n")
     done.write_text("performance\n")
     fix = Fix("governor", tuple(sysfs.value(str(path), "performance", lasts=Lasts.REBOOT) for path in (governor, done)))
-    given = diagnosis(ok(), failed(problem(fix), problem()), failed(problem(fix)))
+    given = diagnosis(ok(), judge([problem(fix), problem()], ""), judge([problem(fix)], ""))
     difference = Difference("sysfs", str(governor), ("powersave",), ("performance",))
     expected = FixResult("kernel.1", "governor", "until the next boot", (difference,), (), made=False)
-    assert preview_fixes(journal, given) == (expected,)
+    assert doctor.run_fixes(journal, given, make=False) == (expected,)
     assert governor.read_text() == "powersave\n"
     assert not (tmp_path / "host").exists()
-    assert make_fixes(journal, given) == (replace(expected, made=True),)
+    assert doctor.run_fixes(journal, given, make=True) == (replace(expected, made=True),)
     assert governor.read_text() == "performance\n"
-    assert make_fixes(journal, given) == (replace(expected, differences=(), made=True),)
+    assert doctor.run_fixes(journal, given, make=True) == (replace(expected, differences=(), made=True),)
     engine.undo(journal)
     assert governor.read_text() == "powersave\n"
 
@@ -70,7 +69,7 @@ def test_fixes_are_shown_made_and_undone(journal: Journal, tmp_path: Path) -> No
 def test_what_cannot_be_changed_does_not_stop_the_others(journal: Journal, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("0-3\n")
     changes = tuple(sysfs.value(f"{tmp_path}/{name}", "0", lasts=Lasts.REBOOT) for name in ("no/irq", "there"))
-    (made,) = make_fixes(journal, diagnosis(failed(problem(Fix("interrupts", changes)))))
+    (made,) = doctor.run_fixes(journal, diagnosis(judge([problem(Fix("interrupts", changes))], "")), make=True)
     (failure,) = made.failures
     assert failure.startswith(f"{tmp_path}/no/irq: ")
     assert (tmp_path / "there").read_text() == "0\n"
@@ -93,9 +92,9 @@ def diagnoses(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
     [
         ((ok(),), 0, "healthy: 1 check holds"),
         ((ok(), unknown("no")), 0, "healthy: 1 check holds, 1 could not be evaluated"),
-        ((failed(info("x")),), 0, "healthy: 1 remark, 0 checks hold"),
-        ((failed(warning("x")), ok()), 4, "warnings: 1 warning, 1 check holds"),
-        ((failed(warning("x"), error("y")),), 1, "failures: 1 failure, 1 warning, 0 checks hold"),
+        ((judge([info("x")], ""),), 0, "healthy: 1 remark, 0 checks hold"),
+        ((judge([warning("x")], ""), ok()), 4, "warnings: 1 warning, 1 check holds"),
+        ((judge([warning("x"), error("y")], ""),), 1, "failures: 1 failure, 1 warning, 0 checks hold"),
     ],
 )
 def test_exit_status_and_headline(
@@ -119,7 +118,7 @@ def fixable(diagnoses: list[Diagnosis], monkeypatch: pytest.MonkeyPatch, tmp_pat
     file = tmp_path / "governor"
     file.write_text("powersave\n")
     fix = Fix("the governor", (sysfs.value(str(file), "performance", lasts=Lasts.REBOOT),))
-    diagnoses += [diagnosis(failed(problem(fix))), diagnosis(ok("performance"))]
+    diagnoses += [diagnosis(judge([problem(fix)], "")), diagnosis(ok("performance"))]
     return file
 
 

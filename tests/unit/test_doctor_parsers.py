@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from ouchi.checks.memory import pages_at_boot
 from ouchi.checks.model import Result
 from ouchi.checks.registry import CHECKS
-from ouchi.checks.versions import kernel_version, numbers
+from ouchi.checks.versions import kernel_version
+from ouchi.facts.reading import pairs
 from ouchi.flows.doctor import diagnose
 from ouchi.live.cmdline import cpus_in, isolated_in, kib_of
 from ouchi.live.guests import Guest, parse_guests
-from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live
+from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live, script
 from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
-from ouchi.live.ovs import Mempool, PmdThread, Queue, parse_mempools, parse_queues, parse_switch
-from ouchi.live.scripts import script
-from ouchi.live.sections import by_cpu, linked, sections, values
+from ouchi.live.ovs import Mempool, Queue, parse_mempools, parse_queues, parse_switch
+from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, family, listed, parse_threads
 from tests.live import INSTANCE, healthy, planned_for, printed
 from tests.plans import facts_of
@@ -80,7 +80,7 @@ def test_what_arrived_between_two_looks() -> None:
 
 def test_queues_and_their_pmd_threads() -> None:
     pmds, queues = parse_queues(QUEUES)
-    assert pmds == (PmdThread(1, True), PmdThread(17, False))
+    assert pmds == {1: True, 17: False}
     assert queues == (
         Queue("dpdk0", 0, 1, True, 34),
         Queue("vhu-1", 1, 1, False, 0),
@@ -301,7 +301,7 @@ def test_no_text_stops_a_parser(text: str) -> None:
     mask_cpus(text)
     numbers(text)
     kernel_version(text, text)
-    by_cpu(values(text), "x")
+    by_cpu(pairs(text, ":"), "x")
     cpus_in(text, 7)
     isolated_in(text, 7)
     kib_of(text)

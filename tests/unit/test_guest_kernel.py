@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
 import pytest
 
 from ouchi.core.errors import Failed
+from ouchi.machine import Path, Result
+from ouchi.machine.local import LocalMachine
 from ouchi.vnf.images.kernel import Kernel, load_order, parse_metapackage, parse_os_release
 from ouchi.vnf.images.small import parse_ldd
 
@@ -51,13 +57,29 @@ OTHER = (
     "linux-image-virtual:\n  Candidate: 1\n",
     "\nDependencies: \n1 - linux-image-generic (0 (null)) \nProvides: \n",
 )
-DEPENDENCIES = """\
-kernel/drivers/virtio/virtio.ko.xz: kernel/drivers/virtio/virtio_ring.ko.xz
-kernel/drivers/virtio/virtio_ring.ko.xz:
-kernel/drivers/net/virtio_net.ko.xz: kernel/drivers/virtio/virtio.ko.xz kernel/drivers/virtio/virtio_ring.ko.xz kernel/net/core/failover.ko.xz
-kernel/net/core/failover.ko.xz:
-kernel/net/sctp/sctp.ko.xz:
+SHOWN = """\
+builtin button
+insmod /root/lib/modules/6.1/kernel/drivers/virtio/virtio_ring.ko.xz
+insmod /root/lib/modules/6.1/kernel/drivers/net/virtio_net.ko.xz
+insmod /root/lib/modules/6.1/kernel/drivers/virtio/virtio_ring.ko.xz
+insmod /root/lib/modules/6.1/kernel/drivers/block/virtio_blk.ko.xz
 """
+LACKING = """\
+modprobe: WARNING: Module isofs not found in directory /root/lib/modules/6.1
+modprobe: WARNING: Module evdev not found in directory /root/lib/modules/6.1
+"""
+
+
+class Modprobe(LocalMachine):
+    """A machine with a modprobe that prints what it is given."""
+
+    def __init__(self, output: str, errors: str = "") -> None:
+        super().__init__()
+        self.output, self.errors = output, errors
+
+    def run(self, argv: Sequence[str | Path], **_options: Any) -> Result:
+        assert argv[0] == "modprobe"
+        return Result(tuple(map(str, argv)), 1 if self.errors else 0, self.output, self.errors)
 
 
 def test_metapackage() -> None:
@@ -83,15 +105,16 @@ def test_os_release() -> None:
     assert parse_os_release('ID=pop\nID_LIKE="ubuntu debian"\n') == ["pop", "ubuntu", "debian"]
 
 
-def test_each_driver_loads_after_what_it_needs() -> None:
-    order = load_order(DEPENDENCIES, "kernel/drivers/acpi/button.ko\n", ["button", "virtio_net"])
+def test_each_driver_loads_once_after_what_it_needs() -> None:
+    order = load_order(Modprobe(SHOWN), PurePath("/root"), "6.1", ["button", "virtio_net", "virtio_blk"])
     names = [path.rpartition("/")[2] for path in order]
-    assert names == ["virtio_ring.ko.xz", "virtio.ko.xz", "failover.ko.xz", "virtio_net.ko.xz"]
+    assert names == ["virtio_ring.ko.xz", "virtio_net.ko.xz", "virtio_blk.ko.xz"]
 
 
-def test_every_missing_driver_is_named() -> None:
-    with pytest.raises(Failed, match="without isofs, evdev"):
-        load_order(DEPENDENCIES, "", ["isofs", "virtio_net", "evdev"])
+@pytest.mark.parametrize(("errors", "found"), [(LACKING, "without isofs, evdev"), ("modprobe: no memory", "no memory")])
+def test_every_missing_driver_is_named(errors: str, found: str) -> None:
+    with pytest.raises(Failed, match=found):
+        load_order(Modprobe(SHOWN, errors), PurePath("/root"), "6.1", ["isofs", "virtio_net", "evdev"])
 
 
 def test_libraries() -> None:

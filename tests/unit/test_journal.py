@@ -13,7 +13,9 @@ import pytest
 
 from ouchi.core.events import Timeline
 from ouchi.core.instance import Instance
-from ouchi.flows import undo
+from ouchi.flows.several_hosts import Options
+from ouchi.flows.site_host import SiteHost
+from ouchi.flows.undo import Undo
 from ouchi.host import boot, reboot
 from ouchi.machine import Path as MachinePath
 from ouchi.machine import Result
@@ -135,10 +137,11 @@ def test_what_apply_changed_before_is_undone(tmp_path: Path) -> None:
     assert tree(tmp_path) == after
     case("apply", tmp_path, tmp_path / "host")
     machine, instance = Away(), Instance("test", run=f"{tmp_path}/run", host=f"{tmp_path}/host")
-    prepared = undo.prepare(machine, instance)
-    assert boot.added_params(prepared.journal) == ("hugepages=560", "isolcpus=2-3")
-    assert prepared.journal.note(reboot.REQUESTED) == "11111111-2222-3333-4444-555555555555"
-    assert undo.make(prepared, Timeline()) == []
+    undo = Undo(SiteHost("", "", "", None, machine), instance, Options(dry_run=False, yes=True, reboot=False))
+    undo.survey()
+    assert boot.added_params(undo.journal) == ("hugepages=560", "isolcpus=2-3")
+    assert undo.journal.note(reboot.REQUESTED) == "11111111-2222-3333-4444-555555555555"
+    assert undo.restore(Timeline()) == []
     assert tree(tmp_path) == before
     assert not (tmp_path / "host").exists()
     assert "systemctl daemon-reload" in machine.scripts, "the refresh that was due"

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput, Finding
+from ouchi.flows.apply import host_steps
 from ouchi.flows.doctor import diagnose
 from ouchi.host.refusals import refusals
-from ouchi.host.steps import host_steps
 from ouchi.host.survey import parse
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.load import read_plan

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.cli import rigging
+from ouchi.cli import rig
 from ouchi.core.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import exclusive_lock
@@ -54,11 +54,11 @@ def refused(act: Callable[[], None], kind: type[OuchiError]) -> Finding:
 
 
 def enter() -> None:
-    rigging.run_ssh("root", ())
+    rig.ssh.callback("root", ())
 
 
 def save() -> None:
-    rigging.save_state("mine", as_json=False)
+    rig.snapshot.callback("mine", loading=False, listing=False, as_json=False)
 
 
 @pytest.mark.usefixtures("where")
@@ -128,10 +128,10 @@ def test_down_ends_a_rig_that_cannot_be_saved(
 ) -> None:
     """One that boots, and one whose QEMU is just gone."""
     write_status(where, phase)
-    rigging.run_down(purge=False)
+    rig.down.callback(purge=False)
     assert capsys.readouterr().out.startswith("the rig was still booting and was powered off")
     assert keeper.wait(5) < 0
-    rigging.run_down(purge=False)
+    rig.down.callback(purge=False)
     assert capsys.readouterr().out == "nothing to do: the rig is not up\n"
 
 
@@ -148,7 +148,7 @@ def test_a_keeper_that_is_about_to_end_keeps_nothing(where: RigPaths, phase: Pha
 @pytest.mark.usefixtures("where")
 def test_folders_that_are_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    for act in (save, lambda: rigging.run_down(purge=False), lambda: rigging.run_up(None, as_json=True)):
+    for act in (save, lambda: rig.down.callback(purge=False), lambda: rig.up.callback(None, as_json=True)):
         finding = refused(act, Failed)
         assert (finding.claim, finding.where) == ("a file of the rig cannot be read or written", "/proc/nowhere")
         assert "XDG_CACHE_HOME" in finding.remedy

@@ -49,7 +49,7 @@ def few(tmp_path: Path) -> Path:
     for trial in trials:
         writer.add("64", 1, trial)
     results = [Result("64", 1, (bounds(RFC2544, trials),))]
-    writer.results(results, summarise(results))
+    writer.results(results)
     writer.finish("2026-11-23T05:01:00+00:00", complete=True)
     return folder
 
@@ -296,7 +296,7 @@ def test_no_damage_leads_to_anything_else(tmp_path_factory: pytest.TempPathFacto
     trial = SimulatedDevice(1e6).trial(2e6, 1.0)
     writer.add("64", 1, trial)
     results = [Result("64", 1, (bounds(RFC2544, [trial]),))]
-    writer.results(results, summarise(results))
+    writer.results(results)
     file = folder / data.draw(st.sampled_from(["run.json", "trials.ndjson", "results.json"]))
     content = bytearray(file.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):

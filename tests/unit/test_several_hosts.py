@@ -50,8 +50,8 @@ class Scripted(HostChange):
         return self.ends != "nothing"
 
     @property
-    def reboots(self) -> bool:
-        return self.ends == "done"
+    def reboot_reasons(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("it is time",) if self.ends == "done" else ()
 
     def make(self, timeline: Timeline, stage: str) -> Done:
         self.made = True
@@ -201,7 +201,7 @@ def applied(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[int | None
     made: list[Options] = []
     monkeypatch.setattr(Apply, "prepare", lambda *_: None)
     monkeypatch.setattr(Apply, "needed", True)
-    monkeypatch.setattr(Apply, "reboots", True)
+    monkeypatch.setattr(Apply, "reboot_reasons", ("it is time",))
     monkeypatch.setattr(Apply, "text", lambda _: "")
 
     def make(self: Apply, _timeline: Timeline, _stage: str) -> Done:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -24,7 +24,7 @@ from ouchi.core.instance import Instance
 from ouchi.core.redact import hide_secrets
 from ouchi.facts import collect
 from ouchi.flows import support_bundle
-from ouchi.flows.support_bundle import Bundle, Where, collect_bundle, write_bundle
+from ouchi.flows.support_bundle import Bundle, collect_bundle, write_bundle
 from ouchi.machine.local import LocalMachine
 from ouchi.machine.snapshot import open_snapshot
 from ouchi.machine.snapshot.redact import Redactor
@@ -54,6 +54,15 @@ SECRETS = {
     "6c0f3b1e": "instance 6c0f3b1e-1111-2222-3333-444455556666 spawned",
 }
 HARMLESS = "2026-11-30T12:30:45 ovs-vswitchd 0000:05:00.0 10.101.0.10 fe80::1 up; PMD on core 3; std::string"
+
+
+class Where(NamedTuple):
+    """What a bundle is about."""
+
+    machine: LocalMachine
+    instance: Instance
+    site_file: str
+    root: bool
 
 
 @pytest.fixture
@@ -89,14 +98,14 @@ def everything(bundle: Bundle) -> str:
 
 
 def test_nothing_in_it_is_secret(where: Where) -> None:
-    text = everything(collect_bundle(where))
+    text = everything(collect_bundle(*where))
     assert [secret for secret in SECRETS if secret in text] == []
     assert text.count(HARMLESS) == 2
     assert "nova-api.log" in text
 
 
 def test_what_is_inside(where: Where, tmp_path: Path) -> None:
-    bundle = collect_bundle(where)
+    bundle = collect_bundle(*where)
     expected = {"manifest.json", "versions.json", "host.tar.gz", "site.yaml", "plan.json", "doctor.json", "doctor.txt"}
     expected |= {"journal-up.json", "journal-apply.json", "logs/nova-api.log", "logs/big.log"}
     expected |= {"status.json", "status.txt"} if where.root else set()
@@ -159,7 +168,7 @@ def test_what_hangs_is_missing_and_the_rest_is_there(
     monkeypatch.setattr(support_bundle, "examine", hang)
     os.mkfifo(f"{where.instance.logs}/pipe.log")
     begin = time.monotonic()
-    bundle = collect_bundle(where, seconds=5)
+    bundle = collect_bundle(*where, seconds=5)
     assert time.monotonic() - begin < 10
     assert bundle.missing["doctor"] == "no answer within 5 s"
     assert bundle.missing["logs/pipe.log"] == "no answer within 5 s"
@@ -171,14 +180,14 @@ def test_a_bug_in_one_part_is_told_in_its_place(where: Where, monkeypatch: pytes
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(support_bundle, "examine", fail)
-    bundle = collect_bundle(where)
+    bundle = collect_bundle(*where)
     assert bundle.missing["doctor"] == "a bug in ouchi: ZeroDivisionError: division by zero"
     assert "plan.json" in bundle.files
 
 
 def test_a_site_that_cannot_be_used(where: Where) -> None:
     Path(where.instance.state, "site.yaml").write_text("name: [\n")
-    bundle = collect_bundle(where)
+    bundle = collect_bundle(*where)
     assert {"plan.json", "doctor"} <= bundle.missing.keys()
     assert bundle.files["site.yaml"] == b"name: [\n"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ouchi.checks.model import CheckResult, Level, Observation, failed, ok, unknown
+from ouchi.checks.model import CheckResult, Level, Observation, judge, ok, unknown
 from ouchi.checks.registry import evaluate
 from ouchi.checks.servers import check_servers
 from ouchi.checks.traffic import Route, vlans
@@ -36,7 +36,9 @@ def result(seen: Observation) -> CheckResult:
 
 
 def test_errors_and_unknown_checks_are_failures() -> None:
-    checks = tuple(map(result, (ok(), failed(warning("a"), info("b")), failed(error("c")), unknown("no root"))))
+    checks = tuple(
+        map(result, (ok(), judge([warning("a"), info("b")], ""), judge([error("c")], ""), unknown("no root")))
+    )
     assert [finding.claim for finding in failures(checks)] == ["c", "could not be checked: x"]
     with pytest.raises(Unhealthy, match="no root"):
         Verdict(checks, (), (), True).outcome()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from math import inf
 
-from ouchi.checks.model import Fix, Level, Observation, Problem, check, failed, named, ok, unknown
+from ouchi.checks.model import Fix, Level, Problem, Seen, check, named, ok, unknown
 from ouchi.checks.remedies import APPLY, APPLY_REBOOT, fix_then
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
@@ -22,18 +22,6 @@ PERFORMANCE = "performance"
 SHALLOW = ("POLL", "C1", "C1_ACPI", "WFI", "haltpoll", "haltpoll idle")
 """Idle states with an exit latency of about a microsecond, which loses nothing."""
 
-LASTING = "kernel parameters intel_idle.max_cstate=1 processor.max_cstate=1, or tuned"
-
-SLOW = (
-    "a PMD thread at a lower clock forwards fewer packets a second, and raising the clock takes ms when a burst comes"
-)
-ASLEEP = (
-    "the first packets after a pause wait until the CPU is awake; those that do not fit the ring meanwhile are lost"
-)
-HOT = "thermal throttling lowers the clock of every thread on the CPU, and with it the rate that they can forward"
-SPLIT = "SMT siblings share a core's execution units: work on one takes up to half of the other's packet rate"
-PREEMPTED = "any program that runs there takes the CPU from a PMD thread or a vCPU for milliseconds at a time"
-
 
 def performance_cpus(target: Target) -> tuple[int, ...]:
     """Return the CPUs that need their full clock: none where pools overlap or the plan is to save power."""
@@ -44,7 +32,7 @@ def performance_cpus(target: Target) -> tuple[int, ...]:
 
 
 @check("cpus.governor", Level.LOSS, "the cpufreq governor keeps the full clock", MACHINE)
-def governor(live: Live, target: Target) -> Observation | None:
+def governor(live: Live, target: Target) -> Seen | None:
     """Look for cpufreq governors other than ``performance``."""
     cpus = [cpu for cpu in performance_cpus(target) if cpu in live.governors]
     if not cpus:
@@ -65,13 +53,14 @@ def governor(live: Live, target: Target) -> Observation | None:
         found=f"governor {', '.join(names)}",
         expected=PERFORMANCE,
         remedy=fix_then(APPLY),
-        why=SLOW,
+        why="a PMD thread at a lower clock forwards fewer packets a second, and raising the clock takes ms when a "
+        "burst comes",
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 @check("cpus.idle-states", Level.LOSS, "no idle state deeper than C1 is enabled", MACHINE)
-def idle_states(live: Live, target: Target) -> Observation | None:
+def idle_states(live: Live, target: Target) -> Seen | None:
     """Look for enabled idle states with a long exit latency that no latency request rules out."""
     cpus = [cpu for cpu in performance_cpus(target) if cpu in live.idle]
     if not cpus:
@@ -103,14 +92,15 @@ def idle_states(live: Live, target: Target) -> Observation | None:
             f"{name} with {latency} µs exit latency" for name, latency in sorted(deep, key=lambda one: one[1])
         ),
         expected="no idle state deeper than C1",
-        remedy=fix_then(LASTING),
-        why=ASLEEP,
+        remedy=fix_then("kernel parameters intel_idle.max_cstate=1 processor.max_cstate=1, or tuned"),
+        why="the first packets after a pause wait until the CPU is awake; those that do not fit the ring meanwhile "
+        "are lost",
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 @check("cpus.online", Level.LOSS, "every CPU is online", MACHINE)
-def online(live: Live, target: Target) -> Observation:
+def online(live: Live, target: Target) -> Seen:
     """Look for CPUs that are present and offline.
 
     The kernel's list of possible CPUs is not used: it includes the firmware's empty slots, twenty of them on mainboards
@@ -129,20 +119,18 @@ def online(live: Live, target: Target) -> Observation:
         live.smt,
         ("offline one by one", f"for cpu in {' '.join(map(str, offline))}; do echo 1 > {ROOT}/cpu$cpu/online; done"),
     )
-    return failed(
-        info(
-            f"offline and in no pool: {named(offline)}",
-            where=f"{ROOT}/offline",
-            found=cause,
-            expected="all CPUs online, unless you want them off",
-            remedy=remedy,
-            why="another CPU could poll or run a vCPU; an offline SMT sibling of a PMD thread is no loss",
-        )
+    return info(
+        f"offline and in no pool: {named(offline)}",
+        where=f"{ROOT}/offline",
+        found=cause,
+        expected="all CPUs online, unless you want them off",
+        remedy=remedy,
+        why="another CPU could poll or run a vCPU; an offline SMT sibling of a PMD thread is no loss",
     )
 
 
 @check("cpus.whole-cores", Level.LOSS, "PMD threads have whole cores")
-def whole_cores(_live: Live, target: Target) -> Observation | None:
+def whole_cores(_live: Live, target: Target) -> Seen | None:
     """Look for PMD threads whose SMT sibling has other work."""
     pools = target.plan.pools
     if target.plan.overlapped:
@@ -155,20 +143,18 @@ def whole_cores(_live: Live, target: Target) -> Observation | None:
     }
     if not sharing:
         return ok(f"no other pool on the cores of {format_cpus(pools.pmd)}")
-    return failed(
-        warning(
-            f"PMD threads share cores with other work: {named(sharing)}",
-            where=f"{ROOT}/cpu*/topology/core_cpus_list",
-            found="; ".join(f"CPU {cpu} with {format_cpus(mates)}" for cpu, mates in sharing.items()),
-            expected="every CPU of their cores in the pmd pool, or idle",
-            remedy="cpus.pmd in your site file with whole cores, then: ouchi plan",
-            why=SPLIT,
-        )
+    return warning(
+        f"PMD threads share cores with other work: {named(sharing)}",
+        where=f"{ROOT}/cpu*/topology/core_cpus_list",
+        found="; ".join(f"CPU {cpu} with {format_cpus(mates)}" for cpu, mates in sharing.items()),
+        expected="every CPU of their cores in the pmd pool, or idle",
+        remedy="cpus.pmd in your site file with whole cores, then: ouchi plan",
+        why="SMT siblings share a core's execution units: work on one takes up to half of the other's packet rate",
     )
 
 
 @check("cpus.throttling", Level.LOSS, "no CPU is throttled for its temperature", SAMPLES)
-def throttling(live: Live, target: Target) -> Observation | None:
+def throttling(live: Live, target: Target) -> Seen | None:
     """Look at the thermal throttle counters since boot, and at their rise during the sample."""
     cpus = set(performance_cpus(target)) & live.throttled.keys()
     if not cpus:
@@ -179,21 +165,20 @@ def throttling(live: Live, target: Target) -> Observation | None:
         return ok("never throttled since boot")
     most = max(live.throttled[cpu] for cpu in ever)
     severity = warning if now else info
-    return failed(
-        severity(
-            f"throttled for temperature now: {named(now)}" if now else f"throttled for temperature: {named(ever)}",
-            where=f"{ROOT}/cpu*/thermal_throttle",
-            found=f"up to {most} times since boot"
-            + (f", {max(live.throttling.values())} in the last {live.seconds:g} s" if now else ""),
-            expected="never",
-            remedy="better cooling, or a lower power limit in the firmware's setup",
-            why=HOT,
-        )
+    return severity(
+        f"throttled for temperature now: {named(now)}" if now else f"throttled for temperature: {named(ever)}",
+        where=f"{ROOT}/cpu*/thermal_throttle",
+        found=f"up to {most} times since boot"
+        + (f", {max(live.throttling.values())} in the last {live.seconds:g} s" if now else ""),
+        expected="never",
+        remedy="better cooling, or a lower power limit in the firmware's setup",
+        why="thermal throttling lowers the clock of every thread on the CPU, and with it the rate that they can "
+        "forward",
     )
 
 
 @check("cpus.other-threads", Level.LOSS, "no other program may run on the isolated CPUs", MACHINE, SWITCH)
-def other_threads(live: Live, target: Target) -> Observation | None:
+def other_threads(live: Live, target: Target) -> Seen | None:
     """Look for threads of other programs whose affinity includes isolated CPUs; kernel threads are left out."""
     isolated = set(target.plan.isolated)
     if not isolated:
@@ -206,15 +191,13 @@ def other_threads(live: Live, target: Target) -> Observation | None:
     if not found:
         return ok("only PMD threads and vCPUs")
     programs = {one.pid for one in found}
-    return failed(
-        warning(
-            f"{counted(len(found), 'thread')} of {counted(len(programs), 'other program')} may run on {named(isolated)}",
-            where="/proc/*/task/*/status",
-            found=listed(one.name for one in found),
-            expected="PMD threads and vCPUs only",
-            remedy=APPLY_REBOOT,
-            why=PREEMPTED,
-        )
+    return warning(
+        f"{counted(len(found), 'thread')} of {counted(len(programs), 'other program')} may run on {named(isolated)}",
+        where="/proc/*/task/*/status",
+        found=listed(one.name for one in found),
+        expected="PMD threads and vCPUs only",
+        remedy=APPLY_REBOOT,
+        why="any program that runs there takes the CPU from a PMD thread or a vCPU for milliseconds at a time",
     )
 
 

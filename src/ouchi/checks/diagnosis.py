@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ouchi.checks.model import CheckResult, Fix, Problem, Result
 from ouchi.core.errors import Severity
+from ouchi.core.plain import to_plain
 from ouchi.steps.engine import Difference
 
 SCHEMA = 2
@@ -22,20 +23,9 @@ class FixResult:
     check: str
     name: str
     lasts: str
+    made: bool = field(default=True, kw_only=True)
     differences: tuple[Difference, ...]
     failures: tuple[str, ...] = ()
-    made: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the same as a JSON object."""
-        return {
-            "check": self.check,
-            "name": self.name,
-            "lasts": self.lasts,
-            "made": self.made,
-            "differences": [difference.to_json() for difference in self.differences],
-            "failures": list(self.failures),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +81,5 @@ class Diagnosis:
                 "infos": self.count(Severity.INFO),
             },
             "checks": [check.to_json() for check in self.checks],
-            "fixes": [fix.to_json() for fix in self.fixes],
+            "fixes": to_plain(self.fixes),
         }

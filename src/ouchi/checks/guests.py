@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ouchi.checks.model import Level, Observation, check, failed, judge, ok, unknown
+from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unknown
 from ouchi.checks.ovs.answers import answered
 from ouchi.checks.remedies import UP
 from ouchi.core.cpulist import format_cpus
@@ -58,7 +58,7 @@ def running(live: Live, target: Target) -> Observation | None:
 
 
 @check("guests.vcpu-placement", Level.PLACED, "vCPUs run on their planned CPUs", MACHINE)
-def vcpu_placement(live: Live, target: Target) -> Observation | None:
+def vcpu_placement(live: Live, target: Target) -> Seen | None:
     """Compare the affinity of vCPU threads with the plan: each alone on a dedicated CPU, or all on the shared pool."""
     guests = {guest.pid: guest for guest in live.guests if guest.ours}
     if not guests:
@@ -80,20 +80,18 @@ def vcpu_placement(live: Live, target: Target) -> Observation | None:
     misplaced = [thread for thread in threads if not placed(thread)]
     if not misplaced:
         return ok(counted(len(threads), "vCPU"))
-    return failed(
-        error(
-            "vCPUs are not on their planned CPUs",
-            where=TASKS,
-            found="; ".join(f"{guests[one.pid].name} {one.name}: {format_cpus(one.cpus)}" for one in misplaced[:6]),
-            expected=f"pinned: one CPU of {format_cpus(dedicated) or 'none'} each; floating: within {format_cpus(shared)}",
-            remedy=f"ouchi openstack server reboot --hard SERVER, or: {UP}",
-            why=STEAL,
-        )
+    return error(
+        "vCPUs are not on their planned CPUs",
+        where=TASKS,
+        found="; ".join(f"{guests[one.pid].name} {one.name}: {format_cpus(one.cpus)}" for one in misplaced[:6]),
+        expected=f"pinned: one CPU of {format_cpus(dedicated) or 'none'} each; floating: within {format_cpus(shared)}",
+        remedy=f"ouchi openstack server reboot --hard SERVER, or: {UP}",
+        why=STEAL,
     )
 
 
 @check("guests.emulator-placement", Level.PLACED, "emulator threads run on the shared pool", MACHINE)
-def emulator_placement(live: Live, target: Target) -> Observation | None:
+def emulator_placement(live: Live, target: Target) -> Seen | None:
     """Look for QEMU's emulator threads that may run outside the shared pool."""
     guests = {guest.pid: guest for guest in live.guests if guest.ours}
     if not guests:
@@ -109,15 +107,13 @@ def emulator_placement(live: Live, target: Target) -> Observation | None:
     ]
     if not misplaced:
         return ok(f"within {format_cpus(shared)}")
-    return failed(
-        error(
-            "emulator threads may run outside the shared pool",
-            where=TASKS,
-            found="; ".join(f"{guests[one.pid].name} {one.name}: {format_cpus(one.cpus)}" for one in misplaced[:6]),
-            expected=f"within {format_cpus(shared)}",
-            remedy="hw:emulator_threads_policy=share in the flavor, as ouchi up makes it; then reboot the server hard",
-            why=STEAL,
-        )
+    return error(
+        "emulator threads may run outside the shared pool",
+        where=TASKS,
+        found="; ".join(f"{guests[one.pid].name} {one.name}: {format_cpus(one.cpus)}" for one in misplaced[:6]),
+        expected=f"within {format_cpus(shared)}",
+        remedy="hw:emulator_threads_policy=share in the flavor, as ouchi up makes it; then reboot the server hard",
+        why=STEAL,
     )
 
 

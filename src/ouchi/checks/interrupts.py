@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from ouchi.checks.model import Fix, Level, Observation, Problem, check, failed, named, ok, unknown
+from ouchi.checks.model import Fix, Level, Problem, Seen, check, named, ok, unknown
 from ouchi.checks.remedies import APPLY, APPLY_REBOOT, fix_then
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
 from ouchi.facts.reading import cpus_of
 from ouchi.live.host import MACHINE, SAMPLES, Live
-from ouchi.live.interrupts import Arrived, arrived, mask_cpus
+from ouchi.live.interrupts import Line, arrived, mask_cpus
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted, mask
 from ouchi.steps import Lasts, file, sysfs
@@ -40,37 +40,38 @@ _MANAGED = re.compile(
 
 
 @check("interrupts.received", Level.LOSS, "no device interrupt arrives on the isolated CPUs", SAMPLES)
-def received(live: Live, target: Target) -> Observation | None:
+def received(live: Live, target: Target) -> Seen | None:
     """Look for device interrupts that arrived on isolated CPUs during the sample."""
     isolated = target.plan.isolated
     if not isolated:
         return None
     if not live.after:
         return unknown(f"{TABLE} cannot be read")
-    found = [one for one in arrived(live.before, live.after, isolated) if one.label.isdigit()]
+    found = [one for one in arrived(live.before, live.after, isolated) if one.device]
     if not found:
         return ok(f"none on {format_cpus(isolated)} in {live.seconds:.1f} s")
     # Managed interrupts follow the users of the device: only those users can be moved.
+    cpus = {cpu for one in found for cpu in one.counts}
     movable = [int(one.label) for one in found if not _MANAGED.fullmatch(one.name)]
     fix = _move(live, movable, target)
     finding = warning(
-        f"interrupts of {counted(len(found), 'device')} arrive on {named(_cpus(found))}",
+        f"interrupts of {counted(len(found), 'device')} arrive on {named(cpus)}",
         where=TABLE,
         found="; ".join(_shown(one) for one in found[:6]) + f"; in {live.seconds:.1f} s",
         expected=f"none on {format_cpus(isolated)}",
         remedy=fix_then(APPLY_REBOOT) if fix else APPLY_REBOOT,
         why=PREEMPTED,
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 @check("interrupts.kernel", Level.LOSS, "the kernel seldom interrupts the isolated CPUs", SAMPLES, MACHINE)
-def kernel(live: Live, target: Target) -> Observation | None:
+def kernel(live: Live, target: Target) -> Seen | None:
     """Count function calls between CPUs and timer ticks: they cannot be moved, but many of them have a cause."""
     isolated = target.plan.isolated
     if not isolated or not live.after or live.seconds <= 0:
         return None
-    kinds = [one for one in arrived(live.before, live.after, isolated) if not one.label.isdigit()]
+    kinds = [one for one in arrived(live.before, live.after, isolated) if not one.device]
     often = []
     for one in kinds:
         cpus = [cpu for cpu, count in one.counts.items() if count / live.seconds > _limit(live, one.label, cpu)]
@@ -79,21 +80,19 @@ def kernel(live: Live, target: Target) -> Observation | None:
             often.append(f"{one.label} ({one.name}): up to {rate:.0f} a second on {format_cpus(cpus)}")
     if not often:
         return ok("few")
-    return failed(
-        info(
-            "the kernel itself interrupts these CPUs often",
-            where=TABLE,
-            found="; ".join(often),
-            expected=f"less than {CALLS} a second, and {TICKS} timer interrupts where the tick is off",
-            remedy="ouchi doctor: the findings of kernel.* and *-placement name what causes them",
-            why="function calls and TLB shootdowns come from programs that may run there, ticks from a CPU that runs "
-            "more than one thread",
-        )
+    return info(
+        "the kernel itself interrupts these CPUs often",
+        where=TABLE,
+        found="; ".join(often),
+        expected=f"less than {CALLS} a second, and {TICKS} timer interrupts where the tick is off",
+        remedy="ouchi doctor: the findings of kernel.* and *-placement name what causes them",
+        why="function calls and TLB shootdowns come from programs that may run there, ticks from a CPU that runs "
+        "more than one thread",
     )
 
 
 @check("interrupts.affinity", Level.LOSS, "no device interrupt may be sent to the isolated CPUs", MACHINE, SAMPLES)
-def affinity(live: Live, target: Target) -> Observation | None:
+def affinity(live: Live, target: Target) -> Seen | None:
     """Look at the affinity of each device interrupt."""
     isolated = set(target.plan.isolated)
     if not isolated:
@@ -116,11 +115,11 @@ def affinity(live: Live, target: Target) -> Observation | None:
         remedy=fix_then(APPLY_REBOOT),
         why=PREEMPTED,
     )
-    return failed(Problem(finding, _move(live, list(movable), target)))
+    return Problem(finding, _move(live, list(movable), target))
 
 
 @check("interrupts.default-affinity", Level.LOSS, "interrupts of new devices keep off the isolated CPUs", MACHINE)
-def default_affinity(live: Live, target: Target) -> Observation | None:
+def default_affinity(live: Live, target: Target) -> Seen | None:
     """Look at the affinity that interrupts of devices get that appear later."""
     isolated = set(target.plan.isolated)
     if not isolated or not live.default_affinity:
@@ -140,11 +139,11 @@ def default_affinity(live: Live, target: Target) -> Observation | None:
         f"interrupts of new devices on {named(rest)}",
         (sysfs.value(f"{FOLDER}/default_smp_affinity", _grouped(mask(rest)), lasts=Lasts.REBOOT),),
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 @check("interrupts.irqbalance", Level.LOSS, "irqbalance keeps off the isolated CPUs", MACHINE)
-def irqbalance(live: Live, target: Target) -> Observation | None:
+def irqbalance(live: Live, target: Target) -> Seen | None:
     """Compare the CPUs that a running irqbalance is banned from with the plan."""
     isolated = set(target.plan.isolated)
     if not isolated:
@@ -186,7 +185,7 @@ def irqbalance(live: Live, target: Target) -> Observation | None:
             ),
         ),
     )
-    return failed(Problem(finding, fix if fixable else None))
+    return Problem(finding, fix if fixable else None)
 
 
 def _affinity(live: Live, irq: int) -> tuple[int, ...]:
@@ -219,11 +218,7 @@ def _limit(live: Live, label: str, cpu: int) -> int:
     return TICKS if cpu in live.nohz_full else 1_000_000
 
 
-def _cpus(found: list[Arrived]) -> set[int]:
-    return {cpu for one in found for cpu in one.counts}
-
-
-def _shown(one: Arrived) -> str:
+def _shown(one: Line) -> str:
     counts = ", ".join(f"{count} on CPU {cpu}" for cpu, count in list(one.counts.items())[:4])
     return f"{one.label} {one.name}: {counts}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.checks.model import Level, Observation, check, failed, judge, named, ok, unknown
+from ouchi.checks.model import Level, Observation, Seen, check, judge, named, ok, unknown
 from ouchi.checks.remedies import APPLY_REBOOT, REBOOT
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, warning
@@ -10,18 +10,12 @@ from ouchi.live.cmdline import cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan.target import Target
 
-CMDLINE = "/proc/cmdline"
-ISOLATED = "/sys/devices/system/cpu/isolated"
-NOHZ_FULL = "/sys/devices/system/cpu/nohz_full"
-
 STOPPED = (
     "while another program runs on its CPU a PMD thread receives nothing: a ring of 2048 is full after 0.14 ms at "
     "14.88 Mpps"
 )
 """2048 descriptors / 14.88 Mpps (64-byte frames at 10 Gbit/s)."""
 
-CROWDED = "the scheduler does not balance threads between isolated CPUs: they crowd on one while the others idle"
-TICKS = "the scheduler's tick interrupts a PMD thread or a vCPU up to a thousand times a second, some µs each"
 PARAMETERS = {
     "rcu_nocbs": "RCU callbacks run on those CPUs, between packets",
     "irqaffinity": "interrupts of devices that appear later may be sent to those CPUs",
@@ -46,12 +40,13 @@ def isolation(live: Live, target: Target) -> Observation | None:
         problems.append(_isolated(live, target, claim, STOPPED))
     if crowded := found & {*pools.host, *pools.shared}:
         claim = f"the scheduler does not balance {named(crowded)} of the host and of floating vCPUs"
-        problems.append(_isolated(live, target, claim, CROWDED))
+        why = "the scheduler does not balance threads between isolated CPUs: they crowd on one while the others idle"
+        problems.append(_isolated(live, target, claim, why))
     return judge(problems, format_cpus(found))
 
 
 @check("kernel.nohz-full", Level.LOSS, "the scheduler's tick stops on the isolated CPUs", MACHINE)
-def nohz_full(live: Live, target: Target) -> Observation | None:
+def nohz_full(live: Live, target: Target) -> Seen | None:
     """Compare the CPUs on which the tick stops while one thread runs with the plan."""
     planned = target.plan.isolated
     if not planned:
@@ -61,22 +56,20 @@ def nohz_full(live: Live, target: Target) -> Observation | None:
         return ok(format_cpus(live.nohz_full))
     requested = value_of(target.facts.boot.parameters, "nohz_full")
     ignored = requested is not None and not live.nohz_full
-    return failed(
-        warning(
-            "the kernel ignores nohz_full on its command line"
-            if ignored
-            else f"the scheduler's tick does not stop on {named(missing)}",
-            where=NOHZ_FULL,
-            found=format_cpus(live.nohz_full) or "no CPU without tick",
-            expected=format_cpus(planned),
-            remedy="a kernel with CONFIG_NO_HZ_FULL" if ignored else _remedy(live, target),
-            why=TICKS,
-        )
+    return warning(
+        "the kernel ignores nohz_full on its command line"
+        if ignored
+        else f"the scheduler's tick does not stop on {named(missing)}",
+        where="/sys/devices/system/cpu/nohz_full",
+        found=format_cpus(live.nohz_full) or "no CPU without tick",
+        expected=format_cpus(planned),
+        remedy="a kernel with CONFIG_NO_HZ_FULL" if ignored else _remedy(live, target),
+        why="the scheduler's tick interrupts a PMD thread or a vCPU up to a thousand times a second, some µs each",
     )
 
 
 @check("kernel.parameters", Level.LOSS, "the kernel command line has the plan's other parameters", MACHINE)
-def parameters(live: Live, target: Target) -> Observation | None:
+def parameters(live: Live, target: Target) -> Seen | None:
     """Compare the remaining kernel parameters with the plan; those for hugepages belong to ``memory``."""
     planned = [word for word in target.plan.kernel_args if key_of(word) not in (*_OWN_CHECK, *_HUGEPAGES)]
     if not planned:
@@ -85,21 +78,18 @@ def parameters(live: Live, target: Target) -> Observation | None:
     missing = [word for word in planned if not _given(word, target)]
     if not missing:
         return ok(" ".join(planned))
-    return failed(
-        warning(
-            f"kernel parameters of the plan are missing: {' '.join(missing)}",
-            where=CMDLINE,
-            found=" ".join(word for word in found if key_of(word) in {key_of(one) for one in missing})
-            or "none of them",
-            expected=" ".join(planned),
-            remedy=_remedy(live, target),
-            why="; ".join(dict.fromkeys(PARAMETERS[key_of(word)] for word in missing if key_of(word) in PARAMETERS)),
-        )
+    return warning(
+        f"kernel parameters of the plan are missing: {' '.join(missing)}",
+        where="/proc/cmdline",
+        found=" ".join(word for word in found if key_of(word) in {key_of(one) for one in missing}) or "none of them",
+        expected=" ".join(planned),
+        remedy=_remedy(live, target),
+        why="; ".join(dict.fromkeys(PARAMETERS[key_of(word)] for word in missing if key_of(word) in PARAMETERS)),
     )
 
 
 @check("kernel.reboot-pending", Level.LOSS, "no reboot is pending for kernel parameters", MACHINE)
-def reboot_pending(live: Live, target: Target) -> Observation | None:
+def reboot_pending(live: Live, target: Target) -> Seen | None:
     """Look for planned parameters that the boot loader has and the running kernel lacks."""
     missing = _missing(target)
     if not missing:
@@ -110,22 +100,20 @@ def reboot_pending(live: Live, target: Target) -> Observation | None:
         )
     if not set(missing) <= live.grub:
         return ok("the boot loader has no parameter that the running kernel lacks")
-    return failed(
-        warning(
-            "the host has not been rebooted since its kernel command line was changed",
-            where="/boot/grub/grub.cfg",
-            found=f"the running kernel was booted without {' '.join(missing)}",
-            expected="a kernel that was booted with the boot loader's command line",
-            remedy=REBOOT,
-            why=STOPPED,
-        )
+    return warning(
+        "the host has not been rebooted since its kernel command line was changed",
+        where="/boot/grub/grub.cfg",
+        found=f"the running kernel was booted without {' '.join(missing)}",
+        expected="a kernel that was booted with the boot loader's command line",
+        remedy=REBOOT,
+        why=STOPPED,
     )
 
 
 def _isolated(live: Live, target: Target, claim: str, why: str) -> Finding:
     return warning(
         claim,
-        where=ISOLATED,
+        where="/sys/devices/system/cpu/isolated",
         found=format_cpus(live.isolated) or "no CPU is isolated",
         expected=format_cpus(target.plan.isolated),
         remedy=_remedy(live, target),

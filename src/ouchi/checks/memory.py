@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from ouchi.checks.model import Level, Observation, check, failed, judge, ok, unknown
+from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unknown
 from ouchi.checks.remedies import APPLY_REBOOT, UP
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts
+from ouchi.facts.reading import whole
 from ouchi.live.cmdline import key_of, kib_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan import HugepageNeed
 from ouchi.plan.target import Target
 from ouchi.steps.hugepages import RUN_TIME_KIB, counter
-
-NO_BUFFERS = (
-    "OVS-DPDK's mbufs and the guests' memory are hugepages: with too few, OVS allocates half as many mbufs without an "
-    "error, or guests do not start"
-)
 
 
 @check("memory.hugepages", Level.PLACED, "each NUMA node has the planned hugepages", MACHINE)
@@ -32,22 +28,20 @@ def hugepages(live: Live, target: Target) -> Observation:
 
 
 @check("memory.hugepages-at-boot", Level.LOSS, "hugepages are reserved at boot")
-def hugepages_at_boot(_live: Live, target: Target) -> Observation | None:
+def hugepages_at_boot(_live: Live, target: Target) -> Seen | None:
     """Look for the planned size on the kernel command line: at boot memory is not fragmented yet."""
     planned = [word for word in target.plan.kernel_args if word.startswith("hugepages=")]
     if not planned:
         return None
     if pages_at_boot(target.facts, target.plan.hugepages[0].size_kib) is not None:
         return ok(" ".join(word for word in target.facts.boot.parameters if "hugepages" in word))
-    return failed(
-        info(
-            "hugepages are reserved at run time, not at boot",
-            where="/proc/cmdline",
-            found="no hugepages= for this size",
-            expected=planned[0],
-            remedy=APPLY_REBOOT,
-            why="after some days memory may be too fragmented for them, and the next ouchi up fails",
-        )
+    return info(
+        "hugepages are reserved at run time, not at boot",
+        where="/proc/cmdline",
+        found="no hugepages= for this size",
+        expected=planned[0],
+        remedy=APPLY_REBOOT,
+        why="after some days memory may be too fragmented for them, and the next ouchi up fails",
     )
 
 
@@ -74,7 +68,7 @@ def hugetlbfs(live: Live, target: Target) -> Observation | None:
 
 
 @check("memory.default-size", Level.LOSS, "hugepages have the planned default size", MACHINE)
-def default_size(live: Live, target: Target) -> Observation | None:
+def default_size(live: Live, target: Target) -> Seen | None:
     """Compare the default hugepage size with the plan."""
     planned = kib_of(value_of(target.plan.kernel_args, "default_hugepagesz") or "")
     if not planned:
@@ -83,15 +77,13 @@ def default_size(live: Live, target: Target) -> Observation | None:
         return unknown("/proc/meminfo has no Hugepagesize")
     if live.page_kib == planned:
         return ok(size_text(live.page_kib))
-    return failed(
-        warning(
-            "the default hugepage size is not as planned",
-            where="/proc/meminfo",
-            found=size_text(live.page_kib),
-            expected=size_text(planned),
-            remedy=APPLY_REBOOT,
-            why="a program that requests pages without a size gets the default one, of which none are reserved",
-        )
+    return warning(
+        "the default hugepage size is not as planned",
+        where="/proc/meminfo",
+        found=size_text(live.page_kib),
+        expected=size_text(planned),
+        remedy=APPLY_REBOOT,
+        why="a program that requests pages without a size gets the default one, of which none are reserved",
     )
 
 
@@ -113,8 +105,7 @@ def pages_at_boot(facts: Facts, size_kib: int) -> int | None:
         if key_of(word) == "hugepagesz":
             size = kib_of(value)
         elif key_of(word) == "hugepages" and size == size_kib:
-            numbers = [part.rpartition(":")[2] for part in value.split(",")]
-            count = sum(int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 9)
+            count = sum(max(0, whole(part.rpartition(":")[2], 0)) for part in value.split(","))
     return count
 
 
@@ -131,5 +122,6 @@ def _too_few(live: Live, facts: Facts, need: HugepageNeed) -> Finding:
         + (f"; {requested} requested at boot, {reserved} reserved" if short else ""),
         expected=f"{need.count}",
         remedy=APPLY_REBOOT if need.size_kib > RUN_TIME_KIB else UP,
-        why=NO_BUFFERS,
+        why="OVS-DPDK's mbufs and the guests' memory are hugepages: with too few, OVS allocates half as many mbufs "
+        "without an error, or guests do not start",
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import Finding, Severity
+from ouchi.core.errors import Finding
 from ouchi.steps import Change
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Observation:
     problems: tuple[Problem, ...] = ()
 
 
+Seen = Observation | Problem | Finding
+"""What a check returns: an observation, or the one finding that it has."""
+
+
 def ok(found: str = "") -> Observation:
     """The check holds."""
     return Observation(Result.OK, found)
@@ -74,17 +78,11 @@ def unknown(reason: str) -> Observation:
     return Observation(Result.UNKNOWN, reason)
 
 
-def failed(*problems: Problem | Finding) -> Observation:
-    """The check does not hold."""
-    return Observation(
-        Result.FINDING,
-        problems=tuple(problem if isinstance(problem, Problem) else Problem(problem) for problem in problems),
-    )
-
-
 def judge(problems: Sequence[Problem | Finding], found: str) -> Observation:
     """The check holds, with what was ``found``, unless there are problems."""
-    return failed(*problems) if problems else ok(found)
+    if not problems:
+        return ok(found)
+    return Observation(Result.FINDING, "", tuple(one if isinstance(one, Problem) else Problem(one) for one in problems))
 
 
 def named(cpus: Iterable[int]) -> str:
@@ -93,10 +91,10 @@ def named(cpus: Iterable[int]) -> str:
     return f"CPU{'' if len(numbers) == 1 else 's'} {format_cpus(numbers)}"
 
 
-Evaluate = Callable[["Live", "Target"], Observation | None]
+Evaluate = Callable[["Live", "Target"], Seen | None]
 """A pure function of the live state and the target; ``None`` where the check does not apply to the host."""
 
-F = TypeVar("F", bound=Callable[..., Observation | None])
+F = TypeVar("F", bound=Callable[..., Seen | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +110,10 @@ class Check(Generic[F]):
     needs: tuple[str, ...]
     evaluate: F
 
-    def result(self, seen: Observation) -> CheckResult:
+    def result(self, seen: Seen) -> CheckResult:
         """Return the check's result."""
+        if not isinstance(seen, Observation):
+            seen = judge([seen], "")
         return CheckResult(self.id, self.level, self.title, seen.result, seen.found, seen.problems)
 
 
@@ -142,10 +142,6 @@ class CheckResult:
     def findings(self) -> tuple[Finding, ...]:
         """The findings without their fixes."""
         return tuple(problem.finding for problem in self.problems)
-
-    def has(self, severity: Severity) -> bool:
-        """Whether a finding has this severity."""
-        return any(finding.severity is severity for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from ouchi.checks.model import Level, Observation, check, failed, judge
+from ouchi.checks.model import Level, Observation, Seen, check, judge
 from ouchi.checks.remedies import APPLY, APPLY_REBOOT
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Nic
@@ -21,13 +21,6 @@ HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
 _ADDRESS = re.compile(r"0000:([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 UNBOUND = "DPDK cannot use a NIC that has a kernel driver: nothing is sent or received there"
-GROUP = "VFIO opens whole groups: while another PCI function of it has a kernel driver, the port cannot be created"
-NARROW = (
-    "what the slot cannot carry waits in the NIC and is dropped there while the PMD thread is idle; large frames first"
-)
-TAKEN = "after a reboot the NIC gets its kernel driver and an address: the port in Open vSwitch fails then"
-SPOOF = "a frame with another source MAC address than the VF's own is dropped in the NIC, and only the NIC counts it"
-FILTERED = "frames with another MAC address or VLAN are dropped in the NIC, and only the NIC counts them"
 
 
 @check("nics.driver", Level.PLACED, "NICs have their planned driver", MACHINE)
@@ -65,21 +58,19 @@ def driver(live: Live, target: Target) -> Observation | None:
 
 
 @check("nics.iommu-group", Level.LOSS, "NICs' IOMMU groups are viable for VFIO", MACHINE)
-def iommu_group(live: Live, target: Target) -> Observation | None:
+def iommu_group(live: Live, target: Target) -> Seen | None:
     """Look for kernel drivers in the IOMMU groups of NICs for VFIO."""
     nics = [(plan, nic) for plan, nic in _nics(target, OVS) if not plan.dpdk.bifurcated]
     if not nics:
         return None
     if not target.facts.boot.iommu:
-        return failed(
-            error(
-                f"no IOMMU for the NICs {', '.join(_name(plan) for plan, _ in nics)}: vfio-pci cannot be used",
-                where="/sys/kernel/iommu_groups",
-                found=target.facts.boot.iommu_reason,
-                expected="on",
-                remedy=f"enable VT-d, AMD-Vi or IOMMU in the firmware's setup, then: {APPLY_REBOOT}",
-                why=UNBOUND,
-            )
+        return error(
+            f"no IOMMU for the NICs {', '.join(_name(plan) for plan, _ in nics)}: vfio-pci cannot be used",
+            where="/sys/kernel/iommu_groups",
+            found=target.facts.boot.iommu_reason,
+            expected="on",
+            remedy=f"enable VT-d, AMD-Vi or IOMMU in the firmware's setup, then: {APPLY_REBOOT}",
+            why=UNBOUND,
         )
     planned = {plan.address for plan, _ in nics}
     problems = [_ungrouped(plan) for plan, nic in nics if nic.iommu_group < 0]
@@ -98,7 +89,8 @@ def iommu_group(live: Live, target: Target) -> Observation | None:
                     expected="every PCI function of the group with vfio-pci or no driver",
                     # A disk controller may be among them: apply decides which may be bound.
                     remedy=f"{APPLY}, which binds idle NICs of the group as well and refuses the rest; or another slot",
-                    why=GROUP,
+                    why="VFIO opens whole groups: while another PCI function of it has a kernel driver, the port "
+                    "cannot be created",
                 )
             )
     return judge(problems, "no kernel driver in their groups")
@@ -143,7 +135,8 @@ def pcie_link(_live: Live, target: Target) -> Observation | None:
             found=f"{link.speed_gts:g} GT/s x{link.width}",
             expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}",
             remedy="another slot; a NIC that is seated badly has a narrower link as well",
-            why=NARROW,
+            why="what the slot cannot carry waits in the NIC and is dropped there while the PMD thread is idle; large "
+            "frames first",
         )
         for plan, nic in nics
         if (link := nic.pcie) and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width
@@ -170,7 +163,8 @@ def network_configuration(live: Live, target: Target) -> Observation | None:
                     + (f"; also in {', '.join(files[1:4])}" if files[1:] else ""),
                     expected="no file that names it",
                     remedy=f"remove {_name(plan)} from {files[0]}",
-                    why=TAKEN,
+                    why="after a reboot the NIC gets its kernel driver and an address: the port in Open vSwitch fails "
+                    "then",
                 )
             )
     # Only root may read netplan's and NetworkManager's files.
@@ -280,7 +274,7 @@ def _vf_settings(live: Live, plan: NicPlan) -> list[Finding]:
             expected=f"trust {'on' if first.trust else 'off'}, spoof check {'on' if first.spoof_check else 'off'}"
             + (f", VLAN {first.vlan}" if first.vlan else ""),
             remedy=APPLY,
-            why=FILTERED,
+            why="frames with another MAC address or VLAN are dropped in the NIC, and only the NIC counts them",
         )
     ]
 
@@ -299,6 +293,7 @@ def _spoof_check(live: Live, plan: NicPlan) -> list[Finding]:
             found=f"spoof checking on, trust off: VFs {', '.join(map(str, strict[:8]))}",
             expected="spoof checking off or trust on for servers that forward",
             remedy=f"spoof_check: false for this NIC in your site file, then: {APPLY}" if planned else APPLY,
-            why=SPOOF,
+            why="a frame with another source MAC address than the VF's own is dropped in the NIC, and only the NIC "
+            "counts it",
         )
     ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from types import ModuleType
-from typing import Any
 
-from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, servers, traffic, versions
+from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, versions
 from ouchi.checks.model import Check, CheckResult, Evaluate, Level, unknown
 from ouchi.checks.ovs import daemon, pmd, ports, queues, settings
 from ouchi.live.host import Live
@@ -30,16 +29,10 @@ _MODULES: tuple[ModuleType, ...] = (
 )
 """From the kernel up to the NICs: the order in which results are shown."""
 
-
-def _checks_of(*modules: ModuleType) -> Iterator[Check[Any]]:
-    for module in modules:
-        yield from (value for value in vars(module).values() if isinstance(value, Check))
-
-
-CHECKS: tuple[Check[Evaluate], ...] = tuple(_checks_of(*_MODULES))
-
-UP_CHECKS: tuple[Check[Any], ...] = tuple(_checks_of(servers, traffic))
-"""Checks that only the end of ``up`` makes, through OpenStack's API and with packets."""
+CHECKS: tuple[Check[Evaluate], ...] = tuple(
+    value for module in _MODULES for value in vars(module).values() if isinstance(value, Check)
+)
+"""All but those of ``servers`` and ``traffic``, which only the end of ``up`` makes."""
 
 
 def evaluate(live: Live, target: Target, levels: Collection[Level] = ALL) -> tuple[CheckResult, ...]:

@@ -22,11 +22,6 @@ def configuring(switch: Switch) -> str:
     return UP if switch.whose == OURS else APPLY
 
 
-def control(switch: Switch) -> str:
-    """Return the path of ovs-vswitchd's control socket."""
-    return f"{switch.run}/ovs-vswitchd.{switch.pid}.ctl"
-
-
 def vsctl(switch: Switch) -> str:
     """Return the words that call ovs-vsctl for this Open vSwitch on a shell."""
     return f"ovs-vsctl --db=unix:{switch.run}/db.sock"

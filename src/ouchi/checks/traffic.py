@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from ouchi.checks.model import Level, Observation, check, judge
 from ouchi.clients import iperf
@@ -46,7 +46,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """iperf3 over one path: TCP received (bit/s), UDP offered and received (bit/s), datagrams sent and lost, ping (ms)."""
+    """iperf3 over one path: TCP received (bit/s), UDP offered and received (bit/s), datagrams sent and lost."""
 
     path: str
     seconds: float
@@ -56,15 +56,6 @@ class Measurement:
     udp_payload_bytes: int
     udp_sent: int
     udp_lost: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A flat JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Measurement:
-        """The reverse of :meth:`to_json`."""
-        return cls(**value)
 
 
 def routes(site: Site) -> list[Route]:
@@ -183,5 +174,5 @@ def _retry(route: Route, measurement: Callable[[], T]) -> T:
             if time.monotonic() > end:
                 (finding,) = failed.findings
                 remedy = f"ouchi console {route.server}"
-                raise Failed(error(f"iperf3 could not measure: {route}", found=finding.found, remedy=remedy)) from None
+                raise Failed.of(f"iperf3 could not measure: {route}", found=finding.found, remedy=remedy) from None
         time.sleep(0.5)

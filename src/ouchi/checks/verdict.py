@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ouchi.checks.model import CheckResult, Level, Result
@@ -38,7 +38,7 @@ class Verdict:
         """Return checks, measurements and labels as plain JSON."""
         return {
             "checks": [check.to_json() for check in self.checks],
-            "measurements": [measurement.to_json() for measurement in self.measurements],
+            "measurements": [asdict(measurement) for measurement in self.measurements],
             "labels": list(self.labels),
         }
 

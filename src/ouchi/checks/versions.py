@@ -6,15 +6,15 @@ import re
 
 from ouchi.checks import known
 from ouchi.checks.known import Version
-from ouchi.checks.model import Level, Observation, check, failed, judge, ok, unknown
+from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unknown
 from ouchi.checks.remedies import UP
 from ouchi.core.errors import error, info, warning
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS
+from ouchi.live.sections import numbers
 from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.target import Target
 
-_NUMBERS = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 _STABLE = re.compile(r"Debian ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})-|Ubuntu \S+ ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})")
 
 
@@ -25,7 +25,7 @@ def dpdk(live: Live, target: Target) -> Observation | None:
     version = numbers(release)
     if not version:
         return None
-    if version in {one.branch for one in known.VHOST_CHECKSUM.ranges}:
+    if version in known.VHOST_CHECKSUM.fixed:
         return unknown(f"the last number of DPDK {release} is not known: Open vSwitch reports it when it runs")
     problems = []
     if fixed_in := known.VHOST_CHECKSUM.fixed_in(version):
@@ -57,7 +57,7 @@ def dpdk(live: Live, target: Target) -> Observation | None:
 
 
 @check("versions.kernel", Level.LOSS, "the kernel's NIC drivers have no known fault", MACHINE)
-def kernel(live: Live, target: Target) -> Observation | None:
+def kernel(live: Live, target: Target) -> Seen | None:
     """Look at the kernel's drivers of the NICs with VFs for guests."""
     addresses = {plan.address for plan in target.plan.nics if plan.role == SRIOV}
     if not any(nic.address in addresses and nic.driver == "i40e" for nic in target.facts.nics):
@@ -68,15 +68,13 @@ def kernel(live: Live, target: Target) -> Observation | None:
     fixed_in = known.I40E_FILTERS.fixed_in(version)
     if not fixed_in:
         return ok(_text(version))
-    return failed(
-        error(
-            known.I40E_FILTERS.claim,
-            where="/proc/version",
-            found=_text(version),
-            expected=f"{_text(fixed_in)} or later ({known.I40E_FILTERS.source})",
-            remedy="upgrade the kernel's package, then reboot the host",
-            why=known.I40E_FILTERS.why,
-        )
+    return error(
+        known.I40E_FILTERS.claim,
+        where="/proc/version",
+        found=_text(version),
+        expected=f"{_text(fixed_in)} or later ({known.I40E_FILTERS.source})",
+        remedy="upgrade the kernel's package, then reboot the host",
+        why=known.I40E_FILTERS.why,
     )
 
 
@@ -84,12 +82,12 @@ def kernel(live: Live, target: Target) -> Observation | None:
 def nic_firmware(_live: Live, target: Target) -> Observation | None:
     """Compare the firmware of NICs for DPDK with the one that their driver was tested with."""
     release = numbers(target.facts.dpdk.release)[:2]
-    tested = known.X710.tested.get(release)
+    tested = known.X710_FIRMWARE.get(release)
     addresses = {plan.address for plan in target.plan.nics if plan.role == OVS}
     versions = {
         nic: numbers(nic.firmware)[:2]
         for nic in target.facts.nics
-        if nic.address in addresses and f"{nic.vendor}:{nic.device}" in known.X710.nics and nic.firmware
+        if nic.address in addresses and f"{nic.vendor}:{nic.device}" in known.X710 and nic.firmware
     }
     if not tested or not versions:
         return None
@@ -98,7 +96,7 @@ def nic_firmware(_live: Live, target: Target) -> Observation | None:
             f"the firmware of the NIC {nic.name or nic.address} is older than the one its driver was tested with",
             where=f"ethtool -i {nic.name}",
             found=nic.firmware,
-            expected=f"{_firmware(tested)} with DPDK {_text(release)} ({known.X710.source})",
+            expected=f"{_firmware(tested)} with DPDK {_text(release)} ({known.X710_SOURCE})",
             remedy="Intel's NVM update utility",
             why="an untested pair of firmware and driver may drop packets",
         )
@@ -129,12 +127,6 @@ def qemu(live: Live, _target: Target) -> Observation | None:
             )
         )
     return judge(problems, _text(live.qemu))
-
-
-def numbers(text: str) -> Version:
-    """Return the first version in a text: ``DPDK 22.11.11`` → (22, 11, 11); empty without one."""
-    match = _NUMBERS.search(text)
-    return tuple(int(number) for number in match.groups() if number is not None) if match else ()
 
 
 def kernel_version(banner: str, release: str) -> Version:

@@ -28,7 +28,6 @@ of a command. Exit status: 0 success, 1 unhealthy or not as planned, 2 bad input
 
 _commands = LazyGroup(
     name="ouchi",
-    package="ouchi.cli",
     sections={
         "Build": {
             "up": "Turn this machine into an NFV host: OVS-DPDK, OpenStack, pinned VMs.",
@@ -97,7 +96,7 @@ def _main() -> int:
         click.echo("\ninterrupted; run the same command again to continue", err=True)
         return Interrupted.status
     except BrokenPipeError as reason:
-        return _stop_writing() if _output_closed() else _report_bug(reason)
+        return _pipe_closed(reason)
     except Exception as bug:  # noqa: BLE001  # the last resort: users see no traceback
         return _report_bug(bug)
     return status
@@ -142,18 +141,13 @@ def _command_log() -> AbstractContextManager[None]:
     return logging("" if setting in ("0", "1") else setting, f"{Instance().state}/secrets.json")
 
 
-def _output_closed() -> bool:
-    """True when the reader of the output has closed it; otherwise a broken pipe is a bug."""
-    from ouchi.machine.own_process import reader_gone
+def _pipe_closed(reason: BrokenPipeError) -> int:
+    """Return the exit status of a program that SIGPIPE ended, unless nobody has closed the output: that is a bug."""
+    from ouchi.machine.own_process import discard, reader_gone
 
-    return reader_gone(sys.stdout) or reader_gone(sys.stderr)
-
-
-def _stop_writing() -> int:
-    """Make the interpreter's final flush harmless; return the exit status of a program that SIGPIPE ended."""
-    from ouchi.machine.own_process import discard
-
-    discard(sys.stdout)
+    if not (reader_gone(sys.stdout) or reader_gone(sys.stderr)):
+        return _report_bug(reason)
+    discard(sys.stdout)  # makes the interpreter's final flush harmless
     return 141
 
 

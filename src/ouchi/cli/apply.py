@@ -31,7 +31,7 @@ def command(
     afterwards, all changes are rolled back. Run it again to continue.
     """
     from ouchi.cli.changes import APPLY, resumed, run_changes
-    from ouchi.cli.hosted import hosts_of, planned_host
+    from ouchi.cli.hosted import host_of, hosts_of
     from ouchi.core.instance import Instance
     from ouchi.flows.apply import Apply
     from ouchi.flows.several_hosts import Options
@@ -44,7 +44,7 @@ def command(
     if plan_file:
         check_plan_alone()
         saved = read_plan(local, local.absolute(plan_file))
-        hosts = [planned_host(saved, ssh_config)]
+        hosts = [host_of(saved.site, saved.site_file, ssh_config)]
         resume += ["--plan", local.absolute(plan_file)]
     else:
         hosts = hosts_of(site_file, names, ssh_config)

@@ -28,9 +28,6 @@ class GoalType(click.ParamType["Goal"]):
 
     name = "goal"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"[{'|'.join(GOALS)}|N%]"
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
         from ouchi.measure.search.goals import NAMED_GOALS, partial_drop_goal
 
@@ -45,9 +42,6 @@ class TestType(click.ParamType["ExtraTest"]):
     """A test by its name, optionally with the seconds of its trials."""
 
     name = "test"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "TEST[:SECONDS]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ExtraTest:
         from ouchi.measure.search.extra_tests import SECONDS, ExtraTest
@@ -84,6 +78,7 @@ class TestType(click.ParamType["ExtraTest"]):
     "goals",
     multiple=True,
     type=GoalType(),
+    metavar=f"[{'|'.join(GOALS)}|N%]",
     help="Search goal, or an allowed loss; repeatable.  [default: ndr and pdr, without --rate]",
 )
 @click.option(
@@ -113,6 +108,7 @@ class TestType(click.ParamType["ExtraTest"]):
     "extra_tests",
     multiple=True,
     type=TestType(),
+    metavar="TEST[:SECONDS]",
     help=f"Further tests: {', '.join(TESTS)}; repeatable.",
 )
 @click.option(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from ouchi.cli.hosted import print_host, print_json
 from ouchi.cli.timeline import timeline_of
-from ouchi.core.errors import BadInput, error
+from ouchi.core.errors import BadInput
 from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows.apply import Apply
@@ -34,11 +34,12 @@ def run_changes(changes: Sequence[HostChange], what: str, *, as_json: bool) -> i
         results = survey_all(changes, LocalMachine())
         good = [change for change, result in zip(changes, results, strict=True) if not result.status]
         if not as_json:
-            _print_survey(changes, results, single=single)
+            for change, result in zip(changes, results, strict=True):
+                print_host(result, None if result.status else change.text(), single=single)
         made: dict[str, HostResult[Any]] = {}
         todo = [] if options.dry_run else [change for change in good if change.needed]
         if todo:
-            reboots = sum(change.reboots for change in todo) if options.reboot else 0
+            reboots = sum(bool(change.reboot_reasons) for change in todo) if options.reboot else 0
             if not confirmed(question(what, len(todo), reboots, len(changes)), options):
                 click.echo("nothing was changed", err=as_json)
                 todo = []
@@ -47,13 +48,15 @@ def run_changes(changes: Sequence[HostChange], what: str, *, as_json: bool) -> i
                 made = make_all(todo, timeline, single=single)
     results = [made.get(result.name, result) for result in results]
     if as_json:
-        surveyed = {change.host.name: change.to_json() for change in good}
-        done = {name: result.result and result.result.json for name, result in made.items()}
-        _print_json(results, surveyed | done, single=single)
+        shown: dict[str, Any] = {change.host.name: change.to_json() for change in good}
+        shown |= {name: result.result and result.result.json for name, result in made.items()}
+        if single:
+            shown = {name: {"schema": 1, **one} for name, one in shown.items()}
+        print_json(results, shown, single=single)
     elif not single:
         for result in results:
             if result.findings and result.name in made and not result.result:  # others were shown as notes
-                _print(result, "")
+                print_host(result, None, single=single)
         click.echo(summary(results))
     return exit_status(results)
 
@@ -63,13 +66,11 @@ def confirmed(what: str, options: Options) -> bool:
     if options.yes:
         return True
     if not sys.stdin.isatty():
-        raise BadInput(
-            error(
-                f"ouchi cannot ask whether to {what}",
-                found="no terminal",
-                expected="a terminal, or --yes",
-                remedy="the same command with --yes",
-            )
+        raise BadInput.of(
+            f"ouchi cannot ask whether to {what}",
+            found="no terminal",
+            expected="a terminal, or --yes",
+            remedy="the same command with --yes",
         )
     return options.ask(f"{what[0].upper()}{what[1:]}?")
 
@@ -87,7 +88,7 @@ def apply_for_up(machine: LocalMachine, target: Target, timeline: Timeline, opti
         return None
     timeline.emit(EventKind.NOTE, "host", "apply", change.text())
     with timeline.paused():
-        if not confirmed(question(APPLY, 1, int(change.reboots and options.reboot), 1), options):
+        if not confirmed(question(APPLY, 1, int(bool(change.reboot_reasons) and options.reboot), 1), options):
             click.echo("nothing was changed")
             return 0
     done = change.make(timeline, "host").json
@@ -97,30 +98,3 @@ def apply_for_up(machine: LocalMachine, target: Target, timeline: Timeline, opti
 def resumed(*words: str) -> tuple[str, ...]:
     """The command that runs ouchi with these words after a reboot of this machine."""
     return (sys.executable, "-I", "-m", "ouchi", *words)
-
-
-def _print_survey(changes: Sequence[HostChange], results: Sequence[HostResult[Any]], *, single: bool) -> None:
-    for change, result in zip(changes, results, strict=True):
-        text = "" if result.status else change.text()
-        if single:
-            click.echo(text)
-        else:
-            _print(result, text)
-
-
-def _print(result: HostResult[Any], text: str) -> None:
-    from ouchi.cli import show
-
-    click.echo(f"==> {result.name} ({result.address or 'this machine'}) <==")
-    if text:
-        click.echo(text)
-    show(*result.findings)
-    click.echo()
-
-
-def _print_json(results: Sequence[HostResult[Any]], shown: dict[str, Any], *, single: bool) -> None:
-    if single:
-        click.echo(json.dumps({"schema": 1, **shown[results[0].name]}, indent=2))
-        return
-    entries = [result.to_json(shown.get(result.name)) for result in results]
-    click.echo(json.dumps({"schema": 1, "hosts": entries}, indent=2))

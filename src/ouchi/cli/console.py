@@ -12,7 +12,7 @@ def command(server: str) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.core.errors import BadInput, Unhealthy, error
+    from ouchi.core.errors import BadInput, Unhealthy
     from ouchi.core.instance import Instance
     from ouchi.live.host import MACHINE, read
     from ouchi.machine.local import LocalMachine
@@ -20,12 +20,10 @@ def command(server: str) -> None:
 
     machine, instance = LocalMachine(), Instance()
     if not machine.exists(instance.libvirt_socket):
-        raise Unhealthy(error("no server runs: ouchi is not up", where=instance.libvirt_socket, remedy="ouchi up"))
+        raise Unhealthy.of("no server runs: ouchi is not up", where=instance.libvirt_socket, remedy="ouchi up")
     domains = {guest.name: guest.domain for guest in read(machine, instance, (MACHINE,)).guests if guest.ours}
     if server not in domains:
-        raise BadInput(
-            error(
-                "no such server runs", found=server, expected=", ".join(domains) or "none runs", remedy="ouchi status"
-            )
+        raise BadInput.of(
+            "no such server runs", found=server, expected=", ".join(domains) or "none runs", remedy="ouchi status"
         )
     replace_with(("/usr/bin/virsh", "-c", instance.libvirt_uri, "console", "--force", domains[server]), {})

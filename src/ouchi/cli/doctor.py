@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.hosted import Output, host_options, hosts_of, planned_host, run_hosts, this_machine
+from ouchi.cli.hosted import Output, host_of, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.planned import check_plan_alone, plan_option
 from ouchi.cli.site import DEFAULT_SITE
 
@@ -69,7 +69,7 @@ def _planned(plan_file: str, ssh_config: str | None) -> tuple[list[SiteHost], Ta
     from ouchi.plan.same_host import on_host
 
     saved = read_plan(LocalMachine(), plan_file)
-    return [planned_host(saved, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
+    return [host_of(saved.site, saved.site_file, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
 
 
 def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:
@@ -89,9 +89,6 @@ def _examined(host: SiteHost, target_of: TargetOf, *, fix: bool, dry_run: bool) 
     from ouchi.flows.doctor import examine, examine_and_fix, examine_and_preview
     from ouchi.report.doctor import doctor_text
 
-    def target() -> Target:
-        return target_of(host)
-
     flow = examine if not fix else examine_and_preview if dry_run else examine_and_fix
-    diagnosis = flow(host.machine, Instance(), target)
+    diagnosis = flow(host.machine, Instance(), lambda: target_of(host))
     return Output(doctor_text(diagnosis), diagnosis.to_json(), diagnosis.status)

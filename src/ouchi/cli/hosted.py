@@ -6,8 +6,9 @@ runs in a thread beside those of other hosts, so it prints nothing itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ import click
 if TYPE_CHECKING:
     from ouchi.flows.hosts import HostResult, Job
     from ouchi.flows.site_host import SiteHost
-    from ouchi.plan.target import Target
+    from ouchi.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,9 +66,7 @@ def hosts_of(site_file: str, names: Sequence[str] = (), ssh_config: str | None =
     A host without an address is this machine. Raises :class:`~ouchi.core.errors.BadInput`.
     """
     from ouchi.core.errors import BadInput
-    from ouchi.flows.site_host import SiteHost
     from ouchi.machine.local import LocalMachine
-    from ouchi.machine.ssh.machine import SshMachine
     from ouchi.site import choose, read_sites, several
 
     local = LocalMachine()
@@ -76,16 +75,7 @@ def hosts_of(site_file: str, names: Sequence[str] = (), ssh_config: str | None =
     sites = choose(read_sites(local, site_file), names)
     if sum(site.address is None for site in sites) > 1:
         raise BadInput(several(sites))
-    return [
-        SiteHost(
-            site.name,
-            site.address or "",
-            site_file,
-            site,
-            SshMachine(site.address, ssh_config or "") if site.address else local,
-        )
-        for site in sites
-    ]
+    return [host_of(site, site_file, ssh_config) for site in sites]
 
 
 def this_machine(site_file: str) -> SiteHost:
@@ -96,20 +86,19 @@ def this_machine(site_file: str) -> SiteHost:
     return SiteHost("", "", site_file, None, LocalMachine())
 
 
-def planned_host(target: Target, ssh_config: str | None = None) -> SiteHost:
-    """The host of a saved plan."""
+def host_of(site: Site, site_file: str, ssh_config: str | None) -> SiteHost:
+    """The host of a site, from a site file or a saved plan."""
     from ouchi.flows.site_host import SiteHost
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.ssh.machine import SshMachine
 
-    site = target.site
     machine = SshMachine(site.address, ssh_config or "") if site.address else LocalMachine()
-    return SiteHost(site.name, site.address or "", target.site_file, site, machine)
+    return SiteHost(site.name, site.address or "", site_file, site, machine)
 
 
 def host_at(address: str, ssh_config: str | None = None) -> SiteHost:
     """A host by its address, without a site. Raises :class:`~ouchi.core.errors.BadInput`."""
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
     from ouchi.flows.site_host import SiteHost
     from ouchi.machine.ssh.address import FORM, parse_address
     from ouchi.machine.ssh.machine import SshMachine
@@ -117,8 +106,17 @@ def host_at(address: str, ssh_config: str | None = None) -> SiteHost:
     try:
         parsed = parse_address(address)
     except ValueError as reason:
-        raise BadInput(error(f"not an address: {reason}", where="--address", found=address, expected=FORM)) from None
+        raise BadInput.of(f"not an address: {reason}", where="--address", found=address, expected=FORM) from None
     return SiteHost(str(parsed), str(parsed), "", None, SshMachine(parsed, ssh_config or ""))
+
+
+def check_one(hosts: Sequence[SiteHost]) -> None:
+    """Raise :class:`~ouchi.core.errors.BadInput` for several hosts."""
+    from ouchi.core.errors import BadInput
+    from ouchi.site import several
+
+    if len(hosts) > 1:
+        raise BadInput(several([host.site for host in hosts if host.site]))
 
 
 def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, as_json: bool = False) -> int:
@@ -129,53 +127,42 @@ def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, 
     """
     from ouchi.flows.hosts import exit_status, run_jobs, summary
 
-    if len(hosts) == 1:
-        return _run_single(hosts[0], work, as_json=as_json)
-    results = []
-    for result in run_jobs([_job(host, work) for host in hosts]):
+    results, single = [], len(hosts) == 1
+    for result in run_jobs([_job(host, work) for host in hosts], single=single):
         results.append(result)
         if not as_json:
-            _print(result)
+            print_host(result, result.result.text if result.result else None, single=single)
     if as_json:
-        entries = [result.to_json(result.result.json if result.result else None) for result in results]
-        click.echo(json.dumps({"schema": 1, "hosts": entries}, indent=2))
-    else:
+        print_json(results, {one.name: one.result.json for one in results if one.result}, single=single)
+    elif not single:
         click.echo(summary(results))
     return exit_status(results)
-
-
-def _run_single(host: SiteHost, work: Callable[[SiteHost], Output], *, as_json: bool) -> int:
-    from ouchi.flows.hosts import single_host
-
-    try:
-        with single_host(host.name):
-            output = work(host)
-    except BaseException:
-        host.interrupt()
-        raise
-    finally:
-        host.close()
-    click.echo(json.dumps(output.json, indent=2) if as_json else output.text)
-    return output.status
 
 
 def _job(host: SiteHost, work: Callable[[SiteHost], Output]) -> Job[Output]:
     from ouchi.flows.hosts import Job
 
     def run() -> Output:
-        try:
+        with contextlib.closing(host):
             return work(host)
-        finally:
-            host.close()
 
-    return Job(host.name, host.address, run, host.interrupt)
+    return Job(host.name, host.address, run, host.machine.interrupt)
 
 
-def _print(result: HostResult[Output]) -> None:
+def print_host(result: HostResult[Any], text: str | None, *, single: bool) -> None:
+    """Print the text of a host's result; of several hosts with a heading and the findings."""
     from ouchi.cli import show
 
-    click.echo(f"==> {result.name} ({result.address or 'this machine'}) <==")
-    if result.result:
-        click.echo(result.result.text)
-    show(*result.findings)
-    click.echo()
+    if not single:
+        click.echo(f"==> {result.name} ({result.address or 'this machine'}) <==")
+    if text is not None:
+        click.echo(text)
+    if not single:
+        show(*result.findings)
+        click.echo()
+
+
+def print_json(results: Sequence[HostResult[Any]], shown: Mapping[str, Any], *, single: bool) -> None:
+    """Print the results as JSON, each as ``shown`` by host; of several hosts one object with an entry for each."""
+    entries = [result.to_json(shown.get(result.name)) for result in results]
+    click.echo(json.dumps(shown[results[0].name] if single else {"schema": 1, "hosts": entries}, indent=2))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ouchi.cli.hosted import Output, host_at, host_options, hosts_of, run_hosts, this_machine
+from ouchi.cli.hosted import Output, check_one, host_at, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.site import read_site_option
 
@@ -68,7 +68,7 @@ def command(
     by_default = context.get_parameter_source("site_file") is ParameterSource.DEFAULT and not names
     hosts = [host_at(address, ssh_config)] if address else _hosts(site_file, names, ssh_config, by_default=by_default)
     if save or svg_file:
-        _check_one_file(hosts)
+        check_one(hosts)
     context.exit(run_hosts(hosts, inspect, as_json=as_json))
 
 
@@ -105,16 +105,8 @@ def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_d
 
 
 def _check_one_host(snapshot: str | None, address: str | None, names: Sequence[str]) -> None:
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
 
     given = [f"--{name}" for name, value in (("snapshot", snapshot), ("address", address), ("host", names)) if value]
     if len(given) > 1:
-        raise BadInput(error("these name different hosts", found=" and ".join(given), expected="one of them"))
-
-
-def _check_one_file(hosts: Sequence[SiteHost]) -> None:
-    from ouchi.core.errors import BadInput
-    from ouchi.site import several
-
-    if len(hosts) > 1:
-        raise BadInput(several([host.site for host in hosts if host.site]))
+        raise BadInput.of("these name different hosts", found=" and ".join(given), expected="one of them")

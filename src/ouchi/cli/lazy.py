@@ -20,10 +20,9 @@ class LazyGroup(click.Group):
     Help, completion and suggestions for a misspelt name come from the table alone.
     """
 
-    def __init__(self, *, sections: Sections, package: str, **settings: object) -> None:
+    def __init__(self, *, sections: Sections, **settings: object) -> None:
         super().__init__(**settings)  # type: ignore[arg-type]  # handed on as they are
         self._sections = sections
-        self._package = package
         self._summaries = {name: text for section in sections.values() for name, text in section.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -34,7 +33,7 @@ class LazyGroup(click.Group):
             return None
         from importlib import import_module
 
-        found = import_module(f"{self._package}.{cmd_name.replace('-', '_')}").command
+        found = import_module(f"ouchi.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(found, click.Command)  # noqa: S101  # the table and the module disagree: a bug
         return found
 

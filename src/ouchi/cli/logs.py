@@ -6,12 +6,16 @@ import click
 from click.shell_completion import CompletionItem
 
 
-def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _known() -> list[str]:
+    """The parts that have a log."""
     from ouchi.core.instance import Instance
     from ouchi.machine.local import LocalMachine
 
-    names = [name.removesuffix(".log") for name in LocalMachine().entries(Instance().logs) if name.endswith(".log")]
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [name.removesuffix(".log") for name in LocalMachine().entries(Instance().logs) if name.endswith(".log")]
+
+
+def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in _known() if name.startswith(incomplete)]
 
 
 @click.command()
@@ -25,21 +29,16 @@ def command(part: str, lines: int, follow: bool) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
     from ouchi.core.instance import Instance
-    from ouchi.machine.local import LocalMachine
     from ouchi.machine.own_process import replace_with
 
-    machine, instance = LocalMachine(), Instance()
-    known = [name.removesuffix(".log") for name in machine.entries(instance.logs) if name.endswith(".log")]
-    if part not in known:
-        raise BadInput(
-            error(
-                "no such part has written anything",
-                found=part,
-                expected=", ".join(known) or "none has",
-                remedy="ouchi status",
-            )
+    if part not in (known := _known()):
+        raise BadInput.of(
+            "no such part has written anything",
+            found=part,
+            expected=", ".join(known) or "none has",
+            remedy="ouchi status",
         )
-    tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{instance.logs}/{part}.log")
+    tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{Instance().logs}/{part}.log")
     replace_with(tail, {})

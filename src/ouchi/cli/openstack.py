@@ -12,7 +12,7 @@ def command(words: tuple[str, ...]) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.core.errors import Unhealthy, error
+    from ouchi.core.errors import Unhealthy
     from ouchi.core.instance import Instance
     from ouchi.machine.own_process import replace_with
     from ouchi.parts.settings import CLOUD
@@ -20,4 +20,4 @@ def command(words: tuple[str, ...]) -> None:
     client = f"{Instance().openstack}/bin/openstack"
     # Loopback is no business of a proxy that the user's environment may name.
     if not replace_with((client, *words), {"OS_CLOUD": CLOUD, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}):
-        raise Unhealthy(error("there is no OpenStack here yet", where=client, remedy="ouchi up"))
+        raise Unhealthy.of("there is no OpenStack here yet", where=client, remedy="ouchi up")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ouchi.cli.hosted import host_options
+from ouchi.cli.hosted import check_one, host_options, hosts_of
 from ouchi.cli.inspect import snapshot_option
 from ouchi.cli.site import read_site_option
 
@@ -46,7 +46,7 @@ plan_option = click.option(
 
 def check_plan_alone() -> None:
     """Raise BadInput when the command line has ``--plan`` and an option that chooses another plan."""
-    from ouchi.core.errors import BadInput, error
+    from ouchi.core.errors import BadInput
 
     context = click.get_current_context()
     given = [
@@ -55,12 +55,10 @@ def check_plan_alone() -> None:
         if option.name in ANOTHER_PLAN and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     ]
     if given:
-        raise BadInput(
-            error(
-                "a saved plan has its own site and facts",
-                found=f"--plan and {', '.join(given)}",
-                expected="--plan alone",
-            )
+        raise BadInput.of(
+            "a saved plan has its own site and facts",
+            found=f"--plan and {', '.join(given)}",
+            expected="--plan alone",
         )
 
 
@@ -73,15 +71,11 @@ def style_of(choose: str | None) -> Style | None:
 
 def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[SiteHost]:
     """The hosts to plan, with a message when there is no site file. Raises BadInput for several where ``one`` is needed."""
-    from ouchi.cli.hosted import hosts_of
-    from ouchi.core.errors import BadInput
-    from ouchi.site import several
-
     hosts = hosts_of(site_file, names, ssh_config)
     if hosts[0].site is None:
         click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
-    if one and len(hosts) > 1:
-        raise BadInput(several([host.site for host in hosts if host.site]))
+    if one:
+        check_one(hosts)
     return hosts
 
 

@@ -93,6 +93,6 @@ def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> 
             machine.write(f"{top}/{path}", file.text, mode=file.mode)
             yield f"{path}: written"
     except OSError as reason:
-        raise BadInput(
-            error("the files cannot be written", where=top, found=str(reason), expected="a folder of yours")
+        raise BadInput.of(
+            "the files cannot be written", where=top, found=str(reason), expected="a folder of yours"
         ) from None

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from ouchi.core.events import Timeline
+    from ouchi.machine.local import LocalMachine
+    from ouchi.rig.keeper import KeeperStatus
+    from ouchi.rig.paths import RigPaths
 
 
 @click.group()
@@ -22,9 +33,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the rig as JSON on stdout.")
 def up(how: str | None, as_json: bool) -> None:
     """Start or resume it; the first time it is made, which takes some two minutes."""
-    from ouchi.cli.rigging import run_up
+    from ouchi.flows import rig
 
-    run_up(how, as_json=as_json)
+    with _rig("up") as (machine, paths):
+        _start(machine, paths, lambda *progress: rig.up(machine, paths, how, *progress), as_json=as_json)
 
 
 @command.command(context_settings={"ignore_unknown_options": True})
@@ -32,9 +44,16 @@ def up(how: str | None, as_json: bool) -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND]")
 def ssh(user: str, words: tuple[str, ...]) -> None:
     """Open a shell in it, or run a command. Exit status: the command's."""
-    from ouchi.cli.rigging import run_ssh
+    from ouchi.core.errors import Unhealthy
+    from ouchi.machine.own_process import replace_with
+    from ouchi.rig import control
+    from ouchi.rig.login import ALIAS
 
-    run_ssh(user, words)
+    program = "/usr/bin/ssh"
+    with _rig() as (machine, paths):
+        control.require_up(machine, paths)
+        if not replace_with((program, "-F", str(paths.ssh_config), f"{user}@{ALIAS}", *words), {}):
+            raise Unhealthy.of("there is no ssh here", where=program, remedy="apt-get install openssh-client")
 
 
 @command.command()
@@ -46,20 +65,90 @@ def snapshot(name: str | None, loading: bool, listing: bool, as_json: bool) -> N
     """Save its state as NAME (memory, CPUs, devices, disk), or go back to a saved one."""
     if listing == bool(name) or (listing and loading):
         raise click.UsageError("give NAME, NAME with --load, or --list")
-    from ouchi.cli.rigging import list_states, load_state, save_state
+    import time
+
+    from ouchi.flows import rig
+    from ouchi.rig import control
 
     if listing or name is None:
-        list_states(as_json=as_json)
-    elif loading:
-        load_state(name, as_json=as_json)
-    else:
-        save_state(name, as_json=as_json)
+        _list_states(as_json=as_json)
+        return
+    with _rig("snapshot") as (machine, paths):
+        if loading:
+            _start(machine, paths, lambda *progress: rig.load(machine, paths, name, *progress), as_json=as_json)
+            return
+        begin = time.monotonic()
+        control.save(machine, paths, name)
+        seconds = time.monotonic() - begin
+        click.echo(json.dumps({"saved": name, "seconds": seconds}) if as_json else f"saved {name} ({seconds:.1f} s)")
 
 
 @command.command()
 @click.option("--purge", is_flag=True, help="Delete it: its disk, its snapshots, and what was made for it (1 GB).")
 def down(purge: bool) -> None:
     """Suspend it: save its state and stop it; up resumes it."""
-    from ouchi.cli.rigging import run_down
+    from ouchi.flows import rig
+    from ouchi.rig import control
 
-    run_down(purge=purge)
+    with _rig("down") as (machine, paths):
+        if not purge:
+            click.echo(control.suspend(machine, paths))
+        elif rig.purge(machine, paths):
+            click.echo("the rig is deleted")
+        else:
+            click.echo("nothing to do: there is no rig")
+
+
+@contextlib.contextmanager
+def _rig(command: str = "") -> Iterator[tuple[LocalMachine, RigPaths]]:
+    """This machine, and the paths of its rig; with ``command`` no other command changes the rig meanwhile."""
+    import os
+
+    from ouchi.flows.rig import file_errors
+    from ouchi.machine.local import LocalMachine
+    from ouchi.rig.paths import rig_paths
+
+    machine, paths = LocalMachine(), rig_paths(os.environ)
+    with file_errors(paths), machine.hold(paths.lock, f"rig {command}") if command else contextlib.nullcontext():
+        yield machine, paths
+
+
+def _start(
+    machine: LocalMachine,
+    paths: RigPaths,
+    act: Callable[[Timeline, Callable[[], None]], KeeperStatus],
+    *,
+    as_json: bool,
+) -> None:
+    """Start it by ``act``, then print how to log in, and the faults of the rig so far."""
+    from ouchi.cli.running import stop
+    from ouchi.cli.timeline import timeline_of
+    from ouchi.rig.login import ALIAS
+
+    with timeline_of(as_json=as_json) as timeline:
+        status = act(timeline, lambda: stop(machine))
+    if as_json:
+        shown: dict[str, Any] = {**status.to_json(), "ssh_config": str(paths.ssh_config), "host": ALIAS}
+        click.echo(json.dumps(shown, indent=2))
+        return
+    for fault in status.faults:
+        click.echo(f"tried again after a fault of the rig: {fault}")
+    click.echo(f"\nouchi rig ssh\nssh -F {paths.ssh_config} {ALIAS}")
+
+
+def _list_states(*, as_json: bool) -> None:
+    from datetime import datetime
+
+    from ouchi.rig import control
+
+    with _rig() as (machine, paths):
+        found = control.saved(machine, paths)
+    if as_json:
+        members = [{"name": one.name, "saved": one.saved, "bytes": one.size} for one in found]
+        click.echo(json.dumps(members, indent=2))
+        return
+    for one in found:
+        when = datetime.fromtimestamp(one.saved).astimezone()
+        click.echo(f"{one.name:<20}{when:%Y-%m-%d %H:%M:%S}{one.size / 1e6:>8.0f} MB")
+    if not found:
+        click.echo("nothing has been saved; the rig was never started")

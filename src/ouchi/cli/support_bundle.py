@@ -27,13 +27,13 @@ def command(site_file: str, output: str | None, as_json: bool) -> None:
     from datetime import datetime
 
     from ouchi.core.instance import Instance
-    from ouchi.flows.support_bundle import Where, collect_bundle, require_free, write_bundle
+    from ouchi.flows.support_bundle import collect_bundle, require_free, write_bundle
     from ouchi.machine.local import LocalMachine
 
     machine, root = LocalMachine(), os.geteuid() == 0
     path = machine.absolute(output or f"ouchi-support-{datetime.now().astimezone():%Y%m%d-%H%M%S}.tar.gz")
     require_free(machine, path)
-    bundle = collect_bundle(Where(machine, Instance(), machine.absolute(site_file), root))
+    bundle = collect_bundle(machine, Instance(), machine.absolute(site_file), root)
     write_bundle(machine, bundle, path)
     if as_json:
         click.echo(json.dumps({"path": path, **bundle.to_json()}, indent=2))

@@ -16,10 +16,9 @@ from ouchi.facts import Facts
 from ouchi.facts.nics import BEFORE_BINDING, KEPT
 from ouchi.flows.progress import run_step
 from ouchi.flows.several_hosts import Done, HostChange
-from ouchi.host import boot, boot_loader, commit_confirm, nics, reboot
+from ouchi.host import boot, boot_loader, commit_confirm, cpus, nics, ovs, reboot
 from ouchi.host.refusals import refusals
 from ouchi.host.step import Step
-from ouchi.host.steps import host_steps
 from ouchi.host.survey import Survey, take_survey
 from ouchi.machine import Machine
 from ouchi.parts import packages
@@ -124,6 +123,20 @@ def prepare(machine: Machine, target: Target, instance: Instance, *, own_ovs: bo
         packages=("driverctl",) if nics.to_bind(target) and "driverctl" not in survey.programs else (),
         rolled_back=rescue.last_run(machine, instance.host),
     )
+
+
+def host_steps(target: Target, survey: Survey, *, own_ovs: bool = False) -> tuple[Step, ...]:
+    """Every step in the order in which they are made. Reads nothing from the host.
+
+    With ``own_ovs`` ``up`` runs its own Open vSwitch, so the distribution's is left alone.
+    """
+    steps = (
+        boot.boot_step(target, survey),
+        *cpus.cpu_steps(target, survey),
+        *nics.nic_steps(target, survey),
+        *(() if own_ovs else ovs.ovs_steps(target, survey)),
+    )
+    return tuple(step for step in steps if step.changes)
 
 
 def _survey(machine: Machine, target: Target, journal: Journal) -> Survey:
@@ -255,6 +268,7 @@ class Apply(HostChange):
     def prepare(self, target: Target) -> None:
         """Prepare the changes for a plan. Raises :class:`~ouchi.core.errors.BadInput` with every refusal."""
         self.prepared = prepare(self.host.machine, target, self.instance, own_ovs=self.own_ovs)
+        self.needed, self.reboot_reasons = self.prepared.anything, self.prepared.reboot
 
     def text(self) -> str:
         prepared = self.prepared
@@ -274,19 +288,11 @@ class Apply(HostChange):
             "rolled_back": self.prepared.rolled_back,
         }
 
-    @property
-    def needed(self) -> bool:
-        return self.prepared.anything
-
-    @property
-    def reboots(self) -> bool:
-        return bool(self.prepared.reboot)
-
     def make(self, timeline: Timeline, stage: str) -> Done:
         """Change the host, reboot it where that is needed and allowed, and continue."""
         result = self.to_json()
         for _ in range(MOST_ROUNDS):
-            if not self.prepared.anything:
+            if not self.needed:
                 break
             why = make(self.prepared, timeline, self.host.facts_over_new_connection, self._ask(timeline), stage)
             if not why:

@@ -15,7 +15,7 @@ from ouchi.measure.paths.open import Artifacts
 from ouchi.measure.request import BenchRequest
 from ouchi.measure.runs.describe import describe, labels_of, now
 from ouchi.measure.runs.folder import RunWriter
-from ouchi.measure.runs.model import ExtraResult, Result, summarise
+from ouchi.measure.runs.model import ExtraResult, Result
 from ouchi.measure.search.trial import Trial
 from ouchi.parts import hugepages
 from ouchi.plan.target import Target
@@ -97,7 +97,7 @@ class Recorder:
 
     def store(self) -> None:
         """Write the results so far."""
-        self.writer.results(self.results, summarise(self.results), self.extras)
+        self.writer.results(self.results, self.extras)
 
     def add_extras(self, rows: Iterable[ExtraResult]) -> None:
         """Add result lines."""

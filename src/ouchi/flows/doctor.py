@@ -6,14 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from ouchi.checks.diagnosis import Diagnosis
-from ouchi.checks.fix import make_fixes, preview_fixes
+from ouchi.checks.diagnosis import Diagnosis, FixResult
 from ouchi.checks.registry import evaluate
 from ouchi.core.instance import LOCK, Instance
 from ouchi.live.host import Live, read
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
-from ouchi.steps.journal import Scope, open_journal
+from ouchi.steps import Lasts, engine
+from ouchi.steps.journal import Journal, Scope, open_journal
 
 
 def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
@@ -30,7 +30,7 @@ def examine(machine: Machine, instance: Instance, target: Callable[[], Target]) 
 def examine_and_preview(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
     """Examine the host, and show what :func:`examine_and_fix` would change. Nothing is changed."""
     diagnosis = examine(machine, instance, target)
-    return replace(diagnosis, fixes=preview_fixes(open_journal(machine, instance, Scope.MACHINE), diagnosis))
+    return replace(diagnosis, fixes=run_fixes(open_journal(machine, instance, Scope.MACHINE), diagnosis, make=False))
 
 
 def examine_and_fix(machine: Machine, instance: Instance, target: Callable[[], Target]) -> Diagnosis:
@@ -40,8 +40,20 @@ def examine_and_fix(machine: Machine, instance: Instance, target: Callable[[], T
     """
     with machine.hold(LOCK, "doctor --fix"):
         diagnosis = examine(machine, instance, target)
-        fixes = make_fixes(open_journal(machine, instance, Scope.MACHINE), diagnosis)
+        fixes = run_fixes(open_journal(machine, instance, Scope.MACHINE), diagnosis, make=True)
         return replace(examine(machine, instance, target), fixes=fixes)
+
+
+def run_fixes(journal: Journal, diagnosis: Diagnosis, *, make: bool) -> tuple[FixResult, ...]:
+    """Make every fix of a diagnosis, or show what it would change; what cannot be changed does not stop the others."""
+    results = []
+    for check, fix in diagnosis.planned_fixes:
+        differences = engine.preview(journal, fix.changes)
+        lasts = next(one for one in Lasts if any(change.lasts is one for change in fix.changes))
+        attempts = engine.make_each(journal, check, fix.changes) if make else ()
+        failures = tuple(f"{one.change.key}: {one.failure}" for one in attempts if one.failure)
+        results.append(FixResult(check, fix.name, str(lasts), differences, failures, made=make))
+    return tuple(results)
 
 
 def diagnose(live: Live, target: Target) -> Diagnosis:

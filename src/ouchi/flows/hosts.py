@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any, Generic, TypeVar
@@ -58,11 +57,17 @@ class HostResult(Generic[T]):
         }
 
 
-def run_jobs(jobs: Sequence[Job[T]], most_at_once: int = MOST_AT_ONCE) -> Iterator[HostResult[T]]:
+def run_jobs(
+    jobs: Sequence[Job[T]], most_at_once: int = MOST_AT_ONCE, *, single: bool = False
+) -> Iterator[HostResult[T]]:
     """Run all jobs in parallel and yield their results in the order of the jobs, each as soon as possible.
 
-    When the caller stops iterating (Ctrl-C), all jobs are stopped, and this returns once they have ended.
+    When the caller stops iterating (Ctrl-C), all jobs are stopped, and this returns once they have ended. A ``single``
+    job runs in this thread, where it may ask the user, and its errors are raised.
     """
+    if single:
+        yield _run_here(*jobs)
+        return
     # Jobs that have not begun by then never do.
     pool = ThreadPoolExecutor(max(1, min(most_at_once, len(jobs))), thread_name_prefix="host")
     running: list[Future[HostResult[T]]] = [pool.submit(_run, job) for job in jobs]
@@ -110,31 +115,36 @@ def file_error(reason: OSError, host: str) -> Failed:
     )
 
 
-@contextmanager
-def single_host(name: str) -> Iterator[None]:
-    """For work on one host: raise the errors of its files as :func:`run_jobs` reports them."""
+def _run_here(job: Job[T]) -> HostResult[T]:
+    begin = time.monotonic()
     try:
-        yield
+        result = job.work()
     except BrokenPipeError:  # nobody reads what is printed
         raise
     except OSError as reason:
-        raise file_error(reason, name or "this machine") from None
+        raise file_error(reason, job.name or "this machine") from None
+    except KeyboardInterrupt:
+        job.stop()
+        raise
+    return _ended(job, begin, result)
+
+
+def _ended(job: Job[T], begin: float, result: T) -> HostResult[T]:
+    status, findings = getattr(result, "status", 0), getattr(result, "findings", ())
+    return HostResult(job.name, job.address, time.monotonic() - begin, result, status, findings)
 
 
 def _run(job: Job[T]) -> HostResult[T]:
     begin = time.monotonic()
-    result: T | None = None
-    status, findings = 0, tuple[Finding, ...]()
     try:
-        result = job.work()
-        status, findings = getattr(result, "status", 0), getattr(result, "findings", ())
+        return _ended(job, begin, job.work())
     except OuchiError as reason:
         status, findings = reason.status, reason.findings
     except OSError as reason:
         status, findings = Failed.status, file_error(reason, job.name).findings
     except Exception as bug:  # noqa: BLE001  # the other hosts continue
         status, findings = Failed.status, (_bug(job.name, bug),)
-    return HostResult(job.name, job.address, time.monotonic() - begin, result, status, findings)
+    return HostResult(job.name, job.address, time.monotonic() - begin, None, status, findings)
 
 
 def _bug(host: str, bug: Exception) -> Finding:

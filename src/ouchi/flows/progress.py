@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.events import EventKind, Timeline
 from ouchi.machine import CommandFailed
 from ouchi.steps import engine
@@ -23,7 +23,7 @@ def run_step(timeline: Timeline, stage: str, name: str, act: Callable[[], str], 
     except CommandFailed as failure:
         found = engine.failed(failure)
         timeline.emit(EventKind.FAILED, stage, name, found, time.monotonic() - begin)
-        raise Failed(error(f"the step {name} failed", found=found, expected=expected, remedy=remedy)) from None
+        raise Failed.of(f"the step {name} failed", found=found, expected=expected, remedy=remedy) from None
     except Failed as failure:
         timeline.emit(EventKind.FAILED, stage, name, failure.findings[0].claim, time.monotonic() - begin)
         raise

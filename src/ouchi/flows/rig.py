@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.events import Notify, Timeline
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, run_tasks
@@ -21,13 +21,6 @@ STARTS = {"new": NEW, "cold": COLD}
 
 
 @contextlib.contextmanager
-def exclusive(machine: Launcher, paths: RigPaths, command: str) -> Iterator[None]:
-    """Let one command at a time change the rig; raises :class:`~ouchi.core.errors.BadInput` while another does."""
-    with machine.hold(paths.lock, f"rig {command}"):
-        yield
-
-
-@contextlib.contextmanager
 def file_errors(paths: RigPaths) -> Iterator[None]:
     """Raise errors of the rig's files as :class:`~ouchi.core.errors.Failed`."""
     try:
@@ -35,14 +28,12 @@ def file_errors(paths: RigPaths) -> Iterator[None]:
     except BrokenPipeError:  # nobody reads what is printed
         raise
     except OSError as reason:
-        raise Failed(
-            error(
-                "a file of the rig cannot be read or written",
-                where=str(reason.filename or paths.folder),
-                found=reason.strerror or str(reason),
-                expected="folders that are yours, with 2 GB of room",
-                remedy="make room there, or choose others with XDG_CACHE_HOME and XDG_STATE_HOME; then the same again",
-            )
+        raise Failed.of(
+            "a file of the rig cannot be read or written",
+            where=str(reason.filename or paths.folder),
+            found=reason.strerror or str(reason),
+            expected="folders that are yours, with 2 GB of room",
+            remedy="make room there, or choose others with XDG_CACHE_HOME and XDG_STATE_HOME; then the same again",
         ) from None
 
 

@@ -12,15 +12,10 @@ from typing import Any, ClassVar
 from ouchi.core.errors import BadInput, Finding, OuchiError, Unhealthy, error
 from ouchi.core.events import Timeline
 from ouchi.core.instance import LOCK, Instance
-from ouchi.flows.hosts import HostResult, Job, run_jobs, single_host
+from ouchi.flows.hosts import HostResult, Job, run_jobs
 from ouchi.flows.site_host import SiteHost
 from ouchi.machine import Machine
 from ouchi.machine.identity import identity
-
-
-def never(_question: str) -> bool:
-    """The answer where there is no user to ask."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,7 @@ class Options:
     yes: bool
     reboot: bool
     resume: tuple[str, ...] = ()
-    ask: Callable[[str], bool] = never
+    ask: Callable[[str], bool] = lambda _question: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +44,22 @@ class Done:
 
 @dataclass
 class HostChange(ABC):
-    """A change of one host: surveyed, shown, then made. The host is locked from the first to the last."""
+    """A change of one host: surveyed, shown, then made. The host is locked from the first to the last.
+
+    ``needed``: whether anything is to be done; ``reboot_reasons``: why a reboot is needed for it.
+    """
 
     host: SiteHost
     instance: Instance
     options: Options
     lock: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, kw_only=True)
+    needed: bool = field(default=False, init=False)
+    reboot_reasons: tuple[str, ...] = field(default=(), init=False)
     command: ClassVar[str]
 
     @abstractmethod
     def survey(self) -> None:
-        """Find out what is to be changed. Raises :class:`~ouchi.core.errors.OuchiError`."""
+        """Find out what is to be changed; set ``needed`` and ``reboot_reasons``. Raises :class:`~ouchi.core.errors.OuchiError`."""
 
     @abstractmethod
     def text(self) -> str:
@@ -68,16 +68,6 @@ class HostChange(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The changes as plain JSON."""
-
-    @property
-    @abstractmethod
-    def needed(self) -> bool:
-        """Whether anything is to be done."""
-
-    @property
-    @abstractmethod
-    def reboots(self) -> bool:
-        """Whether a reboot is needed for it."""
 
     @abstractmethod
     def make(self, timeline: Timeline, stage: str) -> Done:
@@ -98,7 +88,7 @@ class HostChange(ABC):
 
     def interrupt(self) -> None:
         """End the programs that run on the host for ouchi, by its present connection."""
-        self.host.interrupt()
+        self.host.machine.interrupt()
 
     def close(self) -> None:
         """Unlock the host and close the connection."""
@@ -112,30 +102,19 @@ class HostChange(ABC):
 
 def survey_all(changes: Sequence[HostChange], local: Machine) -> list[HostResult[Any]]:
     """Survey every host; ``local`` is this machine. The errors of a single host are raised."""
-    if len(changes) == 1:
-        (change,) = changes
-        with single_host(change.host.name):
-            if change.host.address and (finding := _same_host(change.host, identity(change.host.machine), [], local)):
-                raise BadInput(finding)
-            change.begin()
-        return [HostResult(change.host.name, change.host.address, 0.0, None)]
+    single = len(changes) == 1
     # Which machine each is must be known of all before the first is locked.
-    results = _identify(changes, local)
-    surveyed = run_jobs(
-        [_job(change, change.begin) for change, result in zip(changes, results, strict=True) if not result.status]
-    )
+    results = _identify(changes, local, single=single)
+    due = [change for change, result in zip(changes, results, strict=True) if not result.status]
+    surveyed = run_jobs([_job(change, change.begin) for change in due], single=single)
     return [result if result.status else next(surveyed) for result in results]
 
 
 def make_all(changes: Sequence[HostChange], timeline: Timeline, *, single: bool) -> dict[str, HostResult[Done]]:
     """Make the changes in parallel and return the results by host. The errors of a ``single`` host are raised."""
-    if single:
-        (change,) = changes
-        with single_host(change.host.name):
-            done = change.make(timeline, "host")
-        return {change.host.name: HostResult(change.host.name, change.host.address, 0.0, done, done.status)}
-    jobs = [_job(change, partial(change.make, timeline, change.host.name)) for change in changes]
-    return {result.name: result for result in run_jobs(jobs)}
+    stages = ["host" if single else change.host.name for change in changes]
+    jobs = [_job(change, partial(change.make, timeline, stage)) for change, stage in zip(changes, stages, strict=True)]
+    return {result.name: result for result in run_jobs(jobs, single=single)}
 
 
 def question(what: str, changes: int, reboots: int, hosts: int) -> str:
@@ -145,13 +124,14 @@ def question(what: str, changes: int, reboots: int, hosts: int) -> str:
     return f"{what} on {changes} of {hosts} hosts" + (f" and reboot {reboots} of them" if reboots else "")
 
 
-def _identify(changes: Sequence[HostChange], local: Machine) -> list[HostResult[Any]]:
+def _identify(changes: Sequence[HostChange], local: Machine, *, single: bool) -> list[HostResult[Any]]:
     """Connect to all; those that cannot be reached, or are listed twice, have failed."""
-    found: list[HostResult[Any]] = list(
-        run_jobs([_job(change, partial(identity, change.host.machine)) for change in changes])
-    )
+    jobs = [_job(change, partial(identity, change.host.machine)) for change in changes]
+    found: list[HostResult[Any]] = list(run_jobs(jobs, single=single))
     hosts = [(change.host, one.result) for change, one in zip(changes, found, strict=True) if one.result]
     reasons = {host.name: finding for host, own in hosts if (finding := _same_host(host, own, hosts, local))}
+    if single and reasons:
+        raise BadInput(reasons.values())
     return [
         replace(result, status=BadInput.status, findings=(reasons[result.name],)) if result.name in reasons else result
         for result in found

@@ -55,10 +55,6 @@ class SiteHost:
         self.machine.close()
         return replace(self, machine=wait_until_back(self.machine.another, boot_id, self.name))
 
-    def interrupt(self) -> None:
-        """End the programs that run there for ouchi."""
-        self.machine.interrupt()
-
     def close(self) -> None:
         """Close the connection, if there is one."""
         if isinstance(self.machine, SshMachine):

@@ -12,14 +12,14 @@ import platform
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
 from ouchi import __version__
-from ouchi.core.errors import BadInput, OuchiError, error
+from ouchi.core.errors import BadInput, OuchiError
 from ouchi.core.instance import Instance
 from ouchi.core.redact import add_secrets
 from ouchi.facts import Facts, collect
@@ -49,6 +49,10 @@ MANIFEST: Final = "manifest.json"
 SNAPSHOT: Final = "host.tar.gz"
 
 
+Source = Callable[[], Mapping[str, str]]
+"""Reads one part of a bundle: texts by file name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """The files of a bundle by name, and why others are missing."""
@@ -66,46 +70,26 @@ class Bundle:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """What a bundle is about: a machine, an installation of ouchi on it, and the site file (which may not be there)."""
-
-    machine: Machine
-    instance: Instance
-    site_file: str
-    root: bool
-    """Whether ouchi runs as root."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One part of a bundle. ``read`` returns texts by file name; ``name`` is shown when it fails."""
-
-    name: str
-    read: Callable[[], Mapping[str, str]]
-    needs_root: bool = False
-
-
-@dataclass(slots=True)
-class Collected:
-    """What has come so far; shared by the threads, of which each writes its own keys."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-
-def collect_bundle(where: Where, seconds: float = SECONDS) -> Bundle:
+def collect_bundle(
+    machine: Machine, instance: Instance, site_file: str, root: bool, seconds: float = SECONDS
+) -> Bundle:
     """Collect and redact. Changes nothing and never raises for what a host lacks.
 
+    ``site_file`` need not exist; ``root``: whether ouchi runs as root.
     Programs that still run after ``seconds`` are ended with :meth:`~ouchi.machine.Machine.interrupt`, so the machine can
     run no further ones.
     """
-    _register_secrets(where)
-    noted: list[tuple[Facts, Noted, str]] = []
-    host = Source("the facts of the host", lambda: _host(where.machine, noted))
-    collected = _collect((host, *_sources(where)), root=where.root, seconds=seconds)
-    where.machine.interrupt()
-    return _redacted(collected, noted[0] if noted else None)
+    _register_secrets(machine, instance)
+    noted: list[tuple[Noted, str]] = []
+    sources = {
+        "the facts of the host": lambda: _host(machine, noted),
+        **_sources(machine, instance, site_file, root=root),
+    }
+    texts, missing = _collect(sources, seconds)
+    if not root:
+        missing["status"] = "needs root"
+    machine.interrupt()
+    return _redacted(texts, missing, noted[0] if noted else None)
 
 
 def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
@@ -129,8 +113,8 @@ def require_free(machine: Machine, path: str) -> None:
     with _write_errors(path):
         kind = machine.kind(path)
     if kind:
-        raise BadInput(
-            error("the file exists already", where=path, expected="a new file", remedy="--output with another name")
+        raise BadInput.of(
+            "the file exists already", where=path, expected="a new file", remedy="--output with another name"
         )
 
 
@@ -139,39 +123,43 @@ def _write_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as reason:
-        raise BadInput(
-            error(
-                "the bundle cannot be written",
-                where=path,
-                found=reason.strerror or str(reason),
-                remedy="ouchi support-bundle --output FILE, in a folder that you may write to",
-            )
+        raise BadInput.of(
+            "the bundle cannot be written",
+            where=path,
+            found=reason.strerror or str(reason),
+            remedy="ouchi support-bundle --output FILE, in a folder that you may write to",
         ) from None
 
 
-def _sources(where: Where) -> tuple[Source, ...]:
-    machine, instance = where.machine, where.instance
-    site = instance.kept_site if _is_there(machine, instance.kept_site) else where.site_file
-    logs = [name for name in _entries(machine, instance.logs) if name.endswith(".log")]
-    return (
-        Source("status", partial(_status, machine, instance), needs_root=True),
-        Source("doctor", partial(_doctor, machine, instance, site)),
-        Source("plan.json", lambda: {"plan.json": _json(plan_json(read_target(machine, site)))}),
-        Source("site.yaml", lambda: {"site.yaml": machine.read(site)}),
-        Source("journal of up", lambda: {"journal-up.json": machine.read(f"{instance.state}/journal.json")}),
-        Source("journal of apply", lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")}),
-        *([] if logs else [Source("logs", lambda: {"logs": machine.read(instance.logs)})]),
-        *(Source(f"logs/{name}", partial(_tail, machine, f"{instance.logs}/{name}", f"logs/{name}")) for name in logs),
-    )
+def _sources(machine: Machine, instance: Instance, site_file: str, *, root: bool) -> dict[str, Source]:
+    # Without root these may be in folders that it alone may look into.
+    site, logs = site_file, list[str]()
+    with contextlib.suppress(OSError):
+        site = instance.kept_site if machine.exists(instance.kept_site) else site_file
+    with contextlib.suppress(OSError):
+        logs = [name for name in machine.entries(instance.logs) if name.endswith(".log")]
+    sources: dict[str, Source] = {
+        "doctor": partial(_doctor, machine, instance, site),
+        "plan.json": lambda: {"plan.json": _json(plan_json(read_target(machine, site)))},
+        "site.yaml": lambda: {"site.yaml": machine.read(site)},
+        "journal of up": lambda: {"journal-up.json": machine.read(f"{instance.state}/journal.json")},
+        "journal of apply": lambda: {"journal-apply.json": machine.read(f"{instance.host}/journal.json")},
+        **{f"logs/{name}": partial(_tail, machine, f"{instance.logs}/{name}", f"logs/{name}") for name in logs},
+    }
+    if root:
+        sources["status"] = partial(_status, machine, instance)
+    if not logs:
+        sources["logs"] = lambda: {"logs": machine.read(instance.logs)}
+    return sources
 
 
-def _host(machine: Machine, noted: list[tuple[Facts, Noted, str]]) -> dict[str, str]:
+def _host(machine: Machine, noted: list[tuple[Noted, str]]) -> dict[str, str]:
     """Read the host's facts; the snapshot is made of what was read."""
     reader: Reader = machine
     session = reader.probe("session").strip()
     recorder = Recorder(reader)
     facts = collect(recorder, session)
-    noted.append((facts, recorder.noted, session))
+    noted.append((recorder.noted, session))
     return {"versions.json": _json(_versions(facts))}
 
 
@@ -207,52 +195,50 @@ def _tail(machine: Machine, path: str, name: str) -> dict[str, str]:
     return {name: text if len(text.encode()) < TAIL else text.partition("\n")[2]}
 
 
-def _collect(sources: Sequence[Source], *, root: bool, seconds: float) -> Collected:
-    """Read all sources in parallel; those that have not come after ``seconds`` are missing."""
-    collected = Collected()
-    threads = []
-    for source in sources:
-        if source.needs_root and not root:
-            collected.missing[source.name] = "needs root"
-            continue
-        # Daemons: a thread that hangs must not keep ouchi from ending.
-        thread = threading.Thread(target=_read, args=(source, collected), daemon=True)
-        threads.append((source, thread))
-        thread.start()
+def _collect(sources: Mapping[str, Source], seconds: float) -> tuple[dict[str, str], dict[str, str]]:
+    """Read all sources in parallel; return texts by file name, and why others are missing.
+
+    Those that have not come after ``seconds`` are missing.
+    """
+    texts: dict[str, str] = {}
+    missing: dict[str, str] = {}
+
+    def read(name: str, source: Source) -> None:
+        try:
+            texts.update(source())
+        except FileNotFoundError as reason:
+            missing[name] = f"there is none ({reason.filename})"
+        except PermissionError as reason:
+            missing[name] = f"needs root ({reason.strerror}: {reason.filename})"
+        except OSError as reason:
+            missing[name] = f"{reason.strerror or reason}: {reason.filename}"
+        except OuchiError as reason:
+            missing[name] = f"{reason.findings[0].claim}: {reason.findings[0].found}"
+        except Exception as bug:  # noqa: BLE001  # a bug in one part must not take the others from its report
+            missing[name] = f"a bug in ouchi: {type(bug).__name__}: {bug}"
+
+    # Daemons: a thread that hangs must not keep ouchi from ending.
+    threads = {}
+    for name, source in sources.items():
+        threads[name] = threading.Thread(target=read, args=(name, source), daemon=True)
+        threads[name].start()
     end = time.monotonic() + seconds
-    for source, thread in threads:
+    for name, thread in threads.items():
         thread.join(max(0.0, end - time.monotonic()))
         if thread.is_alive():
-            collected.missing[source.name] = f"no answer within {seconds:g} s"
-    return replace(collected, texts=dict(collected.texts), missing=dict(collected.missing))
+            missing[name] = f"no answer within {seconds:g} s"
+    return dict(texts), dict(missing)  # a late answer changes nothing any more
 
 
-def _read(source: Source, collected: Collected) -> None:
-    try:
-        texts = source.read()
-    except FileNotFoundError as reason:
-        collected.missing[source.name] = f"there is none ({reason.filename})"
-    except PermissionError as reason:
-        collected.missing[source.name] = f"needs root ({reason.strerror}: {reason.filename})"
-    except OSError as reason:
-        collected.missing[source.name] = f"{reason.strerror or reason}: {reason.filename}"
-    except OuchiError as reason:
-        collected.missing[source.name] = f"{reason.findings[0].claim}: {reason.findings[0].found}"
-    except Exception as bug:  # noqa: BLE001  # a bug in one part must not take the others from its report
-        collected.missing[source.name] = f"a bug in ouchi: {type(bug).__name__}: {bug}"
-    else:
-        collected.texts.update(texts)
-
-
-def _redacted(collected: Collected, host: tuple[Facts, Noted, str] | None) -> Bundle:
+def _redacted(texts: Mapping[str, str], reasons: Mapping[str, str], host: tuple[Noted, str] | None) -> Bundle:
     """Replace what identifies the owner: in the snapshot first, so that its addresses are those of the texts."""
     redactor, files = Redactor(), dict[str, bytes]()
     if host:
-        _, noted, session = host
+        noted, session = host
         files[SNAPSHOT] = pack(snapshot_members(redactor.host(noted, session)))
-    for name, text in sorted(collected.texts.items()):
+    for name, text in sorted(texts.items()):
         files[name] = _without_identity(redactor, name, text).encode(errors="replace")
-    missing = {name: redactor.text(reason) for name, reason in collected.missing.items()}
+    missing = {name: redactor.text(reason) for name, reason in reasons.items()}
     manifest = _json(Bundle(files, missing).to_json()).encode()
     return Bundle({MANIFEST: manifest, **files}, missing)
 
@@ -264,25 +250,11 @@ def _without_identity(redactor: Redactor, name: str, text: str) -> str:
     return redactor.text(text)
 
 
-def _register_secrets(where: Where) -> None:
+def _register_secrets(machine: Machine, instance: Instance) -> None:
     """Passwords that ``up`` generated are replaced wherever they are; without root they cannot be read, nor can logs."""
     with contextlib.suppress(OSError, ValueError):
-        secrets = json.loads(where.machine.read(f"{where.instance.state}/secrets.json"))
+        secrets = json.loads(machine.read(f"{instance.state}/secrets.json"))
         add_secrets(value for value in secrets.values() if isinstance(value, str))
-
-
-def _is_there(machine: Machine, path: str) -> bool:
-    try:
-        return machine.exists(path)
-    except OSError:  # in a folder that only root may look into
-        return False
-
-
-def _entries(machine: Machine, folder: str) -> list[str]:
-    try:
-        return machine.entries(folder)
-    except OSError:
-        return []
 
 
 def _json(value: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from ouchi.checks import traffic
@@ -30,14 +32,16 @@ def verify(
     notify("servers, threads, memory and ping")
     checks, live = _evaluate(machine, instance, target, cloud, routes)
     key = ":".join(map(str, (live.switch.pid, *sorted(guest.pid for guest in live.guests if guest.ours))))
-    known = _read(machine, f"{instance.run}/verified.json")
+    path, known = f"{instance.run}/verified.json", dict[str, Any]()
+    with suppress(OSError, ValueError):
+        known = json.loads(machine.read(path))
     if known.get("key") == key:
-        return Verdict(checks, tuple(map(traffic.Measurement.from_json, known["measurements"])), labels, False)
+        return Verdict(checks, tuple(traffic.Measurement(**one) for one in known["measurements"]), labels, False)
     measured: tuple[traffic.Measurement, ...] = ()
     if not failures(checks):
         measured = tuple(traffic.measure(machine, instance, route, notify) for route in routes[:1])
-        kept = {"key": key, "measurements": [measurement.to_json() for measurement in measured]}
-        machine.write(f"{instance.run}/verified.json", json.dumps(kept))
+        kept = {"key": key, "measurements": [asdict(measurement) for measurement in measured]}
+        machine.write(path, json.dumps(kept))
     return Verdict(checks, measured, labels, True)
 
 
@@ -60,11 +64,3 @@ def _evaluate(
         traffic.vlans.result(traffic.vlans.evaluate(target.site, routes, flows)),
     )
     return checks, live
-
-
-def _read(machine: Machine, path: str) -> dict[str, Any]:
-    try:
-        found = json.loads(machine.read(path))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

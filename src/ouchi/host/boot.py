@@ -9,6 +9,7 @@ from ouchi.core.errors import Finding, error
 from ouchi.facts.boot import parse_parameters
 from ouchi.host.step import Step
 from ouchi.host.survey import Survey
+from ouchi.live.cmdline import key_of
 from ouchi.plan.target import Target
 from ouchi.render.kernel import PATH, drop_in
 from ouchi.steps import file as path
@@ -36,10 +37,12 @@ def missing(planned: Iterable[str], cmdline: Iterable[str]) -> tuple[str, ...]:
 def planned_params(target: Target, survey: Survey) -> tuple[str, ...]:
     """Return the parameters to add: the planned ones that the user has not set already."""
     users = survey.user_params
-    pages = [param for param in target.plan.kernel_args if _key(param) in PAGES]
-    kept = set(pages) if [param for param in users if _key(param) in PAGES] == pages else set()
+    pages = [param for param in target.plan.kernel_args if key_of(param) in PAGES]
+    kept = set(pages) if [param for param in users if key_of(param) in PAGES] == pages else set()
     return tuple(
-        param for param in target.plan.kernel_args if param not in kept and (_key(param) in PAGES or param not in users)
+        param
+        for param in target.plan.kernel_args
+        if param not in kept and (key_of(param) in PAGES or param not in users)
     )
 
 
@@ -67,14 +70,14 @@ def user_line(survey: Survey) -> str:
 
 def contradictions(target: Target, survey: Survey) -> list[Finding]:
     """Return user parameters with another value than the planned one: which of two the kernel takes is not certain."""
-    planned = {_key(param): param for param in target.plan.kernel_args}
-    pages = [param for param in target.plan.kernel_args if _key(param) in PAGES]
-    user_pages = [param for param in survey.user_params if _key(param) in PAGES]
+    planned = {key_of(param): param for param in target.plan.kernel_args}
+    pages = [param for param in target.plan.kernel_args if key_of(param) in PAGES]
+    user_pages = [param for param in survey.user_params if key_of(param) in PAGES]
     found = [(" ".join(user_pages), " ".join(pages))] if user_pages and pages and user_pages != pages else []
     found += [
-        (param, planned[_key(param)])
+        (param, planned[key_of(param)])
         for param in survey.user_params
-        if _key(param) not in PAGES and _key(param) in planned and param != planned[_key(param)]
+        if key_of(param) not in PAGES and key_of(param) in planned and param != planned[key_of(param)]
     ]
     return [
         error(
@@ -138,12 +141,12 @@ def boot_step(target: Target, survey: Survey) -> Step:
 
 def _without_loader(params: Iterable[str]) -> tuple[str, ...]:
     """The parameters of a running kernel without those that the boot loader adds."""
-    return tuple(param for param in params if _key(param) not in ("BOOT_IMAGE", "initrd"))
+    return tuple(param for param in params if key_of(param) not in ("BOOT_IMAGE", "initrd"))
 
 
 def _without_id(params: Iterable[str]) -> list[str]:
     """kernel-install adds the machine id where the line has none."""
-    return [param for param in params if _key(param) != "systemd.machine_id"]
+    return [param for param in params if key_of(param) != "systemd.machine_id"]
 
 
 def _source(survey: Survey) -> str:
@@ -151,7 +154,3 @@ def _source(survey: Survey) -> str:
     if survey.loader == "grub":
         return "/etc/default/grub"
     return ENTRY if survey.kernel_cmdline else "/proc/cmdline"
-
-
-def _key(param: str) -> str:
-    return param.partition("=")[0]

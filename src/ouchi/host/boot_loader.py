@@ -62,14 +62,12 @@ def check_grub(machine: Machine, params: Sequence[str]) -> None:
     lines = [line for line in machine.read(GRUB_CFG).splitlines() if line.strip().startswith("linux")]
     if any(set(params) <= set(line.split()) for line in lines):
         return
-    raise Failed(
-        error(
-            "update-grub ran, but the kernel would not boot as planned",
-            where=GRUB_CFG,
-            found=lines[0].strip()[:200] if lines else "no line that boots a kernel",
-            expected=" ".join(params),
-            remedy="look for files in /etc/default/grub.d after 90-ouchi.cfg that replace GRUB_CMDLINE_LINUX",
-        )
+    raise Failed.of(
+        "update-grub ran, but the kernel would not boot as planned",
+        where=GRUB_CFG,
+        found=lines[0].strip()[:200] if lines else "no line that boots a kernel",
+        expected=" ".join(params),
+        remedy="look for files in /etc/default/grub.d after 90-ouchi.cfg that replace GRUB_CMDLINE_LINUX",
     )
 
 

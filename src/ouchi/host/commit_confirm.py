@@ -67,13 +67,11 @@ def confirm(journal: Journal, before: Facts, read_facts: Callable[[], Facts], as
     if yes:
         disarm(journal.machine)
     if not yes or rolling_back(journal.machine) or journal.machine.exists(mark_path(journal.folder)):
-        raise Failed(
-            error(
-                "connectivity was not confirmed in time",
-                found="all changes are rolled back" if yes else f"all changes are rolled back within {SECONDS} s",
-                expected=f"yes within {SECONDS} s",
-                remedy="look at the changes (ouchi apply --dry-run), then: ouchi apply",
-            )
+        raise Failed.of(
+            "connectivity was not confirmed in time",
+            found="all changes are rolled back" if yes else f"all changes are rolled back within {SECONDS} s",
+            expected=f"yes within {SECONDS} s",
+            remedy="look at the changes (ouchi apply --dry-run), then: ouchi apply",
         )
     return "confirmed over a new connection"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ouchi.checks.nics import HARMLESS
 from ouchi.core.errors import Finding, error
 from ouchi.facts import Nic
 from ouchi.host.cpus import files
@@ -19,8 +20,6 @@ from ouchi.steps.vfs import vfs as vfs_change
 
 UNITS = "/etc/systemd/system"
 VFIO = "vfio-pci"
-FREE = frozenset({"", VFIO, "pci-stub", "pcieport"})
-"""Drivers beside which VFIO opens a group (Linux, Documentation/driver-api/vfio.rst)."""
 
 
 def nic_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
@@ -88,7 +87,7 @@ def _configured(target: Target, survey: Survey) -> Iterator[Finding]:
 def _others(target: Target, survey: Survey, nic: Nic, taken: set[str]) -> Iterator[str]:
     names = {other.address: other for other in target.facts.nics if other.name}
     for address, kernel_driver in survey.groups.get(nic.address, {}).items():
-        if address not in taken and kernel_driver not in FREE:
+        if address not in taken and kernel_driver not in HARMLESS:
             other = names.get(address)
             yield f"{address}{f' ({other.name}: {other.use})' if other and other.use else ''}, driver {kernel_driver}"
 

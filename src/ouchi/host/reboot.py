@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import Failed, Interrupted, OuchiError, error
+from ouchi.core.errors import Failed, Interrupted, OuchiError
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.facts import Facts
 from ouchi.host import boot
@@ -59,23 +59,19 @@ def check_done(journal: Journal, survey: Survey, why: Sequence[str], rolled_back
         return
     journal.set_note(REQUESTED, None)
     if rolled_back:
-        raise Failed(
-            error(
-                "the host did not come back on the network with the new settings",
-                found=f"all changes were rolled back, {rolled_back}, and the host rebooted",
-                expected="the address that it had before",
-                remedy="journalctl -b -1 shows why; then: ouchi apply",
-            )
+        raise Failed.of(
+            "the host did not come back on the network with the new settings",
+            found=f"all changes were rolled back, {rolled_back}, and the host rebooted",
+            expected="the address that it had before",
+            remedy="journalctl -b -1 shows why; then: ouchi apply",
         )
     if why:
-        raise Failed(
-            error(
-                "the host was rebooted, but not as planned",
-                where="/proc/cmdline",
-                found="; ".join(why),
-                expected="the kernel parameters that ouchi added for the boot loader",
-                remedy="look which boot loader, entry and configuration it was booted with, then: ouchi apply",
-            )
+        raise Failed.of(
+            "the host was rebooted, but not as planned",
+            where="/proc/cmdline",
+            found="; ".join(why),
+            expected="the kernel parameters that ouchi added for the boot loader",
+            remedy="look which boot loader, entry and configuration it was booted with, then: ouchi apply",
         )
 
 

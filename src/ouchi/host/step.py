@@ -13,7 +13,7 @@ class Step:
 
     ``booted``: made only when the kernel runs with the planned parameters, because what the step needs (the IOMMU,
     hugepages) does not exist before. ``cuts``: it may cut the host off the network, so it is made under commit-confirm
-    (:mod:`ouchi.host.guard`).
+    (:mod:`ouchi.host.commit_confirm`).
     """
 
     name: str

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ouchi.facts.reading import whole
-from ouchi.live.sections import by_cpu, values
+from ouchi.facts.reading import pairs, whole
+from ouchi.live.sections import by_cpu
 
 _STATE = re.compile(r"cpu([0-9]{1,4})/cpuidle/state([0-9]{1,2})/(name|latency|disable)")
 
@@ -25,7 +25,7 @@ class Idle:
 def parse_throttles(text: str) -> dict[int, int]:
     """Return the thermal throttle events of each CPU, those of its core and its package together."""
     found: dict[int, int] = {}
-    read = values(text)
+    read = pairs(text, ":")
     for end in ("thermal_throttle/core_throttle_count", "thermal_throttle/package_throttle_count"):
         for cpu, count in by_cpu(read, end).items():
             found[cpu] = found.get(cpu, 0) + max(0, whole(count, 0))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ouchi.live.sections import values
+from ouchi.facts.reading import pairs
 
 VHOST_USER = "vhost-user"
 
@@ -47,7 +47,7 @@ def parse_guests(host: Mapping[str, str], state: str) -> tuple[Guest, ...]:
     """
     servers = {
         path.rpartition("/")[2].removesuffix(".xml"): name.rpartition("nova:name>")[2]
-        for path, name in values(host.get("servers", "")).items()
+        for path, name in pairs(host.get("servers", ""), ":").items()
     }
     memory: dict[int, int] = {}
     for pid, kib in _MEMORY.findall(host.get("guest memory", "")):

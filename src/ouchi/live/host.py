@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 
 from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
@@ -16,8 +18,7 @@ from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities,
 from ouchi.live.memory import parse_hugepages, parse_mounts
 from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
-from ouchi.live.scripts import script
-from ouchi.live.sections import by_cpu, linked, sections, values
+from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, parse_threads
 from ouchi.machine import CommandFailed, Machine
 from ouchi.plan.target import VHOST
@@ -34,12 +35,17 @@ PACKAGED = "/run/openvswitch"
 MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 """The three readings, by which a check names what it needs."""
 
-READINGS = (MACHINE, SAMPLES, SWITCH)
+SCRIPTS = {
+    MACHINE: ("cpus", "memory", "interrupts", "threads", "guests", "nics"),
+    SAMPLES: ("samples",),
+    SWITCH: ("switch",),
+}
+"""The files that make up each script, one per topic, joined into few runs, each a round trip to the host."""
+
+READINGS = tuple(SCRIPTS)
 
 FIRST = {MACHINE: "user", SAMPLES: "uptime before", SWITCH: "whose"}
 """The section that each reading begins with."""
-
-_QEMU = re.compile(r"version ([0-9]{1,3})\.([0-9]{1,3})(?:\.([0-9]{1,4}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,19 @@ def read(machine: Machine, instance: Instance, readings: Collection[str] = READI
     return parse_live(run_scripts(machine, instance, readings, seconds), instance)
 
 
+@cache
+def script(name: str) -> str:
+    """Return a reading's script: what all of them begin with, then its files.
+
+    Its output has sections, each begun by a line ``@@ NAME``; files are shown as ``PATH:LINE`` for every line
+    (``grep -H``), so that thousands of small ones need one program. What only root may read is missing for others.
+    """
+    folder = resources.files("ouchi.live")
+    return (
+        "".join((folder / f"{part}.sh").read_text(encoding="utf-8") for part in ("head", *SCRIPTS[name])) + "exit 0\n"
+    )
+
+
 def run_scripts(
     machine: Machine, instance: Instance, readings: Collection[str] = READINGS, seconds: float = PATIENCE
 ) -> Texts:
@@ -158,12 +177,12 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
     host, samples, switch = (sections(texts.found.get(name, "")) for name in READINGS)
     read = {MACHINE: host, SAMPLES: samples, SWITCH: switch}
     silent = {name: "its script printed nothing" for name, key in FIRST.items() if key not in read[name]}
-    cpu = values(host.get("cpu", ""))
+    cpu = pairs(host.get("cpu", ""), ":")
     begin, end = (_uptime(samples.get(f"uptime {name}", "")) for name in ("before", "after"))
     first, last = (parse_throttles(samples.get(f"throttled {name}", "")) for name in ("before", "after"))
     memory = pairs(host.get("meminfo", ""), ":")
     page_kib = whole(memory.get("Hugepagesize", "").removesuffix("kB"), 0)
-    irqs = values(host.get("affinities", ""))
+    irqs = pairs(host.get("affinities", ""), ":")
     return Live(
         missing=silent | dict(texts.missing),
         root=host.get("user", "").strip() == "0",
@@ -192,7 +211,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         threads=parse_threads(host.get("threads", "")),
         guests=parse_guests(host, instance.state),
         libvirt=host.get("libvirt", "").strip() == "up",
-        qemu=_qemu(host.get("qemu", "")),
+        qemu=numbers(host.get("qemu", "")),
         drivers={path.split("/")[-2]: name for path, name in linked(host.get("drivers", "")).items() if "/" in path},
         overrides=parse_overrides(host.get("overrides", "")),
         vf_addresses=parse_vf_addresses(host.get("functions", "")),
@@ -215,8 +234,3 @@ def _grub(lines: str) -> frozenset[str] | None:
 
 def _latency(text: str) -> int | None:
     return limit if (limit := whole(text, -1)) >= 0 else None
-
-
-def _qemu(text: str) -> tuple[int, ...]:
-    match = _QEMU.search(text)
-    return tuple(int(number or 0) for number in match.groups()) if match else ()

@@ -51,22 +51,11 @@ def parse_interrupts(text: str) -> dict[str, Line]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """Interrupts that arrived on some CPUs between two readings: the line, and the counts by CPU without zeros."""
+def arrived(before: Mapping[str, Line], after: Mapping[str, Line], cpus: Iterable[int]) -> list[Line]:
+    """Return what arrived on ``cpus`` between two readings, the most first: lines with counts without zeros.
 
-    label: str
-    name: str
-    counts: Mapping[int, int]
-
-    @property
-    def total(self) -> int:
-        """The sum of all these CPUs."""
-        return sum(self.counts.values())
-
-
-def arrived(before: Mapping[str, Line], after: Mapping[str, Line], cpus: Iterable[int]) -> list[Arrived]:
-    """Return what arrived on ``cpus`` between two readings, the most first. A new line counts from zero."""
+    A new line counts from zero.
+    """
     requested = set(cpus)
     found = []
     for label, line in after.items():
@@ -77,8 +66,8 @@ def arrived(before: Mapping[str, Line], after: Mapping[str, Line], cpus: Iterabl
             if cpu in requested and (rise := count - earlier.get(cpu, 0)) > 0
         }
         if rises:
-            found.append(Arrived(label, line.name, rises))
-    return sorted(found, key=lambda one: (-one.total, one.label))
+            found.append(Line(label, line.name, rises))
+    return sorted(found, key=lambda one: (-sum(one.counts.values()), one.label))
 
 
 @dataclass(frozen=True, slots=True)

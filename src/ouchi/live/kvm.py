@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 from ouchi.core.instance import Instance
+from ouchi.live.sections import numbers
 from ouchi.machine import CommandFailed, Machine, Reader
 
 BOOT_SECTOR = bytes.fromhex("b021" + "baf400" + "ee" + "f4" + "ebfd").ljust(510, b"\0") + b"\x55\xaa"
@@ -43,12 +43,10 @@ def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) 
 def remembered(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
     """Return the result of :func:`kvm_works`, run once and kept in the run folder until ``down`` or a reboot."""
     path = f"{instance.run}/kvm.json"
-    if machine.exists(path):
-        works, why = json.loads(machine.read(path))
-        return bool(works), str(why)
-    answer = kvm_works(machine, instance, qemu)
-    machine.write(path, json.dumps(answer))
-    return answer
+    if not machine.exists(path):
+        machine.write(path, json.dumps(kvm_works(machine, instance, qemu)))
+    works, why = json.loads(machine.read(path))
+    return bool(works), str(why)
 
 
 def known(machine: Reader, instance: Instance) -> bool | None:
@@ -59,6 +57,4 @@ def known(machine: Reader, instance: Instance) -> bool | None:
 
 def qemu_version(machine: Machine) -> tuple[int, ...]:
     """QEMU's version, for example (7, 2, 22)."""
-    text = machine.run(("qemu-system-x86_64", "--version")).stdout
-    found = re.search(r"version (\d+(?:\.\d+)+)", text)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()
+    return numbers(machine.run((*QEMU, "--version")).stdout)

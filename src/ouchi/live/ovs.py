@@ -34,14 +34,6 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class PmdThread:
-    """A PMD thread: its CPU, and whether it is isolated, which is to poll pinned Rx queues only."""
-
-    cpu: int
-    isolated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Mempool:
     """A mempool: the largest frame for its mbufs (bytes, rounded by OVS), how many mbufs, how many are free."""
 
@@ -81,7 +73,8 @@ class Switch:
     ``none``. ``run`` is its run folder, ``sockets`` the folder of the guests' sockets, whose mode and owner are empty
     where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
     sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
-    being created. ``failed``: queries without an answer, and their error.
+    being created. ``pmds``: by the CPU of a PMD thread whether it is isolated, which is to poll pinned Rx queues only.
+    ``failed``: queries without an answer, and their error.
     """
 
     whose: str = NONE
@@ -97,10 +90,9 @@ class Switch:
     other_config: Mapping[str, str] = field(default_factory=dict)
     dpdk_initialized: bool = False
     dpdk_version: str = ""
-    ovs_version: str = ""
     bridges: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[OvsPort, ...] = ()
-    pmds: tuple[PmdThread, ...] = ()
+    pmds: Mapping[int, bool] = field(default_factory=dict)
     queues: tuple[Queue, ...] = ()
     mempools: tuple[Mempool, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +121,6 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         other_config=_map(switch.get("other_config")),
         dpdk_initialized=initialized is True,
         dpdk_version=_text(switch.get("dpdk_version")),
-        ovs_version=_text(switch.get("ovs_version")),
         bridges=bridges,
         ports=ports,
         pmds=pmds,
@@ -139,8 +130,8 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
     )
 
 
-def parse_queues(text: str) -> tuple[tuple[PmdThread, ...], tuple[Queue, ...]]:
-    """Return the PMD threads and their Rx queues in the output of ``dpif-netdev/pmd-rxq-show``."""
+def parse_queues(text: str) -> tuple[dict[int, bool], tuple[Queue, ...]]:
+    """Return by CPU whether each PMD thread is isolated, and their Rx queues, in the output of ``dpif-netdev/pmd-rxq-show``."""
     pmds: dict[int, bool] = {}
     queues = []
     cpu = -1
@@ -152,7 +143,7 @@ def parse_queues(text: str) -> tuple[tuple[PmdThread, ...], tuple[Queue, ...]]:
             pmds[cpu] = True
         elif cpu >= 0 and (match := _QUEUE.match(line)):
             queues.append(Queue(match[1], int(match[2]), cpu, match[3] == "enabled", whole(match[4] or "", -1)))
-    return tuple(PmdThread(cpu, isolated) for cpu, isolated in pmds.items()), tuple(queues)
+    return pmds, tuple(queues)
 
 
 def parse_mempools(text: str) -> tuple[Mempool, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 MARK = "@@ "
+_NUMBERS = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")
 
 
 def sections(text: str) -> dict[str, str]:
@@ -20,16 +22,6 @@ def sections(text: str) -> dict[str, str]:
     return {name: "\n".join(body).strip("\n") for name, body in found.items()}
 
 
-def values(text: str) -> dict[str, str]:
-    """Return the first line of each file from ``PATH:LINE`` as ``grep -H`` prints it, for paths without a colon."""
-    found: dict[str, str] = {}
-    for line in text.split("\n"):
-        path, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(path, value.strip())
-    return found
-
-
 def linked(text: str) -> dict[str, str]:
     """Return the last component of each link's target by its path, from ``PATH TARGET`` lines of find."""
     found: dict[str, str] = {}
@@ -40,19 +32,13 @@ def linked(text: str) -> dict[str, str]:
     return found
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """Return the first version in a text: ``DPDK 22.11.11`` → (22, 11, 11); empty without one."""
+    match = _NUMBERS.search(text)
+    return tuple(int(number) for number in match.groups() if number is not None) if match else ()
+
+
 def by_cpu(found: Mapping[str, str], end: str) -> dict[int, str]:
     """Return the values of ``…cpuN/END`` by N."""
-    return {
-        number: value
-        for path, value in found.items()
-        if path.endswith(f"/{end}") and (number := cpu_of(path)) is not None
-    }
-
-
-def cpu_of(path: str) -> int | None:
-    """Return the number in the first component ``cpuN`` of a path."""
-    for part in path.split("/"):
-        digits = part.removeprefix("cpu")
-        if digits != part and digits.isascii() and digits.isdigit() and len(digits) < 5:
-            return int(digits)
-    return None
+    pattern = re.compile(rf"(?:.*/)?cpu([0-9]{{1,4}})/{re.escape(end)}")
+    return {int(match[1]): value for path, value in found.items() if (match := pattern.fullmatch(path))}

@@ -19,7 +19,7 @@ section connected; grep -oE ' 03 +[0-9]+ /.*' /proc/net/unix
 section qemu; id -u libvirt-qemu >/dev/null 2>&1 || echo none
 section folder; stat -c '%a %U' "$folder"
 ask tables ovs-vsctl "--db=unix:$run/db.sock" --no-wait --timeout=3 --format=json -- \
-    --columns=other_config,dpdk_initialized,dpdk_version,ovs_version list Open_vSwitch -- \
+    --columns=other_config,dpdk_initialized,dpdk_version list Open_vSwitch -- \
     --columns=name,datapath_type,ports list Bridge -- \
     --columns=name,type,error,status,link_state,options,mtu list Interface
 { [ -n "$pid" ] && [ -d "/proc/$pid" ]; } || exit 0

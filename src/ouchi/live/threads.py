@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -78,8 +79,6 @@ def family(threads: Iterable[Thread], pids: Iterable[int]) -> frozenset[int]:
 
 def listed(names: Iterable[str], most: int = 6) -> str:
     """Return each name once, with its count: ``grep, sh (3), and 4 more``."""
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
+    counts = Counter(names)
     shown = [name if count == 1 else f"{name} ({count})" for name, count in list(counts.items())[:most]]
     return ", ".join(shown) + (f", and {len(counts) - most} more" if len(counts) > most else "")

@@ -201,13 +201,13 @@ def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: P
 
 def _too_little(site: Site, need: HugepageNeed, free_kib: int, control_kib: int, there: int) -> Finding:
     subject = f"NUMA node {need.node}" if need.node >= 0 else "this machine"
-    room = max(0, free_kib - control_kib) // 1024
+    room, mib = max(0, free_kib - control_kib) // 1024, need.size_kib // 1024
     return error(
         f"{subject} has too little memory for OVS-DPDK and the servers",
         where=site.where("servers"),
-        found=f"{need.count} hugepages of 2 MiB are needed ({need.count * 2} MiB, {there * 2} MiB of it already "
-        f"reserved); {free_kib // 1024} MiB are available, of which the control plane needs {control_kib // 1024} MiB",
-        expected=f"at most {room + there * 2} MiB in hugepages",
+        found=f"{need.count} hugepages of {_size(need.size_kib)} are needed ({need.count * mib} MiB, "
+        f"{there * mib} MiB of it already reserved); {free_kib // 1024} MiB are available, of which the control plane needs {control_kib // 1024} MiB",
+        expected=f"at most {room + there * mib} MiB in hugepages",
         remedy="fewer servers or less memory for each, or stop other users of this host's memory",
     )
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ouchi.plan import NicPlan
 from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, comment, ini_file, made_by, script
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections, scheduler_sections
 from ouchi.render.ovs import port_lines, setting_lines
-from ouchi.render.yaml import yaml_text
+from ouchi.render.yaml import yaml_file
 
 GROUPS = ("control", "network", "compute", "monitoring", "storage")
 """The groups of kolla-ansible's own ``multinode`` inventory that name hosts; all others are made of these."""
@@ -28,8 +27,8 @@ def kolla_ansible(target: Target) -> tuple[Rendered, ...]:
     config = "etc/kolla/config"
     return (
         _inventory(target),
-        _yaml(target, f"inventory/host_vars/{name}.yml", host_variables(target), "Goes beside the inventory."),
-        _yaml(
+        yaml_file(target, f"inventory/host_vars/{name}.yml", host_variables(target), "Goes beside the inventory."),
+        yaml_file(
             target,
             "etc/kolla/globals.d/90-ouchi.yml",
             global_variables(target),
@@ -100,7 +99,7 @@ def _ml2(target: Target) -> dict[str, dict[str, object]]:
 def _after_deploy(target: Target) -> Rendered:
     inside = "docker exec ovsdpdk_db ovs-vsctl --no-wait"
     lines = [*setting_lines(target, inside), f"{inside} remove Open_vSwitch . other_config dpdk-lcore-mask", ""]
-    lines += port_lines(target, inside, _kernel_name)
+    lines += port_lines(target, inside, kernel_names=True)
     lines += ["", "docker restart ovsdpdk_vswitchd"]
     return script(
         target,
@@ -109,12 +108,3 @@ def _after_deploy(target: Target) -> Rendered:
         "Run it as root on the host after every deploy and reconfigure: kolla-ansible's role does not set these.",
         "Which Open vSwitch kolla's images have is not known here; other_config is for the one on the host.",
     )
-
-
-def _kernel_name(number: int, nic: NicPlan) -> str:
-    """kolla-ansible names a port as the kernel named its NIC."""
-    return nic.name or f"dpdk{number}"
-
-
-def _yaml(target: Target, path: str, content: dict[str, Any], *remarks: str) -> Rendered:
-    return Rendered(path, comment(made_by(target, *remarks)) + "---\n" + yaml_text(content))

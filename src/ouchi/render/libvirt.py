@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from xml.etree import ElementTree as ET  # only writes XML
+from xml.sax.saxutils import quoteattr
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Facts
@@ -26,73 +26,74 @@ def libvirt(target: Target) -> tuple[Rendered, ...]:
 
 
 def _file(target: Target, index: int, guest: GuestPlan) -> Rendered:
-    """A domain as ``virsh define`` reads it."""
-    domain = _domain(target, index, guest)
-    remarks = made_by(
-        target,
-        f"Before virsh define: ports.sh, and a disk at {_disk(guest)}.",
-    )
-    # In a comment of XML no two hyphens may follow each other.
-    domain.insert(0, ET.Comment(" " + " ".join(remarks).replace("--", "- -") + " "))
-    ET.indent(domain)
-    return Rendered(f"{guest.name}.xml", ET.tostring(domain, encoding="unicode") + "\n")
-
-
-def _domain(target: Target, index: int, guest: GuestPlan) -> ET.Element:
-    domain = ET.Element("domain", type="kvm")
-    _put(domain, "name", text=guest.name)
-    _put(domain, "memory", text=str(guest.memory_mib), unit="MiB")
-    backing = _put(domain, "memoryBacking")
-    page = {"size": str(_page_kib(target, guest)), "unit": "KiB"}
-    _put(_put(backing, "hugepages"), "page", **page)
-    _put(domain, "vcpu", text=str(guest.vcpus), placement="static")
-    _tune(domain, target, guest)
-    system = _put(domain, "os")
+    """A domain as ``virsh define`` reads it; the site file and the plan have no names that XML would need quoted."""
+    disk = f"/var/lib/libvirt/images/{guest.name}.qcow2"
+    remarks = " ".join(made_by(target, f"Before virsh define: ports.sh, and a disk at {disk}."))
     architecture = target.facts.system.architecture or "x86_64"
-    _put(system, "type", text="hvm", arch=architecture, machine=MACHINES.get(architecture, "q35"))
-    _processor(domain, target, guest)
-    devices = _put(domain, "devices")
-    disk = _put(devices, "disk", type="file", device="disk")
-    _put(disk, "driver", name="qemu", type="qcow2")
-    _put(disk, "source", file=_disk(guest))
-    _put(disk, "target", dev="vda", bus="virtio")
-    networks = {network.name: network for network in target.site.networks}
-    for number, port in enumerate(target.site.servers[index].ports):
-        _interface(devices, port_name(index, number), networks[port.network].mtu)
-    _put(devices, "console", type="pty")
-    # PMD threads access the guest's memory: no balloon may take it away.
-    _put(devices, "memballoon", model="none")
-    return domain
-
-
-def _tune(domain: ET.Element, target: Target, guest: GuestPlan) -> None:
-    """Each pinned vCPU on a CPU of its own; QEMU's other threads on the shared pool."""
     shared = format_cpus(target.plan.pools.shared)
-    tune = _put(domain, "cputune")
-    for vcpu in range(guest.vcpus):
-        _put(tune, "vcpupin", vcpu=str(vcpu), cpuset=str(guest.cpus[vcpu]) if guest.pinned else shared)
-    _put(tune, "emulatorpin", cpuset=shared)
-    _put(_put(domain, "numatune"), "memory", mode="strict", nodeset=str(guest.node))
-
-
-def _processor(domain: ET.Element, target: Target, guest: GuestPlan) -> None:
-    """The host's own processor; memory that the guest shares with Open vSwitch; threads where it has whole cores."""
-    cpu = _put(domain, "cpu", mode="host-passthrough")
     threads = _threads(target.facts, guest.cpus) if guest.pinned else 1
-    cores = str(guest.vcpus // threads)
-    _put(cpu, "topology", sockets="1", dies="1", cores=cores, threads=str(threads))
-    cell = {"id": "0", "cpus": f"0-{guest.vcpus - 1}", "memory": str(guest.memory_mib), "unit": "MiB"}
-    _put(_put(cpu, "numa"), "cell", **cell, memAccess="shared")
+    # In a comment of XML no two hyphens may follow each other. No balloon: PMD threads access the guest's memory.
+    text = f"""\
+<domain type="kvm">
+  <!-- {remarks.replace("--", "- -")} -->
+  <name>{guest.name}</name>
+  <memory unit="MiB">{guest.memory_mib}</memory>
+  <memoryBacking>
+    <hugepages>
+      <page size="{_page_kib(target, guest)}" unit="KiB" />
+    </hugepages>
+  </memoryBacking>
+  <vcpu placement="static">{guest.vcpus}</vcpu>
+  <cputune>
+{_pins(guest, shared)}
+    <emulatorpin cpuset="{shared}" />
+  </cputune>
+  <numatune>
+    <memory mode="strict" nodeset="{guest.node}" />
+  </numatune>
+  <os>
+    <type arch={quoteattr(architecture)} machine="{MACHINES.get(architecture, "q35")}">hvm</type>
+  </os>
+  <cpu mode="host-passthrough">
+    <topology sockets="1" dies="1" cores="{guest.vcpus // threads}" threads="{threads}" />
+    <numa>
+      <cell id="0" cpus="0-{guest.vcpus - 1}" memory="{guest.memory_mib}" unit="MiB" memAccess="shared" />
+    </numa>
+  </cpu>
+  <devices>
+    <disk type="file" device="disk">
+      <driver name="qemu" type="qcow2" />
+      <source file="{disk}" />
+      <target dev="vda" bus="virtio" />
+    </disk>
+{_interfaces(target, index)}    <console type="pty" />
+    <memballoon model="none" />
+  </devices>
+</domain>
+"""
+    return Rendered(f"{guest.name}.xml", text)
 
 
-def _interface(devices: ET.Element, port: str, mtu: int) -> None:
-    interface = _put(devices, "interface", type="vhostuser")
-    _put(interface, "source", type="unix", path=f"{VHOST}/{port}", mode="server")
-    _put(interface, "target", dev=port)
-    _put(interface, "model", type="virtio")
-    sizes = {"rx_queue_size": str(DESCRIPTORS), "tx_queue_size": str(DESCRIPTORS)}
-    _put(interface, "driver", queues=str(QUEUES), **sizes)
-    _put(interface, "mtu", size=str(mtu))
+def _pins(guest: GuestPlan, shared: str) -> str:
+    """Each pinned vCPU on a CPU of its own."""
+    cpus = guest.cpus if guest.pinned else [shared] * guest.vcpus
+    return "\n".join(f'    <vcpupin vcpu="{vcpu}" cpuset="{cpu}" />' for vcpu, cpu in enumerate(cpus))
+
+
+def _interfaces(target: Target, index: int) -> str:
+    mtus = {network.name: network.mtu for network in target.site.networks}
+    return "".join(
+        f"""\
+    <interface type="vhostuser">
+      <source type="unix" path="{VHOST}/{port_name(index, number)}" mode="server" />
+      <target dev="{port_name(index, number)}" />
+      <model type="virtio" />
+      <driver queues="{QUEUES}" rx_queue_size="{DESCRIPTORS}" tx_queue_size="{DESCRIPTORS}" />
+      <mtu size="{mtus[port.network]}" />
+    </interface>
+"""
+        for number, port in enumerate(target.site.servers[index].ports)
+    )
 
 
 def _ports(target: Target) -> Rendered:
@@ -122,10 +123,6 @@ def port_name(server: int, port: int) -> str:
     return f"vhost{server}-{port}"
 
 
-def _disk(guest: GuestPlan) -> str:
-    return f"/var/lib/libvirt/images/{guest.name}.qcow2"
-
-
 def _page_kib(target: Target, guest: GuestPlan) -> int:
     """The largest of the plan's pages on the guest's node of which its memory is a multiple."""
     sizes = [need.size_kib for need in target.plan.hugepages if need.node == guest.node]
@@ -137,9 +134,3 @@ def _threads(facts: Facts, cpus: Sequence[int]) -> int:
     siblings = {cpu.id: cpu.siblings for cpu in facts.cpus}
     pairs = zip(cpus[::2], cpus[1::2], strict=False)
     return 2 if len(cpus) % 2 == 0 and all(one in siblings[other] for one, other in pairs) else 1
-
-
-def _put(parent: ET.Element, tag: str, text: str | None = None, **attributes: str) -> ET.Element:
-    element = ET.SubElement(parent, tag, attributes)
-    element.text = text
-    return element

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ouchi.plan.target import VHOST, Target
 from ouchi.plan.values import mask
-from ouchi.render.files import Rendered, comment, made_by
+from ouchi.render.files import Rendered
 from ouchi.render.ini import Sections
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections
-from ouchi.render.yaml import yaml_text
+from ouchi.render.yaml import yaml_file
 
 FOLDER = "etc/openstack_deploy"
 
@@ -20,14 +19,16 @@ def openstack_ansible(target: Target) -> tuple[Rendered, ...]:
     """Files of the deployment host; none of them takes the place of a file of its own."""
     name = target.site.name
     return (
-        _yaml(
+        yaml_file(
             target,
             f"{FOLDER}/conf.d/ouchi.yml",
             user_config(target),
             "Goes to /etc/openstack_deploy/conf.d, which is read with openstack_user_config.yml.",
         ),
-        _yaml(target, f"{FOLDER}/user_variables_ouchi.yml", user_variables(target), "Goes to /etc/openstack_deploy."),
-        _yaml(
+        yaml_file(
+            target, f"{FOLDER}/user_variables_ouchi.yml", user_variables(target), "Goes to /etc/openstack_deploy."
+        ),
+        yaml_file(
             target,
             f"{FOLDER}/host_vars/{name}.yml",
             host_variables(target),
@@ -94,7 +95,3 @@ def overrides(sections: Sections) -> dict[str, dict[str, Any]]:
 
 def _value(value: object) -> object:
     return dict.fromkeys(value) if isinstance(value, tuple | list) else value
-
-
-def _yaml(target: Target, path: str, content: Mapping[str, Any], *remarks: str) -> Rendered:
-    return Rendered(path, comment(made_by(target, *remarks)) + "---\n" + yaml_text(content))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ouchi.plan import NicPlan
 from ouchi.plan.target import Target
@@ -58,10 +58,10 @@ def bridge_lines(target: Target, vsctl: str) -> Iterator[str]:
     yield ""
 
 
-def port_lines(target: Target, vsctl: str, name: Callable[[int, NicPlan], str] | None = None) -> Iterator[str]:
-    """Commands for the DPDK ports; ``name`` names each of them, as a rule ``dpdk0``, ``dpdk1``, …"""
+def port_lines(target: Target, vsctl: str, *, kernel_names: bool = False) -> Iterator[str]:
+    """Commands for the DPDK ports: ``dpdk0``, ``dpdk1``, …, or as kolla-ansible names them, as the kernel their NICs."""
     for number, nic in enumerate(target.dpdk_nics):
-        port = name(number, nic) if name else f"dpdk{number}"
+        port = (kernel_names and nic.name) or f"dpdk{number}"
         bridge = target.bridges[nic.physnet]
         yield f"# {nic.name or 'a NIC without an interface'}, {nic.address}, NUMA node {nic.node}, for {nic.physnet}"
         settings = port_settings(target, nic)

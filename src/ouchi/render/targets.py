@@ -4,50 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ouchi.plan.target import Target
     from ouchi.render.files import Rendered
 
-TARGETS: Mapping[str, str] = MappingProxyType(
-    {
-        "kernel": "kernel parameters, for GRUB",
-        "systemd": "CPUs of services, modules, the sockets' folder",
-        "ovs": "a script for Open vSwitch: settings, bridges, ports",
-        "nova": "nova.conf for nova-compute and nova-scheduler",
-        "neutron": "neutron with OVN or with the Open vSwitch agent",
-        "flavors": "a script that makes the flavors",
-        "libvirt": "domains without OpenStack, and their ports",
-        "tuned": "a profile",
-        "irqbalance": "CPUs without interrupts",
-        "driverctl": "a script that binds the NICs",
-        "netplan": "VFs",
-        "kolla-ansible": "inventory, variables, configuration",
-        "openstack-ansible": "a compute host",
-        "devstack": "local.conf and local.sh",
-    }
-)
+TARGETS: Mapping[str, str] = {
+    "kernel": "kernel parameters, for GRUB",
+    "systemd": "CPUs of services, modules, the sockets' folder",
+    "ovs": "a script for Open vSwitch: settings, bridges, ports",
+    "nova": "nova.conf for nova-compute and nova-scheduler",
+    "neutron": "neutron with OVN or with the Open vSwitch agent",
+    "flavors": "a script that makes the flavors",
+    "libvirt": "domains without OpenStack, and their ports",
+    "tuned": "a profile",
+    "irqbalance": "CPUs without interrupts",
+    "driverctl": "a script that binds the NICs",
+    "netplan": "VFs",
+    "kolla-ansible": "inventory, variables, configuration",
+    "openstack-ansible": "a compute host",
+    "devstack": "local.conf and local.sh",
+}
 """Each target and what it is; its module is imported when it is rendered."""
 
 
 def render(target: Target, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
     """The files of each target, by its name, in the order asked for.
 
-    Raises :class:`~ouchi.core.errors.BadInput` for names of the host that cannot stand in a file, and :class:`KeyError` for
-    a target that there is not.
+    Raises :class:`~ouchi.core.errors.BadInput` for names of the host that cannot stand in a file.
     """
     from ouchi.plan.target import check_names
 
     check_names(target.plan)
-    return {name: _function(name)(target) for name in dict.fromkeys(targets)}
-
-
-def _function(target: str) -> Callable[[Target], tuple[Rendered, ...]]:
-    if target not in TARGETS:
-        raise KeyError(target)
-    name = target.replace("-", "_")
-    return cast("Callable[[Target], tuple[Rendered, ...]]", getattr(import_module(f"ouchi.render.{name}"), name))
+    found = {}
+    for name in dict.fromkeys(targets):
+        module = name.replace("-", "_")
+        found[name] = getattr(import_module(f"ouchi.render.{module}"), module)(target)
+    return found

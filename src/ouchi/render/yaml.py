@@ -9,6 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from ouchi.plan.target import Target
+from ouchi.render.files import Rendered, comment, made_by
+
 
 def yaml_text(content: Mapping[str, Any]) -> str:
     """The document. Every text is quoted: ``0000:05:00.0`` would be a number in base 60 otherwise, and ``no`` false."""
@@ -18,6 +21,11 @@ def yaml_text(content: Mapping[str, Any]) -> str:
     out = StringIO()
     writer.dump(_quoted(content), out)
     return out.getvalue()
+
+
+def yaml_file(target: Target, path: str, content: Mapping[str, Any], *remarks: str) -> Rendered:
+    """A file of one document."""
+    return Rendered(path, comment(made_by(target, *remarks)) + "---\n" + yaml_text(content))
 
 
 def _quoted(value: Any) -> Any:

@@ -12,17 +12,10 @@ from ouchi.report.page import page
 from ouchi.steps.engine import Difference
 
 
-def steps_text(
-    steps: Iterable[StepEntry],
-    *,
-    reboot: Sequence[str],
-    notes: Sequence[str] = (),
-    width: int | None = None,
-    colour: bool | None = None,
-) -> str:
+def steps_text(steps: Iterable[StepEntry], *, reboot: Sequence[str], notes: Sequence[str]) -> str:
     """Show step by step what there is and what there would be, and why a reboot is needed.
 
-    ``notes`` are lines of warning at the top; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`.
+    ``notes`` are lines of warning at the top.
     """
     lines = [Text(note, style="yellow") for note in notes]
     for entry in steps:
@@ -33,7 +26,7 @@ def steps_text(
             lines += _lines(one)
     if reboot:
         lines.append(Text.assemble(("reboot", "bold"), f": {'; '.join(reboot)}"))
-    return page(*lines, width=width, colour=colour)
+    return page(*lines)
 
 
 def _lines(shown: Difference) -> Iterator[Text]:

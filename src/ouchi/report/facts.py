@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.cpulist import format_cpus
-from ouchi.facts import Boot, Core, Facts, MemoryNode, Nic, PcieLink, Processor, System, physical_cores
+from ouchi.facts import Core, Facts, MemoryNode, Nic, PcieLink, Processor, System, physical_cores
 from ouchi.facts.dpdk import Dpdk, Support, support
 from ouchi.plan.values import counted
 from ouchi.report.page import page, plain_table
@@ -29,13 +29,14 @@ def facts_text(facts: Facts, width: int | None = None, *, colour: bool | None = 
 def _system(facts: Facts) -> list[Text | Table]:
     system = facts.system
     guests = "/dev/kvm exists (ouchi up tests whether a guest starts)" if system.kvm_device else "no /dev/kvm"
+    secure = {None: "no UEFI Secure Boot", True: "Secure Boot on", False: "Secure Boot off"}
     rows = {
         "system": f"{system.distribution.pretty or 'unknown distribution'}, Linux {system.kernel or 'unknown'}, "
         f"{system.architecture or 'unknown architecture'}",
         "machine": _MACHINES.get(system.virtual, f"virtual ({system.virtual})"),
         "processor": _processor(facts.processor, system),
         "guests": guests,
-        "boot": _boot(facts.boot),
+        "boot": f"{secure[facts.boot.secure_boot]}, lockdown {facts.boot.lockdown or 'unknown'}",
         "IOMMU": facts.boot.iommu_reason,
         "cmdline": " ".join(facts.boot.parameters) or "cannot be read",
         "init": system.pid1 or "unknown",
@@ -58,11 +59,6 @@ def _processor(processor: Processor, system: System) -> str:
     if on:
         able.append(f"deepest idle state {on[-1].name} ({on[-1].latency_us} µs to leave)")
     return ", ".join([named, *able])
-
-
-def _boot(boot: Boot) -> str:
-    secure = {None: "no UEFI Secure Boot", True: "Secure Boot on", False: "Secure Boot off"}
-    return f"{secure[boot.secure_boot]}, lockdown {boot.lockdown or 'unknown'}"
 
 
 def _software(facts: Facts) -> str:

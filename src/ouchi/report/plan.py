@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.plan import Alternative, GuestPlan, NicPlan, Plan
+from ouchi.plan.values import counted
 from ouchi.report.page import finding_text, page, plain_table
 
 
@@ -98,5 +99,4 @@ def _why_nic(nic: NicPlan) -> str:
 
 
 def _shape(guest: GuestPlan) -> str:
-    vcpus = "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs"
-    return f"{vcpus}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB"
+    return f"{counted(guest.vcpus, 'vCPU')}{', pinned' if guest.pinned else ''}, {guest.memory_mib} MiB"

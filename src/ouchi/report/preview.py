@@ -18,8 +18,8 @@ States = Mapping[tuple[str, str], PartState]
 """By stage and task, in the order in which ``up`` shows them."""
 
 
-def preview_text(target: Target, states: States, width: int | None = None, *, colour: bool | None = None) -> str:
-    """The plan, then task by task; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
+def preview_text(target: Target, states: States) -> str:
+    """The plan, then task by task."""
     table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 1), show_header=False)
     table.add_column("mark")
     table.add_column("stage", style="bold", no_wrap=True)
@@ -29,9 +29,9 @@ def preview_text(target: Target, states: States, width: int | None = None, *, co
         mark, style, text = _row(state)
         table.add_row(Text(mark, style=style), stage, task, Text(text, style="" if mark == "▸" else style))
     changes = sum(_would(state) == "change" and stage != "verify" for (stage, _), state in states.items())
-    plan = Text.from_ansi(plan_text(target.plan, width, colour=colour))
+    plan = Text.from_ansi(plan_text(target.plan, colour=None))
     closing = f"a dry run: nothing was changed; {changes} of {len(states)} tasks would change something"
-    return page(plan, "", table, "", closing, width=width, colour=colour)
+    return page(plan, "", table, "", closing)
 
 
 def _would(state: PartState) -> str:

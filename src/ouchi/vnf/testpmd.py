@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import CommandFailed
 from ouchi.machine.background import Background, Launcher
 from ouchi.plan.mempools import MTU
@@ -54,6 +54,6 @@ def start_testpmd(
     try:
         return machine.start(argv, log=f"{folder}/guest{number}.log", env=dict(env))
     except CommandFailed as reason:
-        raise Failed(
-            error("the guest does not start", found=str(reason.result.stderr), remedy=f"apt install {PACKAGE}")
+        raise Failed.of(
+            "the guest does not start", found=str(reason.result.stderr), remedy=f"apt install {PACKAGE}"
         ) from None

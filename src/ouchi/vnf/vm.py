@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ouchi.core.cpulist import parse_cpus
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import CommandFailed, Machine
 from ouchi.machine.background import Background, Launcher
@@ -139,14 +139,12 @@ class GuestVm:
         def probe() -> None:
             nonlocal pinned
             if (status := self._process.status()) is not None:
-                raise Failed(
-                    error(
-                        "the virtual machine has ended",
-                        where=self._prefix,
-                        found=f"QEMU ended with status {status}: {self.log_tail()}",
-                        expected="a guest that routes",
-                        remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
-                    )
+                raise Failed.of(
+                    "the virtual machine has ended",
+                    where=self._prefix,
+                    found=f"QEMU ended with status {status}: {self.log_tail()}",
+                    expected="a guest that routes",
+                    remedy="see whether there are free hugepages: grep HugePages /proc/meminfo",
                 )
             pinned = pinned or self._pin()
             if not pinned:
@@ -179,14 +177,12 @@ class GuestVm:
         lines = self._machine.read(path).splitlines()
         found = next((line.partition(":")[2].strip() for line in lines if line.startswith("Cpus_allowed_list:")), "")
         if parse_cpus(found) != (cpu,):
-            raise Failed(
-                error(
-                    "the virtual machine's vCPU is not pinned",
-                    where=path,
-                    found=f"CPUs {found or 'unknown'}",
-                    expected=f"CPU {cpu} alone",
-                    remedy="see whether a cpuset or a CPU affinity daemon changes it",
-                )
+            raise Failed.of(
+                "the virtual machine's vCPU is not pinned",
+                where=path,
+                found=f"CPUs {found or 'unknown'}",
+                expected=f"CPU {cpu} alone",
+                remedy="see whether a cpuset or a CPU affinity daemon changes it",
             )
 
 
@@ -223,13 +219,11 @@ def start_vm(
         )
     except CommandFailed as reason:
         _clear(machine, prefix, ports)
-        raise Failed(
-            error(
-                "the virtual machine does not start",
-                where=" ".join(reason.result.argv)[:200],
-                found=reason.result.stderr.strip()[-_TAIL:] or f"status {reason.result.status}",
-                remedy="apt install qemu-system-x86 genisoimage util-linux",
-            )
+        raise Failed.of(
+            "the virtual machine does not start",
+            where=" ".join(reason.result.argv)[:200],
+            found=reason.result.stderr.strip()[-_TAIL:] or f"status {reason.result.status}",
+            remedy="apt install qemu-system-x86 genisoimage util-linux",
         ) from None
 
 

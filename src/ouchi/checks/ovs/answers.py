@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 
-from ouchi.checks.model import Evaluate, Observation, unknown
+from ouchi.checks.model import Evaluate, Seen, unknown
 from ouchi.live.host import Live
 from ouchi.live.ovs import ENABLED, NONE
 from ouchi.plan.target import Target
@@ -27,7 +27,7 @@ def answered(*queries: str, daemon: bool = False) -> Callable[[Evaluate], Evalua
 
     def decorate(evaluate: Evaluate) -> Evaluate:
         @wraps(evaluate)
-        def wrapped(live: Live, target: Target) -> Observation | None:
+        def wrapped(live: Live, target: Target) -> Seen | None:
             switch = live.switch
             if switch.whose in (NONE, ENABLED):
                 return None

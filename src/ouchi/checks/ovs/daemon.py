@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.checks.model import Fix, Level, Observation, Problem, check, failed, ok, unknown
+from ouchi.checks.model import Fix, Level, Problem, Seen, check, ok, unknown
 from ouchi.checks.ovs.answers import NOT_RUNNING, answered, runs
 from ouchi.checks.remedies import LOGS, UP, configuring, fix_then
 from ouchi.core.errors import error
@@ -17,28 +17,26 @@ OWN_MODE = 0o2775
 
 
 @check("ovs.running", Level.RUNNING, "ovs-vswitchd runs", SWITCH, MACHINE)
-def running(live: Live, _target: Target) -> Observation:
+def running(live: Live, _target: Target) -> Seen:
     """Look for the process of ovs-vswitchd's pid file."""
     switch = live.switch
     if switch.whose == NONE:
         return unknown("no Open vSwitch runs, so nothing of it was checked; next: ouchi up")
     if runs(live):
         return ok(f"pid {switch.pid}, {'ouchi’s own' if switch.whose == OURS else 'the distribution’s'}")
-    return failed(
-        error(
-            "ovs-vswitchd does not run",
-            where=f"{switch.run}/ovs-vswitchd.pid",
-            found=f"no process {switch.pid}" if switch.pid else "no such file",
-            expected="a running ovs-vswitchd",
-            remedy=f"{UP}; why it ended: {LOGS}" if switch.whose == OURS else "systemctl restart openvswitch-switch",
-            why="no PMD thread polls the NICs and the guests' rings: every packet is lost, and none is counted",
-        )
+    return error(
+        "ovs-vswitchd does not run",
+        where=f"{switch.run}/ovs-vswitchd.pid",
+        found=f"no process {switch.pid}" if switch.pid else "no such file",
+        expected="a running ovs-vswitchd",
+        remedy=f"{UP}; why it ended: {LOGS}" if switch.whose == OURS else "systemctl restart openvswitch-switch",
+        why="no PMD thread polls the NICs and the guests' rings: every packet is lost, and none is counted",
     )
 
 
 @check("ovs.dpdk-build", Level.RUNNING, "ovs-vswitchd is built with DPDK", SWITCH)
 @answered()
-def dpdk_build(live: Live, _target: Target) -> Observation | None:
+def dpdk_build(live: Live, _target: Target) -> Seen | None:
     """Look at the program of the process, which Debian and Ubuntu choose by update-alternatives."""
     switch = live.switch
     # ouchi starts its own by path, regardless of the alternative.
@@ -47,40 +45,36 @@ def dpdk_build(live: Live, _target: Target) -> Observation | None:
         return ok(program)
     if not program:
         return unknown("only root sees which program runs: sudo ouchi doctor" if runs(live) else NOT_RUNNING)
-    return failed(
-        error(
-            "ovs-vswitchd is built without DPDK",
-            where="/usr/sbin/ovs-vswitchd",
-            found=program,
-            expected=BINARY,
-            remedy=f"update-alternatives --set ovs-vswitchd {BINARY}; systemctl restart ovs-vswitchd",
-            why="every packet is forwarded by the kernel then, at a tenth of the rate",
-        )
+    return error(
+        "ovs-vswitchd is built without DPDK",
+        where="/usr/sbin/ovs-vswitchd",
+        found=program,
+        expected=BINARY,
+        remedy=f"update-alternatives --set ovs-vswitchd {BINARY}; systemctl restart ovs-vswitchd",
+        why="every packet is forwarded by the kernel then, at a tenth of the rate",
     )
 
 
 @check("ovs.dpdk-initialized", Level.RUNNING, "DPDK is initialised in Open vSwitch", SWITCH)
 @answered("tables", daemon=True)
-def dpdk_initialized(live: Live, _target: Target) -> Observation | None:
+def dpdk_initialized(live: Live, _target: Target) -> Seen | None:
     """Look at ``dpdk_initialized`` in the database."""
     switch = live.switch
     if switch.dpdk_initialized:
         return ok(switch.dpdk_version)
-    return failed(
-        error(
-            "DPDK is not initialised in Open vSwitch",
-            where="ovs-vsctl get Open_vSwitch . dpdk_initialized",
-            found=f"false; dpdk-init is {switch.other_config.get('dpdk-init', 'not set')}",
-            expected="true",
-            remedy=configuring(switch) + (f"; why it failed: {LOGS}" if switch.whose == OURS else ""),
-            why="without it there are no PMD threads, and no vhost-user port works",
-        )
+    return error(
+        "DPDK is not initialised in Open vSwitch",
+        where="ovs-vsctl get Open_vSwitch . dpdk_initialized",
+        found=f"false; dpdk-init is {switch.other_config.get('dpdk-init', 'not set')}",
+        expected="true",
+        remedy=configuring(switch) + (f"; why it failed: {LOGS}" if switch.whose == OURS else ""),
+        why="without it there are no PMD threads, and no vhost-user port works",
     )
 
 
 @check("ovs.socket-folder", Level.RUNNING, "QEMU can create its vhost-user sockets", SWITCH)
 @answered()
-def socket_folder(live: Live, _target: Target) -> Observation | None:
+def socket_folder(live: Live, _target: Target) -> Seen | None:
     """Look at owner and mode of the folder in which QEMU creates the sockets that Open vSwitch connects to."""
     switch = live.switch
     mode = OWN_MODE if switch.whose == OURS else 0o755
@@ -101,4 +95,4 @@ def socket_folder(live: Live, _target: Target) -> Observation | None:
     # ouchi's own folder is one of its session, which has no place in the machine's journal.
     lasts = Lasts.PROCESS if switch.whose == OURS else Lasts.REBOOT
     change = file.folder(switch.sockets, owner="libvirt-qemu", mode=mode, lasts=lasts)
-    return failed(Problem(finding, Fix(f"{switch.sockets} for libvirt-qemu", (change,)) if exists else None))
+    return Problem(finding, Fix(f"{switch.sockets} for libvirt-qemu", (change,)) if exists else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.checks.model import Fix, Level, Observation, Problem, check, failed, judge, named, ok, unknown
+from ouchi.checks.model import Fix, Level, Observation, Problem, Seen, check, judge, named, ok, unknown
 from ouchi.checks.ovs.answers import ONLY_ROOT, answered
 from ouchi.checks.remedies import APPLY, FIX, configuring, fix_then
 from ouchi.core.cpulist import format_cpus
@@ -12,12 +12,6 @@ from ouchi.live.threads import Thread, listed
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 from ouchi.steps.thread import thread_cpus
-
-ELSEWHERE = (
-    "a PMD thread off its CPU shares another one: it is preempted for milliseconds while the other thread there runs, "
-    "and its Rx queues overflow"
-)
-UPCALLS = "handlers and revalidators work in bursts, when flows are new: then they preempt a PMD thread"
 
 
 @check("ovs.pmd-placement", Level.PLACED, "one PMD thread runs on each planned CPU", MACHINE, SWITCH)
@@ -49,7 +43,7 @@ def pmd_placement(live: Live, target: Target) -> Observation | None:
 
 @check("ovs.thread-placement", Level.LOSS, "ovs-vswitchd's other threads keep off the isolated CPUs", MACHINE, SWITCH)
 @answered(daemon=True)
-def thread_placement(live: Live, target: Target) -> Observation | None:
+def thread_placement(live: Live, target: Target) -> Seen | None:
     """Look for handlers, revalidators and other threads that may run on isolated CPUs."""
     isolated, host = set(target.plan.isolated), target.plan.pools.host
     if not isolated:
@@ -67,9 +61,9 @@ def thread_placement(live: Live, target: Target) -> Observation | None:
         found=listed(thread.name.rstrip("0123456789") or thread.name for thread in misplaced),
         expected=f"within {format_cpus(host)}",
         remedy=fix_then(APPLY),
-        why=UPCALLS,
+        why="handlers and revalidators work in bursts, when flows are new: then they preempt a PMD thread",
     )
-    return failed(Problem(finding, fix))
+    return Problem(finding, fix)
 
 
 def _threads(live: Live) -> list[Thread]:
@@ -84,6 +78,7 @@ def _moved(cpu: int, thread: Thread) -> Problem:
         found=f"Cpus_allowed_list: {format_cpus(thread.cpus)}",
         expected=str(cpu),
         remedy=f"{FIX}; what moved it is most often tuned, or a script with taskset",
-        why=ELSEWHERE,
+        why="a PMD thread off its CPU shares another one: it is preempted for milliseconds while the other thread "
+        "there runs, and its Rx queues overflow",
     )
     return Problem(finding, Fix(f"PMD thread back on CPU {cpu}", (thread_cpus(thread.tid, str(cpu)),)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ouchi.checks.model import Level, Observation, check, failed, judge, ok
+from ouchi.checks.model import Level, Observation, Seen, check, judge, ok
 from ouchi.checks.ovs.answers import answered
 from ouchi.checks.remedies import LOGS, UP, configuring, vsctl
 from ouchi.core.errors import Finding, error, warning
@@ -16,14 +16,6 @@ MEMPOOLS = "ovs-appctl netdev-dpdk/get-mempool-info"
 
 FEW = 0.05
 """The share of free mbufs in a mempool below which it is nearly empty."""
-
-DISCONNECTED = (
-    "a disconnected vhost-user port is a black hole: what is sent to it is lost, and no counter of OVS shows it"
-)
-HALVED = (
-    "where memory is short OVS allocates half as many mbufs without an error: under load NICs find none free and drop "
-    "(rx_nombuf)"
-)
 
 
 @check("ovs.bridges", Level.RUNNING, "bridges are in the userspace datapath", SWITCH)
@@ -98,7 +90,7 @@ def ports(live: Live, _target: Target) -> Observation | None:
 
 @check("ovs.guest-connections", Level.LOSS, "a guest is connected to every vhost-user port", SWITCH)
 @answered("tables")
-def guest_connections(live: Live, _target: Target) -> Observation | None:
+def guest_connections(live: Live, _target: Target) -> Seen | None:
     """Look for disconnected vhost-user ports whose socket has no connection either.
 
     The database can still have ``disconnected`` for a guest that connected while the port was being created.
@@ -114,15 +106,14 @@ def guest_connections(live: Live, _target: Target) -> Observation | None:
     ]
     if not disconnected:
         return ok(counted(len(guests), "port"))
-    return failed(
-        warning(
-            f"no guest is connected to the ports {', '.join(disconnected[:8])}",
-            where="ovs-vsctl get Interface PORT status",
-            found="status=disconnected",
-            expected="a guest whose driver has enabled its Rx queues",
-            remedy=f"start the guest, or: {UP}" if live.switch.whose == OURS else "start the guest, or remove the port",
-            why=DISCONNECTED,
-        )
+    return warning(
+        f"no guest is connected to the ports {', '.join(disconnected[:8])}",
+        where="ovs-vsctl get Interface PORT status",
+        found="status=disconnected",
+        expected="a guest whose driver has enabled its Rx queues",
+        remedy=f"start the guest, or: {UP}" if live.switch.whose == OURS else "start the guest, or remove the port",
+        why="a disconnected vhost-user port is a black hole: what is sent to it is lost, and no counter of OVS shows "
+        "it",
     )
 
 
@@ -153,7 +144,8 @@ def _halved(switch: Switch, pool: Mempool, expected: int) -> Finding:
         found=f"{pool.size} in {pool.name}",
         expected=f"{expected}",
         remedy=f"{configuring(switch)} with more free hugepages: dpdk-socket-mem and the hugepages of its NUMA node",
-        why=HALVED,
+        why="where memory is short OVS allocates half as many mbufs without an error: under load NICs find none free "
+        "and drop (rx_nombuf)",
     )
 
 

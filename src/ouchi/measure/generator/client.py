@@ -15,8 +15,6 @@ from ouchi.core.errors import Failed
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of a line; results with full histograms of many streams have some hundred kB."""
 
-_TICK = 0.2  # seconds between checks whether the generator still runs
-
 
 class RequestRejected(Failed):
     """The generator rejected a request; it still runs, unchanged."""
@@ -29,8 +27,8 @@ class Client:
         self._path = path
         self._exit_reason = exit_reason
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(_TICK)
-        self._buffer = bytearray()
+        self._socket.settimeout(1)
+        self._buffer = b""
         self._events: deque[dict[str, Any]] = deque()
         self._last_id = 0
         try:
@@ -86,37 +84,25 @@ class Client:
         try:
             self._socket.settimeout(10)
             self._socket.sendall(data)
-            self._socket.settimeout(_TICK)
         except OSError as reason:
             raise self._ended(self._exit_reason() or str(reason)) from None
 
     def _message(self, end: float, what: str) -> dict[str, Any]:
-        while (line := self._next_line()) is None:
+        while b"\n" not in self._buffer:
             try:
+                self._socket.settimeout(max(0.01, end - time.monotonic()))
                 data = self._socket.recv(1 << 20)
             except TimeoutError:
-                if reason := self._exit_reason():
-                    raise self._ended(reason) from None
-                if time.monotonic() > end:
-                    raise Failed.of(
-                        f"timeout waiting for {what}", where=self._path, remedy="run the same command again"
-                    ) from None
-                continue
+                claim = f"timeout waiting for {what}"
+                raise Failed.of(claim, where=self._path, remedy="run the same command again") from None
             except OSError as reason:
                 raise self._ended(str(reason)) from None
             if not data or len(self._buffer) > MAX_LINE:
                 raise self._ended(self._exit_reason() or "it closed the connection")
             self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
-
-    def _next_line(self) -> bytes | None:
-        end = self._buffer.find(b"\n")
-        if end < 0:
-            return None
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line
 
     def _ended(self, found: str) -> Failed:
         return Failed.of(

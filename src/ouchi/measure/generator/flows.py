@@ -102,12 +102,12 @@ def fields_for(headers: Headers, flows: int, vary: Sequence[Vary], where: str = 
     flows that is no product of the fields' counts.
     """
     fields = {name: _header_field(headers, name) for name in {varied.field for varied in vary}}
-    findings = [*_flow_findings(flows, where), *_vary_findings(vary, fields, where)]
-    if findings:
+    if findings := tuple(_findings(flows, vary, fields, where)):
         raise BadInput(findings)
-    counts = _shares(flows, tuple(_capacity(varied, fields[varied.field]) for varied in vary))
+    capacities = tuple(_capacity(varied, fields[varied.field]) for varied in vary)
+    counts = _shares(flows, capacities)
     if counts is None:
-        raise BadInput(_no_grid(flows, vary, fields, where))
+        raise _no_grid(flows, vary, capacities, where)
     return tuple(_fields(vary, counts, fields))
 
 
@@ -115,7 +115,7 @@ def _fields(vary: Sequence[Vary], counts: tuple[int, ...], fields: dict[str, _He
     every = 1
     for varied, count in zip(vary, counts, strict=True):
         field = fields[varied.field]
-        assert field is not None  # noqa: S101 - checked by _vary_findings
+        assert field is not None  # noqa: S101 - checked by _findings
         position = (field.offset, field.width, varied.kind)
         if varied.kind == "list":
             values = tuple(field.number(value) or 0 for value in varied.values[:count])
@@ -187,17 +187,14 @@ def _divisors(number: int) -> list[int]:
     return sorted({*small, *(number // divisor for divisor in small)}, reverse=True)
 
 
-def _flow_findings(flows: int, where: str) -> Iterator[Finding]:
+def _findings(
+    flows: int, vary: Sequence[Vary], fields: dict[str, _HeaderField | None], where: str
+) -> Iterator[Finding]:
     if not 1 <= flows <= MAX_FLOWS:
+        expected = f"1 to {MAX_FLOWS:,}"
         yield error(
-            "the number of flows is out of range",
-            where=f"{where}.flows",
-            found=f"{flows:,}",
-            expected=f"1 to {MAX_FLOWS:,}",
+            "the number of flows is out of range", where=f"{where}.flows", found=f"{flows:,}", expected=expected
         )
-
-
-def _vary_findings(vary: Sequence[Vary], fields: dict[str, _HeaderField | None], where: str) -> Iterator[Finding]:
     names = [varied.field for varied in vary]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield error("a field varies twice", where=f"{where}.vary", found=name)
@@ -238,13 +235,12 @@ def _value_findings(varied: Vary, field: _HeaderField, where: str) -> Iterator[F
             yield error("the value is out of the field's range", where=where, found=str(value)[:60], expected=expected)
 
 
-def _no_grid(flows: int, vary: Sequence[Vary], fields: dict[str, _HeaderField | None], where: str) -> Finding:
-    capacities = tuple(_capacity(varied, fields[varied.field]) for varied in vary)
+def _no_grid(flows: int, vary: Sequence[Vary], capacities: tuple[int, ...], where: str) -> BadInput:
     nearest = next(
         fewer for fewer in range(min(flows, math.prod(capacities)), 0, -1) if _shares(fewer, capacities) is not None
     )
     room = ", ".join(f"{varied.field} {room:,}" for varied, room in zip(vary, capacities, strict=True)) or "none"
-    return error(
+    return BadInput.of(
         "the fields that vary cannot produce exactly this number of flows",
         where=f"{where}.flows",
         found=f"{flows:,} of fields with these numbers of values: {room}",

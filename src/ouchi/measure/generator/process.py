@@ -15,6 +15,8 @@ from ouchi.measure.generator.streams import Stream
 
 CLIENT_TIMEOUT = 20
 """Seconds without a client after which the generator exits."""
+BURST = 32
+"""Frames that a worker sends at once."""
 MAX_REQUEST = 900_000
 """Characters of frames in one request; a line may have a MiB."""
 
@@ -32,12 +34,11 @@ class GeneratorPort:
 
 @dataclass(frozen=True, slots=True)
 class RoutedStream:
-    """A stream with its ports, burst size (frames), worker and TX queue."""
+    """A stream with its ports, worker and TX queue."""
 
     stream: Stream
     tx_port: str
     rx_port: str
-    burst: int = 32
     worker: int = 0
     queue: int = 0
 
@@ -199,7 +200,7 @@ def _stream_json(number: int, routed: RoutedStream) -> dict[str, Any]:
         "from": routed.tx_port,
         "to": routed.rx_port,
         "pps": 0.0,
-        "burst": routed.burst,
+        "burst": BURST,
         "worker": routed.worker,
         "queue": routed.queue,
         "frames": [] if _batches(stream.frames) else [frame.hex() for frame in stream.frames],

@@ -58,7 +58,8 @@ def parse_rate(text: str, mean_size: float, line_bits: int | None, *, where: str
             raise _bad("this path has no line rate to take a percentage of", where, text, "a rate in pps or bit/s")
         pps = line * number / 100
     else:
-        pps = _per_second(number * _SCALE[match["scale"].lower()], match["unit"].lower(), mean_size)
+        bits = {"pps": 1.0, "bpsl1": l1_bits(1, mean_size)}  # of a frame, in the unit
+        pps = number * _SCALE[match["scale"].lower()] / bits.get(match["unit"].lower(), l2_bits(1, mean_size))
     if pps <= 0:
         raise _bad("the rate is zero", where, text, "more than 0")
     if line is not None and pps > line * (1 + _ROUNDING):
@@ -67,13 +68,6 @@ def parse_rate(text: str, mean_size: float, line_bits: int | None, *, where: str
     if pps > MAX_PPS:
         raise _bad("the rate is out of range", where, text, f"at most {MAX_PPS:,.0f} pps")
     return pps if line is None else min(pps, line)
-
-
-def _per_second(amount: float, unit: str, mean_size: float) -> float:
-    """Packets a second of an amount in ``pps``, ``bps``, ``bpsl1`` or ``bpsl2``."""
-    if unit == "pps":
-        return amount
-    return amount / (l1_bits(1, mean_size) if unit == "bpsl1" else l2_bits(1, mean_size))
 
 
 def _bad(claim: str, where: str, found: str, expected: str = "") -> BadInput:

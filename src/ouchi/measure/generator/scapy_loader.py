@@ -42,14 +42,10 @@ def _import_layers() -> None:
     from scapy.config import conf
 
     conf.route_autoload = conf.route6_autoload = False
-    vars(conf.ifaces)["reload"] = _no_interfaces
+    vars(conf.ifaces)["reload"] = lambda: None  # no query for the kernel's interfaces
     try:
         import scapy.contrib.geneve
         import scapy.layers.inet6
         import scapy.layers.vxlan  # noqa: F401
     finally:
         del vars(conf.ifaces)["reload"]
-
-
-def _no_interfaces() -> None:
-    """Replaces the query for the kernel's interfaces."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -118,23 +118,17 @@ def _headers(file: FrameHeaders, default: Headers) -> Headers:
 def _check_streams(source: Source, template: HeaderTemplate, size: str, flows: int) -> None:
     """Raise BadInput with the position of everything that no frame can hold, in either direction."""
     macs = (UDP_IPV4.src_mac, UDP_IPV4.dst_mac)
-    findings: dict[Finding, None] = {}
     for direction in range(2):
         try:
             template.stream(direction, "stream", size, flows=flows, macs=macs)
         except BadInput as problem:
-            findings |= dict.fromkeys(_located(problem.findings, source))
-        if findings:
-            break
-    if findings:
-        raise BadInput(findings)
+            raise BadInput(dict.fromkeys(_located(finding, source) for finding in problem.findings)) from None
 
 
-def _located(findings: tuple[Finding, ...], source: Source) -> Iterator[Finding]:
-    """Findings about ``stream.KEY.KEY`` with their line and column."""
-    for finding in findings:
-        path = tuple(part for part in finding.where.split(".")[1:] if part != "headers")
-        yield replace(finding, where=source.where(_of_list(path, source.data)))
+def _located(finding: Finding, source: Source) -> Finding:
+    """A finding about ``stream.KEY.KEY`` with its line and column."""
+    path = tuple(part for part in finding.where.split(".")[1:] if part != "headers")
+    return replace(finding, where=source.where(_of_list(path, source.data)))
 
 
 def _of_list(path: tuple[str, ...], data: Any) -> Path:

@@ -17,7 +17,7 @@ from ouchi.measure.paths.cpus import Placement
 from ouchi.measure.paths.datapath import Datapath, Loop
 from ouchi.measure.paths.kernel_bridge import KernelBridge
 from ouchi.measure.paths.ovs import OvsDatapath
-from ouchi.measure.paths.path import LEFT, RIGHT, mac_of
+from ouchi.measure.paths.path import LEFT, RIGHT, Path, mac_of
 from ouchi.measure.paths.traffic import Traffic
 from ouchi.measure.paths.wires import Wire, is_pci
 from ouchi.measure.request import BenchRequest
@@ -96,23 +96,29 @@ def open_path(
         cleanup.callback(datapath.remove)
         datapath.create()
         for number, ports in enumerate(path.guests):
-            guest = _start_guest(
-                machine,
-                request,
-                number,
-                artifacts=artifacts,
-                placement=placement,
-                datapath=datapath,
-                folder=folder,
-                environment=environment,
-            )
+            cpus = (placement.main, placement.guests[number])
+            guest: Background | GuestVm
+            if request.guest == "vm" and isinstance(datapath, OvsDatapath):
+                vm_ports = _vm_ports(path, datapath, ports)
+                node, page_kib = placement.node, placement.page_kib
+                config = VmConfig(cpus=cpus, kvm=artifacts.kvm, mtu=request.mtu, node=node, page_kib=page_kib)
+                guest = start_vm(
+                    machine, folder, number, artifacts.image, ports=vm_ports, config=config, env=environment
+                )
+            else:
+                devices = [datapath.dpdk_device(port) for port in ports]
+                guest = start_testpmd(
+                    machine, folder, number, cpus=cpus, devices=devices, env=environment, mtu=request.mtu
+                )
             cleanup.callback(guest.end)
             _attach_guest(datapath, ports, guest)
             if isinstance(guest, GuestVm):
                 guest.wait_ready()
-        cpus = (placement.main, *placement.workers)
+        generator_cpus = (placement.main, *placement.workers)
         generator = cleanup.enter_context(
-            Generator(machine, artifacts.program, folder, cpus, eal=_allow_list(request.wires), env=environment)
+            Generator(
+                machine, artifacts.program, folder, generator_cpus, eal=_allow_list(request.wires), env=environment
+            )
         )
         for number, end in enumerate(path.generator_ports):
             attach, worker = partial(datapath.attach, end), number % len(placement.workers)
@@ -154,29 +160,15 @@ def _line_bits(generator: Generator, request: BenchRequest) -> float | None:
     return min(generator.port(end).speed_mbps for end in request.path.generator_ports) * 1e6 or None
 
 
-def _start_guest(
-    machine: Launcher,
-    request: BenchRequest,
-    number: int,
-    *,
-    artifacts: Artifacts,
-    placement: Placement,
-    datapath: Datapath,
-    folder: str,
-    environment: Mapping[str, str],
-) -> Background | GuestVm:
-    cpus, ports = (placement.main, placement.guests[number]), request.path.guests[number]
-    if request.guest == "testpmd" or not isinstance(datapath, OvsDatapath):
-        devices = [datapath.dpdk_device(port) for port in ports]
-        return start_testpmd(machine, folder, number, cpus=cpus, devices=devices, env=environment, mtu=request.mtu)
-    chain = [LEFT, *(port for guest in request.path.guests for port in guest), RIGHT]
-    macs = {port: mac_of(request.path.ports.index(port)) for port in chain}
+def _vm_ports(path: Path, datapath: OvsDatapath, ports: tuple[str, str]) -> tuple[VmPort, VmPort]:
+    """The ports of a guest, each with its MAC address and that of the next port on its side."""
+    chain = [LEFT, *(port for guest in path.guests for port in guest), RIGHT]
+    macs = {port: mac_of(path.ports.index(port)) for port in chain}
     left, right = (
         VmPort(datapath.socket(port), macs[port], macs[chain[chain.index(port) + step]])
         for port, step in zip(ports, (-1, 1), strict=True)
     )
-    config = VmConfig(cpus=cpus, kvm=artifacts.kvm, mtu=request.mtu, node=placement.node, page_kib=placement.page_kib)
-    return start_vm(machine, folder, number, artifacts.image, ports=(left, right), config=config, env=environment)
+    return left, right
 
 
 def _attach_guest(datapath: Datapath, ports: Sequence[str], guest: Background | GuestVm) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ouchi.measure.generator.process import Generator, RoutedStream
+from ouchi.measure.generator.process import BURST, Generator, RoutedStream
 from ouchi.measure.generator.rates import line_rate
 from ouchi.measure.search.trial import Gap, Histogram, Stalls, StreamResult, Trial
 from ouchi.measure.search.validity import RATE, assess
@@ -20,14 +20,13 @@ STALL = 100e-6
 class Traffic:
     """A :class:`~ouchi.measure.search.evidence.Device` of streams loaded into the generator.
 
-    ``drain``: seconds of receiving after the last frame. ``line_bits``: bit/s of the wire, None without one. ``ring``:
+    ``line_bits``: bit/s of the wire, None without one. ``ring``:
     frames that an RX ring holds. ``idle_sleep``: seconds that workers sleep when nothing is due; ``realtime``: under
     SCHED_FIFO. ``read_counters``: the path's counters since the last call.
     """
 
     generator: Generator
     loaded: Sequence[RoutedStream]
-    drain: float = 0.1
     line_bits: float | None = None
     ring: int = 1024
     idle_sleep: float = 0.0
@@ -54,7 +53,6 @@ class Traffic:
         counters = self.generator.run(
             [pps / len(self.loaded)] * len(self.loaded),
             seconds=seconds,
-            drain=self.drain,
             stall=STALL,
             idle_sleep=self.idle_sleep if pps else 0,
             realtime=self.realtime and pps > 0,
@@ -62,8 +60,7 @@ class Traffic:
         number = self._number
         trial = read_trial(counters, self.loaded, pps=pps, seconds=seconds, number=number, label=label, started=started)
         trial = replace(trial, counters={**trial.counters, **self.read_counters()})
-        burst = max(routed.burst for routed in self.loaded)
-        return assess(trial, line_bits=self.line_bits, burst=burst, ring=self.ring)
+        return assess(trial, line_bits=self.line_bits, ring=self.ring)
 
 
 def read_trial(
@@ -79,16 +76,13 @@ def read_trial(
     """The generator's counters as a trial, not assessed yet."""
     unit_ns = counters["unit_ns"]
     streams = tuple(
-        _stream(
-            one, routed, unit_ns, _backpressure(one["tx"], routed, pps / len(loaded), _stalled(counters, routed.worker))
-        )
+        _stream(one, routed, unit_ns, _backpressure(one["tx"], pps / len(loaded), _stalled(counters, routed.worker)))
         for one, routed in zip(counters["streams"], loaded, strict=True)
     )
     first = min(one["tx"]["first"] for one in counters["streams"])
     last = max(one["tx"]["last"] for one in counters["streams"])
     # The first frame of a paced stream is sent when its first burst is due: add the time of one burst.
-    bursts = [routed.burst * len(loaded) / pps for routed in loaded] if pps else [0.0]
-    measured = last - first + min(max(bursts), seconds)
+    measured = last - first + min(BURST * len(loaded) / pps if pps else 0.0, seconds)
     if not pps:
         pps = sum(one["tx"]["accepted"] for one in counters["streams"]) / measured if measured > 0 else 0.0
     ports = {port["port"]: {key: value for key, value in port.items() if key != "port"} for port in counters["ports"]}
@@ -137,17 +131,17 @@ def _stream(one: Mapping[str, Any], routed: RoutedStream, unit_ns: float, backpr
     )
 
 
-def _backpressure(tx: Mapping[str, Any], routed: RoutedStream, pps: float, stalled: float) -> int:
+def _backpressure(tx: Mapping[str, Any], pps: float, stalled: float) -> int:
     """Frames that met a full TX ring when they were due (see :class:`StreamResult`); 0 for unpaced streams.
 
     Without those due in the ``stalled`` seconds of the worker: after a stall it catches up above its rate and may fill
     the ring itself. A burst that was not accepted whole left at most all of its frames behind. Differences within the
     tolerance of rates do not count.
     """
-    seconds = tx["last"] - tx["first"] + routed.burst / pps if pps else 0.0
+    seconds = tx["last"] - tx["first"] + BURST / pps if pps else 0.0
     due = max(tx["intended"], pps * seconds)
     missing: float = due - tx["accepted"]
-    if not pps or missing <= RATE * due + routed.burst or missing > tx["partial_bursts"] * routed.burst:
+    if not pps or missing <= RATE * due + BURST or missing > tx["partial_bursts"] * BURST:
         return 0
     return max(0, round(missing - stalled * pps))
 

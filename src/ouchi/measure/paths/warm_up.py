@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ouchi.core.errors import Failed
 from ouchi.measure.paths.open import OpenPath
-from ouchi.measure.search.trial import Trial
 
 MIN_PPS, SECONDS, ATTEMPTS = 2000.0, 0.2, 10
 MAX_FLOWS = 10_000
@@ -23,13 +22,10 @@ def warm_up(path: OpenPath, size: str) -> None:
         missing = path.datapath.not_learnt()
         if last.sent and last.lost == 0 and not missing:
             return
+    streams = (f"{one.stream}: {one.sent} sent, {one.received} received" for one in last.streams)
     raise Failed.of(
         f"the path {path.request.path.name} does not forward frames",
-        found="; ".join([_by_stream(last), *missing]),
+        found="; ".join([*streams, *missing]),
         expected=f"no loss at {pps:,.0f} pps in each direction, addresses and flows learnt",
         remedy="ouchi status; ouchi logs ovs-vswitchd",
     )
-
-
-def _by_stream(trial: Trial) -> str:
-    return "; ".join(f"{one.stream}: {one.sent} sent, {one.received} received" for one in trial.streams)

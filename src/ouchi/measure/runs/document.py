@@ -1,4 +1,4 @@
-"""JSON of a run, written from and read into dataclasses by pydantic.
+"""JSON of a run, read into dataclasses by pydantic.
 
 Input is untrusted: numbers are bounded, texts are shortened and made printable.
 """
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from ouchi.core.plain import adapter, to_plain
+from ouchi.core.plain import adapter
 
 MAX_TEXT = 2000
 """Characters of a text; longer ones are cut."""
@@ -24,11 +24,6 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u
 """Control characters, which a terminal would act on, bidirectional overrides, and lone surrogates."""
 
 T = TypeVar("T")
-
-
-def dump_line(value: object) -> str:
-    """A dataclass as one line of JSON. Raises ValueError for NaN and infinities."""
-    return json.dumps(to_plain(value), separators=(",", ":"), allow_nan=False)
 
 
 def parse(text: str) -> Any:

@@ -7,9 +7,9 @@ found; ``facts.json``, ``plan.json``, ``counters-before.json`` and ``counters-af
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeVar
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
 from ouchi.machine import Machine, Path, Reader
-from ouchi.measure.runs.document import dump_line, load, parse
-from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, Summary, TrialRecord
+from ouchi.measure.runs.document import load, parse
+from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, TrialRecord, summarise
 from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
 from ouchi.measure.search.trial import Trial
 
@@ -69,15 +69,13 @@ class RunWriter:
 
     def add(self, size: str, repeat: int, trial: Trial) -> None:
         """Store a trial. Raises Failed when it cannot be written."""
-        line = dump_line(TrialRecord(size, repeat, trial))
+        line = json.dumps(to_plain(TrialRecord(size, repeat, trial)), separators=(",", ":"), allow_nan=False)
         with self._disk():
             self._machine.append(self._folder / TRIALS, line + "\n")
 
-    def results(
-        self, results: Iterable[Result], summary: Sequence[Summary] = (), extras: Sequence[ExtraResult] = ()
-    ) -> None:
-        """Store the results so far, in place of those stored before."""
-        self._write(RESULTS, to_plain(Results(tuple(results), tuple(summary), tuple(extras))))
+    def results(self, results: Sequence[Result], extras: Sequence[ExtraResult] = ()) -> None:
+        """Store the results so far and their summary, in place of those stored before."""
+        self._write(RESULTS, to_plain(Results(tuple(results), summarise(results), tuple(extras))))
 
     def finish(self, ended: str, *, complete: bool) -> None:
         """Store when the run ended and whether everything was measured."""
@@ -233,14 +231,8 @@ def _implausible(trial: Trial) -> str:
     counts = [trial.foreign, trial.stalls.count, trial.stalls.longest_us, trial.seconds, trial.intended_pps]
     counts += [value for bucket in trial.stalls.histogram for value in bucket]
     for stream in trial.streams:
-        counts += [stream.size, stream.intended, stream.attempted, stream.sent, stream.received, stream.duplicated]
-        counts += [
-            stream.reordered,
-            stream.corrupt,
-            stream.gaps_dropped,
-            stream.tx_backpressure,
-            stream.rx_overrun_suspect,
-        ]
+        members = (getattr(stream, member.name) for member in fields(stream))
+        counts += [value for value in members if isinstance(value, int | float)]
         counts += [gap.packets for gap in stream.gaps]
         counts += [value for bucket in stream.latency.counts for value in bucket]
         edges = [edge for edge, _ in stream.latency.counts]

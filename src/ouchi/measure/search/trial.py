@@ -20,7 +20,7 @@ class Histogram:
     """Times in nanoseconds by bucket: ``counts`` are (lower edge in ns, frames), ascending.
 
     A bucket is at most 0.8 % of its edge wide, or ``unit_ns`` (the clock's resolution) where that is more. Derived
-    values use the lower edges, so they are low by at most that much. Minimum, maximum, mean and percentiles of an
+    values use the lower edges, so they are low by at most that much. Maximum, mean and percentiles of an
     empty histogram are None.
     """
 
@@ -31,11 +31,6 @@ class Histogram:
     def total(self) -> int:
         """Frames in all buckets."""
         return sum(count for _, count in self.counts)
-
-    @property
-    def minimum(self) -> int | None:
-        """ns."""
-        return self.counts[0][0] if self.counts else None
 
     @property
     def maximum(self) -> int | None:

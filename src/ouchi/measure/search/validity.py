@@ -12,13 +12,14 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ouchi.measure.generator.process import BURST
 from ouchi.measure.generator.rates import PREAMBLE_AND_GAP
 from ouchi.measure.search.trial import StreamResult, Trial
 
 CLOCK = 100e-6
 """Tolerance of Ethernet clocks (IEEE 802.3: ±100 ppm), and so of line rate."""
 RATE = 0.001
-"""Tolerance of the rate sent: 0.1 %."""
+"""Tolerance of the rate sent, and of unsent frames: 0.1 %."""
 DURATION = 0.005
 """Tolerance of the sending time: 0.5 % and :data:`DURATION_SECONDS`."""
 DURATION_SECONDS = 0.001
@@ -27,17 +28,14 @@ FOREIGN = 0.001
 FOREIGN_FRAMES = 100
 
 
-def assess(
-    trial: Trial, *, line_bits: float | None = None, burst: int = 32, ring: int = 1024, rate: float = RATE
-) -> Trial:
+def assess(trial: Trial, *, line_bits: float | None = None, ring: int = 1024) -> Trial:
     """The trial with its broken rules.
 
     A stalled worker receives nothing: frames of a stream beyond what the RX ring holds are then lost in the tester. A
     trial without loss is not suspect.
 
-    ``line_bits``: bit/s on the wire of each TX port, None without a wire. ``burst``: frames that the generator sends at
-    once, by which counts may differ. ``ring``: frames that an RX ring holds. ``rate``: tolerance of the rate, and of
-    unsent frames.
+    ``line_bits``: bit/s on the wire of each TX port, None without a wire. ``ring``: frames that an RX ring holds. Counts
+    may differ by the frames that the generator sends at once.
     """
     each = trial.intended_pps / max(1, len(trial.streams))
     overflow = _overflow(trial, each, ring)
@@ -52,8 +50,8 @@ def assess(
         trial,
         streams=streams,
         tester_suspect=tester_suspect,
-        under_offered=tuple(_under_offered(trial, burst, rate)),
-        invalid=tuple(_invalid(trial, line_bits, burst, rate)),
+        under_offered=tuple(_under_offered(trial)),
+        invalid=tuple(_invalid(trial, line_bits)),
     )
 
 
@@ -73,9 +71,9 @@ def different_sizes(sizes: Iterable[float | str]) -> tuple[str, ...]:
     return () if len(different) < 2 else (f"frames of {' and '.join(different)} bytes are not comparable",)
 
 
-def _invalid(trial: Trial, line_bits: float | None, burst: int, rate: float) -> Iterator[str]:
+def _invalid(trial: Trial, line_bits: float | None) -> Iterator[str]:
     if line_bits is not None and trial.seconds > 0:
-        yield from _above_line(trial, line_bits, burst)
+        yield from _above_line(trial, line_bits)
     for stream in trial.streams:
         if stream.lost < 0:
             yield f"{stream.stream}: {-stream.lost:,} more packets received than sent"
@@ -84,7 +82,7 @@ def _invalid(trial: Trial, line_bits: float | None, burst: int, rate: float) -> 
     for stream in trial.streams:
         if not stream.sent:
             yield f"{stream.stream}: none of {stream.intended:,} packets were sent"
-    if trial.attempted > _expected(trial) + _margin(trial, burst, rate):
+    if trial.attempted > _expected(trial) + _margin(trial):
         yield _reached(trial)
     if trial.foreign > FOREIGN * trial.received + FOREIGN_FRAMES:
         yield f"{trial.foreign:,} foreign frames were received, and {trial.received:,} of the generator"
@@ -93,22 +91,22 @@ def _invalid(trial: Trial, line_bits: float | None, burst: int, rate: float) -> 
             yield f"{stream.stream}: {stream.corrupt:,} packets were received with a corrupt signature"
 
 
-def _under_offered(trial: Trial, burst: int, rate: float) -> Iterator[str]:
+def _under_offered(trial: Trial) -> Iterator[str]:
     if trial.seconds - trial.intended_seconds > _tolerance(trial):
         yield _took(trial)
     for stream in trial.streams:
-        if stream.sent and stream.unsent - stream.tx_backpressure > rate * stream.intended + burst:
+        if stream.sent and stream.unsent - stream.tx_backpressure > RATE * stream.intended + BURST:
             yield f"{stream.stream}: {stream.unsent:,} of {stream.intended:,} packets were not sent"
     # Frames that met backpressure were offered in time.
-    if trial.attempted < _expected(trial) - _margin(trial, burst, rate) and not trial.tx_backpressure:
+    if trial.attempted < _expected(trial) - _margin(trial) and not trial.tx_backpressure:
         yield _reached(trial)
 
 
-def _above_line(trial: Trial, line_bits: float, burst: int) -> Iterator[str]:
+def _above_line(trial: Trial, line_bits: float) -> Iterator[str]:
     for port in dict.fromkeys(stream.tx_port for stream in trial.streams):
         from_port = [stream for stream in trial.streams if stream.tx_port == port]
         bits = sum(stream.sent * _wire_bits(stream) for stream in from_port)
-        slack = burst * max(_wire_bits(stream) for stream in from_port)
+        slack = BURST * max(_wire_bits(stream) for stream in from_port)
         if bits - slack > line_bits * trial.seconds * (1 + CLOCK):
             yield f"{port} counted {bits / trial.seconds:,.0f} bit/s sent on a line of {line_bits:,.0f} bit/s"
 
@@ -129,8 +127,8 @@ def _expected(trial: Trial) -> float:
     return trial.intended_pps * trial.seconds
 
 
-def _margin(trial: Trial, burst: int, rate: float) -> float:
-    return rate * _expected(trial) + burst * len(trial.streams)
+def _margin(trial: Trial) -> float:
+    return RATE * _expected(trial) + BURST * len(trial.streams)
 
 
 def _reached(trial: Trial) -> str:

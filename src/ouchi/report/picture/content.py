@@ -118,7 +118,7 @@ def _frames(
         of_node.setdefault(core.node, set()).add(core.package)
     node_outside = any(len(packages) > 1 for packages in of_node.values())
     empty = ({node.node for node in facts.memory} | {nic.node for nic in nics}) - of_node.keys()
-    names = _node_names(facts)
+    names = {node.node: f"NUMA node {node.node} · {size(node.total_kib)}" for node in facts.memory if node.total_kib}
 
     def outer(core: Core) -> int:
         return core.node if node_outside else core.package
@@ -151,10 +151,6 @@ def _frames(
         frames.append(Frame(label, tuple(within), (), on(number) if node_outside else ()))
     bare = (Frame(f"{names.get(node, f'NUMA node {node}')} · no CPU", (), (), on(node)) for node in sorted(empty))
     return (*frames, *bare)
-
-
-def _node_names(facts: Facts) -> dict[int, str]:
-    return {node.node: f"NUMA node {node.node} · {size(node.total_kib)}" for node in facts.memory if node.total_kib}
 
 
 def _socket(number: int) -> str:

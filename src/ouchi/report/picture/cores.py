@@ -38,9 +38,8 @@ def cluster_block(cores: Sequence[DrawnCore], measures: Measures, short: frozens
     return Block(box.width, box.height, (box,), ((x, y, inside),))
 
 
-def core_block(core: DrawnCore, measures: Measures, short: frozenset[Note], limit: int) -> Block:
+def core_block(core: DrawnCore, m: Measures, short: frozenset[Note], limit: int) -> Block:
     """A core, no wider than the limit as long as one thread fits."""
-    m = measures
     x, y = m.core_pad
     most = max(1, (limit - 2 * x + m.cell_gap) // (m.cell[0] + m.cell_gap))
     inside = stacked([_threads(row, m, short) for row in _rows(core.threads, min(most, MOST_THREADS))], m.cell_gap)
@@ -48,8 +47,7 @@ def core_block(core: DrawnCore, measures: Measures, short: frozenset[Note], limi
     return Block(box.width, box.height, (box,), ((x, y, inside),))
 
 
-def _threads(threads: Sequence[DrawnCpu], measures: Measures, short: frozenset[Note]) -> Block:
-    m = measures
+def _threads(threads: Sequence[DrawnCpu], m: Measures, short: frozenset[Note]) -> Block:
     width, height = m.cell
     boxes = []
     for column, thread in enumerate(threads):

@@ -22,12 +22,11 @@ class _Drawn:
     label: str
     sections: tuple[tuple[str, tuple[Block, ...]], ...]
 
-    def size(self, row: int, measures: Measures) -> tuple[int, int, float]:
+    def size(self, row: int, m: Measures) -> tuple[int, int, float]:
         """Width and height of its cores in rows of this length, as :meth:`block` will have them without the box.
 
         The third number is the share of positions that the rows leave empty.
         """
-        m = measures
         width, height, positions = m.width_of(self.label, "label"), 0, 0
         for label, clusters in self.sections:
             rows = rows_of(clusters, [cluster.width for cluster in clusters], m.core_gap[0], row)
@@ -38,21 +37,19 @@ class _Drawn:
             positions += len(rows) * max(map(len, rows))
         return width, height - m.core_gap[1], positions / sum(len(clusters) for _, clusters in self.sections) - 1
 
-    def block(self, row: int, measures: Measures) -> Block:
+    def block(self, row: int, m: Measures) -> Block:
         """The group in rows of this length, in its box."""
-        m = measures
         lines = []
         for label, clusters in self.sections:
             lines += [m.text_line(label, "small", row)] if label else []
             lines.append(flowed(clusters, m.core_gap, row))
-        return boxed("group", "", self.label, stacked(lines, m.core_gap[1]), measures)
+        return boxed("group", "", self.label, stacked(lines, m.core_gap[1]), m)
 
 
-def groups_block(groups: Sequence[Group], measures: Measures, short: frozenset[Note], limit: int) -> Block:
+def groups_block(groups: Sequence[Group], m: Measures, short: frozenset[Note], limit: int) -> Block:
     """The groups of a node: of all row lengths and columns the arrangement with the best score."""
     if not groups:
         return Block(0, 0, ())
-    m = measures
     room = limit - 2 * m.pad[0]
     inside = room - 2 * m.cluster_pad[0]
     drawn = [
@@ -69,9 +66,8 @@ def groups_block(groups: Sequence[Group], measures: Measures, short: frozenset[N
     return gridded([group.block(row, m) for group in drawn], m.gap, columns, level=True)
 
 
-def _best(drawn: Sequence[_Drawn], measures: Measures, limit: int) -> tuple[int, int]:
+def _best(drawn: Sequence[_Drawn], m: Measures, limit: int) -> tuple[int, int]:
     """The row length and the number of columns with the best score."""
-    m = measures
     found = []
     for row in _lengths(drawn, m, limit - 2 * m.pad[0]):
         sizes = [group.size(row, m) for group in drawn]
@@ -97,9 +93,8 @@ def _lengths(drawn: Sequence[_Drawn], measures: Measures, room: int) -> list[int
     return fitting[:: -(-len(fitting) // MOST_TRIED)]
 
 
-def boxed(kind: str, look: str, label: str, body: Block, measures: Measures, below: int = 0) -> Block:
+def boxed(kind: str, look: str, label: str, body: Block, m: Measures, below: int = 0) -> Block:
     """A body in a box with a label at its top, and some room below."""
-    m = measures
     x, y = m.pad
     width = max(body.width, m.width_of(label, "label"))
     height = m.label + body.height + below + 2 * y

@@ -17,9 +17,8 @@ from ouchi.report.picture.routes import queue_lines
 from ouchi.report.picture.shapes import Block, Box, Measures, Picture, best_columns, flowed, gridded, rows_of, stacked
 
 
-def lay_out(content: Content, measures: Measures) -> Picture:
+def lay_out(content: Content, m: Measures) -> Picture:
     """The picture in these measures."""
-    m = measures
     room = m.limit - 2 * m.page[0]
     short = short_notes(content.frames, m)
     body = [_frames(content.frames, m, short, room)]
@@ -38,9 +37,8 @@ def lay_out(content: Content, measures: Measures) -> Picture:
     )
 
 
-def _head(content: Content, measures: Measures, width: int) -> Block:
+def _head(content: Content, m: Measures, width: int) -> Block:
     """The title, and below it phrases in lines as full as they fit."""
-    m = measures
     dot = m.width_of(" · ", "subtitle")
     lines = [m.text_line(content.title, "title", width)]
     for phrases in content.subtitle:
@@ -49,9 +47,8 @@ def _head(content: Content, measures: Measures, width: int) -> Block:
     return stacked(lines, 0)
 
 
-def _frames(frames: Sequence[Frame], measures: Measures, short: frozenset[Note], limit: int) -> Block:
+def _frames(frames: Sequence[Frame], m: Measures, short: frozenset[Note], limit: int) -> Block:
     """Frames in a grid; what is inside them stands in as many columns in each."""
-    m = measures
     room = limit - 2 * m.pad[0]
     inside = [[_node(inner, m, short, room) for inner in frame.frames] for frame in frames]
     tried = []
@@ -73,9 +70,8 @@ def _node(frame: Frame, measures: Measures, short: frozenset[Note], limit: int) 
     return _framed(frame, groups_block(frame.groups, measures, short, limit - 2 * measures.pad[0]), measures, limit)
 
 
-def _framed(frame: Frame, body: Block, measures: Measures, limit: int) -> Block:
+def _framed(frame: Frame, body: Block, m: Measures, limit: int) -> Block:
     """A body in the box of its frame, with its NICs below it."""
-    m = measures
     room = limit - 2 * m.pad[0]
     lane = m.lane if any(nic.queues for nic in frame.nics) else 0
     box = boxed("frame", "", m.fit(frame.label, "label", room), body, m, lane)
@@ -90,8 +86,7 @@ def _offline(content: Content, measures: Measures, limit: int) -> Block:
     return boxed("frame", "offline", label, flowed(cores, measures.core_gap, room), measures)
 
 
-def _legend(content: Content, measures: Measures, short: frozenset[Note], width: int) -> Block:
-    m = measures
+def _legend(content: Content, m: Measures, short: frozenset[Note], width: int) -> Block:
     used = {letter for note in short for letter in ([note.short] if note.of_guest else note.short)}
     rows = [
         flowed(
@@ -104,9 +99,8 @@ def _legend(content: Content, measures: Measures, short: frozenset[Note], width:
     return stacked(rows, m.entry_gap[1])
 
 
-def _entry(entry: Entry, measures: Measures, lettered: bool, limit: int) -> Block:
+def _entry(entry: Entry, m: Measures, lettered: bool, limit: int) -> Block:
     """A swatch, with its letters where the drawing has them, and its words."""
-    m = measures
     letters = entry.short if lettered or not m.note else ""
     across = max(m.swatch[0], m.width_of(letters, "chip") + m.swatch[1])
     words = m.text_line(entry.text, "small", limit - across - m.core_gap[0])

@@ -11,25 +11,22 @@ from ouchi.report.picture.shapes import Block, Box, Line, Measures, flowed, grid
 MOST_CHIPS = 16  # queues drawn on a NIC; the rest are counted
 
 
-def nic_blocks(nics: Sequence[DrawnNic], measures: Measures, limit: int) -> list[Block]:
+def nic_blocks(nics: Sequence[DrawnNic], m: Measures, limit: int) -> list[Block]:
     """The NICs of a node, all of one width and no wider than the limit."""
-    m = measures
     least, most = m.nic_room
     room = min(max(least, *(_text_width(nic, m) for nic in nics)), most, limit - 2 * m.nic[0])
     return [_nic_block(nic, m, room) for nic in nics]
 
 
-def _text_width(nic: DrawnNic, measures: Measures) -> int:
+def _text_width(nic: DrawnNic, m: Measures) -> int:
     """The room for all that is written on a NIC."""
-    m = measures
     heading = m.width_of(nic.name, "name") + (m.width_of(nic.speed, "small") + m.nic[0] if nic.speed else 0)
     chips = sum(chip.width + m.cell_gap for chip in _chips(nic.queues, m))
     return max(heading, chips, *(m.width_of(line, "small") for line in nic.lines), 0)
 
 
-def _nic_block(nic: DrawnNic, measures: Measures, room: int) -> Block:
+def _nic_block(nic: DrawnNic, m: Measures, room: int) -> Block:
     """The chips of its queues at the top, then its name and what it is for."""
-    m = measures
     across, down = m.nic
     rows = [_heading(nic, m, room), *(m.text_line(line, "small", room) for line in nic.lines)]
     text = stacked(rows, 0)
@@ -40,9 +37,8 @@ def _nic_block(nic: DrawnNic, measures: Measures, room: int) -> Block:
     return Block(box.width, box.height, (box,), ((across, m.chip_top, chips), (across, top, text)))
 
 
-def _heading(nic: DrawnNic, measures: Measures, room: int) -> Block:
+def _heading(nic: DrawnNic, m: Measures, room: int) -> Block:
     """The name at the left, the speed at the right."""
-    m = measures
     rate = m.text_line(nic.speed, "small", room // 2, "end")
     name = m.text_line(nic.name, "name", room - (rate.width + m.nic[0] if rate.width else 0))
     return Block(room, m.line, (), ((0, 0, name), *([(room - rate.width, 0, rate)] if rate.width else [])))
@@ -62,9 +58,8 @@ def _chips(queues: Sequence[Queue], measures: Measures) -> list[Block]:
     return chips
 
 
-def with_nics(box: Block, nics: Sequence[Block], measures: Measures, limit: int) -> Block:
+def with_nics(box: Block, nics: Sequence[Block], m: Measures, limit: int) -> Block:
     """A box with NICs below it in rows: the first row hangs from the box, the others from a bus beside them."""
-    m = measures
     left = m.pad[0]
     width = max(nic.width for nic in nics)
     room = min(limit, max(box.width, left + 2 * width + m.gap[0])) - left

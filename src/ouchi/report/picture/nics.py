@@ -52,7 +52,8 @@ def _drawn(nic: Nic, planned: NicPlan | None, facts: Facts, nodes: dict[int, int
     name = clean(nic.name) or clean(nic.address) or "a NIC without a name"
     rate = speed(nic.speed_mbps) or ("" if nic.up else "link down")
     assumed = "" if nic.node_known or len(set(nodes.values())) < 2 else "NUMA node not stated"
-    lines = tuple(filter(None, (_purpose(nic, planned, facts), _hardware(nic), _carries(nic), assumed)))
+    hardware = " · ".join(filter(None, (clean(nic.driver), _pcie(nic.pcie) if nic.pcie else "")))
+    lines = tuple(filter(None, (_purpose(nic, planned, facts), hardware, _carries(nic), assumed)))
     where = f"on NUMA node {nic.node}" if nic.node_known else "on an unknown NUMA node"
     polled = [f"queue {queue.number} polled by CPU {queue.cpu}" for queue in queues]
     label = ", ".join(filter(None, (f"{name} {where}", rate, *lines, *polled)))
@@ -65,10 +66,6 @@ def _purpose(nic: Nic, planned: NicPlan | None, facts: Facts) -> str:
         return f"DPDK: {verdict.pmd}" if verdict.supported else "DPDK: no driver"
     roles = {"ovs-dpdk": "OVS-DPDK", "sriov": f"SR-IOV, {len(planned.vfs)} VFs"}
     return " · ".join(filter(None, (roles.get(planned.role, planned.role), clean(planned.physnet))))
-
-
-def _hardware(nic: Nic) -> str:
-    return " · ".join(filter(None, (clean(nic.driver), _pcie(nic.pcie) if nic.pcie else "")))
 
 
 def _pcie(link: PcieLink) -> str:

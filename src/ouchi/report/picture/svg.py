@@ -109,7 +109,9 @@ def _score(width: int, height: int) -> float:
 def _drawn(picture: Picture, styles: str) -> str:
     layers: dict[str, list[str]] = {layer: [] for layer in LAYERS}
     for box in picture.boxes:
-        layers[box.kind].append(_cpu(box) if box.kind == "cpu" else _text(box) if box.kind == "text" else _box(box))
+        layers[box.kind].append(
+            _cpu(box) if box.kind == "cpu" else _written(box, box.look) if box.kind == "text" else _box(box)
+        )
     layers["cluster"] += map(_line, picture.lines)
     body = "\n".join(f"<g>{''.join(layers[layer])}</g>" for layer in LAYERS if layers[layer])
     size = f'width="{picture.width}" height="{picture.height}"'
@@ -177,10 +179,6 @@ def _rect(box: Box, look: str, radius: float, inset: float = 0, height: int = 0)
         f'<rect class="{look}" x="{box.x + inset:g}" y="{y:g}" width="{box.width - 2 * inset:g}" '
         f'height="{high:g}" rx="{radius:g}"/>'
     )
-
-
-def _text(box: Box) -> str:
-    return _written(box, box.look)
 
 
 def _written(box: Box, style: str) -> str:

@@ -1,4 +1,7 @@
-"""A chart as SVG in the page: axes, marks with what they say when pointed at, and lines; colours are the page's."""
+"""A chart as SVG in the page: axes, marks with what they say when pointed at, and lines; colours are the page's.
+
+A figure is a chart with its heading, caption and legend.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ WIDTH, HEIGHT = 560, 320
 TOP, RIGHT, BOTTOM = 30, 18, 46
 LETTER = 6.6
 """px: approximate width of a digit in tick labels."""
+COLOURS = 8
+"""Number of series colours: CSS classes ``c0`` to ``c7``."""
 
 
 @dataclass
@@ -136,3 +141,26 @@ class Chart:
             tag("text", self.x_title, class_="axis-title", x=WIDTH - RIGHT, y=self.height - 8, text_anchor="end")
         )
         return join(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """``legend``: (CSS class, text)."""
+
+    caption: str
+    chart: Chart
+    legend: Sequence[tuple[str, str]] = ()
+
+    def html(self, labels: Sequence[str]) -> Markup:
+        """The figure as HTML, with ``labels``, so that they stay with it when it is copied."""
+        keys = [tag("li", tag("span", class_=f"key {look}"), text) for look, text in self.legend]
+        flags = (tag("p", "; ".join(labels), class_="flags"),) if labels else ()
+        caption = tag("figcaption", tag("h3", self.chart.title), tag("p", self.caption), *flags)
+        legend = (tag("ul", *keys, class_="legend"),) if keys else ()
+        # Arrow keys move from mark to mark: see page.js.
+        return tag("figure", caption, *legend, self.chart.svg(), tabindex="0")
+
+
+def colour(index: int) -> str:
+    """The CSS class of a series' colour."""
+    return f"c{index % COLOURS}"

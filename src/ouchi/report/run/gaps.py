@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.goals import judged_loss
 from ouchi.measure.search.trial import Gap
-from ouchi.report.run.chart import BOTTOM, TOP, Chart
-from ouchi.report.run.figure import Figure, colour
+from ouchi.report.run.chart import BOTTOM, TOP, Chart, Figure, colour
 from ouchi.report.run.scales import linear, slots
 from ouchi.report.run.trials import size_text
 from ouchi.report.run.units import count_text, rate_text, share_text

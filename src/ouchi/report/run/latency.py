@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.trial import Histogram
-from ouchi.report.run.chart import Chart
-from ouchi.report.run.figure import Figure, colour
+from ouchi.report.run.chart import Chart, Figure, colour
 from ouchi.report.run.scales import decades, slots
 from ouchi.report.run.trials import size_text
 from ouchi.report.run.units import rate_text, share_text, tick_time, time_text

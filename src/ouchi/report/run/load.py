@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ouchi.measure.runs.model import Run, TrialRecord
-from ouchi.report.run.chart import Chart
-from ouchi.report.run.figure import Figure, colour
+from ouchi.report.run.chart import Chart, Figure, colour
 from ouchi.report.run.scales import linear
 from ouchi.report.run.trials import size_text
 from ouchi.report.run.units import rate_text, rate_unit, share_text

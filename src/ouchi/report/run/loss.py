@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.goals import judged_loss
-from ouchi.report.run.chart import Chart
-from ouchi.report.run.figure import Figure, colour
+from ouchi.report.run.chart import Chart, Figure, colour
 from ouchi.report.run.scales import Scale, decades_with_zero, linear
 from ouchi.report.run.trials import bounds_of, goals_of, size_text, trial_tooltip
 from ouchi.report.run.units import count_text, digits, rate_unit, share_text

@@ -18,8 +18,7 @@ from ouchi import __version__
 from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.goals import judged_loss
 from ouchi.measure.search.trial import Histogram
-from ouchi.report.run.figure import Figure
-from ouchi.report.run.flatten import flatten
+from ouchi.report.run.chart import Figure
 from ouchi.report.run.gaps import gaps_figure
 from ouchi.report.run.html import Markup, empty, tag
 from ouchi.report.run.latency import latency_figure
@@ -33,6 +32,8 @@ from ouchi.report.run.units import duration_text, rate_text, share_text, time_te
 
 MAX_ROWS = 5000
 """Trials in the page's table; all are in the run's folder."""
+MAX_LINES = 400
+"""Of a table of nested values."""
 
 HOW_TO_READ = (
     "Frame sizes include FCS and VLAN tags. “On the wire” adds the 20 bytes of preamble and gap of each frame. Lost: "
@@ -180,8 +181,34 @@ def _table(table: Table, look: str = "") -> Markup:
 
 
 def _facts(values: Mapping[str, Any]) -> Markup:
-    rows = [tag("tr", tag("td", key), tag("td", text)) for key, text in flatten(values)]
+    rows = [tag("tr", tag("td", key), tag("td", text)) for key, text in _flattened(values)]
     return tag("table", tag("tbody", *rows), class_="facts")
+
+
+def _flattened(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(``key.key``, text) for each value; lists of plain values in one row. At most :data:`MAX_LINES`."""
+    lines = list(_rows_of("", values))
+    left = len(lines) - MAX_LINES
+    return lines if left <= 0 else [*lines[:MAX_LINES], ("…", f"{left:,} more")]
+
+
+def _rows_of(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _rows_of(f"{key}.{name}" if key else str(name), item)
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
+        for index, item in enumerate(value, 1):
+            yield from _rows_of(f"{key}.{index}", item)
+    else:
+        yield key, _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value)) or "–"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value) or "–"
 
 
 def _figures(run: Run, *figures: Figure | None) -> Markup:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import statistics
 
 from ouchi.measure.runs.model import Run
-from ouchi.report.run.chart import WIDTH, Chart
-from ouchi.report.run.figure import Figure, colour
+from ouchi.report.run.chart import WIDTH, Chart, Figure, colour
 from ouchi.report.run.scales import linear, slots
 from ouchi.report.run.trials import directions, goals_of
 from ouchi.report.run.units import digits, rate_text, rate_unit

@@ -28,24 +28,25 @@ def linear(low: float, high: float, text: Callable[[float], str], *, count: int 
 
 def decades(low: float, high: float, text: Callable[[float], str]) -> Scale:
     """A logarithmic scale over whole decades around ``low`` (above 0) and ``high``."""
-    first, last = _decades(low, high)
+    first = math.floor(math.log10(low) + 1e-9)
+    last = max(first + 1, math.ceil(math.log10(max(high, low)) - 1e-9))
+    stride = max(1, math.ceil((last - first) / 7))
 
     def position(value: float) -> float:
         return _clamped((math.log10(value) - first) / (last - first)) if value > 0 else 0.0
 
-    return Scale(position, _powers(first, last, text))
+    powers = reversed(range(last, first - 1, -stride))
+    return Scale(position, tuple((10.0**power, text(10.0**power)) for power in powers))
 
 
 def decades_with_zero(low: float, high: float, text: Callable[[float], str]) -> Scale:
     """As :func:`decades`, with 0 (and less) at the lower end."""
-    first, last = _decades(low, high)
+    above = decades(low, high, text)
 
     def position(value: float) -> float:
-        if value <= 0:
-            return ZERO_ROOM / 3
-        return ZERO_ROOM + (1 - ZERO_ROOM) * _clamped((math.log10(value) - first) / (last - first))
+        return ZERO_ROOM + (1 - ZERO_ROOM) * above.position(value) if value > 0 else ZERO_ROOM / 3
 
-    return Scale(position, ((0.0, "0"), *_powers(first, last, text)))
+    return Scale(position, ((0.0, "0"), *above.ticks))
 
 
 def slots(names: Sequence[str]) -> Scale:
@@ -61,13 +62,3 @@ def _clamped(share: float) -> float:
 def _step(least: float) -> float:
     power = 10.0 ** math.floor(math.log10(max(least, 1e-300)))  # a file may hold the smallest of numbers
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))
-
-
-def _decades(low: float, high: float) -> tuple[int, int]:
-    first = math.floor(math.log10(low) + 1e-9)
-    return first, max(first + 1, math.ceil(math.log10(max(high, low)) - 1e-9))
-
-
-def _powers(first: int, last: int, text: Callable[[float], str]) -> tuple[tuple[float, str], ...]:
-    stride = max(1, math.ceil((last - first) / 7))
-    return tuple((10.0**power, text(10.0**power)) for power in range(last, first - 1, -stride))[::-1]

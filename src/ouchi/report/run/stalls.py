@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ouchi.measure.runs.model import Run
-from ouchi.report.run.chart import Chart
-from ouchi.report.run.figure import Figure
+from ouchi.report.run.chart import Chart, Figure
 from ouchi.report.run.scales import decades
 from ouchi.report.run.units import count_text, tick_time, time_text
 

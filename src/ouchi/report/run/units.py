@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -45,20 +46,18 @@ def range_text(low_pps: float | None, high_pps: float | None, median_pps: float 
 
 def bits_text(bits_per_second: float) -> str:
     """``1.82 Gbit/s``."""
-    for name, size in (("Tbit/s", 1e12), ("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
-        if bits_per_second >= size:
-            return f"{digits(bits_per_second / size, 3)} {name}"
-    return f"{digits(bits_per_second, 3)} bit/s"
+    return _scaled(bits_per_second, (("Tbit/s", 1e12), ("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)), "bit/s")
 
 
 def time_text(ns: float | None) -> str:
     """``12.4 µs``; a dash for None."""
-    if ns is None:
-        return "–"
-    for name, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= size:
-            return f"{digits(ns / size, 3)} {name}"
-    return f"{digits(ns, 3)} ns"
+    return "–" if ns is None else _scaled(ns, (("s", 1e9), ("ms", 1e6), ("µs", 1e3)), "ns")
+
+
+def _scaled(value: float, units: Iterable[tuple[str, float]], smallest: str) -> str:
+    """The value in the first unit (name, factor) that it reaches, to three digits."""
+    name, factor = next((unit for unit in units if value >= unit[1]), (smallest, 1.0))
+    return f"{digits(value / factor, 3)} {name}"
 
 
 def tick_time(ns: float) -> str:
@@ -91,6 +90,6 @@ def digits(value: float, count: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def count_text(count: int, one: str, many: str = "") -> str:
+def count_text(count: int, one: str) -> str:
     """``1 trial``, ``2 trials``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {one if count == 1 else one + 's'}"

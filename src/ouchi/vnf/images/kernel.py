@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import CommandFailed, Machine
 
 METAPACKAGES = {"debian": "linux-image-cloud-amd64", "ubuntu": "linux-image-virtual"}
@@ -32,27 +32,23 @@ def current_kernel(machine: Machine, cache: PurePath) -> Kernel:
     distribution = parse_os_release(machine.read("/etc/os-release"))
     name = next((METAPACKAGES[word] for word in distribution if word in METAPACKAGES), None)
     if name is None:
-        raise Failed(
-            error(
-                "no kernel package for virtual machines is known here",
-                where="/etc/os-release",
-                found=" ".join(distribution) or "no ID",
-                expected=" or ".join(METAPACKAGES),
-            )
+        raise Failed.of(
+            "no kernel package for virtual machines is known here",
+            where="/etc/os-release",
+            found=" ".join(distribution) or "no ID",
+            expected=" or ".join(METAPACKAGES),
         )
     # Not `apt-cache show`: it unpacks a whole package list, which takes 0.3 s where they are compressed.
     apt = ("apt-cache", "-o", f"Dir::Cache::pkgcache={cache / 'packages.bin'}")
     policy, versions = (machine.run((*apt, word, name), check=False) for word in ("policy", "showpkg"))
     kernel = parse_metapackage(policy.stdout, versions.stdout)
     if kernel is None:
-        raise Failed(
-            error(
-                f"the package lists have no {name}",
-                where=f"apt-cache policy {name}",
-                found=(policy.stderr.strip() or policy.stdout.strip())[-300:],
-                expected="a package that depends on linux-image-…",
-                remedy="apt-get update",
-            )
+        raise Failed.of(
+            f"the package lists have no {name}",
+            where=f"apt-cache policy {name}",
+            found=(policy.stderr.strip() or policy.stdout.strip())[-300:],
+            expected="a package that depends on linux-image-…",
+            remedy="apt-get update",
         )
     return kernel
 
@@ -69,14 +65,12 @@ def fetch(machine: Machine, kernel: Kernel, cache: PurePath, work: PurePath) -> 
         try:
             machine.run(["apt-get", "download", *kernel.packages], cwd=work / "debs", timeout=600)
         except CommandFailed as failure:
-            raise Failed(
-                error(
-                    "the guest's kernel could not be downloaded",
-                    where=" ".join(failure.result.argv),
-                    found=(failure.result.stderr.strip() or str(failure))[-300:],
-                    expected="the distribution's mirror answers",
-                    remedy="apt-get update",
-                )
+            raise Failed.of(
+                "the guest's kernel could not be downloaded",
+                where=" ".join(failure.result.argv),
+                found=(failure.result.stderr.strip() or str(failure))[-300:],
+                expected="the distribution's mirror answers",
+                remedy="apt-get update",
             ) from None
         for name in machine.entries(cache):
             if name.startswith("kernel-"):
@@ -108,38 +102,20 @@ def parse_metapackage(policy: str, versions: str) -> Kernel | None:
     return Kernel(release, version[1], (f"linux-image-{release}", *modules))
 
 
-def load_order(dependencies: str, builtin: str, modules: Sequence[str]) -> list[str]:
-    """The files of ``modules`` that are not built in, each after its dependencies.
+def load_order(machine: Machine, root: PurePath, release: str, modules: Sequence[str]) -> list[str]:
+    """The files of ``modules`` that are not built in, each after what it depends on, as modprobe(8) lists them.
 
-    ``dependencies`` and ``builtin`` are the texts of ``modules.dep`` and ``modules.builtin``; the result are paths as in
-    the former. Raises :class:`Failed` with all modules that this kernel does not have.
+    ``root`` holds ``lib/modules``, with the files of depmod. Raises :class:`Failed` with all modules that this kernel
+    does not have.
     """
-    needs = {path: after.split() for path, _, after in (line.partition(":") for line in dependencies.splitlines())}
-    files = {module_name(path): path for path in needs}
-    built_in = {module_name(path) for path in builtin.splitlines()}
-    if missing := [name for name in modules if name not in files and name not in built_in]:
-        raise Failed(
-            error(
-                "the distribution's kernel lacks drivers of the guest",
-                where="modules.dep",
-                found="without " + ", ".join(missing),
-                expected="a kernel for virtual machines",
-            )
+    options = ["-C", "/dev/null", "-d", str(root), "-S", release, "--all", "--show-depends"]
+    shown = machine.run(["modprobe", *options, *modules], check=False)
+    if not shown.ok:
+        missing = ", ".join(re.findall(r"Module (\S+) not found", shown.stderr))
+        raise Failed.of(
+            "the distribution's kernel lacks drivers of the guest",
+            where="modules.dep",
+            found=f"without {missing}" if missing else shown.stderr.strip()[-300:],
+            expected="a kernel for virtual machines",
         )
-    order: dict[str, None] = {}
-    for name in modules:
-        if name in files:
-            _visit(files[name], needs, order)
-    return list(order)
-
-
-def module_name(path: str) -> str:
-    """A module's name in the kernel: ``kernel/net/core/failover.ko.xz`` is ``failover``."""
-    return PurePath(path).name.partition(".ko")[0].replace("-", "_")
-
-
-def _visit(path: str, needs: Mapping[str, Sequence[str]], order: dict[str, None]) -> None:
-    if path not in order:
-        for needed in needs.get(path, ()):
-            _visit(needed, needs, order)
-        order[path] = None
+    return list(dict.fromkeys(re.findall(r"^insmod (.+?) *$", shown.stdout, re.MULTILINE)))

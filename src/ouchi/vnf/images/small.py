@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import PurePath
 
-from ouchi.core.errors import Failed, error
+from ouchi.core.errors import Failed
 from ouchi.machine import Machine
 from ouchi.vnf.images.kernel import Kernel, current_kernel, fetch, load_order
 
@@ -113,13 +113,11 @@ def _planned(machine: Machine, folder: PurePath) -> tuple[Image, Kernel, list[st
 def require_tools(machine: Machine) -> None:
     """Raises :class:`Failed` naming every package that is missing for building."""
     if missing := [package for path, package in TOOLS.items() if not machine.exists(path)]:
-        raise Failed(
-            error(
-                "tools for building the guest image are missing",
-                where=", ".join(path for path in TOOLS if not machine.exists(path)),
-                expected="the packages " + " ".join(missing),
-                remedy="apt-get install --no-install-recommends " + " ".join(missing),
-            )
+        raise Failed.of(
+            "tools for building the guest image are missing",
+            where=", ".join(path for path in TOOLS if not machine.exists(path)),
+            expected="the packages " + " ".join(missing),
+            remedy="apt-get install --no-install-recommends " + " ".join(missing),
         )
 
 
@@ -171,12 +169,10 @@ def add_modules(machine: Machine, kernel: Kernel, work: PurePath) -> None:
     """Add the drivers to ``work``/tree/modules, uncompressed, with lists of them in load order."""
     root, tree = work / "root", work / "tree"
     machine.run(["depmod", "-b", str(root), kernel.release], timeout=120)
-    modules = root / "lib/modules" / kernel.release
-    texts = [machine.read(modules / name) for name in ("modules.dep", "modules.builtin")]
-    always = load_order(texts[0], texts[1], DRIVERS)
-    scsi = [path for path in load_order(texts[0], texts[1], SCSI_DRIVERS) if path not in always]
+    always = load_order(machine, root, kernel.release, DRIVERS)
+    scsi = [path for path in load_order(machine, root, kernel.release, SCSI_DRIVERS) if path not in always]
 
-    machine.run(["cp", "-t", str(tree / "modules"), *always, *scsi], cwd=modules)
+    machine.run(["cp", "-t", str(tree / "modules"), *always, *scsi])
     for name in machine.entries(tree / "modules"):
         file = str(tree / "modules" / name)
         if name.endswith(".xz"):
