@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ouchi.facts.addresses import interface_addresses
 from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
 from ouchi.facts.reading import names_in, pairs, text_of, whole
 from ouchi.machine import Reader
+from ouchi.machine.routes import interface_addresses
 
 __all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
 

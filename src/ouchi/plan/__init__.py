@@ -16,7 +16,6 @@ from ouchi.plan.kernel import isolated_cpus, kernel_args
 from ouchi.plan.keys import nova_keys, ovs_other_config
 from ouchi.plan.nics import plan_nics
 from ouchi.plan.pools import refused
-from ouchi.plan.style import Style
 from ouchi.plan.values import (
     SCHEMA,
     Alternative,
@@ -26,6 +25,7 @@ from ouchi.plan.values import (
     Notes,
     Plan,
     Pools,
+    Style,
 )
 from ouchi.site import Site, check_against
 
