@@ -104,6 +104,17 @@ class GuestPlan:
     cpus: tuple[int, ...]
     reason: str
 
+    @property
+    def flavor(self) -> str:
+        """The name of its flavor, ``ouchi.pinned.2c.512m``: pinned or shared, vCPUs, MiB of memory."""
+        return f"ouchi.{'pinned' if self.pinned else 'shared'}.{self.vcpus}c.{self.memory_mib}m"
+
+    @property
+    def extra_specs(self) -> dict[str, str]:
+        """The extra specs of its flavor. Without hugepages a vhost-user port carries no packets."""
+        pinned = {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"} if self.pinned else {}
+        return {"hw:mem_page_size": "large", **pinned}
+
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
