@@ -68,9 +68,13 @@ def check_rules(plan: Plan, facts: Facts, site: Site) -> None:
     """The rules of planning; ``site`` names no pools, as those may break some."""
     forbidden = set(site.cpus.forbidden or ())
     cores = [core for core in _without(physical_cores(facts.cpus), forbidden) if core]
-    assert plan.overlapped == (len(cores) < 3) == (OVERLAPPED in claims(plan))
+    memoryless = _memoryless(facts, {cpu for core in cores for cpu in core})
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    useful = [core for core in cores if node_of[core[0]] not in memoryless]
+    assert plan.overlapped == (len(cores) < 3 or len(useful) < 2) == (OVERLAPPED in claims(plan))
     for alternative in plan.alternatives:
-        _check_pools(alternative.pools, cores, plan.overlapped)
+        _check_pools(alternative.pools, cores, overlapped=plan.overlapped, some_for_guests=len(useful) > 2)
+        _check_nodes(alternative.pools, memoryless, node_of)
         assert alternative.gains
         assert all((*alternative.gains, *alternative.costs))
         assert alternative.numbers["idle_cpus"] == 0
@@ -78,6 +82,8 @@ def check_rules(plan: Plan, facts: Facts, site: Site) -> None:
     _check_isolated(plan)
     _check_guests(plan, facts, cores)
     _check_memory(plan, facts)
+    main = min(cpu for cpu in plan.pools.host if node_of[cpu] not in memoryless)
+    assert node_of[main] in {need.node for need in plan.hugepages}  # of ovs-vswitchd's main thread
     plain = plan.to_json()
     assert int(plan.ovs_other_config["pmd-cpu-mask"], 16) == sum(1 << cpu for cpu in plan.pools.pmd)
     assert {nic.address for nic in plan.nics} == {nic.address for nic in facts.nics if nic.address}
@@ -91,7 +97,19 @@ def _without(cores: tuple[Core, ...], forbidden: set[int]) -> list[tuple[int, ..
     return [tuple(cpu for cpu in core.cpus if cpu not in forbidden) for core in cores]
 
 
-def _check_pools(pools: Pools, cores: list[tuple[int, ...]], overlapped: bool) -> None:
+def _memoryless(facts: Facts, online: set[int]) -> set[int]:
+    nodes = {cpu.node for cpu in facts.cpus if cpu.id in online}
+    with_memory = {node.node for node in facts.memory}
+    return nodes - with_memory if nodes & with_memory else set()
+
+
+def _check_nodes(pools: Pools, memoryless: set[int], node_of: dict[int, int]) -> None:
+    """Nobody polls and no guest is pinned on a node without memory, and the host has a CPU on one with some."""
+    assert not {node_of[cpu] for cpu in (*pools.pmd, *pools.dedicated)} & memoryless
+    assert {node_of[cpu] for cpu in pools.host} - memoryless
+
+
+def _check_pools(pools: Pools, cores: list[tuple[int, ...]], *, overlapped: bool, some_for_guests: bool) -> None:
     exclusive = {"host": set(pools.host), "pmd": set(pools.pmd), "dedicated": set(pools.dedicated)}
     assert set().union(*exclusive.values(), pools.shared) == {cpu for core in cores for cpu in core}
     assert cores[0][0] in pools.host
@@ -101,7 +119,7 @@ def _check_pools(pools: Pools, cores: list[tuple[int, ...]], overlapped: bool) -
         assert list(cpus) == sorted(set(cpus))
     if overlapped:
         assert exclusive.pop("pmd") <= exclusive["host"]
-    else:
+    elif some_for_guests:
         assert pools.dedicated
     for one, other in combinations(exclusive.values(), 2):
         assert not one & other

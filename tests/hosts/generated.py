@@ -38,7 +38,8 @@ def descriptions(draw: st.DrawFn, most: int = MOST) -> Host:
     offline = draw(st.sets(st.integers(1, count - 1), max_size=5)) if count > 1 else set()
     nodes = sorted({run.node for run in cores})
     gib = [draw(st.sampled_from((16, 64, 256, 0))) for _ in nodes]
-    gib[0] = gib[0] or 16  # PMD threads start there; nodes without memory come after
+    if not any(gib):
+        gib[0] = 16
     hugepages = ((2048, draw(st.sampled_from((0, 512)))), (1048576, 0))
     memory = tuple(
         Node(node=node, total_kib=size * GIB, free_kib=size * GIB, hugepages=hugepages)

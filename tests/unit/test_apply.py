@@ -27,7 +27,6 @@ from tests.plans import target_of
 
 SURVEY = Survey(
     boot_id="one",
-    systemd=True,
     loader="grub",
     user_params=("quiet", "splash"),
     kernel_cmdline="",
@@ -37,7 +36,7 @@ SURVEY = Survey(
     services=frozenset(range(12)),
     units={},
     active=frozenset(),
-    users={},
+    qemu="",
     programs=frozenset({"driverctl"}),
     tuned="",
     groups={},
@@ -309,10 +308,10 @@ def test_a_nic_in_the_network_configuration_is_refused() -> None:
 
 
 def test_all_refusals_are_reported_at_once() -> None:
-    survey = replace(
-        SURVEY, systemd=False, loader="", read_only=("/etc",), allowed=frozenset({1, 2}), naming={"enp5s0f0": ("/x",)}
-    )
-    assert claims(ryzen(), survey) == [
+    survey = replace(SURVEY, loader="", read_only=("/etc",), allowed=frozenset({1, 2}), naming={"enp5s0f0": ("/x",)})
+    target = ryzen()
+    facts = replace(target.facts, system=replace(target.facts.system, pid1="supervisord"))
+    assert claims(replace(target, facts=facts), survey) == [
         "systemd is not process 1",
         "folders that must change are read-only",
         "no supported boot loader",
@@ -334,7 +333,7 @@ def test_services_that_the_host_has_are_configured() -> None:
         SURVEY,
         units={"irqbalance.service": "enabled", "NetworkManager.service": "enabled", "ovs-vswitchd.service": "static"},
         active=frozenset({"systemd-networkd.service", "ovs-vswitchd.service"}),
-        users={"libvirt-qemu": "64055:994"},
+        qemu="64055",
         governors=frozenset(range(12)),
     )
     target = ryzen()
@@ -386,7 +385,5 @@ def test_words_of_a_unit_file() -> None:
 
 @given(st.text())
 def test_no_text_of_a_host_is_too_odd(text: str) -> None:
-    lines = "".join(
-        f"{subject}\t{text}\n" for subject in ("params", "cmdline", "read-only", "active", "program", "init")
-    )
+    lines = "".join(f"{subject}\t{text}\n" for subject in ("params", "cmdline", "read-only", "active", "program"))
     assert parse(lines).loader == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ouchi.checks.diagnosis import Diagnosis, FixResult
+from ouchi.checks.diagnosis import Diagnosis, FixEntry
 from ouchi.checks.model import CheckResult, Fix, Level, Observation, Problem, judge, ok, unknown
 from ouchi.cli.doctor import command
 from ouchi.core.errors import BadInput, Finding, error, info, warning
@@ -55,7 +55,7 @@ def test_fixes_are_shown_made_and_undone(journal: Journal, tmp_path: Path) -> No
     fix = Fix("governor", tuple(sysfs.value(str(path), "performance", lasts=Lasts.REBOOT) for path in (governor, done)))
     given = diagnosis(ok(), judge([problem(fix), problem()], ""), judge([problem(fix)], ""))
     difference = Difference("sysfs", str(governor), ("powersave",), ("performance",))
-    expected = FixResult("kernel.1", "governor", "until the next boot", (difference,), (), made=False)
+    expected = FixEntry("kernel.1", "governor", "until the next boot", False, (difference,), ())
     assert doctor.run_fixes(journal, given, make=False) == (expected,)
     assert governor.read_text() == "powersave\n"
     assert not (tmp_path / "host").exists()
@@ -213,14 +213,17 @@ LINES = (Difference("sysfs", "/x", ("1",), ("0",)), Difference("sysfs", "/y", ()
 @pytest.mark.parametrize(
     ("made", "line"),
     [
-        (FixResult("kernel.0", "x", "until undone", LINES), "fixed: x (until undone)\n  /x: 1 → 0\n  /y: nothing → 0"),
-        (FixResult("kernel.0", "x", "until undone", ()), "nothing to fix: x (until undone)"),
-        (FixResult("kernel.0", "x", "until undone", LINES, ("/y: no",)), "fixed in part: x"),
-        (FixResult("kernel.0", "x", "until undone", LINES[:1], ("/x: no",)), "not fixed: x"),
-        (FixResult("kernel.0", "x", "until undone", LINES, ("/y: no",)), "\n  failed: /y: no"),
-        (FixResult("kernel.0", "x", "until undone", LINES, made=False), "would fix: x"),
+        (
+            FixEntry("kernel.0", "x", "until undone", True, LINES, ()),
+            "fixed: x (until undone)\n  /x: 1 → 0\n  /y: nothing → 0",
+        ),
+        (FixEntry("kernel.0", "x", "until undone", True, (), ()), "nothing to fix: x (until undone)"),
+        (FixEntry("kernel.0", "x", "until undone", True, LINES, ("/y: no",)), "fixed in part: x"),
+        (FixEntry("kernel.0", "x", "until undone", True, LINES[:1], ("/x: no",)), "not fixed: x"),
+        (FixEntry("kernel.0", "x", "until undone", True, LINES, ("/y: no",)), "\n  failed: /y: no"),
+        (FixEntry("kernel.0", "x", "until undone", False, LINES, ()), "would fix: x"),
     ],
 )
-def test_fixes_are_reported(made: FixResult, line: str) -> None:
+def test_fixes_are_reported(made: FixEntry, line: str) -> None:
     text = doctor_text(replace(diagnosis(ok()), fixes=(made,)), width=80, colour=False)
     assert line in text

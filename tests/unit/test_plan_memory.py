@@ -95,10 +95,12 @@ def test_pages_of_1_gib_only_where_enough_are_set_aside() -> None:
 
 
 def test_pages_of_one_node_are_not_spread_over_all() -> None:
-    """A bare count on the command line is divided evenly among the nodes, also when only one of them needs pages."""
+    """A bare count on the command line is divided evenly among the nodes, also when one of them needs far less."""
     plan = make_plan(site_with(NIC), facts_of(TWO_NODES))
-    assert [need.node for need in plan.hugepages] == [1]
-    assert f"hugepages=1:{plan.hugepages[0].count}" in plan.kernel_args
+    first, second = plan.hugepages
+    assert (first.node, first.count, second.node) == (0, 48, 1)  # node 0: the data that all ports share
+    assert plan.ovs_other_config["dpdk-socket-mem"].startswith("64,")
+    assert f"hugepages=0:48,1:{second.count}" in plan.kernel_args
 
 
 def test_memory_that_does_not_fit_is_told_with_numbers() -> None:

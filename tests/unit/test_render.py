@@ -20,11 +20,16 @@ from ruamel.yaml import YAML
 
 from ouchi.cli import main
 from ouchi.core.errors import BadInput
+from ouchi.core.instance import Instance
+from ouchi.machine.local import LocalMachine
+from ouchi.parts.context import Context
+from ouchi.parts.ovs import Ovs
 from ouchi.plan import Style
 from ouchi.plan.target import Target
 from ouchi.render.files import MARK, ours
 from ouchi.render.targets import TARGETS, render
 from tests.hosts import CASES, folder
+from tests.plans import target_of
 from tests.rack import rack, small
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -100,6 +105,17 @@ def test_systemd_keeps_services_on_the_host_pool() -> None:
     )
     assert files["etc/modules-load.d/90-ouchi.conf"].endswith("\nvfio-pci\n")
     assert "vfio" not in texts(small(), "systemd")["etc/modules-load.d/90-ouchi.conf"]
+
+
+def test_the_main_thread_of_open_vswitch_is_where_there_is_memory() -> None:
+    """DPDK makes the data that all ports share on its node; CPU 0's node has none here."""
+    target = target_of("threadripper-3960x-memoryless")
+    unit = texts(target, "systemd")["etc/systemd/system/ovs-vswitchd.service.d/90-ouchi.conf"]
+    assert unit.endswith("[Service]\nCPUAffinity=\nCPUAffinity=6 30\n")
+    _, switch = Ovs().services(Context(LocalMachine(), Instance(), target))
+    assert switch.argv[:4] == ("/usr/bin/taskset", "--cpu-list", "6,30", "/var/lib/ouchi/etc/ovs/ovs-vswitchd")
+    _, usual = Ovs().services(Context(LocalMachine(), Instance(), rack()))
+    assert usual.argv[0] == "/var/lib/ouchi/etc/ovs/ovs-vswitchd"
 
 
 def test_ovs_script_is_the_plan() -> None:

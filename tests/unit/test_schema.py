@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from ouchi.checks.diagnosis import FixResult
+from ouchi.checks.diagnosis import FixEntry
 from ouchi.checks.model import CheckResult, Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.checks.verdict import Verdict
@@ -146,7 +146,7 @@ def test_doctor_and_status(name: str) -> None:
     given = live.case(name)
     diagnosis = diagnose(given.live, given.target)
     fixes = tuple(
-        FixResult(check.id, problem.fix.name, "until reboot", (Difference("sysfs", "/sys/a", ("0",), ("1",)),))
+        FixEntry(check.id, problem.fix.name, "until reboot", True, (Difference("sysfs", "/sys/a", ("0",), ("1",)),), ())
         for check in diagnosis.checks
         for problem in check.problems
         if problem.fix

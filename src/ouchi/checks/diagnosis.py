@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ouchi.checks.model import CheckResult, Fix, Problem, Result
@@ -14,18 +14,15 @@ SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FixResult:
-    """A fix of a check: the differences that it makes, and why some of them could not be made.
-
-    ``made`` is false in a dry run.
-    """
+class FixEntry:
+    """A fix of ``ouchi doctor --fix``; ``made`` is false in a dry run."""
 
     check: str
     name: str
     lasts: str
-    made: bool = field(default=True, kw_only=True)
+    made: bool
     differences: tuple[Difference, ...]
-    failures: tuple[str, ...] = ()
+    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Diagnosis:
 
     labels: tuple[str, ...]
     checks: tuple[CheckResult, ...]
-    fixes: tuple[FixResult, ...] = ()
+    fixes: tuple[FixEntry, ...] = ()
 
     @property
     def planned_fixes(self) -> tuple[tuple[str, Fix], ...]:

@@ -100,7 +100,9 @@ def affinity(live: Live, target: Target) -> Seen | None:
     if not live.affinities:
         return unknown(f"{FOLDER} cannot be read")
     used = {int(label): line.name for label, line in live.after.items() if line.device}
-    allowed = {irq: name for irq, name in used.items() if isolated & set(_affinity(live, irq))}
+    # Where the affinity of one cannot be read, its effective affinity counts.
+    cpus = {irq: live.affinities.get(irq) or live.effective.get(irq, ()) for irq in used}
+    allowed = {irq: name for irq, name in used.items() if isolated & set(cpus[irq])}
     movable = {irq: name for irq, name in allowed.items() if not _MANAGED.fullmatch(name)}
     if not allowed:
         return ok(f"{counted(len(used), 'interrupt')}, none on {format_cpus(isolated)}")
@@ -186,11 +188,6 @@ def irqbalance(live: Live, target: Target) -> Seen | None:
         ),
     )
     return Problem(finding, fix if fixable else None)
-
-
-def _affinity(live: Live, irq: int) -> tuple[int, ...]:
-    """Return the CPUs of an interrupt: its affinity, or where that cannot be read its effective one."""
-    return live.affinities.get(irq) or live.effective.get(irq, ())
 
 
 def _move(live: Live, irqs: list[int], target: Target) -> Fix | None:

@@ -6,7 +6,7 @@ from ouchi.checks.model import Level, Observation, Seen, check, judge, named, ok
 from ouchi.checks.remedies import APPLY_REBOOT, REBOOT
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, warning
-from ouchi.live.cmdline import cpus_in, isolated_in, key_of, parts_of, value_of
+from ouchi.live.cmdline import PAGES, cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan.target import Target
 
@@ -22,9 +22,6 @@ PARAMETERS = {
     "iommu": "vfio-pci needs the IOMMU; without iommu=pt the kernel's own devices are translated as well",
     "intel_iommu": "vfio-pci needs the IOMMU, and Intel's is off without this parameter",
 }
-
-_HUGEPAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
-_OWN_CHECK = ("isolcpus", "nohz_full")
 
 
 @check("kernel.isolation", Level.LOSS, "the scheduler keeps off exactly the planned CPUs", MACHINE)
@@ -71,7 +68,7 @@ def nohz_full(live: Live, target: Target) -> Seen | None:
 @check("kernel.parameters", Level.LOSS, "the kernel command line has the plan's other parameters", MACHINE)
 def parameters(live: Live, target: Target) -> Seen | None:
     """Compare the remaining kernel parameters with the plan; those for hugepages belong to ``memory``."""
-    planned = [word for word in target.plan.kernel_args if key_of(word) not in (*_OWN_CHECK, *_HUGEPAGES)]
+    planned = [word for word in target.plan.kernel_args if key_of(word) not in ("isolcpus", "nohz_full", *PAGES)]
     if not planned:
         return None
     found = target.facts.boot.parameters
@@ -123,7 +120,7 @@ def _isolated(live: Live, target: Target, claim: str, why: str) -> Finding:
 
 def _missing(target: Target) -> list[str]:
     """Return the planned parameters that the running kernel was booted without, those for hugepages left out."""
-    return [word for word in target.plan.kernel_args if key_of(word) not in _HUGEPAGES and not _given(word, target)]
+    return [word for word in target.plan.kernel_args if key_of(word) not in PAGES and not _given(word, target)]
 
 
 def _remedy(live: Live, target: Target) -> str:

@@ -248,7 +248,7 @@ def _forwards(target: Target, physnet: str) -> bool:
     )
 
 
-def _vf_settings(live: Live, plan: NicPlan) -> list[Finding]:
+def _vf_settings(live: Live, plan: NicPlan) -> Iterator[Finding]:
     """Find VFs with other settings than planned. Where the plan has no VLAN, nova sets it."""
     found = []
     for number, (vf, expected) in enumerate(zip(live.vfs.get(plan.name, ()), plan.vfs, strict=False)):
@@ -264,36 +264,32 @@ def _vf_settings(live: Live, plan: NicPlan) -> list[Finding]:
         if differing:
             found.append(f"{number}: {', '.join(differing)}")
     if not found:
-        return []
+        return
     first = plan.vfs[0]
-    return [
-        warning(
-            f"VFs of the NIC {_name(plan)} have other settings than planned",
-            where=f"ip link show {plan.name}",
-            found="; ".join(found[:8]),
-            expected=f"trust {'on' if first.trust else 'off'}, spoof check {'on' if first.spoof_check else 'off'}"
-            + (f", VLAN {first.vlan}" if first.vlan else ""),
-            remedy=APPLY,
-            why="frames with another MAC address or VLAN are dropped in the NIC, and only the NIC counts them",
-        )
-    ]
+    yield warning(
+        f"VFs of the NIC {_name(plan)} have other settings than planned",
+        where=f"ip link show {plan.name}",
+        found="; ".join(found[:8]),
+        expected=f"trust {'on' if first.trust else 'off'}, spoof check {'on' if first.spoof_check else 'off'}"
+        + (f", VLAN {first.vlan}" if first.vlan else ""),
+        remedy=APPLY,
+        why="frames with another MAC address or VLAN are dropped in the NIC, and only the NIC counts them",
+    )
 
 
-def _spoof_check(live: Live, plan: NicPlan) -> list[Finding]:
+def _spoof_check(live: Live, plan: NicPlan) -> Iterator[Finding]:
     """Find VFs that drop what a forwarding server forwards."""
     vfs = live.vfs.get(plan.name, ())
     strict = [number for number, vf in enumerate(vfs) if vf.get("spoofchk") is True and not vf.get("trust")]
     if not strict:
-        return []
+        return
     planned = any(vf.spoof_check and not vf.trust for vf in plan.vfs)
-    return [
-        warning(
-            f"VFs of the NIC {_name(plan)} drop the packets that a forwarding server forwards",
-            where=f"ip link show {plan.name}",
-            found=f"spoof checking on, trust off: VFs {', '.join(map(str, strict[:8]))}",
-            expected="spoof checking off or trust on for servers that forward",
-            remedy=f"spoof_check: false for this NIC in your site file, then: {APPLY}" if planned else APPLY,
-            why="a frame with another source MAC address than the VF's own is dropped in the NIC, and only the NIC "
-            "counts it",
-        )
-    ]
+    yield warning(
+        f"VFs of the NIC {_name(plan)} drop the packets that a forwarding server forwards",
+        where=f"ip link show {plan.name}",
+        found=f"spoof checking on, trust off: VFs {', '.join(map(str, strict[:8]))}",
+        expected="spoof checking off or trust on for servers that forward",
+        remedy=f"spoof_check: false for this NIC in your site file, then: {APPLY}" if planned else APPLY,
+        why="a frame with another source MAC address than the VF's own is dropped in the NIC, and only the NIC "
+        "counts it",
+    )

@@ -27,18 +27,16 @@ def check_servers(target: Target, servers: Sequence[Row], ports: Sequence[Row]) 
 @check("servers.active", Level.RUNNING, "every server of the site is ACTIVE, once")
 def active(target: Target, servers: Sequence[Row]) -> Observation:
     """Look for servers that are missing, double or not ACTIVE."""
-    problems = []
-    for server in target.site.servers:
-        found = [row["status"] for row in servers if row["name"] == server.name]
-        if found != ["ACTIVE"]:
-            problems.append(
-                error(
-                    f"the server {server.name} is not ACTIVE",
-                    found=", ".join(found) or "no such server",
-                    expected="one server, ACTIVE",
-                    remedy="ouchi up",
-                )
-            )
+    problems = [
+        error(
+            f"the server {server.name} is not ACTIVE",
+            found=", ".join(found) or "no such server",
+            expected="one server, ACTIVE",
+            remedy="ouchi up",
+        )
+        for server in target.site.servers
+        if (found := [row["status"] for row in servers if row["name"] == server.name]) != ["ACTIVE"]
+    ]
     return judge(problems, counted(len(target.site.servers), "server"))
 
 

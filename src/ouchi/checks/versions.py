@@ -96,7 +96,7 @@ def nic_firmware(_live: Live, target: Target) -> Observation | None:
             f"the firmware of the NIC {nic.name or nic.address} is older than the one its driver was tested with",
             where=f"ethtool -i {nic.name}",
             found=nic.firmware,
-            expected=f"{_firmware(tested)} with DPDK {_text(release)} ({known.X710_SOURCE})",
+            expected=f"{tested[0]}.{tested[1]:02d} with DPDK {_text(release)} ({known.X710_SOURCE})",
             remedy="Intel's NVM update utility",
             why="an untested pair of firmware and driver may drop packets",
         )
@@ -107,26 +107,23 @@ def nic_firmware(_live: Live, target: Target) -> Observation | None:
 
 
 @check("versions.qemu", Level.LOSS, "QEMU supports vhost-user as Open vSwitch uses it", MACHINE, SWITCH)
-def qemu(live: Live, _target: Target) -> Observation | None:
+def qemu(live: Live, _target: Target) -> Seen | None:
     """Look at the version of QEMU behind vhost-user ports."""
     if not live.qemu:
         return None
-    problems = []
     iommu = live.switch.other_config.get("vhost-iommu-support") == "true"
-    if live.qemu < known.VHOST_CLIENT_QEMU or (iommu and live.qemu < known.VHOST_IOMMU_QEMU):
-        least = known.VHOST_IOMMU_QEMU if iommu else known.VHOST_CLIENT_QEMU
-        problems.append(
-            error(
-                "this QEMU does not work with Open vSwitch's vhost-user ports",
-                where="qemu-system-x86_64 --version",
-                found=_text(live.qemu),
-                expected=f"{_text(least)} or later ({known.QEMU_SOURCE})",
-                remedy="a newer QEMU"
-                + (", or: ovs-vsctl remove Open_vSwitch . other_config vhost-iommu-support" if iommu else ""),
-                why="its implementation is faulty: a port does not reconnect after Open vSwitch was restarted",
-            )
-        )
-    return judge(problems, _text(live.qemu))
+    least = known.VHOST_IOMMU_QEMU if iommu else known.VHOST_CLIENT_QEMU
+    if live.qemu >= least:
+        return ok(_text(live.qemu))
+    return error(
+        "this QEMU does not work with Open vSwitch's vhost-user ports",
+        where="qemu-system-x86_64 --version",
+        found=_text(live.qemu),
+        expected=f"{_text(least)} or later ({known.QEMU_SOURCE})",
+        remedy="a newer QEMU"
+        + (", or: ovs-vsctl remove Open_vSwitch . other_config vhost-iommu-support" if iommu else ""),
+        why="its implementation is faulty: a port does not reconnect after Open vSwitch was restarted",
+    )
 
 
 def kernel_version(banner: str, release: str) -> Version:
@@ -142,7 +139,3 @@ def _text(version: Version) -> str:
     if version and version[0] > 20 and len(version) > 1:  # DPDK's: year and month
         return ".".join((str(version[0]), f"{version[1]:02d}", *map(str, version[2:])))
     return ".".join(map(str, version))
-
-
-def _firmware(version: Version) -> str:
-    return f"{version[0]}.{version[1]:02d}"

@@ -21,21 +21,18 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ssh_config_option = click.option(
-    "--ssh-config",
-    type=click.Path(exists=True, dir_okay=False),
-    envvar="OUCHI_SSH_CONFIG",
-    metavar="FILE",
-    help="The ssh configuration for hosts with an address, in place of your own (ssh -F).",
-)
-host_option = click.option(
-    "--host", "names", multiple=True, metavar="NAME", help="Only this host of the site file; may be repeated."
-)
-
 
 def host_options(command: F) -> F:
     """``--host`` (as ``names``) and ``--ssh-config``."""
-    return host_option(ssh_config_option(command))
+    command = click.option(
+        "--ssh-config",
+        type=click.Path(exists=True, dir_okay=False),
+        envvar="OUCHI_SSH_CONFIG",
+        metavar="FILE",
+        help="The ssh configuration for hosts with an address, in place of your own (ssh -F).",
+    )(command)
+    text = "Only this host of the site file; may be repeated."
+    return click.option("--host", "names", multiple=True, metavar="NAME", help=text)(command)
 
 
 def change_options(command: F) -> F:

@@ -10,17 +10,15 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-Sections = Mapping[str, Mapping[str, str]]
-"""Heading -> command name -> its one line of help, in the order shown."""
-
 
 class LazyGroup(click.Group):
     """Commands by name: ``ouchi.cli.NAME`` has the command as ``command``, with ``_`` for ``-`` in its name.
 
-    Help, completion and suggestions for a misspelt name come from the table alone.
+    Help, completion and suggestions for a misspelt name come from the table alone. ``sections``: by heading the names of
+    its commands and their one line of help, in the order shown.
     """
 
-    def __init__(self, *, sections: Sections, **settings: object) -> None:
+    def __init__(self, *, sections: Mapping[str, Mapping[str, str]], **settings: object) -> None:
         super().__init__(**settings)  # type: ignore[arg-type]  # handed on as they are
         self._sections = sections
         self._summaries = {name: text for section in sections.values() for name, text in section.items()}

@@ -33,8 +33,6 @@ def planned_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-ANOTHER_PLAN = ("site_file", "names", "snapshot", "choose")
-
 plan_option = click.option(
     "--plan",
     "plan_file",
@@ -48,11 +46,11 @@ def check_plan_alone() -> None:
     """Raise BadInput when the command line has ``--plan`` and an option that chooses another plan."""
     from ouchi.core.errors import BadInput
 
-    context = click.get_current_context()
+    context, choosing = click.get_current_context(), ("site_file", "names", "snapshot", "choose")
     given = [
         option.opts[0]
         for option in context.command.params
-        if option.name in ANOTHER_PLAN and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+        if option.name in choosing and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     ]
     if given:
         raise BadInput.of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -147,18 +147,16 @@ def _survey(machine: Machine, target: Target, journal: Journal) -> Survey:
 
 def _boot_loader_refusals(
     machine: Machine, survey: Survey, due: Sequence[Change], known: Sequence[Record]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Why update-grub or kernel-install cannot be run; once ouchi has run it, it may be run again."""
 
     def first(refresh: str) -> bool:
         return not any(refresh in record.then for record in known)
 
-    findings = []
     if any("grub" in change.then for change in due) and first("grub"):
-        findings += boot_loader.edits_in_grub_cfg(machine)
+        yield from boot_loader.edits_in_grub_cfg(machine)
     if any(boot.ENTRIES in change.then for change in due):
-        findings += boot.foreign_entries(survey, first=first(boot.ENTRIES))
-    return findings
+        yield from boot.foreign_entries(survey, first=first(boot.ENTRIES))
 
 
 def make(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from ouchi.checks.diagnosis import Diagnosis, FixResult
+from ouchi.checks.diagnosis import Diagnosis, FixEntry
 from ouchi.checks.registry import evaluate
 from ouchi.core.instance import LOCK, Instance
 from ouchi.live.host import Live, read
@@ -44,7 +44,7 @@ def examine_and_fix(machine: Machine, instance: Instance, target: Callable[[], T
         return replace(examine(machine, instance, target), fixes=fixes)
 
 
-def run_fixes(journal: Journal, diagnosis: Diagnosis, *, make: bool) -> tuple[FixResult, ...]:
+def run_fixes(journal: Journal, diagnosis: Diagnosis, *, make: bool) -> tuple[FixEntry, ...]:
     """Make every fix of a diagnosis, or show what it would change; what cannot be changed does not stop the others."""
     results = []
     for check, fix in diagnosis.planned_fixes:
@@ -52,7 +52,7 @@ def run_fixes(journal: Journal, diagnosis: Diagnosis, *, make: bool) -> tuple[Fi
         lasts = next(one for one in Lasts if any(change.lasts is one for change in fix.changes))
         attempts = engine.make_each(journal, check, fix.changes) if make else ()
         failures = tuple(f"{change.key}: {failure}" for change, failure in attempts if failure)
-        results.append(FixResult(check, fix.name, str(lasts), differences, failures, made=make))
+        results.append(FixEntry(check, fix.name, str(lasts), make, differences, failures))
     return tuple(results)
 
 

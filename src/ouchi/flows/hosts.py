@@ -105,13 +105,11 @@ def summary(results: Sequence[HostResult[Any]]) -> str:
 
 def file_error(reason: OSError, host: str) -> Failed:
     """The error for files of a host that cannot be read or written, as on a full or broken disk: no bug of ouchi."""
-    return Failed(
-        error(
-            "a file of the host cannot be read or written",
-            where=host,
-            found=str(reason),
-            remedy="look there (df, mount, ls -l), fix the cause, then the same command again",
-        )
+    return Failed.of(
+        "a file of the host cannot be read or written",
+        where=host,
+        found=str(reason),
+        remedy="look there (df, mount, ls -l), fix the cause, then the same command again",
     )
 
 

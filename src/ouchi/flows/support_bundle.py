@@ -45,10 +45,6 @@ TAIL: Final = 128 * 1024
 WIDTH: Final = 120
 """Columns of the texts."""
 
-MANIFEST: Final = "manifest.json"
-SNAPSHOT: Final = "host.tar.gz"
-
-
 Source = Callable[[], Mapping[str, str]]
 """Reads one part of a bundle: texts by file name."""
 
@@ -235,12 +231,12 @@ def _redacted(texts: Mapping[str, str], reasons: Mapping[str, str], host: tuple[
     redactor, files = Redactor(), dict[str, bytes]()
     if host:
         noted, session = host
-        files[SNAPSHOT] = pack(snapshot_members(redactor.host(noted, session)))
+        files["host.tar.gz"] = pack(snapshot_members(redactor.host(noted, session)))
     for name, text in sorted(texts.items()):
         files[name] = _without_identity(redactor, name, text).encode(errors="replace")
     missing = {name: redactor.text(reason) for name, reason in reasons.items()}
     manifest = _json(Bundle(files, missing).to_json()).encode()
-    return Bundle({MANIFEST: manifest, **files}, missing)
+    return Bundle({"manifest.json": manifest, **files}, missing)
 
 
 def _without_identity(redactor: Redactor, name: str, text: str) -> str:

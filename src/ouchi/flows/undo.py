@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from ouchi.core.errors import BadInput, Finding, warning
 from ouchi.core.events import EventKind, Timeline
+from ouchi.core.plain import to_plain
 from ouchi.facts.boot import parse_parameters
 from ouchi.facts.nics import BEFORE_BINDING
 from ouchi.flows.progress import run_step
@@ -64,8 +65,8 @@ class Undo(HostChange):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "undone": [one.to_json() for one in self._shown(self.ours)],
-            "drifted": [one.to_json() for one in self._shown(self.drifted)],
+            "undone": to_plain(self._shown(self.ours)),
+            "drifted": to_plain(self._shown(self.drifted)),
             "reboot": list(self.reboot_reasons),
         }
 

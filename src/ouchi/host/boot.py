@@ -9,7 +9,7 @@ from ouchi.core.errors import Finding, error
 from ouchi.facts.boot import parse_parameters
 from ouchi.host.step import Step
 from ouchi.host.survey import Survey
-from ouchi.live.cmdline import key_of
+from ouchi.live.cmdline import PAGES, key_of
 from ouchi.plan.target import Target
 from ouchi.render.kernel import PATH, drop_in
 from ouchi.steps import file as path
@@ -23,9 +23,6 @@ ENTRIES = "kernel entries"
 
 PARAMETERS = "kernel parameters"
 """The journal's note of the parameters that were ever added to the kernel command line, also those of previous plans."""
-
-PAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
-"""Parameters whose meaning depends on their order."""
 
 
 def missing(planned: Iterable[str], cmdline: Iterable[str]) -> tuple[str, ...]:

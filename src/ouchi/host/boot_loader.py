@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ouchi.core.errors import Failed, Finding, error
@@ -18,24 +18,22 @@ from ouchi.steps.refresh import LINE
 GRUB_CFG = "/boot/grub/grub.cfg"
 
 
-def edits_in_grub_cfg(machine: Machine) -> list[Finding]:
+def edits_in_grub_cfg(machine: Machine) -> Iterator[Finding]:
     """Manual edits of grub.cfg, which update-grub would drop, and changes for which update-grub was not run yet."""
     made = machine.run(("grub-mkconfig",), timeout=300).stdout
     current = machine.read(GRUB_CFG) if machine.exists(GRUB_CFG) else ""
     lines = difflib.unified_diff(current.splitlines(), made.splitlines(), lineterm="", n=0)
     changed = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---") and line[1:].strip()]
     if not changed:
-        return []
+        return
     shown = [line[:160] for line in changed[:6]]
-    return [
-        error(
-            "update-grub would change more than the plan",
-            where=GRUB_CFG,
-            found=" | ".join(shown) + (f" and {len(changed) - 6} more lines" if len(changed) > 6 else ""),
-            expected="the file as update-grub writes it from /etc/default/grub",
-            remedy="keep your edits in /etc/default/grub or /etc/grub.d, run update-grub, then: ouchi apply",
-        )
-    ]
+    yield error(
+        "update-grub would change more than the plan",
+        where=GRUB_CFG,
+        found=" | ".join(shown) + (f" and {len(changed) - 6} more lines" if len(changed) > 6 else ""),
+        expected="the file as update-grub writes it from /etc/default/grub",
+        remedy="keep your edits in /etc/default/grub or /etc/grub.d, run update-grub, then: ouchi apply",
+    )
 
 
 def note_parameters(journal: Journal, survey: Survey, params: Sequence[str], *, entry: State, rewrites: bool) -> None:

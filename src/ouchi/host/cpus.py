@@ -27,13 +27,11 @@ def cpu_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
     steps.append(Step("services", why, files(manager(target), "systemd")))
     if "irqbalance.service" in survey.units:
         why = "an interrupt on the CPU of a PMD thread delays its packets"
-        changes = tuple(change for one in irqbalance(target) for change in files(one, "systemd", "irqbalance"))
-        steps.append(Step("irqbalance", why, changes))
+        steps.append(Step("irqbalance", why, files(irqbalance(target), "systemd", "irqbalance")))
     if "tuned.service" in survey.active:
         why = "tuned is active: its profile must name the isolated CPUs"
         folder = survey.tuned.removeprefix("/") or FOLDER
-        changes = tuple(change for one in profile(target, folder) for change in files(one, "tuned"))
-        steps.append(Step("tuned", why, (*changes, tuned.profile(PROFILE))))
+        steps.append(Step("tuned", why, (*files(profile(target, folder), "tuned"), tuned.profile(PROFILE))))
     elif target.plan.name != Style.POWER.value and (cpus := sorted(set(target.isolated_cpus) & survey.governors)):
         why = "a CPU that lowers its frequency while it waits is slow when packets arrive"
         steps.append(Step("governor", why, _governor(target, cpus)))

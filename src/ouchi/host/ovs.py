@@ -17,15 +17,12 @@ UNITS = ("ovs-vswitchd.service", "openvswitch-switch.service")
 def ovs_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
     """No step for Open vSwitch where it is not enabled: ``up`` runs its own."""
     steps = []
-    if "libvirt-qemu" in survey.users:
-        changes: tuple[Change, ...] = (
-            *files(sockets(target)),
-            path.folder(VHOST, owner=f"{survey.users['libvirt-qemu'].partition(':')[0]}:0"),
-        )
-        steps.append(Step("sockets", "QEMU makes the vhost-user sockets, Open vSwitch connects to them", changes))
+    if survey.qemu:
+        why = "QEMU makes the vhost-user sockets, Open vSwitch connects to them"
+        steps.append(Step("sockets", why, (*files(sockets(target)), path.folder(VHOST, owner=f"{survey.qemu}:0"))))
     if not in_use(survey):
         return tuple(steps)
-    changes = ()
+    changes: tuple[Change, ...] = ()
     if target.isolated_cpus:
         changes += files(switch(target), "systemd", "ovs-vswitchd")
     if SWITCH in survey.programs:

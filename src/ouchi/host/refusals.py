@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, error
 from ouchi.facts.boot import NONE_SHOWN
@@ -22,70 +24,58 @@ def refusals(target: Target, survey: Survey) -> list[Finding]:
     ]
 
 
-def _system(target: Target, survey: Survey) -> list[Finding]:
-    found = []
+def _system(target: Target, survey: Survey) -> Iterator[Finding]:
     if f"{commit_confirm.UNIT}.service" in survey.active:
-        found.append(commit_confirm.busy())
-    if not survey.systemd:
-        found.append(
-            error(
-                "systemd is not process 1",
-                where="/proc/1/comm",
-                expected="systemd as process 1, which keeps most of the changes across reboots",
-                remedy="ouchi render writes the same configuration as files",
-            )
+        yield commit_confirm.busy()
+    if target.facts.system.pid1 != "systemd":
+        yield error(
+            "systemd is not process 1",
+            where="/proc/1/comm",
+            expected="systemd as process 1, which keeps most of the changes across reboots",
+            remedy="ouchi render writes the same configuration as files",
         )
     if survey.read_only:
-        found.append(
-            error(
-                "folders that must change are read-only",
-                where=", ".join(survey.read_only),
-                expected="folders that root can write",
-                remedy="mount -o remount,rw the file system (dmesg says why it is not), then: ouchi apply",
-            )
+        yield error(
+            "folders that must change are read-only",
+            where=", ".join(survey.read_only),
+            expected="folders that root can write",
+            remedy="mount -o remount,rw the file system (dmesg says why it is not), then: ouchi apply",
         )
     missing = boot.missing(target.plan.kernel_args, target.facts.boot.parameters)
     if missing and not survey.loader:
-        found.append(
-            error(
-                "no supported boot loader",
-                found="neither /etc/default/grub with update-grub nor entries of systemd-boot",
-                expected=f"one that boots the kernel with: {' '.join(missing)}",
-                remedy="add these kernel parameters yourself, reboot, then: ouchi apply",
-            )
+        yield error(
+            "no supported boot loader",
+            found="neither /etc/default/grub with update-grub nor entries of systemd-boot",
+            expected=f"one that boots the kernel with: {' '.join(missing)}",
+            remedy="add these kernel parameters yourself, reboot, then: ouchi apply",
         )
-    return found
 
 
-def _iommu(target: Target) -> list[Finding]:
+def _iommu(target: Target) -> Iterator[Finding]:
     """An IOMMU that a reboot will not enable."""
     facts = target.facts.boot
     requested = not boot.missing([param for param in target.plan.kernel_args if "iommu" in param], facts.parameters)
     if facts.iommu or not (nics.to_bind(target) or target.sriov_nics):
-        return []
+        return
     if NONE_SHOWN not in facts.iommu_reason and not requested:
-        return []
-    return [
-        error(
-            "there is no IOMMU, which vfio-pci needs",
-            where="/sys/class/iommu",
-            found=facts.iommu_reason,
-            expected="VT-d, AMD-Vi or IOMMU switched on in the firmware's setup (in a virtual machine: by its host)",
-            remedy="switch it on, then: ouchi apply",
-        )
-    ]
+        return
+    yield error(
+        "there is no IOMMU, which vfio-pci needs",
+        where="/sys/class/iommu",
+        found=facts.iommu_reason,
+        expected="VT-d, AMD-Vi or IOMMU switched on in the firmware's setup (in a virtual machine: by its host)",
+        remedy="switch it on, then: ouchi apply",
+    )
 
 
-def _session(target: Target, survey: Survey) -> list[Finding]:
+def _session(target: Target, survey: Survey) -> Iterator[Finding]:
     """A session that may run on isolated CPUs only would compete with the PMD threads."""
     if not survey.allowed or survey.allowed - set(target.plan.isolated):
-        return []
-    return [
-        error(
-            "your session runs only on CPUs that would be isolated",
-            where="/proc/self/status",
-            found=f"CPUs {format_cpus(survey.allowed)}",
-            expected=f"a session that may run on the host's CPUs, {cpus_text(target.plan.pools.host)}",
-            remedy="run ouchi from a session without such a limit (taskset -p shows it)",
-        )
-    ]
+        return
+    yield error(
+        "your session runs only on CPUs that would be isolated",
+        where="/proc/self/status",
+        found=f"CPUs {format_cpus(survey.allowed)}",
+        expected=f"a session that may run on the host's CPUs, {cpus_text(target.plan.pools.host)}",
+        remedy="run ouchi from a session without such a limit (taskset -p shows it)",
+    )

@@ -15,7 +15,6 @@ class Survey:
     """A host at one moment.
 
     - ``boot_id``: a UUID that is new with every boot
-    - ``systemd``: systemd is process 1
     - ``loader``: ``grub``, ``systemd-boot`` or empty
     - ``user_params``: the kernel parameters in the boot loader's files that are not ouchi's; with systemd-boot empty
       until :func:`ouchi.host.boot.split_params`
@@ -25,7 +24,7 @@ class Survey:
     - ``allowed``: the CPUs that the user's session may run on
     - ``services``: the CPUs on which process 1 starts services
     - ``units``: installed systemd units of interest and their state (``enabled`` …); ``active``: those that run
-    - ``users``: ``UID:GID`` of users of interest
+    - ``qemu``: the UID of libvirt-qemu; empty where there is no such user
     - ``programs``: installed programs of interest
     - ``tuned``: the folder of the administrator's profiles; empty where it is ``/etc/tuned`` itself, as before 2.23
     - ``groups``: by a NIC's PCI address the other members of its IOMMU group and their drivers (empty while it is off)
@@ -34,7 +33,6 @@ class Survey:
     """
 
     boot_id: str
-    systemd: bool
     loader: str
     user_params: tuple[str, ...]
     kernel_cmdline: str
@@ -44,7 +42,7 @@ class Survey:
     services: frozenset[int]
     units: dict[str, str]
     active: frozenset[str]
-    users: dict[str, str]
+    qemu: str
     programs: frozenset[str]
     tuned: str
     groups: dict[str, dict[str, str]]
@@ -73,9 +71,6 @@ def parse(text: str) -> Survey:
     def one(subject: str) -> str:
         return values.get(subject, [""])[0].strip()
 
-    def pairs(subject: str) -> dict[str, str]:
-        return dict(line.split(" ", 1) for line in values.get(subject, []) if " " in line)
-
     naming: dict[str, tuple[str, ...]] = {}
     for line in values.get("naming", []):
         nic, _, path = line.partition(" ")
@@ -86,7 +81,6 @@ def parse(text: str) -> Survey:
         groups.setdefault(nic, {})[member] = kernel_driver.strip()
     return Survey(
         boot_id=one("boot"),
-        systemd=one("init") == "systemd",
         loader=one("loader"),
         user_params=tuple(one("params").split()),
         kernel_cmdline="".join(f"{line}\n" for line in values.get("cmdline", [])),
@@ -94,9 +88,9 @@ def parse(text: str) -> Survey:
         read_only=tuple(values.get("read-only", ())),
         allowed=frozenset(parse_cpus(one("allowed")) if one("allowed") else ()),
         services=frozenset(parse_cpus(one("services")) if one("services") else ()),
-        units=pairs("unit"),
+        units=dict(line.split(" ", 1) for line in values.get("unit", []) if " " in line),
         active=frozenset(values.get("active", ())),
-        users=pairs("user"),
+        qemu=one("qemu"),
         programs=frozenset(values.get("program", ())),
         tuned=one("tuned"),
         groups=groups,

@@ -2,7 +2,6 @@
 put() { printf '%s\t%s\n' "$1" "$2"; }
 
 put boot "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
-put init "$(cat /proc/1/comm 2>/dev/null)"
 put allowed "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)"
 put services "$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/1/status)"
 
@@ -15,10 +14,8 @@ if command -v systemctl >/dev/null; then
     systemctl list-unit-files --no-legend --no-pager $units 2>/dev/null | while read -r unit state _; do put unit "$unit $state"; done
     for unit in $units ouchi-rollback.timer ouchi-rollback.service; do if systemctl -q is-active "$unit" 2>/dev/null; then put active "$unit"; fi; done
 fi
-for user in libvirt-qemu openvswitch; do
-    if number=$(id -u "$user" 2>/dev/null); then put user "$user $number:$(id -g "$user")"; fi
-done
-for program in driverctl update-alternatives ovs-vsctl tuned-adm ip /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk; do
+put qemu "$(id -u libvirt-qemu 2>/dev/null)"
+for program in driverctl /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk; do
     if command -v "$program" >/dev/null; then put program "$program"; fi
 done
 if [ -d /etc/tuned/profiles ]; then put tuned /etc/tuned/profiles; fi

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 from ouchi.core.cpulist import HIGHEST_CPU
 
+PAGES = ("default_hugepagesz", "hugepagesz", "hugepages")
+"""Parameters for hugepages: their meaning depends on their order."""
+
 _REGION = re.compile(r"(?:all|(N|[0-9]{1,4})(?:-(N|[0-9]{1,4}))?)(?::([0-9]{1,4})/([1-9][0-9]{0,3}))?")
 _SIZE = re.compile(r"([0-9]{1,9})([kmg]?)", re.IGNORECASE)
 _UNIT_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}

@@ -199,7 +199,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         smt=cpu.get("smt/control", ""),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
         idle=parse_idle(cpu),
-        latency_us=_latency(host.get("latency", "")),
+        latency_us=limit if (limit := whole(host.get("latency", ""), -1)) >= 0 else None,
         resume_us=parse_resume(cpu),
         hugepages=parse_hugepages(host.get("hugepages", "")),
         page_kib=page_kib,
@@ -230,7 +230,3 @@ def _grub(lines: str) -> frozenset[str] | None:
     """Return the kernel parameters of all boot loader entries together."""
     parameters = frozenset(word for line in lines.split("\n") for word in parse_parameters(line))
     return parameters or None
-
-
-def _latency(text: str) -> int | None:
-    return limit if (limit := whole(text, -1)) >= 0 else None

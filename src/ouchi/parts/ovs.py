@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ouchi.clients.ovs import appctl, quote, tables, vsctl
+from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, error
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
@@ -36,7 +37,10 @@ class Ovs(Daemon):
         return foreign_devices(at, (DATAPATH,))
 
     def services(self, at: Context) -> Sequence[Service]:
-        return services(at.instance, at.target.plan.ovs_other_config)
+        # Only where another CPU would be first: else new threads may run wherever the system lets them.
+        first = min(cpu.id for cpu in at.target.facts.cpus if cpu.online)
+        cpus = at.target.switch_cpus
+        return services(at.instance, at.target.plan.ovs_other_config, () if first in cpus else cpus)
 
     def prepared(self, at: Context) -> str:
         return "" if at.machine.exists(f"{at.instance.ovs}/conf.db") else "make its database"
@@ -97,8 +101,11 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def services(instance: Instance, settings: Mapping[str, str]) -> tuple[Service, Service]:
-    """ovsdb-server and ovs-vswitchd, in the foreground; DPDK reads the plan only when ovs-vswitchd starts."""
+def services(instance: Instance, settings: Mapping[str, str], cpus: Sequence[int] = ()) -> tuple[Service, Service]:
+    """ovsdb-server and ovs-vswitchd, in the foreground; DPDK reads the plan only when ovs-vswitchd starts.
+
+    ``cpus``: the CPUs of its threads other than PMD threads; all when empty.
+    """
     database = Service(
         "ovsdb",
         (
@@ -114,6 +121,7 @@ def services(instance: Instance, settings: Mapping[str, str]) -> tuple[Service, 
     switch = Service(
         "ovs-vswitchd",
         (
+            *(("/usr/bin/taskset", "--cpu-list", format_cpus(cpus)) if cpus else ()),
             f"{instance.etc}/ovs/ovs-vswitchd",
             f"unix:{instance.ovs_socket}",
             f"--pidfile={instance.ovs}/ovs-vswitchd.pid",

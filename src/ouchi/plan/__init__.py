@@ -15,6 +15,7 @@ from ouchi.plan.alternatives import choose, compare, drafts
 from ouchi.plan.kernel import isolated_cpus, kernel_args
 from ouchi.plan.keys import nova_keys, ovs_other_config
 from ouchi.plan.nics import plan_nics
+from ouchi.plan.nodes import memoryless_nodes
 from ouchi.plan.pools import refused
 from ouchi.plan.values import (
     SCHEMA,
@@ -111,7 +112,7 @@ def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes) -
     """Stop before choosing pools when the site names CPUs or NICs that this host does not have."""
     notes.findings += check_against(site, facts)
     if cores:
-        notes.findings += refused(site, cores)
+        notes.findings += refused(site, cores, memoryless_nodes(facts))
     else:
         notes.find(error("no CPU is online", where="/sys/devices/system/cpu", expected="at least one online CPU"))
     notes.stop_on_errors()

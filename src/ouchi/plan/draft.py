@@ -9,6 +9,7 @@ from ouchi.facts import Core, Facts
 from ouchi.plan.guests import place_guests
 from ouchi.plan.memory import MemoryPlan, plan_memory, room_mib
 from ouchi.plan.nics import ALONE, assign_queues
+from ouchi.plan.nodes import memoryless_nodes
 from ouchi.plan.pools import choose_pools
 from ouchi.plan.values import GuestPlan, NicPlan, Notes, Pools, Style
 from ouchi.site import Site
@@ -35,7 +36,8 @@ def draft(site: Site, facts: Facts, cores: Sequence[Core], nics: Sequence[NicPla
     """The host in a style. ``nics`` as :func:`~ouchi.plan.nics.plan_nics` has them, without queues."""
     notes = Notes()
     nic_nodes = tuple(sorted({nic.node for nic in nics if nic.role != ALONE} & {core.node for core in cores}))
-    pools = choose_pools(site, cores, nic_nodes, style, notes)
+    without = memoryless_nodes(facts)
+    pools = choose_pools(site, cores, nic_nodes=nic_nodes, memoryless=without, style=style, notes=notes)
     guests = place_guests(site, cores, nics, room_mib(site, facts, pools), pools, notes)
     with_queues = assign_queues(site, nics, facts, pools, notes)
     memory = plan_memory(site, facts, pools, with_queues, guests, notes)

@@ -14,6 +14,7 @@ from ouchi.core.errors import Finding, error
 from ouchi.facts import Facts
 from ouchi.plan.mempools import MTU, mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs
 from ouchi.plan.nics import OVS
+from ouchi.plan.nodes import main_node
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Notes, Pools, counted
 from ouchi.site import Site
 
@@ -74,14 +75,14 @@ def plan_memory(
 def room_mib(site: Site, facts: Facts, pools: Pools) -> dict[int, int]:
     """About how much memory guests can have on each NUMA node that has any: all but the control plane's and OVS's."""
     node_of = {cpu.id: cpu.node for cpu in facts.cpus}
-    polled = {node_of[cpu] for cpu in pools.pmd}
+    polled, main = {node_of[cpu] for cpu in pools.pmd}, main_node(facts, pools)
     mtus = {MTU, *(network.mtu for network in site.networks)}
     ovs = EAL_MIB + STEP_MIB + SPARE_MIB + _pools_mib(_Ports({}, Counter(mtus)), len(pools.pmd), per_port=False)
     return {
         node.node: node.free_kib // 1024
         + sum(pool.total * pool.size_kib for pool in node.hugepages) // 1024
-        - (CONTROL_MIB if node.node == node_of[pools.host[0]] else 0)
-        - (ovs if node.node in polled else 0)
+        - (CONTROL_MIB if node.node == main else 0)
+        - (ovs if node.node in polled else EAL_MIB + SPARE_MIB if node.node == main else 0)
         for node in facts.memory
     }
 
@@ -134,6 +135,7 @@ def _ports(
     polled = node_of[min(pools.pmd)]
     with_memory = [node.node for node in facts.memory]
     on(polled if polled in with_memory or not with_memory else with_memory[0]).vhost[MTU] += SPARE_PORTS
+    on(main_node(facts, pools))  # the data that all ports share
     for server, guest in zip(site.servers, guests, strict=True):
         for port in server.ports:
             on(guest.node).vhost[mtu_of[port.network]] += 1
@@ -177,7 +179,7 @@ def _pools_mib(ports: _Ports, pmds: int, per_port: bool) -> int:
 
 def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: Pools, notes: Notes) -> None:
     nodes = {node.node: node for node in facts.memory}
-    host_node = next(cpu.node for cpu in facts.cpus if cpu.id == pools.host[0])
+    host_node = main_node(facts, pools)
     missing_kib: dict[int, int] = {}
     for need in needs:
         node = nodes.get(need.node)
@@ -218,7 +220,7 @@ def _no_pages(node: int, facts: Facts) -> Finding:
             f"NUMA node {node} has no memory, but a NIC or a server of the plan is there",
             where=f"/sys/devices/system/node/node{node}",
             expected="memory on every NUMA node that takes part",
-            remedy="move the NIC or the memory to the other socket, or set the pools in the site file",
+            remedy="move the NIC or memory modules, or make each socket one node in the firmware (NPS1; SNC off)",
         )
     sizes = sorted({pool.size_kib for memory in facts.memory for pool in memory.hugepages})
     return error(

@@ -1,7 +1,8 @@
 """The pools of CPUs: host, pmd, dedicated and shared.
 
 Kept always: CPU 0 is the host's; pools are made of whole physical cores; they are disjoint (shared may be the
-host's) and cover every online CPU. What the user's file says is obeyed and the rest chosen around it; only that can
+host's) and cover every online CPU. The CPUs of a NUMA node without memory are the host's, and one of a node that has
+some is: ovs-vswitchd's main thread needs it. What the user's file says is obeyed and the rest chosen around it; only that can
 leave a CPU idle or split a core, and then a finding says so. With fewer than three physical cores the PMD thread
 overlaps the host.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Core
@@ -23,8 +25,11 @@ FEWEST = 3  # cores that host, PMD and guests need to have one each
 OVERLAPPED = "overlapped: figures are not meaningful as performance"
 
 
-def refused(site: Site, cores: Sequence[Core]) -> Iterator[Finding]:
-    """The findings for pools of the site file that are impossible on this host."""
+def refused(site: Site, cores: Sequence[Core], memoryless: frozenset[int]) -> Iterator[Finding]:
+    """The findings for pools of the site file that are impossible on this host.
+
+    ``memoryless``: the NUMA nodes without memory (:func:`~ouchi.plan.nodes.memoryless_nodes`).
+    """
     first = cores[0].id
     requested = site.cpus
     if requested.host is not None and first not in requested.host:
@@ -33,6 +38,16 @@ def refused(site: Site, cores: Sequence[Core]) -> Iterator[Finding]:
         yield _first_cpu(site, "dedicated", first, f"a dedicated pool without CPU {first}")
     if requested.pmd is not None and first in requested.pmd and len(cores) >= FEWEST:
         yield _first_cpu(site, "pmd", first, f"a pmd pool without CPU {first}")
+    without = set(_cpus([core for core in cores if core.node in memoryless]))
+    for pool, use in (("host", "Open vSwitch's main thread"), ("pmd", "a PMD thread"), ("dedicated", "a pinned guest")):
+        cpus = getattr(requested, pool)
+        if cpus and without.issuperset(cpus):
+            yield error(
+                f"the NUMA nodes of these CPUs have no memory, which {use} needs",
+                where=site.where("cpus", pool),
+                found=f"{pool}: {cpus_text(cpus)}",
+                expected=f"a CPU out of {cpus_text(set(_cpus(cores)) - without)} in it",
+            )
     free = [core for core in _untouched(requested, cores) if core is not cores[0]]
     if requested.pmd is None and len(cores) >= FEWEST and not free:
         yield error(
@@ -44,16 +59,29 @@ def refused(site: Site, cores: Sequence[Core]) -> Iterator[Finding]:
         )
 
 
-def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], style: Style, notes: Notes) -> Pools:
+def choose_pools(
+    site: Site,
+    cores: Sequence[Core],
+    *,
+    nic_nodes: Sequence[int],
+    memoryless: frozenset[int],
+    style: Style,
+    notes: Notes,
+) -> Pools:
     """The pools of a machine with these physical cores.
 
-    ``pmd_nodes``: the NUMA nodes of the NICs, where the PMD threads go; empty: where CPU 0 is.
+    ``nic_nodes``: the NUMA nodes of the NICs, where the PMD threads go; empty: where CPU 0 is. ``memoryless``: the nodes
+    without memory.
     """
     requested = site.cpus
     free = list(_untouched(requested, cores))
-    host = requested.host or _host(requested, cores, free, style, notes)
+    polling = _polling_nodes(cores, nic_nodes, memoryless)
+    host = requested.host
+    if host is None:
+        host = _host(requested, cores, free, style, notes)
+        host = _with_nodes(cores, _without(free, host), host, polling, notes)
     free = _without(free, host)
-    pmd = requested.pmd or _pmd(requested, cores, free, host, pmd_nodes, style, notes)
+    pmd = requested.pmd or _pmd(requested, cores, free, host, polling, style, notes)
     free = _without(free, pmd)
     if style is Style.CACHE and requested.host is None and requested.dedicated is None:
         host = _with_their_caches(cores, free, host, pmd, notes)
@@ -74,6 +102,26 @@ def choose_pools(site: Site, cores: Sequence[Core], pmd_nodes: tuple[int, ...], 
     pools = Pools(host, tuple(sorted(pmd)), dedicated, shared)
     notes.findings += (*_too_few_poll(site, cores, pools), *_pool_findings(site, cores, pools))
     return pools
+
+
+@dataclass(frozen=True, slots=True)
+class _Polling:
+    """The NUMA nodes that PMD threads go to, and what is there; the nodes without memory, where none can be."""
+
+    nodes: tuple[int, ...]
+    why: str
+    memoryless: frozenset[int]
+
+
+def _polling_nodes(cores: Sequence[Core], nic_nodes: Sequence[int], memoryless: frozenset[int]) -> _Polling:
+    """Where the NICs are, else where CPU 0 is; never a node without memory."""
+    with_memory = [node for node in nic_nodes if node not in memoryless]
+    if with_memory:
+        return _Polling(tuple(with_memory), "the NICs are", memoryless)
+    if cores[0].node not in memoryless:
+        return _Polling((cores[0].node,), "CPU 0 is", memoryless)
+    first = next(core.node for core in cores if core.node not in memoryless)
+    return _Polling((first,), "there is memory", memoryless)
 
 
 def _host(requested: Cpus, cores: Sequence[Core], free: list[Core], style: Style, notes: Notes) -> tuple[int, ...]:
@@ -97,6 +145,29 @@ def _host(requested: Cpus, cores: Sequence[Core], free: list[Core], style: Style
             why += f"; {which} because {counted(len(cores), 'core')} leave room for OpenStack's services"
     notes.because("pool host", cpus_text(host), why)
     return tuple(sorted(host))
+
+
+def _with_nodes(
+    cores: Sequence[Core],
+    free: Sequence[Core],
+    host: tuple[int, ...],
+    polling: _Polling,
+    notes: Notes,
+) -> tuple[int, ...]:
+    """The host's pool with the free cores of nodes without memory, and with one of a node that has some."""
+    memoryless = polling.memoryless
+    if not memoryless:
+        return host
+    more = [core for core in free if core.node in memoryless]
+    why = f"also has all of NUMA node {cpus_text(memoryless)}: no memory there for guests or packet buffers"
+    if not any(core.node not in memoryless and set(core.cpus) & set(host) for core in cores):
+        candidates = [core for core in free if core.node not in memoryless]
+        if main := next((core for core in candidates if core.node in polling.nodes), next(iter(candidates), None)):
+            more.append(main)
+            why += f"; and CPU {cpus_text(main.cpus)} for ovs-vswitchd's main thread, which needs some on its node"
+    host = tuple(sorted({*host, *_cpus(more)}))
+    notes.because("pool host", cpus_text(host), why)
+    return host
 
 
 def _efficient_cluster(free: list[Core]) -> list[Core]:
@@ -125,19 +196,20 @@ def _pmd(
     cores: Sequence[Core],
     free: list[Core],
     host: tuple[int, ...],
-    nodes: tuple[int, ...],
+    polling: _Polling,
     style: Style,
     notes: Notes,
 ) -> tuple[int, ...]:
-    if len(cores) < FEWEST:
+    useful = [core for core in cores if core.node not in polling.memoryless]
+    if len(cores) < FEWEST or not free:
         # The last thread of the host's core: with SMT the host keeps one thread that is not polled on.
-        chosen = max(set(cores[0].cpus) & set(host))
-        aim = "so that guests can have the other core" if len(cores) > 1 else "and everything else"
-        why = f"only {counted(len(cores), 'core')}: the PMD thread overlaps the host {aim}"
+        chosen = max(set(next(core for core in useful if set(core.cpus) & set(host)).cpus) & set(host))
+        aim = "so that guests can have the other core" if len(useful) > 1 else "and everything else"
+        of = " on NUMA nodes with memory" if polling.memoryless else ""
+        why = f"only {counted(len(useful), 'core')}{of}: the PMD thread overlaps the host {aim}"
         notes.because("pool pmd", str(chosen), why)
         return (chosen,)
-    where = "the NICs are" if nodes else "CPU 0 is"
-    nodes = nodes or (cores[0].node,)
+    nodes, where = polling.nodes, polling.why
     count, why = _pmd_count(requested, cores, free, len(nodes), style)
     chosen_cores: list[Core] = []
     rest = free

@@ -9,6 +9,7 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
 from ouchi.plan import NicPlan, Plan
+from ouchi.plan.nodes import switch_cpus
 from ouchi.site import Site
 
 VHOST = "/run/vhost-user"
@@ -79,6 +80,11 @@ class Target:
         """The CPUs of PMD threads and pinned vCPUs only, from which interrupts and other programs are kept away."""
         pools = self.plan.pools
         return tuple(sorted({*pools.pmd, *pools.dedicated} - {*pools.host, *pools.shared}))
+
+    @property
+    def switch_cpus(self) -> tuple[int, ...]:
+        """The CPUs of ovs-vswitchd's threads other than PMD threads."""
+        return switch_cpus(self.facts, self.plan.pools)
 
     @property
     def management(self) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def _local_sh(target: Target) -> Rendered:
         "sudo systemctl restart ovs-vswitchd",
         "",
         '. "$(dirname "$0")/openrc" admin admin',
-        *_commands(flavors(target)[0]),
+        *_commands(flavors(target)),
     ]
     return script(
         target,

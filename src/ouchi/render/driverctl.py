@@ -6,7 +6,7 @@ from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, script, words
 
 
-def driverctl(target: Target) -> tuple[Rendered, ...]:
+def driverctl(target: Target) -> Rendered:
     """Commands; NICs whose driver is shared with the kernel are never unbound."""
     lines = []
     for nic in target.dpdk_nics:
@@ -18,8 +18,6 @@ def driverctl(target: Target) -> tuple[Rendered, ...]:
             lines.append(words("driverctl", "set-override", nic.address, nic.dpdk.kmod))
     if not lines:
         lines.append("# no NIC of the plan is bound to another driver")
-    return (
-        script(
-            target, "driverctl.sh", lines, "Run it as root on the host; the NICs leave the kernel's network at once."
-        ),
+    return script(
+        target, "driverctl.sh", lines, "Run it as root on the host; the NICs leave the kernel's network at once."
     )

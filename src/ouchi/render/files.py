@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ouchi.plan.target import Target
 from ouchi.render.ini import Sections, ini_text
 
-SCRIPT = 0o755
 MARK = "Made by ouchi from the plan"
 """What a file is known by as one that may be written again."""
 
@@ -52,7 +51,7 @@ def ini_file(target: Target, path: str, sections: Sections, *remarks: str) -> Re
 def script(target: Target, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
     """A POSIX shell script that stops at the first command that fails."""
     head = "#!/bin/sh\n" + comment(made_by(target, *remarks)) + "set -eu\n\n"
-    return Rendered(path, head + "".join(f"{line}\n" for line in lines), SCRIPT)
+    return Rendered(path, head + "".join(f"{line}\n" for line in lines), 0o755)
 
 
 def words(*argv: str) -> str:

@@ -6,7 +6,7 @@ from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, script, words
 
 
-def flavors(target: Target) -> tuple[Rendered, ...]:
+def flavors(target: Target) -> Rendered:
     """One script; a flavor that is there already keeps its size and gets the properties."""
     lines: list[str] = []
     for name, guest in {guest.flavor: guest for guest in target.plan.guests}.items():
@@ -18,4 +18,4 @@ def flavors(target: Target) -> tuple[Rendered, ...]:
             words("openstack", "flavor", "set", *specs, name),
             "",
         ]
-    return (script(target, "flavors.sh", lines, "Run it as an administrator of the cloud."),)
+    return script(target, "flavors.sh", lines, "Run it as an administrator of the cloud.")

@@ -11,11 +11,11 @@ from ouchi.render.files import Rendered, text_file
 PATH = "etc/default/grub.d/90-ouchi.cfg"
 
 
-def kernel(target: Target) -> tuple[Rendered, ...]:
+def kernel(target: Target) -> Rendered:
     """A file that update-grub sources after ``/etc/default/grub``, so what stands there is kept."""
     if not target.plan.kernel_args:
-        return (text_file(target, PATH, (), "The plan has no kernel parameters."),)
-    return (drop_in(target, target.plan.kernel_args),)
+        return text_file(target, PATH, (), "The plan has no kernel parameters.")
+    return drop_in(target, target.plan.kernel_args)
 
 
 def drop_in(target: Target, parameters: Sequence[str]) -> Rendered:

@@ -9,7 +9,7 @@ from ouchi.render.yaml import yaml_text
 PATH = "etc/netplan/90-ouchi.yaml"
 
 
-def netplan(target: Target) -> tuple[Rendered, ...]:
+def netplan(target: Target) -> Rendered:
     """A file beside yours. It can add VFs, but not take a NIC out of another file."""
     taken = [nic.name for nic in target.dpdk_nics if nic.name]
     remarks = [f"Goes to /{PATH}. Then: netplan apply."]
@@ -20,4 +20,4 @@ def netplan(target: Target) -> tuple[Rendered, ...]:
     if interfaces:
         network["ethernets"] = interfaces
     # netplan warns of files that others may read.
-    return (Rendered(PATH, comment(made_by(target, *remarks)) + yaml_text({"network": network}), 0o600),)
+    return Rendered(PATH, comment(made_by(target, *remarks)) + yaml_text({"network": network}), 0o600)

@@ -71,7 +71,7 @@ def host_variables(target: Target) -> dict[str, Any]:
         "ovs_datapath": "netdev",
         "ovs_dpdk_driver": next((nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod), "vfio-pci"),
         "ovs_dpdk_pci_addresses": [nic.address for nic in target.dpdk_nics if not nic.dpdk.bifurcated],
-        "ovs_dpdk_lcore_mask": mask(target.plan.pools.host),
+        "ovs_dpdk_lcore_mask": mask(target.switch_cpus),
         "ovs_dpdk_pmd_cpu_mask": mask(target.plan.pools.pmd),
         "ovs_dpdk_socket_mem": target.plan.ovs_other_config.get("dpdk-socket-mem", "0"),
         "ovs_dpdk_nr_2m_pages": pages[2048],

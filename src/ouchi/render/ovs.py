@@ -17,17 +17,15 @@ SWITCH = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 """Debian's and Ubuntu's ovs-vswitchd with DPDK."""
 
 
-def ovs(target: Target) -> tuple[Rendered, ...]:
+def ovs(target: Target) -> Rendered:
     """One script; running it again changes nothing more."""
-    return (
-        script(
-            target,
-            "ovs.sh",
-            (*setting_lines(target, VSCTL), *bridge_lines(target, VSCTL), *port_lines(target, VSCTL)),
-            "Run it as root on the host, then: systemctl restart ovs-vswitchd. It must be the one with DPDK: on Debian and",
-            f"Ubuntu the package openvswitch-switch-dpdk, and update-alternatives --set ovs-vswitchd {SWITCH}.",
-            *version_remarks(target),
-        ),
+    return script(
+        target,
+        "ovs.sh",
+        (*setting_lines(target, VSCTL), *bridge_lines(target, VSCTL), *port_lines(target, VSCTL)),
+        "Run it as root on the host, then: systemctl restart ovs-vswitchd. It must be the one with DPDK: on Debian and",
+        f"Ubuntu the package openvswitch-switch-dpdk, and update-alternatives --set ovs-vswitchd {SWITCH}.",
+        *version_remarks(target),
     )
 
 

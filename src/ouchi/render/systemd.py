@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ouchi.plan.target import VHOST, Target
 from ouchi.render.files import Rendered, text_file
 
@@ -16,7 +18,7 @@ def manager(target: Target) -> Rendered:
     return text_file(
         target,
         "etc/systemd/system.conf.d/90-ouchi.conf",
-        ("[Manager]", f"CPUAffinity={_affinity(target)}"),
+        ("[Manager]", f"CPUAffinity={_affinity(target.plan.pools.host)}"),
         "All services begin on the host's CPUs; libvirt puts guests where they belong. Then: reboot.",
     )
 
@@ -26,7 +28,7 @@ def switch(target: Target) -> Rendered:
     return text_file(
         target,
         "etc/systemd/system/ovs-vswitchd.service.d/90-ouchi.conf",
-        ("[Service]", "CPUAffinity=", f"CPUAffinity={_affinity(target)}"),
+        ("[Service]", "CPUAffinity=", f"CPUAffinity={_affinity(target.switch_cpus)}"),
         "For all threads of ovs-vswitchd but PMD threads, which pin themselves. So dpdk-lcore-mask is not",
         "needed, which would put them all on one CPU. Then: systemctl daemon-reload; systemctl restart ovs-vswitchd.",
     )
@@ -50,5 +52,5 @@ def sockets(target: Target) -> Rendered:
     )
 
 
-def _affinity(target: Target) -> str:
-    return " ".join(map(str, target.plan.pools.host))
+def _affinity(cpus: Sequence[int]) -> str:
+    return " ".join(map(str, cpus))

@@ -1,4 +1,4 @@
-"""The render targets: each is a function ``NAME`` in a module ``NAME`` of this package."""
+"""The render targets: each is a function ``NAME`` in a module ``NAME``; it returns one file or several."""
 
 from __future__ import annotations
 
@@ -40,5 +40,6 @@ def render(target: Target, targets: Iterable[str]) -> dict[str, tuple[Rendered, 
     found = {}
     for name in dict.fromkeys(targets):
         module = name.replace("-", "_")
-        found[name] = getattr(import_module(f"ouchi.render.{module}"), module)(target)
+        made = getattr(import_module(f"ouchi.render.{module}"), module)(target)
+        found[name] = made if isinstance(made, tuple) else (made,)
     return found

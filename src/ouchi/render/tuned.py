@@ -18,14 +18,14 @@ LEFT_ALONE = (
 vCPUs would be driven off their CPUs otherwise."""
 
 
-def tuned(target: Target, folder: str = FOLDER) -> tuple[Rendered, ...]:
+def tuned(target: Target, folder: str = FOLDER) -> Rendered:
     """The profile ``ouchi``; without isolated CPUs it adds nothing to network-latency."""
     path = f"{folder}/{PROFILE}/tuned.conf"
     isolated = format_cpus(target.isolated_cpus)
     if not isolated:
         summary = "summary=ouchi: no CPU has PMD threads or pinned vCPUs alone"
         only = ("[main]", summary, "include=network-latency")
-        return (text_file(target, path, only, "Then: tuned-adm profile ouchi."),)
+        return text_file(target, path, only, "Then: tuned-adm profile ouchi.")
     lines = (
         "[main]",
         "summary=ouchi: PMD threads and pinned vCPUs have their CPUs to themselves",
@@ -43,12 +43,10 @@ def tuned(target: Target, folder: str = FOLDER) -> tuple[Rendered, ...]:
         # the CPUs of its files, so services would get those of unpinned guests as well.
         *(line for unit in ("bootloader", "systemd", "irqbalance") for line in (f"[{unit}]", "enabled=false", "")),
     )
-    return (
-        text_file(
-            target,
-            path,
-            lines[:-1],
-            "tuned 2.23 and later (Debian 13) has it in /etc/tuned/profiles/ouchi. Then: tuned-adm profile ouchi.",
-            "The kernel's command line and the CPUs of services and interrupts are left alone.",
-        ),
+    return text_file(
+        target,
+        path,
+        lines[:-1],
+        "tuned 2.23 and later (Debian 13) has it in /etc/tuned/profiles/ouchi. Then: tuned-adm profile ouchi.",
+        "The kernel's command line and the CPUs of services and interrupts are left alone.",
     )

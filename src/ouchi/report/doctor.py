@@ -8,7 +8,7 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.checks.diagnosis import Diagnosis, FixResult
+from ouchi.checks.diagnosis import Diagnosis, FixEntry
 from ouchi.checks.model import CheckResult, Result
 from ouchi.core.errors import Severity
 from ouchi.report.page import COLOURS, finding_text, label_lines, page, plain_table
@@ -75,7 +75,7 @@ def _lines(checks: list[CheckResult]) -> Iterator[tuple[str, str, str, str]]:
             yield "✔", "green", check.title, check.found
 
 
-def _fix(fix: FixResult) -> Text:
+def _fix(fix: FixEntry) -> Text:
     """Return a line for a fix and how long it lasts, one for each difference, and one for each that could not be made."""
     failed_changes = len(fix.failures)
     if not fix.made:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from ouchi.checks.diagnosis import FixEntry
 from ouchi.checks.model import Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding
@@ -165,18 +166,6 @@ class Counts:
     errors: int
     warnings: int
     infos: int
-
-
-@dataclass(frozen=True, slots=True)
-class FixEntry:
-    """A fix of ``ouchi doctor --fix``; ``made`` is false in a dry run."""
-
-    check: str
-    name: str
-    lasts: str
-    made: bool
-    differences: tuple[Difference, ...]
-    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

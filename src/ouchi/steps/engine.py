@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ouchi.core.errors import Failed, Finding, error
 from ouchi.machine import CommandFailed, Machine
@@ -37,10 +36,6 @@ class Difference:
     key: str
     now: tuple[str, ...]
     target: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The difference as plain JSON."""
-        return {"kind": self.kind, "key": self.key, "now": list(self.now), "target": list(self.target)}
 
 
 def preview(journal: Journal, changes: Sequence[Change]) -> tuple[Difference, ...]:
