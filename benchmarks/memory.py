@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from benchmarks.figures import GB
 from ouchi.core.instance import Instance
-from ouchi.machine.guests import guests_of
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.processes import marked
+from ouchi.machine.processes import guests_of, marked
 
 GUEST = "guest"
 

@@ -246,11 +246,11 @@ def test_interrupts_are_really_moved_off_isolated_cpus(tmp_path: Path) -> None:
     journal = open_journal(machine, Instance(host=str(tmp_path)), Scope.MACHINE)
     for change in problem.fix.changes:
         before = Path(change.key).read_text()
-        (attempt,) = engine.make_each(journal, "interrupts.affinity", [change])
+        ((_, failure),) = engine.make_each(journal, "interrupts.affinity", [change])
         moved = Path(change.key).read_text().strip()
         engine.undo(journal)
         assert Path(change.key).read_text() == before
-        if not attempt.failure:
+        if not failure:
             assert moved == change.state
             return
         # A managed interrupt: the next one.

@@ -262,12 +262,12 @@ def test_one_that_cannot_be_made_stops_no_other(tmp_path: Path) -> None:
             command.command("false"),
         ],
     )
-    failures = [one.failure for one in tried]
+    failures = [failure for _, failure in tried]
     assert "no/such/file" in failures[0]
     assert failures[1:] == ["the value stays as it was", "", "", "exit status 1"]
     assert (tmp_path / "ran").read_text() == "once\n"
     assert [record.location for record in journal.records()] == [governor.location]
-    assert [one.change for one in engine.make_each(journal, "doctor", [governor])] == []
+    assert engine.make_each(journal, "doctor", [governor]) == []
     engine.undo(journal)
     assert (tmp_path / "governor").read_text() == "powersave\n"
     assert journal.records() == ()
@@ -278,8 +278,10 @@ def test_a_fix_that_fails_leaves_what_apply_noted(tmp_path: Path) -> None:
     journal = Journal(LocalMachine(), str(tmp_path))
     noted = Record("governor", "sysfs", "/proc/self/comm", "powersave", "performance")
     journal.put([noted])
-    (tried,) = engine.make_each(journal, "doctor", [value.value("/proc/self/comm", "performance", lasts=Lasts.REBOOT)])
-    assert tried.failure == "the value stays as it was"
+    ((_, failure),) = engine.make_each(
+        journal, "doctor", [value.value("/proc/self/comm", "performance", lasts=Lasts.REBOOT)]
+    )
+    assert failure == "the value stays as it was"
     assert journal.records() == (noted,)
 
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput
 from ouchi.facts import Cpu, Facts, collect, physical_cores
-from ouchi.facts.addresses import interface_addresses
 from ouchi.facts.nics import default_interfaces
 from ouchi.facts.system import parse_distribution
 from ouchi.machine.local import LocalMachine
-from ouchi.machine.routes import local_addresses
+from ouchi.machine.routes import interface_addresses, local_addresses
 from ouchi.machine.snapshot import SnapshotReader
 from tests.hosts import folder, reader
 

@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouchi.facts.addresses import interface_addresses
+from ouchi.machine.routes import interface_addresses
 from ouchi.machine.snapshot.recorder import Noted
 from ouchi.machine.snapshot.redact import Redactor
 

@@ -15,7 +15,6 @@ from ouchi.checks.verdict import Verdict, failures
 from ouchi.core.errors import Unhealthy, error, info, warning
 from ouchi.flows.doctor import diagnose
 from ouchi.flows.verify import LEVELS
-from ouchi.plan.flavors import flavor_name
 from tests.live import case
 
 
@@ -49,7 +48,7 @@ def test_errors_and_unknown_checks_are_failures() -> None:
 def test_servers_in_the_answers_of_nova_and_neutron() -> None:
     target = case("healthy").target
     servers: list[dict[str, Any]] = [
-        {"name": guest.name, "status": "ACTIVE", "flavor": {"original_name": flavor_name(guest)}}
+        {"name": guest.name, "status": "ACTIVE", "flavor": {"original_name": guest.flavor}}
         for guest in target.plan.guests
     ]
     ports = [

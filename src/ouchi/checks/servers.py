@@ -7,7 +7,6 @@ from typing import Any
 
 from ouchi.checks.model import CheckResult, Level, Observation, check, judge
 from ouchi.core.errors import error
-from ouchi.plan.flavors import flavor_name
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 
@@ -49,11 +48,11 @@ def flavor(target: Target, servers: Sequence[Row]) -> Observation:
         error(
             f"the server {guest.name} has another flavor than planned",
             found=flavors[guest.name],
-            expected=flavor_name(guest),
+            expected=guest.flavor,
             remedy=f"ouchi openstack server delete --wait {guest.name}, then: ouchi up",
         )
         for guest in target.plan.guests
-        if guest.name in flavors and flavors[guest.name] != flavor_name(guest)
+        if guest.name in flavors and flavors[guest.name] != guest.flavor
     ]
     return judge(problems, counted(len(target.plan.guests), "server"))
 

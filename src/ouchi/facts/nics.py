@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ouchi.facts.addresses import interface_addresses
 from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
 from ouchi.facts.reading import names_in, pairs, text_of, whole
 from ouchi.machine import Reader
+from ouchi.machine.routes import interface_addresses
 
 __all__ = ["Nic", "PcieLink", "default_interfaces", "read_nics"]
 
@@ -91,16 +91,14 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
     """
     names = [name for name in names_in(reader, CLASS) if name != "lo" and reader.exists(f"{CLASS}/{name}/address")]
     route = text_of(reader, "/proc/net/route")
-    defaults = default_interfaces(route, text_of(reader, "/proc/net/ipv6_route"))
     addresses = interface_addresses(text_of(reader, "/proc/net/fib_trie"), route, text_of(reader, "/proc/net/if_inet6"))
     bus = PciBus(reader)
-    nics = {name: _interface(reader, bus, name, addresses.get(name, ()), name in defaults) for name in names}
-    session = _bare(session_address)
-    for name, nic in nics.items():
-        nics[name] = replace(nic, session=bool(session) and session in map(_bare, addresses.get(name, ())))
+    nics = {name: _interface(reader, bus, name, addresses.get(name, ())) for name in names}
     below = _below(reader, nics)
-    _spread(nics, below, lambda nic: nic.default_route, lambda nic: replace(nic, default_route=True))
-    _spread(nics, below, lambda nic: nic.session, lambda nic: replace(nic, session=True))
+    with_route = _with_all_below(default_interfaces(route, text_of(reader, "/proc/net/ipv6_route")), below)
+    session = _bare(session_address)
+    having_it = (name for name in names if session and session in map(_bare, addresses.get(name, ())))
+    with_session = _with_all_below(having_it, below)
     seen = {nic.address for nic in nics.values()}
     before = read_before_binding(text_of(reader, BEFORE_BINDING))
     bare = [
@@ -108,7 +106,11 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
         for address in bus.network_functions()
         if address not in seen
     ]
-    return (*(nics[name] for name in sorted(nics)), *bare)
+    marked = (
+        replace(nic, default_route=name in with_route, session=name in with_session)
+        for name, nic in sorted(nics.items())
+    )
+    return (*marked, *bare)
 
 
 def default_interfaces(route: str, ipv6_route: str) -> frozenset[str]:
@@ -147,7 +149,7 @@ def _usable(flags: str) -> bool:
     return bool(number & _ROUTE_UP) and not number & _ROUTE_REJECT
 
 
-def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...], default_route: bool) -> Nic:
+def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...]) -> Nic:
     folder = f"{CLASS}/{name}"
     device = f"{folder}/device"
     # A virtio interface hangs below its PCI function, one folder up; a plain PCI one is the function itself.
@@ -170,7 +172,6 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
         name=name,
         mac=text_of(reader, f"{folder}/address"),
         up=_is_up(text_of(reader, f"{folder}/operstate"), text_of(reader, f"{folder}/flags")),
-        default_route=default_route,
         addresses=tuple(address for address in addresses if not address.startswith("fe80:")),
         master=reader.link(f"{folder}/master"),
         physical=bool(folders),
@@ -248,19 +249,15 @@ def _below(reader: Reader, nics: dict[str, Nic]) -> dict[str, set[str]]:
     return found
 
 
-def _spread(
-    nics: dict[str, Nic],
-    below: dict[str, set[str]],
-    has: Callable[[Nic], bool],
-    give: Callable[[Nic], Nic],
-) -> None:
-    """Give what an interface has to everything underneath it."""
-    open_names = [name for name, nic in nics.items() if has(nic)]
-    while open_names:
-        for name in below[open_names.pop()]:
-            if not has(nics[name]):
-                nics[name] = give(nics[name])
-                open_names.append(name)
+def _with_all_below(names: Iterable[str], below: Mapping[str, set[str]]) -> set[str]:
+    """These interfaces and everything underneath them."""
+    found: set[str] = set()
+    pending = [name for name in names if name in below]
+    while pending:
+        if (name := pending.pop()) not in found:
+            found.add(name)
+            pending += below[name]
+    return found
 
 
 def _bare(address: str) -> str:

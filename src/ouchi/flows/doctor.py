@@ -51,7 +51,7 @@ def run_fixes(journal: Journal, diagnosis: Diagnosis, *, make: bool) -> tuple[Fi
         differences = engine.preview(journal, fix.changes)
         lasts = next(one for one in Lasts if any(change.lasts is one for change in fix.changes))
         attempts = engine.make_each(journal, check, fix.changes) if make else ()
-        failures = tuple(f"{one.change.key}: {one.failure}" for one in attempts if one.failure)
+        failures = tuple(f"{change.key}: {failure}" for change, failure in attempts if failure)
         results.append(FixEntry(check, fix.name, str(lasts), make, differences, failures))
     return tuple(results)
 

@@ -15,7 +15,6 @@ from ouchi.core.instance import LOCK, Instance
 from ouchi.flows.hosts import HostResult, Job, run_jobs
 from ouchi.flows.site_host import SiteHost
 from ouchi.machine import Machine
-from ouchi.machine.identity import identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def question(what: str, changes: int, reboots: int, hosts: int) -> str:
 
 def _identify(changes: Sequence[HostChange], local: Machine, *, single: bool) -> list[HostResult[Any]]:
     """Connect to all; those that cannot be reached, or are listed twice, have failed."""
-    jobs = [_job(change, partial(identity, change.host.machine)) for change in changes]
+    jobs = [_job(change, partial(_identity, change.host.machine)) for change in changes]
     found: list[HostResult[Any]] = list(run_jobs(jobs, single=single))
     hosts = [(change.host, one.result) for change, one in zip(changes, found, strict=True) if one.result]
     reasons = {host.name: finding for host, own in hosts if (finding := _same_host(host, own, hosts, local))}
@@ -150,7 +149,7 @@ def _same_host(host: SiteHost, own: str, others: Sequence[tuple[SiteHost, str]],
             expected="each machine once in the file",
             remedy=f"remove one of them, or choose: --host {host.name}",
         )
-    if host.address and own == identity(local):
+    if host.address and own == _identity(local):
         return error(
             f"{host.name} is this machine itself",
             where=where,
@@ -159,6 +158,14 @@ def _same_host(host: SiteHost, own: str, others: Sequence[tuple[SiteHost, str]],
             remedy="remove the address from the site file, or run ouchi on another machine",
         )
     return None
+
+
+def _identity(machine: Machine) -> str:
+    """What is different for each machine, by whatever address. Clones share the machine ID, containers their host's boot ID."""
+    machine_id = ""
+    with contextlib.suppress(FileNotFoundError):
+        machine_id = machine.read("/etc/machine-id")
+    return f"{machine_id.strip()} {machine.read('/proc/sys/kernel/random/boot_id').strip()}"
 
 
 def _job(change: HostChange, act: Callable[[], Any]) -> Job[Any]:

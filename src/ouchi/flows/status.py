@@ -12,7 +12,7 @@ from ouchi.checks.verdict import LEVELS, labels_of, unknown_findings
 from ouchi.core.errors import BadInput, Finding, error, info, warning
 from ouchi.live.host import Live, read
 from ouchi.machine import Machine
-from ouchi.machine.guests import guests_of
+from ouchi.machine.processes import guests_of
 from ouchi.parts.context import Context
 from ouchi.parts.host_status import HostStatus, PartLine, findings_of
 from ouchi.parts.part import PartState

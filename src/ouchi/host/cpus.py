@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ouchi.host.step import Step
 from ouchi.host.survey import Survey
-from ouchi.plan.style import Style
 from ouchi.plan.target import Target
+from ouchi.plan.values import Style
 from ouchi.render.files import Rendered, text_file
 from ouchi.render.irqbalance import irqbalance
 from ouchi.render.systemd import manager, modules

@@ -1,8 +1,8 @@
 """Finding and ending the processes of an instance by the marks in their environment.
 
 A supervised process has two marks: the instance and the service that it belongs to. Its children inherit both; a guest
-started by libvirtd does not, because libvirt gives QEMU an environment of its own. Only processes with both marks are
-signalled, and through a pidfd, so that a process ID that was reused meanwhile is safe.
+started by libvirtd does not, because libvirt gives QEMU an environment of its own: it is found by its disk. Only processes
+with both marks are signalled, and through a pidfd, so that a process ID that was reused meanwhile is safe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path as RealPath
 
 from ouchi.core import log
-from ouchi.core.instance import MARK
+from ouchi.core.instance import MARK, Instance
 from ouchi.core.log import LOCAL
 
 SERVICE_MARK = "OUCHI_SERVICE"
@@ -108,12 +108,35 @@ def _process(pid: int, instance: str) -> Process | None:
     if pid == os.getpid():
         return None
     try:
-        # A container on this machine may run an ouchi of its own, with the same marks.
-        if os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
-            return None
         variables = parse_environ(RealPath(f"/proc/{pid}/environ").read_bytes())
-        if variables.get(MARK) != instance or not variables.get(SERVICE_MARK):
+        if variables.get(MARK) != instance or not variables.get(SERVICE_MARK) or not _is_near(pid):
             return None
     except OSError:
         return None
     return Process(pid, variables[SERVICE_MARK])
+
+
+def _is_near(pid: int | str) -> bool:
+    """False in a container on this machine, which may run an ouchi or guests of its own with the same marks and folders."""
+    return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
+
+
+def kill_guest(pid: int) -> None:
+    """Kill a process of :func:`guests_of`. It may have ended already."""
+    log.write(LOCAL, "signal", ("SIGKILL", pid, "qemu"))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def guests_of(instance: Instance) -> list[int]:
+    """The process IDs of QEMU with a guest disk of this instance; libvirt starts it without the instance's mark."""
+    disks = f"{instance.state}/nova/instances/".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                words = RealPath(f"/proc/{name}/cmdline").read_bytes()
+                program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
+                if _is_near(name) and program.startswith("qemu-system-") and disks in words:
+                    found.append(int(name))
+    return found

@@ -16,7 +16,7 @@ from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
 from ouchi.machine import Machine
-from ouchi.machine.guests import guests_of, kill_guest
+from ouchi.machine.processes import guests_of, kill_guest
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon, File
 from ouchi.parts.supervise import Service

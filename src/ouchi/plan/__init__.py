@@ -17,7 +17,6 @@ from ouchi.plan.keys import nova_keys, ovs_other_config
 from ouchi.plan.nics import plan_nics
 from ouchi.plan.nodes import memoryless_nodes
 from ouchi.plan.pools import refused
-from ouchi.plan.style import Style
 from ouchi.plan.values import (
     SCHEMA,
     Alternative,
@@ -27,6 +26,7 @@ from ouchi.plan.values import (
     Notes,
     Plan,
     Pools,
+    Style,
 )
 from ouchi.site import Site, check_against
 

@@ -14,8 +14,7 @@ from ouchi.facts import Core, Facts
 from ouchi.plan.draft import Draft, draft
 from ouchi.plan.keys import SLEEP_US, saves_power, sleep_key
 from ouchi.plan.mempools import RING
-from ouchi.plan.style import Style
-from ouchi.plan.values import Alternative, NicPlan, Pools, counted, cpus_text
+from ouchi.plan.values import Alternative, NicPlan, Pools, Style, counted, cpus_text
 from ouchi.site import Site
 
 FEWEST_LEFT = 0.5

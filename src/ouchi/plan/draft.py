@@ -11,8 +11,7 @@ from ouchi.plan.memory import MemoryPlan, plan_memory, room_mib
 from ouchi.plan.nics import ALONE, assign_queues
 from ouchi.plan.nodes import memoryless_nodes
 from ouchi.plan.pools import choose_pools
-from ouchi.plan.style import Style
-from ouchi.plan.values import GuestPlan, NicPlan, Notes, Pools
+from ouchi.plan.values import GuestPlan, NicPlan, Notes, Pools, Style
 from ouchi.site import Site
 
 

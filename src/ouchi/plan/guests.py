@@ -22,12 +22,12 @@ def in_turn(site: Site) -> list[int]:
 
     Those that must be pinned, then those that may; forwarders first among each, as their packets wait for them.
     """
-
-    def rank(index: int) -> tuple[bool, bool, int]:
-        server = site.servers[index]
-        return server.pinned is not True, not server.forwards, index
-
-    return sorted((index for index, server in enumerate(site.servers) if server.pinned is not False), key=rank)
+    ranks = [
+        (server.pinned is not True, not server.forwards, index)
+        for index, server in enumerate(site.servers)
+        if server.pinned is not False
+    ]
+    return [index for _, _, index in sorted(ranks)]
 
 
 def place_guests(

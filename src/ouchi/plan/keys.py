@@ -10,8 +10,7 @@ from ouchi.plan.draft import Draft
 from ouchi.plan.guests import RATIO, allocation_ratio
 from ouchi.plan.memory import MemoryPlan
 from ouchi.plan.nics import OVS, SRIOV
-from ouchi.plan.style import Style
-from ouchi.plan.values import Notes, NovaValue, Pools, mask
+from ouchi.plan.values import Notes, NovaValue, Pools, Style, mask
 from ouchi.site import Site
 
 SLEEP_US = 500  # the longest sleep of an idle PMD thread, where it may sleep

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Core
-from ouchi.plan.style import Style
-from ouchi.plan.values import Notes, Pools, counted, cpus_text
+from ouchi.plan.values import Notes, Pools, Style, counted, cpus_text
 from ouchi.site import Cpus, Site
 
 LARGE = 16  # cores from which the host and the PMD threads get two each

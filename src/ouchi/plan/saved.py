@@ -16,9 +16,8 @@ from pydantic_core import ErrorDetails, from_json
 from ouchi.core import plain
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
-from ouchi.plan.style import Style
 from ouchi.plan.target import SAVE, Target, check_names
-from ouchi.plan.values import SCHEMA, Plan
+from ouchi.plan.values import SCHEMA, Plan, Style
 from ouchi.site import Site
 from ouchi.site.conflicts import conflicts
 from ouchi.site.leaves import leaves

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from ouchi.core.cpulist import format_cpus
@@ -15,6 +16,19 @@ SCHEMA = 3
 
 NovaValue = str | tuple[str, ...]
 """One value, or several for an option that is written once for each."""
+
+
+class Style(StrEnum):
+    """The aim of the pools, as ``cpus.prefer`` names it.
+
+    ``capacity``: as few CPUs as will do for polling, the rest for guests. ``cache``: guests have L3 caches without
+    Linux and without PMD threads. ``power``: PMD threads sleep, on as few cores as will do; on a hybrid
+    machine the shared pool has efficient cores.
+    """
+
+    CAPACITY = "capacity"
+    CACHE = "cache"
+    POWER = "power"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,17 @@ class GuestPlan:
     node: int
     cpus: tuple[int, ...]
     reason: str
+
+    @property
+    def flavor(self) -> str:
+        """The name of its flavor, ``ouchi.pinned.2c.512m``: pinned or shared, vCPUs, MiB of memory."""
+        return f"ouchi.{'pinned' if self.pinned else 'shared'}.{self.vcpus}c.{self.memory_mib}m"
+
+    @property
+    def extra_specs(self) -> dict[str, str]:
+        """The extra specs of its flavor. Without hugepages a vhost-user port carries no packets."""
+        pinned = {"hw:cpu_policy": "dedicated", "hw:emulator_threads_policy": "share"} if self.pinned else {}
+        return {"hw:mem_page_size": "large", **pinned}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ouchi.plan.flavors import extra_specs, flavor_name
 from ouchi.plan.target import Target
 from ouchi.render.files import Rendered, script, words
 
@@ -10,9 +9,9 @@ from ouchi.render.files import Rendered, script, words
 def flavors(target: Target) -> Rendered:
     """One script; a flavor that is there already keeps its size and gets the properties."""
     lines: list[str] = []
-    for name, guest in {flavor_name(guest): guest for guest in target.plan.guests}.items():
+    for name, guest in {guest.flavor: guest for guest in target.plan.guests}.items():
         size = ("--vcpus", str(guest.vcpus), "--ram", str(guest.memory_mib), "--disk", "1")
-        specs = [word for key, value in extra_specs(guest).items() for word in ("--property", f"{key}={value}")]
+        specs = [word for key, value in guest.extra_specs.items() for word in ("--property", f"{key}={value}")]
         lines += [
             f"{words('openstack', 'flavor', 'show', name)} >/dev/null 2>&1 ||",
             f"    {words('openstack', 'flavor', 'create', *size, name)}",

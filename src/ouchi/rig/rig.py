@@ -226,7 +226,9 @@ class Rig:
         self.power_cut()
         self.port = _free_port(self.port)
         self._boot_port = _free_port(0) if accelerator == "single" else 0
-        self._write_login()
+        known = self._files.folder / "known_hosts"
+        self._machine.write(known, known_host(self._machine.read(self._assets.image.host_key)), mode=0o600)
+        self._machine.write(self.ssh_config, ssh_config(self.port, self._assets.image.identity, known), mode=0o600)
         for stale in (self._files.console, self._files.monitor, self._files.commands):
             self._machine.remove(stale)
         argv = self._assets.tools.qemu(*qemu_arguments(self._files, accelerator, self._boot_port or self.port, load))
@@ -236,11 +238,6 @@ class Rig:
     def _connect(self) -> Monitor:
         self._require_running()
         return Monitor(self._files.monitor)
-
-    def _write_login(self) -> None:
-        known = self._files.folder / "known_hosts"
-        self._machine.write(known, known_host(self._machine.read(self._assets.image.host_key)), mode=0o600)
-        self._machine.write(self.ssh_config, ssh_config(self.port, self._assets.image.identity, known), mode=0o600)
 
     def _await_login(self, seconds: float, *, set_clock: bool = False) -> None:
         """Wait until a login works. ``set_clock``: a loaded state has the time of when it was saved."""

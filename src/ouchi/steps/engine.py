@@ -38,14 +38,6 @@ class Difference:
     target: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A change that was tried; ``failure`` says why it could not be made, and is empty when it was."""
-
-    change: Change
-    failure: str
-
-
 def preview(journal: Journal, changes: Sequence[Change]) -> tuple[Difference, ...]:
     """Show what :func:`make` would change. Changes nothing."""
     now = look(journal.machine, (change.location for change in changes))
@@ -67,9 +59,10 @@ def make(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[Change
     return tuple(todo)
 
 
-def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[Attempt, ...]:
-    """The same, but a change that cannot be made does not stop the others. A value that the kernel writes in another
-    form than it was given counts as made.
+def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> list[tuple[Change, str]]:
+    """The same, but a change that cannot be made does not stop the others: each has the reason, empty when it was made.
+
+    A value that the kernel writes in another form than it was given counts as made.
     """
     now = look(journal.machine, (change.location for change in changes))
     todo = pending(journal, changes, now)
@@ -94,7 +87,7 @@ def make_each(journal: Journal, step: str, changes: Sequence[Change]) -> tuple[A
                 journal.forget(*change.location)
     _settle(journal, [change for change in todo if change.location not in failures], after)
     refresh(journal, {name for change in todo for name in change.then})
-    return tuple(Attempt(change, failures.get(change.location, "")) for change in todo)
+    return [(change, failures.get(change.location, "")) for change in todo]
 
 
 def undo(journal: Journal, records: Sequence[Record] | None = None) -> tuple[Record, ...]:

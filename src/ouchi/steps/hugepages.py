@@ -27,14 +27,9 @@ def hugepages(node: int, size_kib: int, count: int) -> Change:
     return Change("hugepages", f"{node}:{size_kib}", {"ours": count})
 
 
-def counter(node: int, size_kib: int) -> str:
-    """The kernel's counter of a node's pages of a size."""
-    return f"{ROOT}/node{node}/hugepages/hugepages-{size_kib}kB/nr_hugepages"
-
-
-def free_counter(node: int, size_kib: int) -> str:
-    """The same for the pages that no program uses."""
-    return counter(node, size_kib).replace("nr_hugepages", "free_hugepages")
+def counter(node: int, size_kib: int, which: str = "nr") -> str:
+    """The kernel's counter of a node's pages of a size; ``free``: of those that no program uses."""
+    return f"{ROOT}/node{node}/hugepages/hugepages-{size_kib}kB/{which}_hugepages"
 
 
 class HugepagesKind(Kind):
@@ -47,7 +42,7 @@ class HugepagesKind(Kind):
         return {
             key: {
                 "pages": int(machine.read(counter(*_numbers(key)))),
-                "free": int(machine.read(free_counter(*_numbers(key)))),
+                "free": int(machine.read(counter(*_numbers(key), "free"))),
             }
             for key in keys
         }

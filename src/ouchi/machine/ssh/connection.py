@@ -99,8 +99,6 @@ class Connection:
 
     def __init__(self, address: Address, config_file: str = "") -> None:
         self.address = address
-        self.sessions = 0
-        """The number of sessions so far, each a round trip; the login is one."""
         self._config = ("-F", config_file) if config_file else ()
         self._lock = threading.Lock()
         self._folder = ""
@@ -153,7 +151,6 @@ class Connection:
         loader = ("exec", *sudo, "timeout", "--signal=KILL", most, "sh", "-c", _LOADER, "sh", str(len(text)))
         # A session must never make a connection of its own: locks of a lost connection would not be held.
         command = self._ssh("ControlMaster=no", "ProxyCommand=false", remote=shlex.join(loader))
-        self.sessions += 1
         return Session(command, text + input, mark)
 
     def check(self, command: str, messages: str) -> None:
@@ -198,7 +195,6 @@ class Connection:
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C reaches ouchi alone, which ends the sessions in order
             )
-        self.sessions += 1
         output = _read_hello(self._master, mark, self._given_up)
         if (login := _login_of(output, mark)) is None:
             self._failure = "\n".join(filter(None, (output, self._messages(), _how_it_ended(self._master))))

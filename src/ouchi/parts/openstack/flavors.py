@@ -10,7 +10,6 @@ from ouchi.parts.openstack.objects import look_for
 from ouchi.parts.part import Part, PartState
 from ouchi.parts.settings import MARK
 from ouchi.plan import Plan
-from ouchi.plan.flavors import extra_specs, flavor_name
 
 
 class Flavors(Part):
@@ -20,7 +19,7 @@ class Flavors(Part):
     on = "controller"
 
     def look(self, at: Context) -> PartState:
-        names = [flavor_name(guest) for guest in at.target.plan.guests]
+        names = [guest.flavor for guest in at.target.plan.guests]
         return look_for(at, names, "nova-api", lambda: set(at.cloud.named("nova", "flavors")))
 
     def make(self, at: Context, notify: Notify) -> Outcome:
@@ -32,8 +31,8 @@ def ensure_flavors(cloud: Cloud, plan: Plan) -> Outcome:
     known = cloud.named("nova", "flavors/detail")
     made = []
     for guest in plan.guests:
-        name = flavor_name(guest)
-        specs = extra_specs(guest)
+        name = guest.flavor
+        specs = guest.extra_specs
         flavor = known.get(name)
         if flavor is not None and specs.items() <= flavor["extra_specs"].items():
             continue

@@ -20,7 +20,6 @@ from ouchi.parts.openstack.objects import look_for
 from ouchi.parts.part import Part, PartState
 from ouchi.parts.settings import MARK
 from ouchi.plan import Plan
-from ouchi.plan.flavors import flavor_name
 from ouchi.site import Server, Site
 from ouchi.vnf.images.small import Image
 
@@ -99,7 +98,7 @@ def _create(cloud: Cloud, server: Server, plan: Plan, image: Image) -> Row:
         "server",
         name=server.name,
         imageRef=cloud.named("glance", "images", name=image_name(image), status="active")[image_name(image)]["id"],
-        flavorRef=cloud.named("nova", "flavors")[flavor_name(guest)]["id"],
+        flavorRef=cloud.named("nova", "flavors")[guest.flavor]["id"],
         networks=[{"port": ports[port_name(server, number)]["id"]} for number in range(len(server.ports))],
         metadata={"ouchi": MARK, "ouchi_forwards": str(server.forwards).lower()},
         config_drive=True,
