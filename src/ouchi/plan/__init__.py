@@ -27,6 +27,7 @@ from ouchi.plan.values import (
     Plan,
     Pools,
     Style,
+    cpus_text,
 )
 from ouchi.site import Site, check_against
 
@@ -111,8 +112,18 @@ def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
 def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes) -> None:
     """Stop before choosing pools when the site names CPUs or NICs that this host does not have."""
     notes.findings += check_against(site, facts)
-    if cores:
-        notes.findings += refused(site, cores, memoryless_nodes(facts))
-    else:
+    with_cpus, with_memory = {core.node for core in cores}, {node.node for node in facts.memory}
+    if not cores:
         notes.find(error("no CPU is online", where="/sys/devices/system/cpu", expected="at least one online CPU"))
+    elif not with_cpus & with_memory:
+        notes.find(
+            error(
+                "no online CPU is on a NUMA node with memory",
+                where="/sys/devices/system/node",
+                found=f"CPUs on {cpus_text(with_cpus)}, memory on {cpus_text(with_memory)}",
+                expected="both on one node: Open vSwitch's threads and guests need memory on their own",
+            )
+        )
+    else:
+        notes.findings += refused(site, cores, memoryless_nodes(facts))
     notes.stop_on_errors()
