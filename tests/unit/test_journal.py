@@ -59,8 +59,8 @@ def read(name: str, file: str, root: Path) -> dict[str, Any]:
 
 
 def test_what_up_changed_before_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def counter(node: int, size_kib: int) -> str:
-        return f"{tmp_path}/sys/node{node}-{size_kib}/nr_hugepages"
+    def counter(node: int, size_kib: int, which: str = "nr") -> str:
+        return f"{tmp_path}/sys/node{node}-{size_kib}/{which}_hugepages"
 
     monkeypatch.setattr(kind, "counter", counter)
     before, after = (read("up", name, tmp_path) for name in ("before.json", "after.json"))
@@ -92,7 +92,7 @@ def test_what_up_changed_before_is_undone(tmp_path: Path, monkeypatch: pytest.Mo
 def test_pages_of_a_former_version_among_those_of_others(
     others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kind, "counter", lambda node, size: f"{tmp_path}/{node}-{size}/nr_hugepages")
+    monkeypatch.setattr(kind, "counter", lambda node, size, which="nr": f"{tmp_path}/{node}-{size}/{which}_hugepages")
     for name, pages in {"0-2048": 624, "1-2048": 108, "0-1048576": 4}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "nr_hugepages").write_text(str(pages + others))
