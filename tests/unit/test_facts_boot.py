@@ -121,3 +121,12 @@ def test_distances_of_nodes() -> None:
         tree.put(f"/sys/devices/system/node/node{node}/meminfo", f"Node {node} MemTotal: 1024 kB")
         tree.put(f"/sys/devices/system/node/node{node}/distance", distance)
     assert [node.distances for node in collect(tree).memory] == [(10, 21), (), ()]
+
+
+@pytest.mark.parametrize(
+    "forged", ["3.1.0\nid > /tmp/x #", "3.1.0; id", "3.1.0 $(id)", "x", "3..1", "1.2.3.4.5", "9" * 99]
+)
+def test_a_version_is_numbers_with_dots(forged: str) -> None:
+    tree = Tree()
+    tree.put("/.ouchi/ovs-version", forged)
+    assert collect(tree).ovs_version == ""

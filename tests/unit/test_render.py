@@ -313,6 +313,15 @@ def test_a_forged_name_is_refused(name: str) -> None:
         render(replace(target, plan=replace(target.plan, nics=nics)), ["kernel"])
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x85", "\u2028"])
+def test_a_comment_is_never_ended_by_what_a_host_reports(end: str) -> None:
+    target = rack()
+    forged = replace(target, facts=replace(target.facts, ovs_version=f"3.1.0{end}reboot #"))
+    for files in render(forged, TARGETS).values():
+        for file in files:
+            assert not [line for line in file.text.splitlines() if line.startswith("reboot")]
+
+
 def test_a_strange_name_means_itself_in_a_script() -> None:
     target = rack()
     nics = (replace(target.plan.nics[0], name="$(reboot);'\""), *target.plan.nics[1:])

@@ -17,7 +17,7 @@ from ouchi.facts.memory import HugepagePool, MemoryNode, read_memory
 from ouchi.facts.nics import Nic, read_nics
 from ouchi.facts.pci import PcieLink
 from ouchi.facts.processor import CState, Processor, read_processor
-from ouchi.facts.reading import pairs, text_of
+from ouchi.facts.reading import pairs, text_of, version
 from ouchi.facts.system import Distribution, System, read_system
 from ouchi.machine import Reader
 
@@ -87,6 +87,6 @@ def collect(reader: Reader, session_address: str = "") -> Facts:
         nics=read_nics(reader, session_address),
         dpdk=read_dpdk(reader),
         boot=read_boot(reader),
-        ovs_version=reader.probe("ovs-version").strip(),
+        ovs_version=version(reader.probe("ovs-version")),
         system=read_system(reader, cpuinfo, meminfo),
     )

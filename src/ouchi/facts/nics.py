@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
-from ouchi.facts.reading import names_in, pairs, text_of, whole
+from ouchi.facts.reading import names_in, pairs, probe_of, text_of, whole
 from ouchi.machine import Reader
 from ouchi.machine.routes import interface_addresses
 
@@ -159,7 +159,7 @@ def _interface(reader: Reader, bus: PciBus, name: str, addresses: tuple[str, ...
     slots = (pci_address(event.get("PCI_SLOT_NAME", "")) for event in events)
     address = next(filter(None, slots), "")
     # Not for bridges, taps and the like: a host with guests has many, and ethtool shows nothing of them.
-    ethtool = pairs(reader.probe(f"ethtool/{name}"), ":") if folders else {}
+    ethtool = pairs(probe_of(reader, f"ethtool/{name}"), ":") if folders else {}
     rx_queues, tx_queues = _queues(reader, folder, ethtool) if folders else (0, 0)
     function = replace(
         bus.function(address),

@@ -10,6 +10,7 @@ from ouchi.machine import Reader
 # What would speak to a terminal; a hostile snapshot may hold it. The text itself is the kernel's, line by line.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+_VERSION = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){0,3}")
 
 
 def text_of(reader: Reader, path: str) -> str:
@@ -40,6 +41,17 @@ def whole(text: str, default: int) -> int:
     """A decimal number, or the default when it is none."""
     text = text.strip()
     return int(text) if _WHOLE.fullmatch(text) else default
+
+
+def version(text: str) -> str:
+    """A version of numbers with dots (``3.1.0``); empty when it is none, as a forged snapshot may have it."""
+    text = text.strip()
+    return text if _VERSION.fullmatch(text) else ""
+
+
+def probe_of(reader: Reader, name: str) -> str:
+    """A probe's text without control characters and the white space around it."""
+    return _CONTROL.sub("", reader.probe(name)).strip()
 
 
 def cpus_of(text: str) -> tuple[int, ...]:

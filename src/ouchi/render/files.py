@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ouchi.plan.target import Target
 from ouchi.render.ini import Sections, ini_text
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 MARK = "Made by ouchi from the plan"
 """What a file is known by as one that may be written again."""
@@ -33,8 +36,8 @@ def ours(text: str) -> bool:
 
 
 def comment(lines: Iterable[str]) -> str:
-    """Lines as a comment of the kind that shells, INI files, YAML and systemd share."""
-    return "".join(f"# {line}\n" for line in lines)
+    """Lines as a comment of the kind that shells, INI files, YAML and systemd share; no text of others ends a line."""
+    return "".join(f"# {_CONTROL.sub(' ', line)}\n" for line in lines)
 
 
 def text_file(target: Target, path: str, lines: Iterable[str], *remarks: str) -> Rendered:
