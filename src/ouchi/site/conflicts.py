@@ -18,6 +18,9 @@ from ouchi.site.text import did_you_mean, dotted, one_of, quoted
 Values = Mapping[Path, Any]
 """Of one host."""
 
+DISTINCT = 11
+"""Characters of a physnet's name that are in the names of all its devices: ``out-`` comes before them."""
+
 _APART = (("pmd", "host"), ("dedicated", "host"), ("dedicated", "pmd"), ("shared", "pmd"), ("shared", "dedicated"))
 
 
@@ -36,6 +39,7 @@ def conflicts(values: Values) -> Iterator[Conflict]:
     yield from _pools(values)
     for part, key in (("nics", "nic"), ("nics", "physnet"), ("networks", "name"), ("servers", "name")):
         yield from _twice(values, part, key)
+    yield from _bridges(values)
     yield from _vlans(values)
     yield from _subnets(values)
     yield from _own_addresses(values)
@@ -74,6 +78,23 @@ def _twice(values: Values, part: str, key: str) -> Iterator[Conflict]:
             claim = f"the {key} {quoted(value)} is there twice"
             yield Conflict(path, claim, f"also {dotted(seen[value])}", f"each {key} once in {part}")
         seen.setdefault(value, path)
+
+
+def _bridges(values: Values) -> Iterator[Conflict]:
+    """The names of devices for a physnet end in its name, cut to the 15 characters that the kernel allows."""
+    seen: dict[str, str] = {}
+    known: set[str] = set()
+    for path, physnet in sorted((*_column(values, "nics", "physnet"), *_column(values, "networks", "physnet"))):
+        if physnet in known:
+            continue
+        known.add(physnet)
+        if physnet == "int":
+            yield Conflict(path, "no physnet can be called int", "its bridge would be br-int, OVN's own", "another name")
+        first = seen.setdefault(physnet[:DISTINCT], physnet)
+        if first != physnet:
+            claim = f"the physnets {quoted(first)} and {quoted(physnet)} would share a bridge"
+            expected = f"names that differ in their first {DISTINCT} characters"
+            yield Conflict(path, claim, f"both begin with {quoted(first[:DISTINCT])}", expected)
 
 
 def _vlans(values: Values) -> Iterator[Conflict]:
