@@ -323,3 +323,23 @@ def test_the_table_and_the_group_agree() -> None:
 
 def test_the_styles_to_choose_from_are_the_planners() -> None:
     assert tuple(Style) == STYLES
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("doctor",),
+        ("inspect",),
+        ("plan",),
+        ("render", "--to", "ovs"),
+        ("apply", "--dry-run"),
+        ("undo", "--yes"),
+        ("support-bundle",),
+    ],
+    ids=" ".join,
+)
+def test_a_misspelt_site_file_is_not_this_machine(
+    run: Ouchi, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words, "--site", f"{tmp_path}/ouchi.yml") == 2
+    assert f"{tmp_path}/ouchi.yml: there is no such site file" in capsys.readouterr().err

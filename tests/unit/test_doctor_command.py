@@ -161,7 +161,7 @@ def test_a_saved_plan_is_compared_with_this_machine(tmp_path: Path) -> None:
     expected = doctor.examine(machine, Instance(), lambda: replace(target, new=False))
     assert [check["id"] for check in plain["checks"]] == [check.id for check in expected.checks]
     with pytest.raises(BadInput, match="--plan and --site"):
-        CliRunner().invoke(command, ["--plan", str(file), "--site", "x"], catch_exceptions=False)
+        CliRunner().invoke(command, ["--plan", str(file), "--site", str(file)], catch_exceptions=False)
 
 
 def test_this_machine_is_examined_without_changing_it(tmp_path: Path) -> None:

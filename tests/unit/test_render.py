@@ -409,7 +409,7 @@ def test_a_mistake_is_a_finding(ouchi: Run) -> None:
         (("--to", "vmware"), 2, "'vmware' is not one of"),
         ((), 2, "Missing option '--to'"),
         (("--to", "kernel", "--choose", "fast"), 2, "'fast' is not one of"),
-        (("--to", "kernel", "--site", "none.yaml"), 0, "none.yaml does not exist"),
+        (("--to", "kernel", "--site", "none.yaml"), 2, "none.yaml: there is no such site file"),
         (("--to", "kernel", "-o", "ouchi.yaml/below"), 2, "the files cannot be written"),
     ):
         done = ouchi(*words)
@@ -442,4 +442,4 @@ def test_a_saved_plan_gives_the_same_files(ouchi: Run, location: Path, monkeypat
     for path, text in made.items():
         assert (location / "machine" / path).read_text() == text
     assert rendered("--to", "all", "--plan", "ouchi.yaml") == 2
-    assert rendered("--to", "all", "--plan", "plan.json", "--choose", "power", "--site", "a.yaml") == 2
+    assert rendered("--to", "all", "--plan", "plan.json", "--choose", "power", "--site", "ouchi.yaml") == 2

@@ -247,6 +247,6 @@ def test_a_saved_plan_is_applied_with_the_present_facts(monkeypatch: pytest.Monk
 def test_a_saved_plan_has_its_own_site(tmp_path: Path) -> None:
     """The options that choose another plan are refused, and a file that is no plan too."""
     (tmp_path / "plan.json").write_text("{}")
-    for words in (["--plan", "plan.json", "--site", "x.yaml"], ["--plan", f"{tmp_path}/plan.json"]):
+    for words in (["--plan", "plan.json", "--site", f"{tmp_path}/plan.json"], ["--plan", f"{tmp_path}/plan.json"]):
         result = CliRunner().invoke(apply_command, ["--dry-run", *words])
         assert isinstance(result.exception, BadInput)

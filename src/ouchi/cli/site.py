@@ -11,7 +11,32 @@ DEFAULT_SITE = "ouchi.yaml"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _named(help: str) -> Callable[[F], F]:
+def existing(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a site file that was named and is not there: only the default one may be missing.
+
+    A misspelt name would else mean this machine, with the plan of a default site.
+    """
+    from click.core import ParameterSource
+
+    from ouchi.core.errors import BadInput
+    from ouchi.machine.local import LocalMachine
+
+    named = context.get_parameter_source(parameter.name or "") in (
+        ParameterSource.COMMANDLINE,
+        ParameterSource.ENVIRONMENT,
+    )
+    if named and value and not LocalMachine().exists(value):
+        raise BadInput.of(
+            "there is no such site file",
+            where=value,
+            found="no file",
+            expected=f"a site file; without --site it is {DEFAULT_SITE}, and where that is missing too, a default one",
+            remedy="ouchi plan",
+        )
+    return value
+
+
+def _named(help: str, callback: Callable[..., Any] | None = None) -> Callable[[F], F]:
     return click.option(
         "--site",
         "site_file",
@@ -19,9 +44,12 @@ def _named(help: str) -> Callable[[F], F]:
         default=DEFAULT_SITE,
         show_default=True,
         envvar="OUCHI_SITE",
+        callback=callback,
         help=help,
     )
 
 
 site_option = _named("The site file; written for this host when it does not exist.")
-read_site_option = _named("The site file; without one, the file that ouchi up would write is planned.")
+read_site_option = _named(
+    "The site file; without the default one, the file that ouchi up would write is planned.", existing
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ouchi.cli.hosted import change_options
+from ouchi.cli.site import existing
 
 
 @click.command()
@@ -14,6 +15,7 @@ from ouchi.cli.hosted import change_options
     type=click.Path(dir_okay=False),
     default="",
     metavar="FILE",
+    callback=existing,
     help="Undo on the hosts of this site file, in place of this machine. What is restored is in each host's journal.",
 )
 @change_options

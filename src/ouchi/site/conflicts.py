@@ -89,7 +89,9 @@ def _bridges(values: Values) -> Iterator[Conflict]:
             continue
         known.add(physnet)
         if physnet == "int":
-            yield Conflict(path, "no physnet can be called int", "its bridge would be br-int, OVN's own", "another name")
+            yield Conflict(
+                path, "no physnet can be called int", "its bridge would be br-int, OVN's own", "another name"
+            )
         first = seen.setdefault(physnet[:DISTINCT], physnet)
         if first != physnet:
             claim = f"the physnets {quoted(first)} and {quoted(physnet)} would share a bridge"
