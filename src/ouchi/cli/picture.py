@@ -21,15 +21,7 @@ svg_option = click.option(
 
 def write_svg(path: str, facts: Facts, plan: Plan | None) -> None:
     """Write the picture, replacing an older one. Raises :class:`~ouchi.core.errors.BadInput` when that fails."""
-    from ouchi.core.errors import BadInput
-    from ouchi.machine.local import LocalMachine
+    from ouchi.cli.output import write_output
     from ouchi.report.picture.svg import document
 
-    machine = LocalMachine()
-    try:
-        machine.write(machine.absolute(path), document(facts, plan))
-    except OSError as reason:
-        raise BadInput.of(
-            "the picture cannot be written", where=path, found=str(reason), expected="a file in a folder of yours"
-        ) from None
-    click.echo(f"drawn: {path}", err=True)
+    write_output(path, document(facts, plan), "drawn")

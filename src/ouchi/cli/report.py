@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
-
-if TYPE_CHECKING:
-    from ouchi.machine.local import LocalMachine
 
 _FILE = click.Path(dir_okay=False)
 
@@ -38,6 +33,7 @@ def command(
         raise click.UsageError("--markdown and --json cannot both be printed")
     import json
 
+    from ouchi.cli.output import write_output
     from ouchi.core.plain import to_plain
     from ouchi.machine.local import LocalMachine
     from ouchi.measure.runs.folder import read_run
@@ -54,24 +50,8 @@ def command(
         page_file = f"{folder}/report.html"
     for path, made in ((page_file, page_html), (csv_file, csv_text), (prometheus_file, prometheus_text)):
         if path:
-            _write(machine, path, made(found))
+            write_output(path, made(found), "written")
     if as_json:
         click.echo(json.dumps(to_plain(found), indent=1))
     else:
         click.echo(markdown(found) if as_markdown else run_text(found))
-
-
-def _write(machine: LocalMachine, path: str, text: str) -> None:
-    from ouchi.core.errors import BadInput
-
-    try:
-        machine.write(machine.absolute(path), text)
-    except OSError as reason:
-        raise BadInput.of(
-            "the report cannot be written",
-            where=path,
-            found=str(reason),
-            expected="a file in a folder of yours",
-            remedy="ouchi report RUN -o FILE.html",
-        ) from None
-    click.echo(f"written: {path}", err=True)

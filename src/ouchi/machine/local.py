@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -170,6 +171,22 @@ class LocalMachine:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
                 raise
+
+    def write_output(self, path: Path, text: str) -> None:
+        """Write a file that the user named: a device, a pipe or what a link leads to in place, else by :meth:`write`.
+
+        Raises :class:`OSError`; also for a block device, whose contents it would destroy.
+        """
+        if self.kind(path) in ("", "file"):
+            self.write(path, text)
+            return
+        with logged(LOCAL, "write", (path, f"{len(text.encode())} bytes")), open(path, "ab") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISBLK(mode):
+                raise OSError(errno.ENOTSUP, "it is a block device", str(path))
+            if stat.S_ISREG(mode):
+                file.truncate(0)
+            file.write(text.encode())
 
     def append(self, path: Path, text: str) -> None:
         with open(path, "ab") as file:
