@@ -209,6 +209,19 @@ def test_without_root_checks_are_unknown(up: Lab) -> None:
     assert {"ovs.settings", "ovs.mempools"} <= unknown.keys()
 
 
+def test_an_ovs_that_is_stopped_is_named(up: Lab) -> None:
+    """SIGSTOP, as a debugger does: there is a process, and every packet is lost."""
+    (switch,) = up.services()["ovs-vswitchd"]
+    up.run(["kill", "-STOP", str(switch)])
+    try:
+        found = diagnosis(up)
+    finally:
+        up.run(["kill", "-CONT", str(switch)])
+    (finding,) = findings(found).values()
+    assert (finding["claim"], finding["remedy"]) == ("ovs-vswitchd is stopped", f"kill -CONT {switch}")
+    wait_until(lambda: diagnosis(up)["status"] == 0)
+
+
 def test_an_ovs_that_has_ended_is_named_and_up_brings_it_back(up: Lab) -> None:
     services = up.services()
     (switch,) = services["ovs-vswitchd"]

@@ -16,7 +16,10 @@ _VCPU = re.compile(r"CPU [0-9]+/(?:KVM|TCG)|ALL CPUs/TCG")
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread: process, thread number, name, whether it is a kernel thread, its affinity, the process's parent."""
+    """A thread: process, thread number, name, whether it is a kernel thread, its affinity, the process's parent.
+
+    ``stopped``: by a signal or a debugger.
+    """
 
     pid: int
     tid: int
@@ -24,6 +27,7 @@ class Thread:
     kernel: bool
     cpus: tuple[int, ...]
     parent: int = 0
+    stopped: bool = False
 
     @property
     def pmd(self) -> int | None:
@@ -56,6 +60,7 @@ def parse_threads(text: str) -> tuple[Thread, ...]:
             kernel="VmSize" not in keys,
             cpus=cpus_of(keys["Cpus_allowed_list"]),
             parent=whole(keys.get("PPid", ""), 0),
+            stopped=keys.get("State", "").startswith(("T", "t")),
         )
         for (pid, tid), keys in read.items()
         if "Cpus_allowed_list" in keys and not keys.get("State", "").startswith(("Z", "X"))

@@ -17,11 +17,31 @@ OWN_MODE = 0o2775
 
 
 @check("ovs.running", Level.RUNNING, "ovs-vswitchd runs", SWITCH, MACHINE)
-def running(live: Live, _target: Target) -> Seen:
-    """Look for the process of ovs-vswitchd's pid file."""
+def running(live: Live, target: Target) -> Seen:
+    """Look for the process of ovs-vswitchd's pid file. A host without a site file need not have one."""
     switch = live.switch
+    lost = "no PMD thread polls the NICs and the guests' rings: every packet is lost, and none is counted"
     if switch.whose == NONE:
-        return unknown("no Open vSwitch runs, so nothing of it was checked; next: ouchi up")
+        found = "no Open vSwitch runs, so nothing of it was checked"
+        if target.new:
+            return unknown(f"{found}; next: {UP}")
+        return error(
+            "no Open vSwitch runs",
+            where="ovs-vswitchd",
+            found=found,
+            expected="a running ovs-vswitchd",
+            remedy=UP,
+            why=lost,
+        )
+    if any(thread.stopped for thread in live.threads if thread.pid == switch.pid):
+        return error(
+            "ovs-vswitchd is stopped",
+            where=f"/proc/{switch.pid}/status",
+            found="State: T (stopped)",
+            expected="a running process",
+            remedy=f"kill -CONT {switch.pid}",
+            why=lost,
+        )
     if runs(live):
         return ok(f"pid {switch.pid}, {'ouchi’s own' if switch.whose == OURS else 'the distribution’s'}")
     return error(
@@ -30,7 +50,7 @@ def running(live: Live, _target: Target) -> Seen:
         found=f"no process {switch.pid}" if switch.pid else "no such file",
         expected="a running ovs-vswitchd",
         remedy=f"{UP}; why it ended: {LOGS}" if switch.whose == OURS else "systemctl restart openvswitch-switch",
-        why="no PMD thread polls the NICs and the guests' rings: every packet is lost, and none is counted",
+        why=lost,
     )
 
 
