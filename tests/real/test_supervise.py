@@ -152,8 +152,8 @@ def test_arguments_and_environment_arrive_as_they_are(supervisor: Supervisor, tm
 
 
 def test_a_service_runs_as_its_user(supervisor: Supervisor) -> None:
-    supervisor.start([replace(shell("a", "id -un; exec sleep 98"), user="nobody")])
-    eventually(lambda: Path(supervisor.log("a")).read_text() == "nobody\n")
+    supervisor.start([replace(shell("a", "id -un; exec sleep 98"), user="mysql")])
+    eventually(lambda: Path(supervisor.log("a")).read_text() == "mysql\n")
 
 
 def test_a_killed_service_comes_back_and_is_counted(supervisor: Supervisor) -> None:
@@ -223,6 +223,23 @@ def test_a_stop_takes_the_group_along_or_spares_it(supervisor: Supervisor, insta
     assert services_in(instance) == ["single"] * 2
     supervisor.shutdown()
     assert marked(instance.name) == []
+
+
+@pytest.mark.parametrize(
+    "program", [["sleep", "93"], ["su", "root", "-c", "sleep 93"]], ids=["sleep", "setuid program"]
+)
+def test_marks_of_other_users_count_for_nothing(instance: Instance, program: list[str]) -> None:
+    """Anybody can put them into an environment, and a setuid program keeps it."""
+    environment = {"PATH": "/usr/bin:/bin", MARK: instance.name, SERVICE_MARK: "keystone-api"}
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program]
+    with subprocess.Popen(nobody, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
+        eventually(lambda: Path(f"/proc/{other.pid}/comm").read_text().strip() == program[0])
+        try:
+            assert marked(instance.name) == []
+            assert end(instance.name, polite_seconds=1) == []
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_a_service_whose_needs_come_up_late_comes_back(supervisor: Supervisor, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Finding and ending the processes of an instance by the marks in their environment.
 
 A supervised process has two marks: the instance and the service that it belongs to. Its children inherit both; a guest
-started by libvirtd does not, because libvirt gives QEMU an environment of its own: it is found by its disk. Only processes
+started by libvirtd does not, because libvirt gives QEMU an environment of its own: it is found by its disk. Marks count only
+on processes of root, of the caller and of the services' users: anybody can put them into an environment. Only processes
 with both marks are signalled, and through a pidfd, so that a process ID that was reused meanwhile is safe.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
+import re
 import select
 import signal
 import time
@@ -22,6 +25,9 @@ from ouchi.core.log import LOCAL
 
 SERVICE_MARK = "OUCHI_SERVICE"
 """The environment variable that says which service a process belongs to."""
+
+SERVICE_USERS = ("mysql", "rabbitmq", "libvirt-qemu")
+"""The users that services and guests run as, besides root."""
 
 KILL_SECONDS = 5.0
 """How long a process may take to disappear after SIGKILL, in seconds."""
@@ -109,16 +115,25 @@ def _process(pid: int, instance: str) -> Process | None:
         return None
     try:
         variables = parse_environ(RealPath(f"/proc/{pid}/environ").read_bytes())
-        if variables.get(MARK) != instance or not variables.get(SERVICE_MARK) or not _is_near(pid):
+        if variables.get(MARK) != instance or not variables.get(SERVICE_MARK) or not _may_be_ours(pid):
             return None
     except OSError:
         return None
     return Process(pid, variables[SERVICE_MARK])
 
 
-def _is_near(pid: int | str) -> bool:
-    """False in a container on this machine, which may run an ouchi or guests of its own with the same marks and folders."""
-    return os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
+def _may_be_ours(pid: int | str) -> bool:
+    """False for other users' processes, and in a container on this machine, which may run an ouchi of its own.
+
+    The real user ID counts: a program that changes its user keeps the environment of whoever started it.
+    """
+    users = {0, os.getuid()}
+    for name in SERVICE_USERS:
+        with contextlib.suppress(KeyError):
+            users.add(pwd.getpwnam(name).pw_uid)
+    real = re.search(r"^Uid:\s*(\d+)", RealPath(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    near = os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
+    return near and real is not None and int(real[1]) in users
 
 
 def kill_guest(pid: int) -> None:
@@ -137,6 +152,6 @@ def guests_of(instance: Instance) -> list[int]:
             with contextlib.suppress(OSError):
                 words = RealPath(f"/proc/{name}/cmdline").read_bytes()
                 program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
-                if _is_near(name) and program.startswith("qemu-system-") and disks in words:
+                if program.startswith("qemu-system-") and disks in words and _may_be_ours(name):
                     found.append(int(name))
     return found
