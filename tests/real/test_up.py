@@ -339,6 +339,13 @@ def test_secrets_are_kept_by_root(host: Host) -> None:
     assert all(len(secret) >= 32 for secret in secrets.values())
 
 
+def test_disks_and_consoles_of_guests_are_closed_to_others(host: Host) -> None:
+    folder = "/var/lib/ouchi/nova/instances"
+    assert list(host.lab.path(folder).glob("*/console.log"))
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    assert host.lab.run([*nobody, "ls", folder], check=False).returncode != 0
+
+
 def test_no_secret_in_a_command_line(host: Host) -> None:
     secrets = passwords(host.lab)
     lines = {pid: " ".join(argv) for pid, argv in host.lab.processes().items()}

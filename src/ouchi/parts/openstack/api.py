@@ -123,4 +123,6 @@ def _gunicorn(name: str, wsgi: str, settings: Settings) -> str:
         "timeout = 300\n"
         "graceful_timeout = 5\n"
         f'proc_name = "ouchi-{name}"\n'
+        # Its path would be the same for all of them.
+        "control_socket_disable = True\n"
     )

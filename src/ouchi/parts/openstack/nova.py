@@ -69,7 +69,8 @@ class NovaWorkers(Daemon):
         ]
 
     def prepare(self, at: Context, notify: Notify) -> str:
-        at.machine.make_folder(f"{at.instance.state}/nova/instances")
+        # Disks, consoles and config drives, which hold passwords and keys: for QEMU's user alone, and nova is root.
+        at.machine.make_folder(f"{at.instance.state}/nova/instances", mode=0o700, owner="libvirt-qemu")
         return ""
 
     def wait(self, at: Context, *, started: bool) -> None:
