@@ -1,5 +1,7 @@
 """Whether a difference between repeats is real: against published tables and by brute force."""
 
+import math
+import random
 from itertools import combinations
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouchi.core.errors import BadInput
+from ouchi.measure.runs import compare as compare_module
 from ouchi.measure.runs.compare import Sample, compare, mann_whitney, ratio_interval
 
 VALUES = st.lists(st.integers(1, 9).map(float), min_size=1, max_size=5)
@@ -34,6 +37,33 @@ def brute_force(first: list[float], second: list[float]) -> float:
 @given(VALUES, VALUES)
 def test_p_is_that_of_counting_all_divisions(first: list[float], second: list[float]) -> None:
     assert mann_whitney(first, second) == pytest.approx(brute_force(first, second))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=8, deadline=None)
+def test_many_repeats_have_the_p_of_the_exact_test(seed: int) -> None:
+    """By the normal approximation, with the ties of figures that a search rounds."""
+    drawn = random.Random(seed)
+    first, second = ([round(drawn.gauss(mean, 3)) + 100.0 for _ in range(35)] for mean in (0, drawn.choice((0, 1, 3))))
+    exact, interval = mann_whitney_exactly(first, second)
+    assert mann_whitney(first, second) == pytest.approx(exact, rel=0.1, abs=0.001)
+    assert ratio_interval(first, second)[1:] == pytest.approx(interval, rel=0.011)  # a step of the figures
+
+
+def mann_whitney_exactly(first: list[float], second: list[float]) -> tuple[float, tuple[float, float]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_module, "MOST_EXACT", 10_000_000)
+        return mann_whitney(first, second), ratio_interval(first, second)[1:]
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 500), (500, 1), (3, 200)])
+def test_few_repeats_against_many(n: int, m: int) -> None:
+    first, second = [float(i + 1) for i in range(n)], [float(i + 1000) for i in range(m)]
+    p = mann_whitney(first, second)
+    assert p == pytest.approx(mann_whitney(second, first))
+    assert p == pytest.approx(2 / math.comb(n + m, n))  # no division is more uneven
+    _, low, _ = ratio_interval(first, second)
+    assert low > 1
 
 
 @pytest.mark.parametrize(("n", "critical"), [(4, 0), (5, 2), (6, 5), (7, 8), (8, 13), (10, 23), (20, 127)])
