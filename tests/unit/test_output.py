@@ -1,4 +1,4 @@
-"""Files that the user names: pipes, devices and links are written through, never replaced."""
+"""Files that ouchi writes: durable, and pipes, devices and links that the user names are never replaced."""
 
 from __future__ import annotations
 
@@ -66,3 +66,26 @@ def test_a_block_device_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be written"):
         write_output(str(tmp_path), "figures", "written")
+
+
+def test_a_file_and_its_name_are_on_the_disk_when_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is changed after a write must not survive a power cut that the write does not: a journal, say."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        done.append(f"fsync {os.readlink(f'/proc/self/fd/{handle}').rpartition('/')[2][:7]}")
+        fsync(handle)
+
+    def renamed(source: str, target: str) -> None:
+        done.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    LocalMachine().write(folder / "journal.json", "{}")
+    assert done == ["fsync .ouchi-", "rename", "fsync journal"]

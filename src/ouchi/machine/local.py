@@ -167,6 +167,7 @@ class LocalMachine:
                 if owner:
                     shutil.chown(temporary, owner, owner)
                 os.replace(temporary, path)
+                _sync_folder(RealPath(path).parent)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
@@ -254,3 +255,18 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     """Kill a program's process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
+
+
+def _sync_folder(folder: RealPath) -> None:
+    """Bring a folder's entries to the disk: a renamed file is else not there after a power cut."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # one that its user may write to and not list
+        return
+    try:
+        os.fsync(handle)
+    except OSError as reason:
+        if reason.errno != errno.EINVAL:  # file systems that cannot, as some in user space
+            raise
+    finally:
+        os.close(handle)

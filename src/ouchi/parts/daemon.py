@@ -109,7 +109,8 @@ def write(at: Context, name: str, file: File) -> bool:
     """Write a configuration file, and make the folder that it is in; True when its text is new."""
     path, new = at.path(name), differs(at, name, file)
     at.machine.make_folder(path.rsplit("/", 1)[0], mode=file.folder, owner=file.owner)
-    at.machine.write(path, file.text, mode=file.mode, owner=file.owner)
+    if new or at.machine.mode(path) != file.mode:
+        at.machine.write(path, file.text, mode=file.mode, owner=file.owner)
     return new
 
 

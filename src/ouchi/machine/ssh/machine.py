@@ -33,7 +33,7 @@ _WRITE = """
 [ ! -d "$1" ] || [ -L "$1" ] || { echo "write: Is a directory" >&2; exit 1; }
 made=$(mktemp -- "${1%/*}/.ouchi-XXXXXXXXXXXX") || exit
 { cat >"$made" && chmod -- "$2" "$made" && { [ -z "$3" ] || chown -- "$3:$3" "$made"; } &&
-    sync -- "$made" && mv -fT -- "$made" "$1"; } || { rm -f -- "$made"; exit 1; }
+    sync -- "$made" && mv -fT -- "$made" "$1" && sync -- "${1%/*}/"; } || { rm -f -- "$made"; exit 1; }
 """
 _FOLDER = """
 [ -d "$1" ] || echo made
