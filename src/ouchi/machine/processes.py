@@ -125,7 +125,7 @@ def _process(pid: int, instance: str) -> Process | None:
 def _may_be_ours(pid: int | str) -> bool:
     """False for other users' processes, and in a container on this machine, which may run an ouchi of its own.
 
-    The real user ID counts: a program that changes its user keeps the environment of whoever started it.
+    The real user ID counts: a program that changes its user keeps the environment of the user who started it.
     """
     users = {0, os.getuid()}
     for name in SERVICE_USERS:
