@@ -29,14 +29,14 @@ class Figure:
 
 
 FIGURES = (
-    Figure("help", "`ouchi --help`, CPU", "s", 3, 0.15),
+    Figure("help", "`ouchi --help`, CPU", "s", 3, 0.12),
     Figure("version", "`ouchi --version`, CPU", "s", 3, 0.15),
     Figure("fresh", "First `up` on a fresh machine, downloads included", "s", 1, 480),
     Figure("prepared", "From prepared packages to servers ACTIVE and pinging", "s", 1, 150),
     Figure("prepared-whole", "The same `up` to its summary (iperf3 included)", "s", 1),
     Figure("resume", "`up` after `down`, until pinging", "s", 1),
     Figure("resume-whole", "The same `up` to its summary (iperf3 included)", "s", 1),
-    Figure("nothing", "`up` with nothing to do", "s", 2, 3),
+    Figure("nothing", "`up` with nothing to do", "s", 2, 2),
     Figure("nothing-cpu", "`up` with nothing to do, CPU", "s", 2),
     Figure("doctor", "`doctor` on a host that is up", "s", 2, 2),
     Figure("doctor-cpu", "`doctor` on a host that is up, CPU", "s", 2),
