@@ -330,7 +330,7 @@ def test_unconfirmed_everything_is_rolled_back(
 
     rig = practice.rig
     rig.load("undone")  # with all packages, so that nothing is installed within the time
-    monkeypatch.setattr(commit_confirm, "SECONDS", 60)
+    monkeypatch.setattr(commit_confirm, "SECONDS", 25)
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):
         run_changes(in_process(practice, monkeypatch, reboot=False), APPLY, as_json=True)
