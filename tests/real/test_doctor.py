@@ -254,7 +254,7 @@ def test_interrupts_are_really_moved_off_isolated_cpus(tmp_path: Path) -> None:
     target = replace(target, plan=replace(target.plan, isolated=(1,)))
     seen = interrupts.affinity.evaluate(read(machine, Instance()), target)
     assert seen
-    (problem,) = seen.problems
+    (problem,) = interrupts.affinity.result(seen).problems
     assert problem.fix
     journal = open_journal(machine, Instance(host=str(tmp_path)), Scope.MACHINE)
     for change in problem.fix.changes:
