@@ -123,7 +123,7 @@ def test_a_fresh_machine(instance: Instance, target: Target, tmp_path: Path) -> 
 
 def test_what_is_there_is_left_alone(instance: Instance, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image(PurePath(instance.cache) / "images/guest-0123.img", "0123", 1, reused=True)
-    monkeypatch.setattr(guest_image, "planned_image", lambda *_: image)
+    monkeypatch.setattr(Context, "planned_image", image)
     for path, text in {
         f"{instance.run}/kvm.json": '[false, "there is no /dev/kvm"]',
         f"{instance.openstack}/ouchi-ready": "of another version",
@@ -290,7 +290,7 @@ def test_an_image_of_an_earlier_kernel_is_announced_and_not_unhealthy(
 
     def looked(key: str) -> PartState:
         image = Image(folder / f"guest-{key}.img", key, 0, reused=(folder / f"guest-{key}.img").exists())
-        monkeypatch.setattr(guest_image, "planned_image", lambda *_: image)
+        monkeypatch.setattr(Context, "planned_image", image)
         return guest_image.GuestImage().look(at)
 
     assert looked("new") == missing("build the guest image from the distribution's packages", state="not built")

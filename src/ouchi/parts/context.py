@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ouchi.clients.openstack import Access, Cloud
+from ouchi.core.errors import OuchiError
 from ouchi.core.instance import Instance
 from ouchi.live import kvm
 from ouchi.machine import Machine, processes
@@ -19,7 +20,7 @@ from ouchi.parts.supervise import ServiceState, ServiceStatus, Supervisor
 from ouchi.parts.supervise.choose import choose_supervisor
 from ouchi.plan.target import Target
 from ouchi.steps.journal import Journal, Scope, open_journal
-from ouchi.vnf.images.small import Image
+from ouchi.vnf.images.small import Image, planned_image
 
 CLOUD_SECONDS = 60.0
 """How long an API may take for each answer while something is made."""
@@ -79,6 +80,19 @@ class Context:
             mtu=max((network.mtu for network in target.site.networks), default=1500),
             emulated=kvm.known(self.machine, self.instance) is False,
         )
+
+    @property
+    def images(self) -> str:
+        """The folder of guest images."""
+        return f"{self.instance.cache}/images"
+
+    @cached_property
+    def planned_image(self) -> Image | None:
+        """The guest image that the host's packages give, built or not; None while some are missing."""
+        try:
+            return planned_image(self.machine, self.images)
+        except OuchiError:
+            return None
 
     @cached_property
     def qemu_version(self) -> tuple[int, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ouchi.core.errors import OuchiError
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.parts.context import Context
 from ouchi.parts.part import Part, PartState, missing, present
-from ouchi.vnf.images.small import Image, build_image, planned_image
+from ouchi.vnf.images.small import Image, build_image
 
 
 class GuestImage(Part):
@@ -16,16 +15,16 @@ class GuestImage(Part):
     needs = ("packages",)
 
     def look(self, at: Context) -> PartState:
-        files = at.machine.entries(_folder(at))
+        files = at.machine.entries(at.images)
         if not any(name.startswith("guest-") and name.endswith(".img") for name in files):
             return missing("build the guest image from the distribution's packages", state="not built")
-        if (image := planned(at)) and image.reused:
+        if (image := at.planned_image) and image.reused:
             return present(f"{image.size / 2**20:.0f} MiB, built before", "built")
         to_do = "build the guest image anew: its kernel or programs have changed"
         return PartState(True, "built", "of an earlier kernel or earlier programs", to_do)
 
     def make(self, at: Context, notify: Notify) -> Outcome:
-        at.image = image = build_image(at.machine, _folder(at), notify)
+        at.image = image = build_image(at.machine, at.images, notify)
         size = f"{image.size / 2**20:.0f} MiB"
         return nothing(f"{size}, built before") if image.reused else changed(f"{size} built")
 
@@ -35,18 +34,6 @@ def built(at: Context) -> Image:
     if at.image is None:
         raise ValueError("the guest image was not made in this run")
     return at.image
-
-
-def planned(at: Context) -> Image | None:
-    """The image that this part would make; None while packages are missing."""
-    try:
-        return planned_image(at.machine, _folder(at))
-    except OuchiError:
-        return None
-
-
-def _folder(at: Context) -> str:
-    return f"{at.instance.cache}/images"
 
 
 PARTS = (GuestImage(),)

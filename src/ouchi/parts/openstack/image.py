@@ -9,7 +9,7 @@ from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
 from ouchi.parts.context import Context
-from ouchi.parts.guest_image import built, planned
+from ouchi.parts.guest_image import built
 from ouchi.parts.openstack.objects import look_for
 from ouchi.parts.part import Part, PartState
 from ouchi.parts.settings import MARK
@@ -33,7 +33,7 @@ class GlanceImage(Part):
             return {name.rpartition("-")[0] for name in active}
 
         state = look_for(at, [PREFIX], "glance-api", known)
-        if state.ok and (image := planned(at)) and image_name(image) not in active:
+        if state.ok and (image := at.planned_image) and image_name(image) not in active:
             return replace(state, to_do=f"upload {image_name(image)}")
         return state
 
