@@ -60,6 +60,13 @@ def test_the_chain_of_links_leads_from_left_to_right() -> None:
             assert (at == "right") == (number == len(path.links) - 1)
 
 
+def test_memory_is_where_the_packet_buffers_are() -> None:
+    """Node 0 has the pages of ovs-vswitchd's main thread alone, and comes first."""
+    plan = make_plan(site_with("nics: [{nic: ens4f0, physnet: physnet1}]"), facts_of("dual-socket-nic-on-node-1"))
+    assert [need.node for need in plan.hugepages] == [0, 1]
+    assert (plan.switch_pages.node, choose_placement(plan, directions=2, guests=0).node) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("dedicated", "guests", "workers", "for_guests"),
     [

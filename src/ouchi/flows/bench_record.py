@@ -46,7 +46,7 @@ class BenchHost:
     @contextmanager
     def more_hugepages(self, request: BenchRequest) -> Iterator[None]:
         """Reserve the path's hugepages meanwhile. After a killed run the next ``up`` or ``down`` releases them."""
-        pages = self.target.plan.hugepages[0]
+        pages = self.target.plan.switch_pages
 
         def reserve(count: int) -> None:
             # Read the journal anew: others write to it while a path is open.

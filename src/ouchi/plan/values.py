@@ -167,6 +167,12 @@ class Plan:
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = STRICT
 
+    @property
+    def switch_pages(self) -> HugepageNeed:
+        """The hugepages of the node with most of OVS-DPDK's packet buffers (``dpdk-socket-mem``, MiB by node)."""
+        by_node = [int(mib) for mib in self.ovs_other_config["dpdk-socket-mem"].split(",")]
+        return next(need for need in self.hugepages if need.node == by_node.index(max(by_node)))
+
     def to_json(self) -> dict[str, Any]:
         """The plan as plain JSON; findings without their empty members."""
         return {**to_plain(self), "findings": [finding.to_json() for finding in self.findings]}

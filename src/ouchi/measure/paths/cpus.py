@@ -41,7 +41,7 @@ def choose_placement(plan: Plan, *, directions: int, guests: int, servers_runnin
     count = directions if len(free) >= directions + guests else 1
     workers, rest = tuple(free[:count]), free[count:] or free
     guest_cpus = tuple(rest[number % len(rest)] for number in range(guests))
-    pages = plan.hugepages[0]
+    pages = plan.switch_pages
     placement = Placement(min(pools.host), workers, guest_cpus, node=pages.node, page_kib=pages.size_kib)
     exclusive = not servers_running and not {*workers} & {*pools.host, *pools.pmd}
     return replace(placement, realtime=placement.shared and exclusive)
