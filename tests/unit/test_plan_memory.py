@@ -166,3 +166,10 @@ def test_unpinned_servers_are_where_the_shared_pool_has_memory() -> None:
     guest = make_plan(site, other).guests[0]
     assert (guest.node, guest.cpus) == (1, (5,))
     assert claims(make_plan(site, other))
+
+
+def test_guests_cannot_have_every_core_with_memory() -> None:
+    """Open vSwitch's main thread and PMD threads need one of them."""
+    facts = facts_of("threadripper-3960x-memoryless")
+    with pytest.raises(BadInput, match="no memory"):
+        make_plan(site_with('cpus: {dedicated: "6-17,30-41"}'), facts)

@@ -203,7 +203,8 @@ def _pmd(
     useful = [core for core in cores if core.node not in polling.memoryless]
     if len(cores) < FEWEST or not free:
         # The last thread of the host's core: with SMT the host keeps one thread that is not polled on.
-        chosen = max(set(next(core for core in useful if set(core.cpus) & set(host)).cpus) & set(host))
+        shared = next((core for core in useful if set(core.cpus) & set(host)), cores[0])
+        chosen = max(set(shared.cpus) & set(host))
         aim = "so that guests can have the other core" if len(useful) > 1 else "and everything else"
         of = " on NUMA nodes with memory" if polling.memoryless else ""
         why = f"only {counted(len(useful), 'core')}{of}: the PMD thread overlaps the host {aim}"
