@@ -13,6 +13,7 @@ from ouchi.core.cpulist import parse_cpus
 from ouchi.core.errors import Severity
 from ouchi.facts import Core, Facts, collect, physical_cores
 from ouchi.plan import GuestPlan, Plan, Pools, make_plan
+from ouchi.plan.memory import CONTROL_MIB
 from ouchi.plan.target import Target
 from ouchi.site import Site, load_site
 from tests.hosts import CASES, reader
@@ -82,8 +83,9 @@ def check_rules(plan: Plan, facts: Facts, site: Site) -> None:
     _check_isolated(plan)
     _check_guests(plan, facts, cores)
     _check_memory(plan, facts)
-    main = min(cpu for cpu in plan.pools.host if node_of[cpu] not in memoryless)
-    assert node_of[main] in {need.node for need in plan.hugepages}  # of ovs-vswitchd's main thread
+    _check_capacity(plan, facts)
+    _check_locality(plan, facts, site)
+    assert _main_node(plan, facts) in {need.node for need in plan.hugepages}
     plain = plan.to_json()
     assert int(plan.ovs_other_config["pmd-cpu-mask"], 16) == sum(1 << cpu for cpu in plan.pools.pmd)
     assert {nic.address for nic in plan.nics} == {nic.address for nic in facts.nics if nic.address}
@@ -180,6 +182,7 @@ def _check_whole_cores_first(
 
 def _check_memory(plan: Plan, facts: Facts) -> None:
     memory = {node.node: node for node in facts.memory}
+    main = _main_node(plan, facts)
     socket_mib = dict(enumerate(map(int, plan.ovs_other_config["dpdk-socket-mem"].split(","))))
     pages = {need.node: need for need in plan.hugepages}
     assert sum(socket_mib.values()) == sum(socket_mib.get(node, 0) for node in pages)
@@ -189,7 +192,9 @@ def _check_memory(plan: Plan, facts: Facts) -> None:
         pool = memory[node].pool(need.size_kib)
         assert pool is not None
         missing = max(0, need.count - pool.total) * need.size_kib
-        assert missing <= memory[node].free_kib
+        left = memory[node].free_kib - missing
+        assert left >= 0
+        assert not missing or node != main or left >= CONTROL_MIB * 1024  # the control plane runs there
     reserved = plan.nova["DEFAULT"]["reserved_huge_pages"]
     assert len(reserved) == sum(mib > 0 for mib in socket_mib.values())
     counts = next((word for word in plan.kernel_args if word.startswith("hugepages=")), "hugepages=").split("=")[1]
@@ -197,3 +202,40 @@ def _check_memory(plan: Plan, facts: Facts) -> None:
         assert counts == ",".join(f"{need.node}:{need.count}" for need in plan.hugepages)
     else:
         assert counts == str(plan.hugepages[0].count)
+
+
+def _main_node(plan: Plan, facts: Facts) -> int:
+    """The NUMA node of ovs-vswitchd's main thread."""
+    with_memory = {node.node for node in facts.memory}
+    return next(cpu.node for cpu in facts.cpus if cpu.id in plan.pools.host and cpu.node in with_memory)
+
+
+def _check_capacity(plan: Plan, facts: Facts) -> None:
+    """Each CPU for pinned guests is on a node with memory for one, or a finding names the node."""
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    ovs_mib = dict(enumerate(map(int, plan.ovs_other_config["dpdk-socket-mem"].split(","))))
+    for memory in facts.memory:
+        if not any(node_of[cpu] == memory.node for cpu in plan.pools.dedicated):
+            continue
+        control = CONTROL_MIB * 1024 * (memory.node == _main_node(plan, facts))
+        pages = sum(pool.total * pool.size_kib for pool in memory.hugepages)
+        mib = (pages + max(0, memory.free_kib - control)) // 1024 - ovs_mib.get(memory.node, 0)
+        reported = any(f"NUMA node {memory.node} has no memory for guests" in claim for claim in claims(plan))
+        assert reported or mib >= 64
+        assert not reported or mib < 64 + 1024  # spare pages and the rounding to pages
+
+
+def _check_locality(plan: Plan, facts: Facts, site: Site) -> None:
+    """Servers, NICs and a PMD thread of a network are on one node, or a finding says so."""
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    polled = {node_of[cpu] for cpu in plan.pools.pmd}
+    for network in site.networks:
+        nodes = {
+            guest.node
+            for guest, server in zip(plan.guests, site.servers, strict=True)
+            if network.name in {port.network for port in server.ports}
+        }
+        servers = bool(nodes)
+        nodes |= {nic.node for nic in plan.nics if nic.role == "ovs-dpdk" and nic.physnet == network.physnet}
+        crossing = servers and (len(nodes) > 1 or not nodes <= polled)
+        assert (f"packets of the network {network.name} cross between NUMA nodes" in claims(plan)) == crossing

@@ -37,7 +37,8 @@ def descriptions(draw: st.DrawFn, most: int = MOST) -> Host:
     count = sum(run.count * run.threads for run in cores)
     offline = draw(st.sets(st.integers(1, count - 1), max_size=5)) if count > 1 else set()
     nodes = sorted({run.node for run in cores})
-    gib = [draw(st.sampled_from((16, 64, 256, 0))) for _ in nodes]
+    nodes += [nodes[-1] + 1] * draw(st.booleans())  # memory without CPUs, as expanders have it
+    gib = [draw(st.sampled_from((16, 64, 256, 1, 0))) for _ in nodes]
     if not any(gib):
         gib[0] = 16
     hugepages = ((2048, draw(st.sampled_from((0, 512)))), (1048576, 0))
@@ -178,7 +179,7 @@ def _offline(position: Position) -> Cpu:
 
 
 def _memory(host: Host) -> tuple[MemoryNode, ...]:
-    numbers = sorted({run.node for run in host.cores})
+    numbers = sorted({*(run.node for run in host.cores), *(node.node for node in host.memory)})
     return tuple(
         MemoryNode(
             node=node.node,

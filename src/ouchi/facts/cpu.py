@@ -79,6 +79,11 @@ class Core:
         """The smallest CPU number, by which the core is named."""
         return self.cpus[0]
 
+    @property
+    def last_cache(self) -> int:
+        """The smallest online CPU of the group that shares its last level of cache: L3, else L2; -1 without either."""
+        return self.l3 if self.l3 >= 0 else self.l2
+
 
 def read_cpus(reader: Reader, cpuinfo: str) -> tuple[Cpu, ...]:
     """Every CPU that is present, by number. ``cpuinfo`` is the text of ``/proc/cpuinfo``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ouchi.facts import Core, Facts
 from ouchi.plan.guests import place_guests
+from ouchi.plan.locality import locality
 from ouchi.plan.memory import MemoryPlan, plan_memory, room_mib
 from ouchi.plan.nics import ALONE, assign_queues
 from ouchi.plan.nodes import memoryless_nodes
@@ -41,4 +42,6 @@ def draft(site: Site, facts: Facts, cores: Sequence[Core], nics: Sequence[NicPla
     guests = place_guests(site, cores, nics, room_mib(site, facts, pools), pools, notes)
     with_queues = assign_queues(site, nics, facts, pools, notes)
     memory = plan_memory(site, facts, pools, with_queues, guests, notes)
+    if not notes.errors:
+        notes.findings += locality(site, cores, pools, with_queues, guests)
     return Draft(style, pools, with_queues, guests, memory, notes)

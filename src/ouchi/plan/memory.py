@@ -7,16 +7,17 @@ pages of 1 GiB are reserved already (by kernel parameters, at boot), those.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ouchi.core.errors import Finding, error
+from ouchi.core.errors import Finding, error, warning
 from ouchi.facts import Facts
 from ouchi.plan.mempools import MTU, mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs
 from ouchi.plan.nics import OVS
 from ouchi.plan.nodes import main_node
-from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Notes, Pools, counted
+from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Notes, Pools, counted, cpus_text
 from ouchi.site import Site
+from ouchi.site.values import LEAST_MIB
 
 PAGE_KIB, GIANT_KIB = 2048, 1024 * 1024
 SMALL_KIB = 32 * 1024 * 1024  # below 32 GiB OVS keeps a pool for each port rather than a large shared one
@@ -69,6 +70,7 @@ def plan_memory(
             f"{sum(guest_mib.get(node, ()))} MiB for guests, {SPARE_MIB} MiB spare",
         )
     _check_fit(site, facts, needs, pools, notes)
+    notes.findings += _no_room(site, facts, pools, {node: count * size for node, count in reserved.items()})
     return MemoryPlan(socket_mib, per_port, size, tuple(needs), reserved)
 
 
@@ -199,6 +201,24 @@ def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: P
         everything = HugepageNeed(-1, needs[0].size_kib, sum(need.count for need in needs))
         there = everything.count - total // everything.size_kib
         notes.find(_too_little(site, everything, available, CONTROL_MIB * 1024, there))
+
+
+def _no_room(site: Site, facts: Facts, pools: Pools, ovs_kib: Mapping[int, int]) -> Iterator[Finding]:
+    """CPUs for pinned guests on nodes whose memory goes to OVS-DPDK and the control plane: they can hold no guest."""
+    node_of = {cpu.id: cpu.node for cpu in facts.cpus}
+    for node in facts.memory:
+        cpus = [cpu for cpu in pools.dedicated if node_of[cpu] == node.node]
+        control = CONTROL_MIB * 1024 if node.node == main_node(facts, pools) else 0
+        there = sum(pool.total * pool.size_kib for pool in node.hugepages)
+        room = there + max(0, node.free_kib - control) - ovs_kib.get(node.node, 0)
+        if cpus and room < LEAST_MIB * 1024:
+            yield warning(
+                f"NUMA node {node.node} has no memory for guests, though CPUs for pinned guests",
+                where=site.where("cpus"),
+                found=f"CPUs {cpus_text(cpus)}; {max(0, room) // 1024} MiB without OVS-DPDK and the control plane",
+                expected=f"{LEAST_MIB} MiB or more, or these CPUs in the host's pool",
+                remedy="more memory on this node, or cpus.host and cpus.dedicated in the site file",
+            )
 
 
 def _too_little(site: Site, need: HugepageNeed, free_kib: int, control_kib: int, there: int) -> Finding:

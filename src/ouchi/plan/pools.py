@@ -139,9 +139,9 @@ def _host(requested: Cpus, cores: Sequence[Core], free: list[Core], style: Style
     elif len(cores) >= LARGE and len(free) > FEWEST:
         beside = [core for core in free if core is not cores[0] and core.node == cores[0].node]
         if len(beside) > 1:  # the last one is for polling, if the NIC is on this node
-            second = next((core for core in beside if core.kind == EFFICIENT), beside[0])
-            host |= set(second.cpus)
-            which = f"the efficient core {cpus_text(second.cpus)}" if second.kind == EFFICIENT else "a second one"
+            weakest = _weakest(beside)
+            host |= set(_cpus(weakest or beside[:1]))
+            which = f"the weakest, {cpus_text(_cpus(weakest))}," if weakest else "a second one"
             why += f"; {which} because {counted(len(cores), 'core')} leave room for OpenStack's services"
     notes.because("pool host", cpus_text(host), why)
     return tuple(sorted(host))
@@ -168,6 +168,15 @@ def _with_nodes(
     host = tuple(sorted({*host, *_cpus(more)}))
     notes.because("pool host", cpus_text(host), why)
     return host
+
+
+def _weakest(candidates: list[Core]) -> list[Core]:
+    """The first efficient core; where some are slower than the others, the first cluster of those. None without any."""
+    efficient = [core for core in candidates if core.kind == EFFICIENT]
+    slowest = [core for core in efficient if core.max_khz == min(core.max_khz for core in efficient)]
+    if len(slowest) == len(efficient):
+        return efficient[:1]
+    return [core for core in slowest if core.last_cache == slowest[0].last_cache]
 
 
 def _efficient_cluster(free: list[Core]) -> list[Core]:
@@ -231,12 +240,14 @@ def _pmd(
 def _pmd_count(requested: Cpus, cores: Sequence[Core], free: list[Core], nodes: int, style: Style) -> tuple[int, str]:
     """Return the number of polling cores, and the reason."""
     most = max(1, len(free) - (requested.dedicated is None))  # guests come first to the last core
-    large = len(cores) >= LARGE
+    fast = len(_fast(cores))
+    large = fast >= LARGE
     count = 2 if large and style is not Style.POWER else 1
     size = f"{LARGE} or more" if large else f"fewer than {LARGE}"
-    why = f"as the machine has {size} ({len(cores)})"
+    kind = "cores" if fast == len(cores) else "performance cores"
+    why = f"as the machine has {size} {kind} ({fast})"
     if style is Style.CACHE:
-        count, why = 2 * count, f"twice the {count} of a machine of {size} cores, in a cache that no guest has"
+        count, why = 2 * count, f"twice the {count} of a machine of {size} {kind}, in a cache that no guest has"
     elif style is Style.POWER:
         why = "the fewest that there can be"
     if nodes > count:
@@ -262,9 +273,9 @@ def _too_few_poll(site: Site, cores: Sequence[Core], pools: Pools) -> Iterator[F
         )
 
 
-def _fast(candidates: list[Core]) -> list[Core]:
+def _fast(candidates: Sequence[Core]) -> list[Core]:
     """Without the efficient cores when there are others: polling is one thread's speed."""
-    return [core for core in candidates if core.kind != EFFICIENT] or candidates
+    return [core for core in candidates if core.kind != EFFICIENT] or list(candidates)
 
 
 def _beside(candidates: list[Core], host: tuple[int, ...], chosen: list[Core], cores: Sequence[Core]) -> Core:
@@ -276,14 +287,14 @@ def _beside(candidates: list[Core], host: tuple[int, ...], chosen: list[Core], c
 def _near_guests(
     candidates: list[Core], rest: list[Core], cores: Sequence[Core], dedicated: tuple[int, ...] | None
 ) -> Core:
-    """The first core that leaves guests another in its L3 cache; the first of all where none does.
+    """The first core that leaves guests another in its last level of cache; the first of all where none does.
 
     That is in the host's group, as a rule: the other caches stay whole for guests.
     """
     guests = rest if dedicated is None else [core for core in cores if not set(dedicated).isdisjoint(core.cpus)]
-    groups = Counter(core.l3 for core in guests if core.l3 >= 0)
+    groups = Counter(core.last_cache for core in guests if core.last_cache >= 0)
     ids = {core.id for core in guests}
-    return next((core for core in candidates if groups[core.l3] > (core.id in ids)), candidates[0])
+    return next((core for core in candidates if groups[core.last_cache] > (core.id in ids)), candidates[0])
 
 
 def _why_there(
@@ -301,10 +312,11 @@ def _why_there(
     if any(core.kind == EFFICIENT for core in cores) and all(core.kind != EFFICIENT for core in chosen):
         why += "; performance cores, because polling is one thread's speed"
     left = {cpu for core in free if core not in chosen for cpu in core.cpus} if dedicated is None else set(dedicated)
-    groups = {core.l3 for core in chosen if core.l3 >= 0}
-    near = sum(cpu in left for core in cores if core.l3 in groups for cpu in core.cpus)
-    if style is not Style.CACHE and near and any(core.l3 not in groups for core in cores):
-        why += f"; {near} of the {counted(len(left), 'CPU')} for guests are in the same L3 cache"
+    groups = {core.last_cache for core in chosen if core.last_cache >= 0}
+    near = sum(cpu in left for core in cores if core.last_cache in groups for cpu in core.cpus)
+    if style is not Style.CACHE and near and any(core.last_cache not in groups for core in cores):
+        level = "L2" if any(core.l3 < 0 for core in chosen) else "L3"
+        why += f"; {near} of the {counted(len(left), 'CPU')} for guests are in the same {level} cache"
     return why
 
 

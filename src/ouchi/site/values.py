@@ -18,7 +18,7 @@ from ouchi.core.cpulist import format_cpus, parse_cpus
 from ouchi.machine.ssh.address import parse_address
 
 _MEMORY = re.compile(r"([0-9]{1,7}) ?(MiB|GiB)")
-_SMALLEST_MIB, _LARGEST_MIB = 64, 1024 * 1024
+LEAST_MIB, _MOST_MIB = 64, 1024 * 1024  # of a server
 
 _UNUSABLE = {
     IPv4Network("0.0.0.0/8"): "this network (0.0.0.0/8)",
@@ -34,7 +34,7 @@ def parse_memory(text: str) -> int:
     if match is None:
         raise ValueError("a size is a whole number followed by MiB or GiB")
     mib = int(match[1]) * (1024 if match[2] == "GiB" else 1)
-    if not _SMALLEST_MIB <= mib <= _LARGEST_MIB:
+    if not LEAST_MIB <= mib <= _MOST_MIB:
         raise ValueError("a server's memory is 64 MiB to 1 TiB")
     if mib % 2:
         raise ValueError("memory comes in hugepages of 2 MiB: the number of MiB must be even")
