@@ -28,6 +28,7 @@ HOME = Path(__file__).resolve().parents[1]
 BESIDE = tuple(
     f"tests/real/test_{name}.py"
     for name in (
+        "durable",
         "gather",
         "image",
         "nova_placement",

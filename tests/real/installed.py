@@ -22,6 +22,7 @@ SSH = ("openssh-server", "openssh-client", "sudo")
 LAB = (*UP, *BUILD_PACKAGES, *build.PACKAGES, testpmd.PACKAGE, *SSH)
 BROWSER = ("chromium",)
 CONTAINER = ("systemd-container",)
+FUSE = ("fuse3",)
 CONSUMERS = (
     "openvswitch-switch-dpdk",
     "libvirt-clients",
@@ -52,4 +53,4 @@ def require(names: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    require(tuple(dict.fromkeys((*LAB, *CONSUMERS, *BROWSER, *CONTAINER, *RIG))))
+    require(tuple(dict.fromkeys((*LAB, *CONSUMERS, *BROWSER, *CONTAINER, *FUSE, *RIG))))

@@ -212,10 +212,13 @@ class LocalMachine:
 
     def make_folder(self, path: Path, *, mode: int = 0o755, owner: str | None = None) -> bool:
         folder = RealPath(path)
-        created = not folder.is_dir()
+        missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
+        created = bool(missing)
         folder.mkdir(parents=True, exist_ok=True)
         if created:
             command_log.write(LOCAL, "folder", (path,))
+        for one in missing:
+            _sync_folder(one.parent)
         if stat.S_IMODE(folder.stat().st_mode) != mode:
             folder.chmod(mode)
         if owner and folder.owner() != owner:

@@ -36,8 +36,7 @@ made=$(mktemp -- "${1%/*}/.ouchi-XXXXXXXXXXXX") || exit
     sync -- "$made" && mv -fT -- "$made" "$1" && sync -- "${1%/*}/"; } || { rm -f -- "$made"; exit 1; }
 """
 _FOLDER = """
-[ -d "$1" ] || echo made
-mkdir -p -- "$1" || exit
+[ -d "$1" ] || { echo made && mkdir -p -- "$1" && sync -f -- "$1"; } || exit
 [ "$(stat -L -c %a -- "$1")" = "$2" ] || chmod -- "$2" "$1" || exit
 [ -z "$3" ] || [ "$(stat -L -c %U -- "$1")" = "$3" ] || chown -- "$3:$3" "$1"
 """
