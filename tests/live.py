@@ -99,9 +99,9 @@ def planned_for(changes: dict[str, Any], site_text: str = "") -> Target:
     plain = _base(changes)
     if "parameters" in changes or changes.get("as_is"):
         facts = collect(build(load_plain(plain)))
-        return Target(site, facts, make_plan(site, facts), "site.yaml")
+        return Target(site, facts, make_plan(site, facts, fit=False), "site.yaml")
     first = collect(build(load_plain(plain)))
-    plan = make_plan(site, first)
+    plan = make_plan(site, first, fit=False)
     plain = _base(changes) | {"parameters": " ".join(("quiet", *plan.kernel_args, *changes.get("more", ())))}
     plain.setdefault("isolated", format_cpus(plan.isolated))
     if "memory" not in changes:
@@ -109,7 +109,7 @@ def planned_for(changes: dict[str, Any], site_text: str = "") -> Target:
             count = sum(need.count for need in plan.hugepages if need.node == node.get("node", 0))
             node["hugepages"] = {2048: count, 1048576: 0}
     facts = collect(build(load_plain(plain)))
-    return Target(site, facts, make_plan(site, facts), "site.yaml")
+    return Target(site, facts, make_plan(site, facts, fit=False), "site.yaml")
 
 
 def _base(changes: dict[str, Any]) -> dict[str, Any]:

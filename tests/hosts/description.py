@@ -62,7 +62,8 @@ class Net:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pci:
-    """A PCI function. ``parent``: the bridge it is behind; ``link`` and ``link_max``: GT/s and lanes."""
+    """A PCI function. ``parent``: the bridge it is behind; ``link`` and ``link_max``: GT/s and lanes. ``direct``: the firmware
+    requires a memory range of it to be mapped one to one (RMRR)."""
 
     address: str
     id: str
@@ -78,6 +79,7 @@ class Pci:
     vfs_now: int = 0
     pf: str = ""
     virtio: int = -1
+    direct: bool = False
     net: Net | None = None
 
 
@@ -100,7 +102,8 @@ class Processor:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """A host. ``numbering`` of CPUs: ``threads last`` (i, i + number of cores), ``adjacent`` (2i, 2i + 1) or
-    ``alternating`` (packages take turns, threads last). ``iommu``: ``on``, ``off`` or ``none`` (the firmware has none).
+    ``alternating`` (packages take turns, threads last). ``iommu``: ``on``, ``off`` or ``none`` (the firmware has none);
+    ``remapped``: interrupts too. ``modules``: loaded ones; ``ddp``: files of Intel's DDP packages (None: not seen).
     ``dpdk``: its release, with the ``drivers`` named or all. ``virtual``: what a virtual machine calls its maker.
     """
 
@@ -115,6 +118,9 @@ class Host:
     pci: tuple[Pci, ...] = ()
     links: tuple[Net, ...] = ()
     iommu: str = "on"
+    remapped: bool = True
+    modules: tuple[str, ...] = ()
+    ddp: tuple[str, ...] | None = None
     hostname: str = "home"
     architecture: str = "x86_64"
     kernel: str = "6.1.0-28-amd64"

@@ -82,6 +82,10 @@ def _function(tree: Tree, host: Host, function: Pci, folder: str) -> None:
         group = f"{GROUPS}/{function.group}"
         tree.point(f"{folder}/iommu_group", group)
         tree.point(f"{group}/devices/{function.address}", folder)
+        ranges = "0x00000000fee00000 0x00000000feefffff msi\n"
+        if any(other.direct for other in host.pci if other.group == function.group):
+            ranges = f"0x00000000bdf83000 0x00000000bdf84fff direct\n{ranges}"
+        tree.put(f"{group}/reserved_regions", ranges)
         tree.put(f"{group}/type", "identity" if "iommu=pt" in host.parameters.split() else "DMA-FQ")
 
 

@@ -37,6 +37,15 @@ def put_software(tree: Tree, host: Host) -> None:
     _firmware(tree, host)
     if host.kvm:
         tree.put("/dev/kvm", b"")
+    for module in host.modules:
+        tree.put(f"/sys/module/{module}/refcnt", "0")
+    if host.ddp is not None:
+        tree.put("/lib/firmware/regulatory.db", b"")
+        for name in host.ddp:
+            tree.put(f"/lib/firmware/intel/ice/ddp/{name}", b"")
+    if host.architecture == "x86_64":
+        remapped = host.remapped and host.iommu == "on"
+        tree.put("/sys/kernel/irq/9/chip_name", "IR-IO-APIC" if remapped else "IO-APIC")
     if host.ovs:
         tree.put("/.ouchi/ovs-version", host.ovs)
     if host.dpdk:

@@ -39,7 +39,6 @@ SURVEY = Survey(
     qemu="",
     programs=frozenset({"driverctl"}),
     tuned="",
-    groups={},
     governors=frozenset(),
     naming={},
 )
@@ -282,20 +281,28 @@ def test_a_host_without_a_boot_loader_that_we_know() -> None:
     assert claims(target, replace(SURVEY, loader="")) == []
 
 
+def grouped(*members: tuple[str, str]) -> Target:
+    """The host with these functions and their drivers in the IOMMU group of the NIC of OVS-DPDK."""
+    target = ryzen()
+    addresses, drivers = zip(*members, strict=True)
+    of = {"0000:05:00.0": {"group_with": addresses, "group_drivers": drivers}}
+    nics = tuple(replace(nic, **of.get(nic.address, {"group_with": ()})) for nic in target.facts.nics)
+    return replace(target, facts=replace(target.facts, nics=nics))
+
+
 def test_the_second_port_of_a_nic_is_bound_too_when_it_is_idle() -> None:
-    groups = {"0000:05:00.0": {"0000:05:00.1": "i40e"}}
-    survey = replace(SURVEY, groups=groups)
-    assert nics.companions(ryzen(), survey) == ("0000:05:00.1",)
-    assert claims(ryzen(), survey) == []
-    assert changes(ryzen(), survey)["0000:05:00.1"].state == {"saved": "vfio-pci", "driver": "vfio-pci"}
+    target = grouped(("0000:05:00.1", "i40e"))
+    assert nics.companions(target) == ("0000:05:00.1",)
+    assert claims(target, SURVEY) == []
+    assert changes(target, SURVEY)["0000:05:00.1"].state == {"saved": "vfio-pci", "driver": "vfio-pci"}
 
 
 def test_a_group_with_something_in_use_is_refused_with_what_is_in_it() -> None:
-    groups = {"0000:05:00.0": {"0000:06:00.0": "r8169", "0000:02:00.1": "ahci", "0000:00:03.1": "pcieport"}}
-    [finding] = refusals(ryzen(), replace(SURVEY, groups=groups))
+    target = grouped(("0000:06:00.0", "r8169"), ("0000:02:00.1", "ahci"), ("0000:00:03.1", "pcieport"))
+    [finding] = refusals(target, SURVEY)
     assert finding.claim == "the IOMMU group of the NIC enp5s0f0 holds something else that is in use"
-    assert (
-        finding.found == "0000:06:00.0 (enp6s0: it carries the default route), driver r8169, 0000:02:00.1, driver ahci"
+    assert finding.found == (
+        "group 15: 0000:06:00.0 (enp6s0: it carries the default route), driver r8169, 0000:02:00.1, driver ahci"
     )
 
 

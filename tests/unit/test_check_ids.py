@@ -58,6 +58,7 @@ GIVEN = [
     "guests.running",
     "guests.vcpu-placement",
     "nics.driver",
+    "nics.driver-files",
     "nics.iommu-group",
     "nics.link",
     "nics.network-configuration",

@@ -157,13 +157,14 @@ def test_requests_that_cannot_be_had_are_told_all_at_once() -> None:
     for part in (
         "pool pmd has CPUs that are not online",
         "enp6s0 is in use",
+        "DPDK cannot drive the NIC enp6s0",
         "no NIC eth9",
         "host: 2",
         "dedicated: 0,3",
         "site.yaml:2:",
     ):
         assert part in text
-    assert len(caught.value.findings) == 5
+    assert len(caught.value.findings) == 6
 
 
 def test_an_offline_cpu_is_no_request() -> None:

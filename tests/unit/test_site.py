@@ -417,7 +417,7 @@ def facts(*nics: Nic, online: int = 6, present: int = 8) -> Facts:
     cpus = tuple(
         Cpu(number, number, 0, 0, number, 0, (number,), "", 0, "", False, number < online) for number in range(present)
     )
-    return replace(NOWHERE, cpus=cpus, nics=nics)
+    return replace(NOWHERE, cpus=cpus, nics=nics, boot=replace(NOWHERE.boot, iommu=True))
 
 
 NOWHERE = collect(Tree())

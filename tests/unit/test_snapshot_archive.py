@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,17 @@ def test_what_tar_itself_makes(tmp_path: Path) -> None:
 
 
 def test_what_earlier_versions_saved(tmp_path: Path) -> None:
-    """Saved by the version that had a tar reader of its own."""
+    """Saved by the version that had a tar reader of its own, which did not look at interrupts and at groups' drivers."""
     old = open_snapshot(SNAPSHOTS / "ouchi-0.1.0.tar.gz")
     assert old.read("/.ouchi/snapshot") == "ouchi 0.1.0\n"
-    assert collect(old) == collect(opened(tmp_path, saved("ryzen-5-3600")))
+    now = collect(opened(tmp_path, saved("ryzen-5-3600")))
+    nics = tuple(replace(nic, group_drivers=("",) * len(nic.group_with)) for nic in now.nics)
+    without = replace(now, nics=nics, boot=replace(now.boot, interrupt_remapping=None))
+    found = collect(old)
+    assert (
+        replace(found, nics=tuple(replace(nic, group_drivers=("",) * len(nic.group_with)) for nic in found.nics))
+        == without
+    )
 
 
 def test_zstd_where_python_has_it(tmp_path: Path) -> None:

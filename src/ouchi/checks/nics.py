@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ouchi.checks.model import Level, Observation, Seen, check, judge
 from ouchi.checks.remedies import APPLY, APPLY_REBOOT
-from ouchi.core.errors import Finding, error, info, warning
-from ouchi.facts import Nic
+from ouchi.core.errors import Finding, Severity, error, info, warning
+from ouchi.facts import Nic, verdict
+from ouchi.facts.verdict import HARMLESS, OVS, SRIOV
 from ouchi.live.host import MACHINE, Live
 from ouchi.plan import NicPlan
-from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.target import Target
 
 DEVICES = "/sys/bus/pci/devices"
-HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
-"""Drivers that leave an IOMMU group to VFIO (vfio_dev_viable in drivers/vfio/vfio_main.c)."""
-
 _ADDRESS = re.compile(r"0000:([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 UNBOUND = "DPDK cannot use a NIC that has a kernel driver: nothing is sent or received there"
@@ -63,37 +61,25 @@ def iommu_group(live: Live, target: Target) -> Seen | None:
     nics = [(plan, nic) for plan, nic in _nics(target, OVS) if not plan.dpdk.bifurcated]
     if not nics:
         return None
-    if not target.facts.boot.iommu:
-        return error(
-            f"no IOMMU for the NICs {', '.join(_name(plan) for plan, _ in nics)}: vfio-pci cannot be used",
-            where="/sys/kernel/iommu_groups",
-            found=target.facts.boot.iommu_reason,
-            expected="on",
-            remedy=f"enable VT-d, AMD-Vi or IOMMU in the firmware's setup, then: {APPLY_REBOOT}",
-            why=UNBOUND,
-        )
-    planned = {plan.address for plan, _ in nics}
-    problems = [_ungrouped(plan) for plan, nic in nics if nic.iommu_group < 0]
-    for plan, nic in nics:
-        others = {
-            other: driver
-            for other in nic.group_with
-            if other not in planned and (driver := live.drivers.get(other, "")) not in HARMLESS
-        }
-        if others:
-            problems.append(
-                error(
-                    f"the IOMMU group of the NIC {_name(plan)} is not viable",
-                    where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
-                    found=", ".join(f"{other} with the driver {driver}" for other, driver in others.items()),
-                    expected="every PCI function of the group with vfio-pci or no driver",
-                    # A disk controller may be among them: apply decides which may be bound.
-                    remedy=f"{APPLY}, which binds idle NICs of the group as well and refuses the rest; or another slot",
-                    why="VFIO opens whole groups: while another PCI function of it has a kernel driver, the port "
-                    "cannot be created",
-                )
-            )
-    return judge(problems, "no kernel driver in their groups")
+    problems = [_ungrouped(plan) for plan, nic in nics if target.facts.boot.iommu and nic.iommu_group < 0]
+    for _, nic in nics:
+        drivers = tuple(live.drivers.get(other, "") for other in nic.group_with)
+        problems += verdict.vfio(target.facts, replace(nic, group_drivers=drivers), OVS, target.roles, applied=True)
+    return judge(
+        [replace(one, why=one.why or UNBOUND) for one in dict.fromkeys(problems)], "no kernel driver in their groups"
+    )
+
+
+@check("nics.driver-files", Level.LOSS, "what the NICs' DPDK drivers load is there")
+def driver_files(_live: Live, target: Target) -> Observation | None:
+    """Look for firmware packages and kernel modules that DPDK's drivers of the NICs need."""
+    nics = list(_nics(target, OVS))
+    problems = [
+        replace(one, severity=Severity.ERROR, why="DPDK's driver refuses the NIC: the port cannot be created")
+        for _, nic in nics
+        for one in verdict.files(target.facts, nic, OVS)
+    ]
+    return judge(problems, ", ".join(_name(plan) for plan, _ in nics)) if nics else None
 
 
 @check("nics.vfs", Level.LOSS, "VFs are as planned", MACHINE)

@@ -9,10 +9,10 @@ from ouchi.checks.known import Version
 from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unknown
 from ouchi.checks.remedies import UP
 from ouchi.core.errors import error, info, warning
+from ouchi.facts.verdict import OVS, SRIOV
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS
 from ouchi.live.sections import numbers
-from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.target import Target
 
 _STABLE = re.compile(r"Debian ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})-|Ubuntu \S+ ([0-9]{1,2}\.[0-9]{1,3}\.[0-9]{1,4})")

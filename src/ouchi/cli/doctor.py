@@ -81,8 +81,8 @@ def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | No
     from ouchi.plan.load import read_target
 
     if not site_file and not names and (in_use := site_in_use(LocalMachine(), Instance())):
-        return [this_machine(in_use)], lambda host: read_target(host.machine, in_use)
-    return hosts_of(site_file or DEFAULT_SITE, names, ssh_config), lambda host: host.target()
+        return [this_machine(in_use)], lambda host: read_target(host.machine, in_use, fit=False)
+    return hosts_of(site_file or DEFAULT_SITE, names, ssh_config), lambda host: host.target(fit=False)
 
 
 def _examined(host: SiteHost, target_of: TargetOf, *, fix: bool, dry_run: bool) -> Output:

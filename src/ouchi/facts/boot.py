@@ -24,6 +24,17 @@ FIRMWARE = {"DMAR": "Intel VT-d", "IVRS": "AMD-Vi", "IORT": "Arm SMMU", "VIOT": 
 NONE_SHOWN = "the firmware shows none"
 """How the reason begins for an IOMMU that no kernel can switch on."""
 
+UNUSED = "but the kernel does not use it"
+"""How the reason ends for an IOMMU that the firmware shows and the kernel leaves off."""
+
+MODULE = "/sys/module"
+MODULES = ("ib_uverbs", "mana_ib", "mlx4_ib", "mlx5_ib")
+"""The modules that bifurcated drivers of DPDK need besides the NIC's own."""
+
+IRQS = "/sys/kernel/irq"
+LEGACY_IRQS = (9, 8, 1, 4, 0)
+"""Interrupts of x86 that nearly every machine has, the one of ACPI first; they go through the I/O APIC."""
+
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 
@@ -34,6 +45,10 @@ class Boot:
     ``parameters``: its command line. ``iommu``: it keeps devices apart now, and ``iommu_reason`` says why (not).
     ``secure_boot`` is None without UEFI. ``lockdown`` is ``none``,
     ``integrity`` or ``confidentiality``, empty when the kernel does not say.
+
+    ``interrupt_remapping``: interrupts of devices are checked as well (x86; None where it cannot be seen). ``modules``:
+    those of :data:`MODULES` that are loaded. ``noiommu`` and ``unsafe_interrupts``: VFIO was allowed to do without an
+    IOMMU, without interrupt remapping.
     """
 
     parameters: tuple[str, ...]
@@ -41,6 +56,16 @@ class Boot:
     iommu_reason: str
     secure_boot: bool | None
     lockdown: str
+    interrupt_remapping: bool | None = None
+    modules: tuple[str, ...] = ()
+    noiommu: bool = False
+    unsafe_interrupts: bool = False
+
+    @property
+    def iommu_impossible(self) -> bool:
+        """No IOMMU now, and none after a reboot with ouchi's kernel parameters either."""
+        unused = self.iommu_reason.endswith(UNUSED) and bool({"iommu=pt", "iommu.passthrough=1"} & set(self.parameters))
+        return not self.iommu and (NONE_SHOWN in self.iommu_reason or unused)
 
 
 def read_boot(reader: Reader) -> Boot:
@@ -53,7 +78,25 @@ def read_boot(reader: Reader) -> Boot:
         iommu_reason=reason,
         secure_boot=_secure_boot(bytes_of(reader, SECURE_BOOT, 16)),
         lockdown=_chosen(text_of(reader, LOCKDOWN)),
+        interrupt_remapping=_interrupt_remapping(reader),
+        modules=tuple(name for name in MODULES if reader.exists(f"{MODULE}/{name}")),
+        noiommu=_allowed(reader, parameters, "vfio", "enable_unsafe_noiommu_mode"),
+        unsafe_interrupts=_allowed(reader, parameters, "vfio_iommu_type1", "allow_unsafe_interrupts"),
     )
+
+
+def _interrupt_remapping(reader: Reader) -> bool | None:
+    """The kernel names its interrupt controllers ``IR-IO-APIC`` where the IOMMU remaps (arch/x86, irq_remapping.c)."""
+    names = [text_of(reader, f"{IRQS}/{number}/chip_name") for number in LEGACY_IRQS]
+    controllers = {name for name in names if name.endswith("IO-APIC")}
+    return any(name.startswith("IR-") for name in controllers) if controllers else None
+
+
+def _allowed(reader: Reader, parameters: tuple[str, ...], module: str, name: str) -> bool:
+    """Whether a parameter of a module is on: now, or, while the module is not loaded, by the kernel command line."""
+    now = text_of(reader, f"{MODULE}/{module}/parameters/{name}")
+    given = {f"{module}.{name}={value}" for value in ("1", "Y", "y")}
+    return now in ("1", "Y") if now else bool(given & set(parameters))
 
 
 def parse_parameters(cmdline: str) -> tuple[str, ...]:
@@ -86,7 +129,7 @@ def why_off(parameters: Iterable[str], tables: Iterable[str]) -> str:
     if shown == ["DMAR"] and not any(word.startswith("intel_iommu=") and "on" in word for word in words):
         return "intel_iommu=on is missing from the kernel command line of an Intel machine"
     named = ", ".join(f"{FIRMWARE[table]}, table {table}" for table in shown)
-    return f"the firmware shows one ({named}), but the kernel does not use it"
+    return f"the firmware shows one ({named}), {UNUSED}"
 
 
 def _secure_boot(variable: bytes) -> bool | None:

@@ -38,11 +38,12 @@ class Nic:
     now. ``default_route`` and ``session`` are also true for the interfaces underneath the one that has the
     route or the address: the ports of a bridge, the links of a bond, the parent of a VLAN. ``addresses`` are
     written ``192.0.2.2/24``; IPv6 link-local ones, which every link that is up has, are left out. ``master`` is
-    the bridge or bond above it. ``physical``: a device stands behind it, be it a virtual machine's.
+    the bridge or bond above it, ``above`` what else is made of it (VLANs, macvlans), by name. ``physical``: a device stands behind it, be it a virtual machine's.
 
     ``vendor``, ``device`` and ``subsystem`` are PCI ids (``8086``, ``1572``, ``8086:0001``). ``speed_mbps`` is the
     link's speed now, 0 unknown. ``vfs_total`` VFs can be made, ``vfs_now`` are; a VF
-    names its physical one in ``pf``. ``group_with``: who else is in its IOMMU group (-1: in none), bridges left out.
+    names its physical one in ``pf``. ``group_with``, ``group_drivers``, ``direct`` and ``infiniband`` are as in
+    :class:`~ouchi.facts.pci.PciFunction`.
     """
 
     name: str
@@ -70,17 +71,26 @@ class Nic:
     group_with: tuple[str, ...]
     rx_queues: int
     tx_queues: int
+    above: tuple[str, ...] = ()
+    group_drivers: tuple[str, ...] = ()
+    direct: tuple[str, ...] = ()
+    infiniband: bool = False
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What it carries that must not be taken from it, each as a verb and its object; none when it is free."""
+        return (
+            *(("carries your session",) if self.session else ()),
+            *(("carries the default route",) if self.default_route else ()),
+            *((f"has the address {', '.join(self.addresses)}",) if self.addresses else ()),
+            *((f"is part of {self.master}",) if self.master else ()),
+            *((f"carries {', '.join(self.above)}",) if self.above else ()),
+        )
 
     @property
     def use(self) -> str:
-        """What it carries that must not be taken from it, in words; empty when it is free."""
-        if self.session:
-            return "it carries your session"
-        if self.default_route:
-            return "it carries the default route"
-        if self.addresses:
-            return f"it has the address {self.addresses[0]}"
-        return f"it is part of {self.master}" if self.master else ""
+        """The most important use, as a clause; empty when it is free."""
+        return f"it {self.uses[0]}" if self.uses else ""
 
 
 def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
@@ -106,8 +116,14 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
         for address in bus.network_functions()
         if address not in seen
     ]
+    above = {name: tuple(sorted(upper for upper, lower in below.items() if name in lower)) for name in names}
     marked = (
-        replace(nic, default_route=name in with_route, session=name in with_session)
+        replace(
+            nic,
+            default_route=name in with_route,
+            session=name in with_session,
+            above=tuple(upper for upper in above[name] if upper != nic.master),
+        )
         for name, nic in sorted(nics.items())
     )
     return (*marked, *bare)
@@ -208,6 +224,9 @@ def _bare_nic(function: PciFunction) -> Nic:
         pf=function.pf,
         iommu_group=function.iommu_group,
         group_with=function.group_with,
+        group_drivers=function.group_drivers,
+        direct=function.direct,
+        infiniband=function.infiniband,
         rx_queues=0,
         tx_queues=0,
     )

@@ -13,13 +13,14 @@ GROUPS = "/sys/kernel/iommu_groups"
 
 NETWORK = 0x02  # base classes of the PCI Code and ID Assignment Specification
 BRIDGE = 0x06
+INFINIBAND = 0x0207
 
 MOST_MATES = 256
 """Functions listed of one IOMMU group: as many as a PCI bus holds."""
 
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _HEX = re.compile(r"0x([0-9a-f]{4})")
-_CLASS = re.compile(r"0x([0-9a-f]{2})[0-9a-f]{4}")
+_CLASS = re.compile(r"0x([0-9a-f]{4})[0-9a-f]{2}")
 _SPEED = re.compile(r"([0-9]{1,3}(?:\.[0-9])?) GT/s(?: PCIe)?")
 _WIDEST = 32  # lanes; the kernel writes 255 for "unknown"
 
@@ -39,7 +40,9 @@ class PciFunction:
     """One PCI function. All ids are lower-case hexadecimal of four digits, empty when they cannot be read.
 
     ``node`` is -1 where the firmware does not say. ``pf`` is the physical function a virtual one belongs to.
-    ``group_with`` are the other functions of its IOMMU group (-1: in none), bridges left out.
+    ``group_with`` are the other functions of its IOMMU group (-1: in none), bridges left out, and ``group_drivers``
+    their drivers. ``direct``: memory ranges of the group that the firmware requires to be mapped one to one (RMRR).
+    ``infiniband``: the class is that of InfiniBand, not of Ethernet.
     """
 
     address: str
@@ -54,6 +57,9 @@ class PciFunction:
     pf: str
     iommu_group: int
     group_with: tuple[str, ...]
+    group_drivers: tuple[str, ...] = ()
+    direct: tuple[str, ...] = ()
+    infiniband: bool = False
 
 
 NOWHERE = PciFunction("", "", "", "", "", -1, None, 0, 0, "", -1, ())
@@ -66,15 +72,16 @@ class PciBus:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._classes = {
-            address: _base_class(text_of(reader, f"{DEVICES}/{address}/class"))
+            address: _class(text_of(reader, f"{DEVICES}/{address}/class"))
             for address in names_in(reader, DEVICES)
             if _ADDRESS.fullmatch(address)
         }
+        self._direct: dict[int, tuple[str, ...]] = {}
         self._groups: dict[int, tuple[str, ...]] = {}
 
     def network_functions(self) -> tuple[str, ...]:
         """The addresses of everything that calls itself a network controller."""
-        return tuple(address for address, number in self._classes.items() if number == NETWORK)
+        return tuple(address for address, number in self._classes.items() if number >> 8 == NETWORK)
 
     def function(self, address: str) -> PciFunction:
         """A function by its address; :data:`NOWHERE` when there is none of that address."""
@@ -82,6 +89,7 @@ class PciBus:
             return NOWHERE
         folder = f"{DEVICES}/{address}"
         group = whole(self._reader.link(f"{folder}/iommu_group"), -1)
+        mates = tuple(mate for mate in self._group(group) if mate != address)
         return PciFunction(
             address=address,
             vendor=self._id(f"{folder}/vendor"),
@@ -94,7 +102,10 @@ class PciBus:
             vfs_now=self._count(f"{folder}/sriov_numvfs"),
             pf=pci_address(self._reader.link(f"{folder}/physfn")),
             iommu_group=group,
-            group_with=tuple(mate for mate in self._group(group) if mate != address),
+            group_with=mates,
+            group_drivers=tuple(self._reader.link(f"{DEVICES}/{mate}/driver") for mate in mates),
+            direct=self._reserved(group),
+            infiniband=self._classes[address] == INFINIBAND,
         )
 
     def _group(self, number: int) -> tuple[str, ...]:
@@ -103,9 +114,19 @@ class PciBus:
         if number not in self._groups:
             mates = names_in(self._reader, f"{GROUPS}/{number}/devices")
             self._groups[number] = tuple(
-                mate for mate in mates if _ADDRESS.fullmatch(mate) and self._classes.get(mate) != BRIDGE
+                mate for mate in mates if _ADDRESS.fullmatch(mate) and self._classes.get(mate, -1) >> 8 != BRIDGE
             )[:MOST_MATES]
         return self._groups[number]
+
+    def _reserved(self, number: int) -> tuple[str, ...]:
+        """The ranges of type ``direct``; VFIO accepts ``direct-relaxable``, ``msi`` and the others."""
+        if number not in self._direct:
+            lines = text_of(self._reader, f"{GROUPS}/{number}/reserved_regions").splitlines() if number >= 0 else []
+            ranges = [line.split() for line in lines[:MOST_MATES]]
+            self._direct[number] = tuple(
+                f"{words[0]}-{words[1]}" for words in ranges if len(words) == 3 and words[2] == "direct"
+            )
+        return self._direct[number]
 
     def _link(self, folder: str) -> PcieLink | None:
         link = PcieLink(
@@ -136,7 +157,8 @@ class PciBus:
         return max(0, whole(text_of(self._reader, path), 0))
 
 
-def _base_class(text: str) -> int:
+def _class(text: str) -> int:
+    """The base class and the subclass: 0x0200 is an Ethernet controller."""
     match = _CLASS.fullmatch(text)
     return int(match[1], 16) if match else -1
 

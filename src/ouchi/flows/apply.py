@@ -141,7 +141,7 @@ def host_steps(target: Target, survey: Survey, *, own_ovs: bool = False) -> tupl
 
 def _survey(machine: Machine, target: Target, journal: Journal) -> Survey:
     used = (*target.dpdk_nics, *target.sriov_nics)
-    survey = take_survey(machine, [*(nic.name for nic in used), *(nic.address for nic in used)])
+    survey = take_survey(machine, [nic.name for nic in used])
     return boot.split_params(survey, target.facts.boot.parameters, boot.added_params(journal))
 
 
@@ -219,7 +219,7 @@ def _note(prepared: Prepared, changes: Mapping[str, Sequence[Change]]) -> None:
     entry = prepared.now.get(("file", boot.ENTRY))
     boot_loader.note_parameters(journal, prepared.survey, prepared.params, entry=entry, rewrites=rewrites)
     engine.note(journal, changes, prepared.now)
-    bound = {nic.address for nic in nics.to_bind(target)} | {*nics.companions(target, prepared.survey)}
+    bound = {nic.address for nic in nics.to_bind(target)} | {*nics.companions(target)}
     kept = {
         nic.address: {key: getattr(nic, key) for key in KEPT}
         for nic in target.facts.nics

@@ -30,12 +30,12 @@ class SiteHost:
         """The reader for its facts; for a remote host they are fetched all at once, now."""
         return reader_of(self.machine)
 
-    def target(self, style: Style | None = None) -> Target:
-        """Its plan, from its facts as they are now. Raises :class:`~ouchi.core.errors.BadInput`."""
+    def target(self, style: Style | None = None, *, fit: bool = True) -> Target:
+        """Its plan, from its facts as they are now; ``fit`` as for :func:`~ouchi.plan.make_plan`. Raises :class:`~ouchi.core.errors.BadInput`."""
         # Imported here, as below: inspect needs no planner.
         from ouchi.plan.load import facts_of, target_of
 
-        return target_of(self.site_file, self.site, facts_of(self.reader()), style)
+        return target_of(self.site_file, self.site, facts_of(self.reader()), style, fit=fit)
 
     def facts_over_new_connection(self) -> Facts:
         """Its facts over a connection of their own, which shows that new connections still reach it."""

@@ -84,7 +84,7 @@ def _plan(at: Context) -> tuple[Finding, ...]:
             error("there is no plan", where=kept, expected="the site file as ouchi up keeps it", remedy="ouchi up"),
         )
     try:
-        at.planned = read_target(at.machine, kept)
+        at.planned = read_target(at.machine, kept, fit=False)
     except BadInput as reason:
         return reason.findings
     return ()

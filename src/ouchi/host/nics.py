@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ouchi.checks.nics import HARMLESS
-from ouchi.core.errors import Finding, error
-from ouchi.facts import Nic
+from ouchi.core.errors import Finding, Severity, error
+from ouchi.facts import verdict
 from ouchi.host.cpus import files
 from ouchi.host.step import Step
 from ouchi.host.survey import Survey
@@ -29,8 +28,13 @@ def nic_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
     if bound and (changes := _unmanaged(target, survey, bound)):
         steps.append(Step("networks", "no other program may configure the NICs of OVS-DPDK", changes))
     if bound:
-        modules = {nic.address: nic.dpdk.kmod for nic in bound} | dict.fromkeys(companions(target, survey), VFIO)
-        changes = (path.folder(driver.FOLDER), *(driver.driver(address, name) for address, name in modules.items()))
+        modules = {nic.address: nic.dpdk.kmod for nic in bound} | dict.fromkeys(companions(target), VFIO)
+        made = [nic.address for nic in target.facts.nics if nic.address in modules and nic.vfs_now]
+        changes = (
+            *(vfs_change(address, []) for address in made),  # they go with the driver; undo makes them again
+            path.folder(driver.FOLDER),
+            *(driver.driver(address, name) for address, name in modules.items()),
+        )
         why = "the PMDs of DPDK drive the NICs, through vfio-pci"
         steps.append(Step("NICs", why, changes, booted=True, cuts=True))
     if target.sriov_nics:
@@ -45,30 +49,22 @@ def to_bind(target: Target) -> tuple[NicPlan, ...]:
     return tuple(nic for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated)
 
 
-def companions(target: Target, survey: Survey) -> tuple[str, ...]:
-    """Idle NICs in the IOMMU groups of NICs to bind, such as the second port of one: VFIO needs the whole group."""
-    taken = {nic.address for nic in to_bind(target)}
-    members = {member for address in sorted(taken) for member in survey.groups.get(address, {})}
-    idle = {nic.address for nic in target.facts.nics if not nic.use and not nic.up and not nic.vfs_now}
-    return tuple(sorted((members & idle) - taken))
+def companions(target: Target) -> tuple[str, ...]:
+    """Idle NICs in the IOMMU groups of NICs to bind: VFIO needs whole groups."""
+    return verdict.companions(target.facts, [nic.address for nic in to_bind(target)], target.roles)
 
 
 def conflicts(target: Target, survey: Survey) -> list[Finding]:
-    """Return why a NIC cannot be bound: other devices in its IOMMU group, files that configure it."""
-    return [*_shared_groups(target, survey), *_configured(target, survey)]
-
-
-def _shared_groups(target: Target, survey: Survey) -> Iterator[Finding]:
-    taken = {nic.address for nic in to_bind(target)} | {*companions(target, survey)}
-    for nic in (nic for nic in target.facts.nics if nic.address in taken):
-        if others := list(_others(target, survey, nic, taken)):
-            yield error(
-                f"the IOMMU group of the NIC {nic.name or nic.address} holds something else that is in use",
-                where=f"/sys/kernel/iommu_groups/{nic.iommu_group}/devices",
-                found=", ".join(others),
-                expected="a group of the NIC alone: VFIO takes whole groups, and would take these as well",
-                remedy="the NIC in another slot, or another NIC in your site file: ouchi inspect",
-            )
+    """Return why a NIC cannot have its role: by its own facts (as the plan has it), and by files that configure it."""
+    of = {nic.address: nic for nic in target.facts.nics if nic.address}
+    found = [
+        one
+        for nic in (*target.dpdk_nics, *target.sriov_nics)
+        if nic.address in of
+        for one in verdict.verdict(target.facts, of[nic.address], nic.role, len(nic.vfs), target.roles)
+    ]
+    errors = dict.fromkeys(one for one in found if one.severity is Severity.ERROR)
+    return [*errors, *_configured(target, survey)]
 
 
 def _configured(target: Target, survey: Survey) -> Iterator[Finding]:
@@ -82,14 +78,6 @@ def _configured(target: Target, survey: Survey) -> Iterator[Finding]:
                 expected="no file that names it: at boot a service would wait for it until its timeout",
                 remedy=f"remove {nic.name} there, then: ouchi apply",
             )
-
-
-def _others(target: Target, survey: Survey, nic: Nic, taken: set[str]) -> Iterator[str]:
-    names = {other.address: other for other in target.facts.nics if other.name}
-    for address, kernel_driver in survey.groups.get(nic.address, {}).items():
-        if address not in taken and kernel_driver not in HARMLESS:
-            other = names.get(address)
-            yield f"{address}{f' ({other.name}: {other.use})' if other and other.use else ''}, driver {kernel_driver}"
 
 
 def _unmanaged(target: Target, survey: Survey, bound: tuple[NicPlan, ...]) -> tuple[Change, ...]:

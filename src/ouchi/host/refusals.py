@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, error
-from ouchi.facts.boot import NONE_SHOWN
 from ouchi.host import boot, commit_confirm, nics
 from ouchi.host.survey import Survey
 from ouchi.plan.target import Target
@@ -19,7 +18,6 @@ def refusals(target: Target, survey: Survey) -> list[Finding]:
         *_system(target, survey),
         *boot.contradictions(target, survey),
         *nics.conflicts(target, survey),
-        *_iommu(target),
         *_session(target, survey),
     ]
 
@@ -49,23 +47,6 @@ def _system(target: Target, survey: Survey) -> Iterator[Finding]:
             expected=f"one that boots the kernel with: {' '.join(missing)}",
             remedy="add these kernel parameters yourself, reboot, then: ouchi apply",
         )
-
-
-def _iommu(target: Target) -> Iterator[Finding]:
-    """An IOMMU that a reboot will not enable."""
-    facts = target.facts.boot
-    requested = not boot.missing([param for param in target.plan.kernel_args if "iommu" in param], facts.parameters)
-    if facts.iommu or not (nics.to_bind(target) or target.sriov_nics):
-        return
-    if NONE_SHOWN not in facts.iommu_reason and not requested:
-        return
-    yield error(
-        "there is no IOMMU, which vfio-pci needs",
-        where="/sys/class/iommu",
-        found=facts.iommu_reason,
-        expected="VT-d, AMD-Vi or IOMMU switched on in the firmware's setup (in a virtual machine: by its host)",
-        remedy="switch it on, then: ouchi apply",
-    )
 
 
 def _session(target: Target, survey: Survey) -> Iterator[Finding]:

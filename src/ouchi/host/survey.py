@@ -1,4 +1,4 @@
-"""The survey of a host before it is changed: boot loader, services, permissions, IOMMU groups. Read by one script."""
+"""The survey of a host before it is changed: boot loader, services, permissions. Read by one script."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ class Survey:
     - ``qemu``: the UID of libvirt-qemu; empty where there is no such user
     - ``programs``: installed programs of interest
     - ``tuned``: the folder of the administrator's profiles; empty where it is ``/etc/tuned`` itself, as before 2.23
-    - ``groups``: by a NIC's PCI address the other members of its IOMMU group and their drivers (empty while it is off)
     - ``governors``: the CPUs that have a frequency governor
     - ``naming``: by a NIC's name the files of the network configuration that contain it
     """
@@ -45,13 +44,12 @@ class Survey:
     qemu: str
     programs: frozenset[str]
     tuned: str
-    groups: dict[str, dict[str, str]]
     governors: frozenset[int]
     naming: dict[str, tuple[str, ...]]
 
 
 def take_survey(machine: Machine, nics: Sequence[str] = ()) -> Survey:
-    """Run the script; ``nics`` are names and PCI addresses of the NICs in the plan."""
+    """Run the script; ``nics`` are names of the NICs in the plan."""
     return parse(machine.run(("sh", "-c", script(), "sh", *filter(None, nics)), timeout=60).stdout)
 
 
@@ -75,10 +73,6 @@ def parse(text: str) -> Survey:
     for line in values.get("naming", []):
         nic, _, path = line.partition(" ")
         naming[nic] = (*naming.get(nic, ()), path)
-    groups: dict[str, dict[str, str]] = {}
-    for line in values.get("group", []):
-        nic, member, kernel_driver = line.split(" ", 2)
-        groups.setdefault(nic, {})[member] = kernel_driver.strip()
     return Survey(
         boot_id=one("boot"),
         loader=one("loader"),
@@ -93,7 +87,6 @@ def parse(text: str) -> Survey:
         qemu=one("qemu"),
         programs=frozenset(values.get("program", ())),
         tuned=one("tuned"),
-        groups=groups,
         governors=frozenset(int(cpu) for cpu in values.get("governor", ())),
         naming=naming,
     )

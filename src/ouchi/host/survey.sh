@@ -23,14 +23,6 @@ for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
     if [ -e "$file" ]; then cpu=${file#/sys/devices/system/cpu/cpu}; put governor "${cpu%%/*}"; fi
 done
 for nic; do
-    case $nic in *:*:*.*)
-        for member in "/sys/bus/pci/devices/$nic/iommu_group/devices"/*; do
-            if [ ! -e "$member" ] || [ "${member##*/}" = "$nic" ]; then continue; fi
-            driver=$(readlink -- "$member/driver") || driver=
-            put group "$nic ${member##*/} ${driver##*/}"
-        done
-        continue ;;
-    esac
     grep -lrwsF -e "$nic" /etc/netplan /etc/network/interfaces /etc/network/interfaces.d \
         /etc/NetworkManager/system-connections /etc/systemd/network 2>/dev/null |
         while read -r file; do case ${file##*/} in *ouchi*) ;; *) put naming "$nic $file" ;; esac; done

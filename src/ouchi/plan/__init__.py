@@ -43,15 +43,17 @@ __all__ = [
 ]
 
 
-def make_plan(site: Site, facts: Facts, style: Style | None = None) -> Plan:
+def make_plan(site: Site, facts: Facts, style: Style | None = None, *, fit: bool = True) -> Plan:
     """The plan of a host, in the style that the site prefers, or in ``style``.
+
+    ``fit=False``: also for NICs that do not fit it now, which the doctor reports in its own checks.
 
     Raises :class:`~ouchi.core.errors.BadInput` with every reason why the site is not possible on this host.
     """
     notes = Notes()
     facts = _without_forbidden(site, facts, notes)
     cores = physical_cores(facts.cpus)
-    _check_site(site, facts, cores, notes)
+    _check_site(site, facts, cores, notes, fit=fit)
     nics = plan_nics(site, facts, notes)
     found = drafts(site, facts, cores, nics)
     chosen = choose(site, found, style or Style(site.cpus.prefer), cores)
@@ -109,9 +111,9 @@ def _without_forbidden(site: Site, facts: Facts, notes: Notes) -> Facts:
     return replace(facts, cpus=cpus)
 
 
-def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes) -> None:
+def _check_site(site: Site, facts: Facts, cores: Sequence[Core], notes: Notes, *, fit: bool) -> None:
     """Stop before choosing pools when the site names CPUs or NICs that this host does not have."""
-    notes.findings += check_against(site, facts)
+    notes.findings += check_against(site, facts, fit=fit)
     with_cpus, with_memory = {core.node for core in cores}, {node.node for node in facts.memory}
     if not cores:
         notes.find(error("no CPU is online", where="/sys/devices/system/cpu", expected="at least one online CPU"))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import warning
 from ouchi.facts import Facts
-from ouchi.plan.nics import OVS, SRIOV
+from ouchi.facts.verdict import OVS, SRIOV
 from ouchi.plan.values import HugepageNeed, NicPlan, Notes, Pools, cpus_text
 from ouchi.site import Site
 

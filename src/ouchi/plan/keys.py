@@ -6,10 +6,10 @@ import re
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Facts
+from ouchi.facts.verdict import OVS, SRIOV
 from ouchi.plan.draft import Draft
 from ouchi.plan.guests import RATIO, allocation_ratio
 from ouchi.plan.memory import MemoryPlan
-from ouchi.plan.nics import OVS, SRIOV
 from ouchi.plan.values import Notes, NovaValue, Pools, Style, mask
 from ouchi.site import Site
 

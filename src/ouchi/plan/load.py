@@ -13,7 +13,7 @@ from ouchi.plan.target import SAVE, Target
 from ouchi.site import Site, default_site, load_site, read_sites, several
 
 
-def read_target(machine: Machine, site_file: str) -> Target:
+def read_target(machine: Machine, site_file: str, *, fit: bool = True) -> Target:
     """The plan of this machine; nothing is written.
 
     Of a file with several hosts it is the one with this host's name. Raises :class:`~ouchi.core.errors.BadInput` with
@@ -22,7 +22,7 @@ def read_target(machine: Machine, site_file: str) -> Target:
     """
     facts = facts_of(machine)
     if not machine.exists(site_file):
-        return target_of(site_file, None, facts)
+        return target_of(site_file, None, facts, fit=fit)
     site = own_site(read_sites(machine, site_file), facts)
     if site.address and not is_here(parse_address(site.address), facts):
         raise BadInput.of(
@@ -32,20 +32,22 @@ def read_target(machine: Machine, site_file: str) -> Target:
             expected="this machine, or no address",
             remedy="run it on that host, or for the host's part from here: ouchi apply",
         )
-    return target_of(site_file, site, facts)
+    return target_of(site_file, site, facts, fit=fit)
 
 
-def target_of(site_file: str, site: Site | None, facts: Facts, style: Style | None = None) -> Target:
+def target_of(
+    site_file: str, site: Site | None, facts: Facts, style: Style | None = None, *, fit: bool = True
+) -> Target:
     """The plan of a host with these facts; without a site, of the one that ``up`` would write for it.
 
-    ``style`` in place of the one that the site prefers.
+    ``style`` in place of the one that the site prefers; ``fit`` as for :func:`~ouchi.plan.make_plan`.
     """
     if site:
-        return Target(site, facts, make_plan(site, facts, style), site_file)
+        return Target(site, facts, make_plan(site, facts, style, fit=fit), site_file)
     memory = sum(node.total_kib for node in facts.memory) // 1024
     text = default_site(facts.system.hostname, len(facts.cpus), memory)
     site = load_site(text.encode(), site_file)
-    return Target(site, facts, make_plan(site, facts, style), site_file, new=True)
+    return Target(site, facts, make_plan(site, facts, style, fit=fit), site_file, new=True)
 
 
 def read_plan(machine: Machine, path: str) -> Target:

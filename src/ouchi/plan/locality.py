@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ouchi.core.errors import Finding, info, warning
 from ouchi.facts import Core
-from ouchi.plan.nics import OVS
+from ouchi.facts.verdict import OVS
 from ouchi.plan.values import GuestPlan, NicPlan, Pools, cpus_text
 from ouchi.site import Site
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from ouchi.core.errors import Finding, error, warning
 from ouchi.facts import Facts
+from ouchi.facts.verdict import OVS
 from ouchi.plan.mempools import MTU, mbuf_bytes, pool_bytes, port_mbufs, shared_mbufs
-from ouchi.plan.nics import OVS
 from ouchi.plan.nodes import main_node
 from ouchi.plan.values import GuestPlan, HugepageNeed, NicPlan, Notes, Pools, counted, cpus_text
 from ouchi.site import Site

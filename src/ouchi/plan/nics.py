@@ -10,13 +10,12 @@ from typing import Final
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts, Nic
 from ouchi.facts.dpdk import missing_package, support
+from ouchi.facts.verdict import OVS, SRIOV
 from ouchi.plan.values import NicPlan, Notes, Pools, VfPlan, counted, cpus_text
 from ouchi.site import Site
 from ouchi.site.models import Nic as SiteNic
 
 ALONE: Final = "left alone"
-OVS: Final = "ovs-dpdk"
-SRIOV: Final = "sriov"
 
 
 def plan_nics(site: Site, facts: Facts, notes: Notes) -> tuple[NicPlan, ...]:
@@ -115,24 +114,6 @@ def _far(where: str, plan: NicPlan, pools: Pools) -> Finding:
 def _nic_findings(site: Site, facts: Facts, index: int, requested: SiteNic, nic: Nic) -> Iterator[Finding]:
     where = site.where("nics", index, "nic")
     name = nic.name or nic.address
-    if not nic.address:
-        yield error(
-            f"DPDK cannot drive the NIC {name}",
-            where=where,
-            found="it has no PCI address" + (f" (driver {nic.driver})" if nic.driver else ""),
-            expected="a NIC on a PCI bus",
-            remedy="another NIC: ouchi inspect",
-        )
-        return
-    verdict = support(nic, facts.dpdk)
-    if requested.role == OVS and not verdict.supported and not verdict.pmd:
-        yield error(
-            f"DPDK cannot drive the NIC {name}",
-            where=where,
-            found=f"{nic.vendor}:{nic.device}: {verdict.reason}",
-            expected="a NIC that a driver of the installed DPDK knows",
-            remedy="another NIC, or another DPDK; the host's NICs and their drivers: ouchi inspect",
-        )
     if requested.role == OVS and (package := missing_package(nic, facts.dpdk)):
         yield info(
             f"the driver of the NIC {name} comes with the package {package}, which ouchi up installs", where=where
@@ -142,24 +123,10 @@ def _nic_findings(site: Site, facts: Facts, index: int, requested: SiteNic, nic:
             f"the NIC {name} has fewer VFs",
             where=site.where("nics", index, "vfs"),
             found=f"{requested.vfs} requested, {nic.vfs_total} available",
-            expected=f"at most {nic.vfs_total}" if nic.vfs_total else "a NIC with SR-IOV, switched on in the firmware",
-            remedy="fewer vfs, or another NIC: ouchi inspect",
-        )
-    by_vfio = requested.role == OVS and not verdict.bifurcated  # and the VFs of any NIC
-    if nic.group_with and by_vfio:
-        yield warning(
-            f"the IOMMU group of the NIC {name} has other devices too",
-            where=where,
-            found=f"group {nic.iommu_group}, with {', '.join(nic.group_with)}",
-            expected="every device of the group bound to vfio-pci or to no driver: VFIO opens whole groups only",
-        )
-    if not facts.boot.iommu and (by_vfio or requested.role == SRIOV):
-        yield info(
-            "the IOMMU is off: vfio-pci needs it" + (", or its no-IOMMU mode" if by_vfio else ""),
-            where=where,
-            found=facts.boot.iommu_reason,
-            expected="the IOMMU on: in the firmware's setup (VT-d, AMD-Vi or IOMMU) or the hypervisor, and in the kernel",
-            remedy="ouchi apply",
+            expected=f"at most {nic.vfs_total}" if nic.vfs_total else "a NIC with SR-IOV, switched on in its firmware",
+            remedy="fewer vfs, or another NIC: ouchi inspect"
+            if nic.vfs_total
+            else "SR-IOV on in the firmware of the NIC and of the host (for ConnectX: mlxconfig SRIOV_EN=1 NUM_OF_VFS=N)",
         )
     if len({cpu.node for cpu in facts.cpus if cpu.online}) > 1 and not nic.node_known:
         yield info(f"the firmware does not say on which NUMA node {name} is: node 0 is assumed", where=where)

@@ -76,6 +76,11 @@ class Target:
         return tuple(nic for nic in self.plan.nics if nic.role == "sriov")
 
     @property
+    def roles(self) -> dict[str, str]:
+        """The role of each NIC of the site by PCI address."""
+        return {nic.address: nic.role for nic in (*self.dpdk_nics, *self.sriov_nics)}
+
+    @property
     def isolated_cpus(self) -> tuple[int, ...]:
         """The CPUs of PMD threads and pinned vCPUs only, from which interrupts and other programs are kept away."""
         pools = self.plan.pools

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ouchi.facts.dpdk.support import driver_modules
 from ouchi.plan.target import VHOST, Target
 from ouchi.render.files import Rendered, text_file
 
@@ -37,8 +38,11 @@ def switch(target: Target) -> Rendered:
 def modules(target: Target) -> Rendered:
     """For the NICs of OVS-DPDK."""
     path = "etc/modules-load.d/90-ouchi.conf"
-    modules = sorted({nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated})
-    remark = "The modules that DPDK's drivers are bound to." if modules else "No NIC of the plan needs a module."
+    of = {nic.address: nic for nic in target.facts.nics}
+    bound = {nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated}
+    used = {name for nic in target.dpdk_nics for name in driver_modules(of[nic.address], target.facts.dpdk)}
+    modules = sorted(bound | used)
+    remark = "The modules that DPDK's drivers need." if modules else "No NIC of the plan needs a module."
     return text_file(target, path, modules, remark)
 
 

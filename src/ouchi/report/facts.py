@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from rich.table import Table
@@ -10,7 +11,8 @@ from rich.text import Text
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.facts import Core, Facts, MemoryNode, Nic, PcieLink, Processor, System, physical_cores
-from ouchi.facts.dpdk import Dpdk, Support, support
+from ouchi.facts.dpdk import Support, support
+from ouchi.facts.verdict import obstacles
 from ouchi.plan.values import counted
 from ouchi.report.page import page, plain_table
 from ouchi.report.text import size
@@ -21,7 +23,7 @@ _KINDS = {"": "", "performance": "P", "efficient": "E"}
 
 def facts_text(facts: Facts, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
-    sections = (_system(facts), _cpus(facts), _memory(facts.memory), _nics(facts.nics, facts.dpdk))
+    sections = (_system(facts), _cpus(facts), _memory(facts.memory), _nics(facts))
     lines = [line for section in sections for line in ("", *section)]
     return page(*lines[1:], width=width, colour=colour)
 
@@ -138,30 +140,34 @@ def _memory(nodes: tuple[MemoryNode, ...]) -> list[Text | Table]:
     return [_title("Memory", size(sum(node.total_kib for node in nodes))), table]
 
 
-def _nics(nics: tuple[Nic, ...], dpdk: Dpdk) -> list[Text | Table]:
+def _nics(facts: Facts) -> list[Text | Table]:
     """The traffic and the capabilities of NICs; interfaces without hardware in a line."""
-    hardware = [(nic, support(nic, dpdk)) for nic in nics if nic.physical]
-    others = [nic for nic in nics if not nic.physical]
+    hardware = [(nic, support(nic, facts.dpdk)) for nic in facts.nics if nic.physical]
+    others = [nic for nic in facts.nics if not nic.physical]
+    against = {nic.address: obstacles(facts, nic) for nic, _ in hardware if nic.address}
     shown: list[Text | Table] = [_title("NICs", counted(len(hardware), "NIC") if hardware else "none")]
-    shown += [_traffic(hardware)] if hardware else []
+    shown += [_traffic(hardware, against)] if hardware else []
     if on_bus := [(nic, verdict) for nic, verdict in hardware if nic.address]:
         shown += [Text(), _capabilities(on_bus)]
         shown += _in_lines("firmware", ((nic.firmware, nic.address) for nic, _ in on_bus))
         shown += _in_lines("DPDK", ((verdict.reason, nic.address) for nic, verdict in on_bus))
+        unfit = [(nic, against[nic.address]) for nic, verdict in on_bus if verdict.supported and not nic.uses]
+        shown += _in_lines("not for OVS-DPDK", ((claim, nic.address) for nic, claims in unfit for claim in claims))
     if others:
         named = (f"{nic.name} ({', '.join(uses)})" if (uses := _uses(nic)) else nic.name for nic in others)
         shown.append(Text.assemble(("without a device: ", "dim"), ", ".join(named)))
     return shown
 
 
-def _traffic(nics: list[tuple[Nic, Support]]) -> Table:
+def _traffic(nics: list[tuple[Nic, Support]], against: Mapping[str, tuple[str, ...]]) -> Table:
     table = plain_table()
     for title in ("name", "PCI address", "driver", "node", "link"):
         table.add_column(title, no_wrap=True)
     table.add_column("carries")
     for nic, verdict in nics:
         node = str(nic.node) if nic.node_known else "?"
-        free = Text("nothing: OVS-DPDK may have it", style="green") if verdict.supported else Text("nothing")
+        usable = verdict.supported and not against.get(nic.address)
+        free = Text("nothing: OVS-DPDK may have it", style="green") if usable else Text("nothing")
         carried = Text(", ".join(uses), style="yellow") if (uses := _uses(nic)) else free
         table.add_row(nic.name or "-", nic.address or "-", nic.driver or "-", node, _link(nic), carried)
     return table
@@ -229,9 +235,8 @@ def _group(nic: Nic) -> str:
 
 
 def _uses(nic: Nic) -> list[str]:
-    uses = ["your session"] if nic.session else []
-    uses += ["the default route"] if nic.default_route else []
-    return [*uses, *nic.addresses, *([f"part of {nic.master}"] if nic.master else [])]
+    """What it carries, as the objects of "carries"."""
+    return [re.sub(r"^(carries|has the address|is) ", "", use) for use in nic.uses]
 
 
 def _title(name: str, summary: str) -> Text:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import Finding, error
 from ouchi.facts import Facts
-from ouchi.facts.nics import Nic
+from ouchi.facts.verdict import obstacles, verdict
 from ouchi.site.models import POOLS, Site
 from ouchi.site.text import did_you_mean, one_of, quoted
 
 
-def check_against(site: Site, facts: Facts) -> list[Finding]:
-    """Return findings where `site` does not fit this machine: CPUs that are not online, NICs missing or in use."""
-    return [*_cpus(site, facts), *_nics(site, facts)]
+def check_against(site: Site, facts: Facts, *, fit: bool = True) -> list[Finding]:
+    """Return findings where `site` does not fit this machine: CPUs that are not online, NICs missing or unfit.
+
+    ``fit=False``: without the verdicts of NICs.
+    """
+    return [*_cpus(site, facts), *_nics(site, facts, fit=fit)]
 
 
 def _cpus(site: Site, facts: Facts) -> Iterator[Finding]:
@@ -30,23 +34,17 @@ def _cpus(site: Site, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _nics(site: Site, facts: Facts) -> Iterator[Finding]:
+def _nics(site: Site, facts: Facts, *, fit: bool) -> Iterator[Finding]:
     taken: dict[str, str] = {}
+    roles = {nic.address: one.role for one in site.nics for nic in facts.nics if one.nic in (nic.name, nic.address)}
     for index, requested in enumerate(site.nics):
         where = site.where("nics", index, "nic")
         nic = next((nic for nic in facts.nics if requested.nic in (nic.name, nic.address)), None)
         if nic is None:
             yield _no_such_nic(requested.nic, where, facts)
             continue
-        uses = list(_uses(nic))
-        if uses:
-            yield error(
-                f"the NIC {requested.nic} is in use and would cut this machine off",
-                where=where,
-                found=f"{nic.name or nic.address} " + " and ".join(uses),
-                expected="a NIC that carries nothing",
-                remedy=_others(facts),
-            )
+        for found in verdict(facts, nic, requested.role, requested.vfs, roles) if fit else ():
+            yield replace(found, where=where, remedy=found.remedy or _others(facts))
         key = nic.address or nic.name
         if key in taken:
             yield error(
@@ -70,17 +68,6 @@ def _no_such_nic(name: str, where: str, facts: Facts) -> Finding:
     )
 
 
-def _uses(nic: Nic) -> Iterator[str]:
-    if nic.session:
-        yield "carries your session"
-    if nic.default_route:
-        yield "carries the default route"
-    if nic.addresses:
-        yield f"has the address {', '.join(nic.addresses)}"
-    if nic.master:
-        yield f"is part of {nic.master}"
-
-
 def _others(facts: Facts) -> str:
-    free = [nic.name or nic.address for nic in facts.nics if nic.address and not any(_uses(nic))]
+    free = [nic.name or nic.address for nic in facts.nics if nic.address and not obstacles(facts, nic)]
     return f"free: {', '.join(free)}" if free else "leave nics out; the networks then stay within this machine"

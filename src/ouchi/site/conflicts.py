@@ -76,7 +76,8 @@ def _twice(values: Values, part: str, key: str) -> Iterator[Conflict]:
     for path, value in _column(values, part, key):
         if value in seen:
             claim = f"the {key} {quoted(value)} is there twice"
-            yield Conflict(path, claim, f"also {dotted(seen[value])}", f"each {key} once in {part}")
+            bond = "; bonds of NICs are not supported (docs/limits.md)" if key == "physnet" else ""
+            yield Conflict(path, claim, f"also {dotted(seen[value])}", f"each {key} once in {part}{bond}")
         seen.setdefault(value, path)
 
 

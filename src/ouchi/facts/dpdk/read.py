@@ -13,6 +13,7 @@ from ouchi.facts.system import parse_distribution
 from ouchi.machine import Reader
 
 VSWITCHD = ("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk", "/usr/sbin/ovs-vswitchd")
+FIRMWARE = "/lib/firmware"
 _LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 _ABIS = range(31, 20, -1)  # 30.11 to 20.11
 _MOST_PLUGIN = 32 * 1024 * 1024  # bytes; the largest driver, mlx5, has 2.5 MB in DPDK 22.11
@@ -27,7 +28,8 @@ class Dpdk:
     ``release`` is the installed one, empty when none is or a static ovs-vswitchd does not tell. ``installed``: the
     network drivers found in the plug-ins, or inside ovs-vswitchd. ``known``: all network drivers of the release
     ``table``, which is the installed release or the nearest that there is a table of. ``offered``: the release that
-    the host's distribution packages, empty when it is not known.
+    the host's distribution packages, empty when it is not known. ``ddp``: the files of Intel's DDP packages that the
+    driver net_ice loads, by name; None where the folders of firmware cannot be seen.
     """
 
     release: str
@@ -35,6 +37,7 @@ class Dpdk:
     table: str
     known: tuple[Driver, ...]
     offered: str = ""
+    ddp: tuple[str, ...] | None = None
 
     @property
     def present(self) -> bool:
@@ -48,7 +51,15 @@ def read_dpdk(reader: Reader) -> Dpdk:
     distribution = parse_distribution(text_of(reader, "/etc/os-release") or text_of(reader, "/usr/lib/os-release"))
     offered = OFFERED.get((distribution.id, distribution.version), "")
     judged = nearest(release or offered)
-    return Dpdk(release, installed, judged, table(judged).drivers, offered)
+    return Dpdk(release, installed, judged, table(judged).drivers, offered, _ddp(reader))
+
+
+def _ddp(reader: Reader) -> tuple[str, ...] | None:
+    """Where net_ice looks (doc/guides/nics/ice.rst, "DDP package")."""
+    if not reader.exists(FIRMWARE):
+        return None
+    folders = (f"{FIRMWARE}/updates/intel/ice/ddp", f"{FIRMWARE}/intel/ice/ddp")
+    return tuple(sorted({name for folder in folders for name in names_in(reader, folder) if ".pkg" in name}))
 
 
 def _plugins(reader: Reader) -> tuple[str, tuple[Driver, ...]] | None:

@@ -49,6 +49,14 @@ def support(nic: Nic, dpdk: Dpdk) -> Support:
     return _none(_unknown(nic, dpdk))
 
 
+def driver_modules(nic: Nic, dpdk: Dpdk) -> tuple[str, ...]:
+    """RDMA's kernel modules that the DPDK driver of a bifurcated NIC needs; none for others."""
+    driver = _match(nic, dpdk.installed) or _match(nic, dpdk.known)
+    if driver is None or any(name in driver.kmods for name in USERSPACE):
+        return ()
+    return tuple(name for name in driver.kmods if name.startswith("ib_") or name.endswith("_ib"))
+
+
 def missing_package(nic: Nic, dpdk: Dpdk) -> str:
     """The package of a NIC's driver; empty when the driver is installed, or no driver is known."""
     driver = None if _match(nic, dpdk.installed) else _match(nic, dpdk.known)

@@ -36,7 +36,9 @@ everything() {
     names $net/*/queues/ -mindepth 1 -maxdepth 1
     names $pci/*/ -mindepth 1 -maxdepth 1 '(' -name driver -o -name physfn -o -name iommu_group ')'
     names $groups/*/devices/ -mindepth 1 -maxdepth 1
-    names /dev/kvm -maxdepth 0
+    names /dev/kvm /lib/firmware -maxdepth 0
+    names /lib/firmware/intel/ice/ddp/ /lib/firmware/updates/intel/ice/ddp/ -mindepth 1 -maxdepth 1
+    names /sys/module -mindepth 1 -maxdepth 1 '(' -name ib_uverbs -o -name mana_ib -o -name mlx4_ib -o -name mlx5_ib ')'
     names /usr/lib/*-linux-gnu/ -mindepth 1 -maxdepth 1 '(' -name 'librte_eal.so.*' -o -name dpdk ')'
     names /usr/lib/*-linux-gnu/dpdk/ -mindepth 1 -maxdepth 1 -name 'pmds-*'
     names /usr/lib/*-linux-gnu/dpdk/pmds-*/ -mindepth 1 -maxdepth 1 -name 'librte_net_*.so*'
@@ -67,7 +69,10 @@ everything() {
     texts $pci/*/class $pci/*/vendor $pci/*/device $pci/*/subsystem_vendor $pci/*/subsystem_device $pci/*/numa_node \
         $pci/*/sriov_totalvfs $pci/*/sriov_numvfs
     # One group shows whether there is an IOMMU for all.
-    texts $groups/*/name
+    texts $groups/*/name $groups/*/reserved_regions
+    for irq in 0 1 4 8 9; do texts "/sys/kernel/irq/$irq/chip_name"; done
+    texts /sys/module/vfio/parameters/enable_unsafe_noiommu_mode \
+        /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
     # Only for NICs: reading these asks the driver or the link, which may take a while.
     for nic in $net/*/device; do paths "${nic%/device}/speed"; done | lines
     grep -sl '^0x02' $pci/*/class | while IFS= read -r class; do

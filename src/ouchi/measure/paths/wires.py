@@ -9,8 +9,8 @@ from typing import NamedTuple
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.facts import Facts
 from ouchi.facts.dpdk import support
+from ouchi.facts.verdict import OVS
 from ouchi.measure.paths.path import Path
-from ouchi.plan.nics import OVS
 from ouchi.site import Site
 
 WHERE = "--wire"
