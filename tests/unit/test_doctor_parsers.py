@@ -370,6 +370,14 @@ def test_nothing_printed_is_not_healthy() -> None:
     assert unknown == {check.id.partition(".")[0] for check in CHECKS}
 
 
+@pytest.mark.parametrize("reading", [MACHINE, SAMPLES, SWITCH])
+def test_a_reading_that_failed_is_the_reason(reading: str) -> None:
+    """Nothing is concluded from a reading that is not there, such as that no ovs-vswitchd runs."""
+    texts = {name: text for name, text in READINGS.items() if name != reading}
+    found = diagnose(parse_live(Texts(texts, {reading: "no"}), INSTANCE), TARGET)
+    assert {check.found for check in found.with_result(Result.UNKNOWN)} == {"no"}
+
+
 def test_readings_that_failed_are_unknown() -> None:
     missing = {MACHINE: "did not end within 15 s", SAMPLES: "no", SWITCH: "no"}
     found = diagnose(parse_live(Texts({}, missing), INSTANCE), TARGET)

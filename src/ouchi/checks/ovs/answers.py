@@ -31,11 +31,7 @@ def silence(live: Live) -> str:
         return NOT_RUNNING
     if stopped(live):
         return STOPPED
-    return next((error for query, error in _failed(live).items() if query != "tables" and SILENT in error), "")
-
-
-def _failed(live: Live) -> dict[str, str]:
-    return {**live.switch.failed, **live.counters.failed}
+    return next((error for query, error in live.switch.failed.items() if query != "tables" and SILENT in error), "")
 
 
 def answered(*queries: str, daemon: bool = False) -> Callable[[Evaluate], Evaluate]:
@@ -52,7 +48,7 @@ def answered(*queries: str, daemon: bool = False) -> Callable[[Evaluate], Evalua
                 return None
             if daemon and (reason := silence(live)):
                 return unknown(reason)
-            failed = _failed(live)
+            failed = {**live.switch.failed, **live.counters.failed}
             if errors := [failed[query] for query in queries if query in failed]:
                 return unknown(errors[0] if live.root else ONLY_ROOT)
             return evaluate(live, target)

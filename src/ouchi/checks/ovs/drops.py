@@ -9,12 +9,15 @@ from ouchi.checks.ovs.answers import ONLY_ROOT, answered
 from ouchi.checks.remedies import vsctl
 from ouchi.core.errors import Finding, info, warning
 from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Live
-from ouchi.live.ovs import OvsPort
+from ouchi.live.ovs import SILENT, OvsPort
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 
 MOST_CONNECTIONS = 0.9
 """The share of the connection tracker's limit above which it is nearly full."""
+
+SOCKETS = ("", "system")
+"""Types of ports that have a packet socket in the userspace datapath."""
 
 RATE = 1.0
 """Drops of the datapath per second over a minute; a port that is added costs a few packets once."""
@@ -123,7 +126,8 @@ def packet_sockets(live: Live, _target: Target) -> Seen | None:
     if not live.root:
         return unknown(ONLY_ROOT)
     if not sockets:
-        return None
+        kernels = [port.name for port in live.switch.ports if port.kind in SOCKETS and live.switch.userspace(port)]
+        return unknown(f"ss shows no packet socket of ovs-vswitchd for {', '.join(kernels[:8])}") if kernels else None
     dropped = {name: count for name, count in sockets.items() if count}
     if not dropped:
         return ok(counted(len(sockets), "socket"))
@@ -149,7 +153,8 @@ def connections(live: Live, _target: Target) -> Seen | None:
     if not live.root:
         return unknown(ONLY_ROOT)
     if live.counters.connections is None:
-        return None
+        reason = live.counters.failed.get("connections", "")
+        return unknown(reason) if SILENT in reason else None
     now, most = live.counters.connections
     if now < most * MOST_CONNECTIONS or not most:
         return ok(f"{now} of {most}")

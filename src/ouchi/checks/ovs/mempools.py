@@ -6,7 +6,7 @@ from collections import Counter
 
 from ouchi.checks.model import Level, Observation, check, judge, ok
 from ouchi.checks.ovs.answers import answered
-from ouchi.checks.remedies import configuring
+from ouchi.checks.remedies import configuring, vsctl
 from ouchi.core.errors import Finding, error, warning
 from ouchi.facts.reading import whole
 from ouchi.live.counters import PortCounters
@@ -92,9 +92,9 @@ def _halved(switch: Switch, pool: Mempool, expected: int) -> Finding:
         where=SHOW,
         found=f"{pool.size} in {pool.name}" + (f"; dpdk-socket-limit={limit}" if limit else ""),
         expected=f"{expected}",
-        remedy=f"without dpdk-socket-limit: {configuring(switch)}"
+        remedy=f"{vsctl(switch)} remove Open_vSwitch . other_config dpdk-socket-limit, then restart ovs-vswitchd"
         if limit
-        else f"more hugepages on its NUMA node: {configuring(switch)}, then restart ovs-vswitchd",
+        else f"{configuring(switch)} with more free hugepages on its NUMA node, then restart ovs-vswitchd",
         why="DPDK may take all free hugepages of the node, up to dpdk-socket-limit: where they do not suffice, OVS requests "
         "half as many mbufs, and logs it at debug level only; under load NICs find none free and drop (rx_nombuf)",
     )
