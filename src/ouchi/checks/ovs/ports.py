@@ -127,7 +127,9 @@ def _in_kernel(switch: Switch, bridge: str) -> Finding:
         where=f"ovs-vsctl get Bridge {bridge} datapath_type",
         found=", ".join(port.name for port in ports[:8]) or "no port",
         expected="bridges with datapath_type=netdev, and guests by vhost-user",
-        remedy=f"{vsctl(switch)} set Bridge {bridge} datapath_type=netdev",
+        remedy=f"{vsctl(switch)} set Bridge {bridge} datapath_type=netdev"
+        if taps
+        else "nothing, where it is for no guest",
         why="no PMD thread polls its ports: the kernel forwards their packets on whatever CPU it likes, and no check here "
         "looks at what it drops",
     )
