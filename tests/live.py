@@ -6,7 +6,8 @@ A case is a folder with a ``case.yaml``:
 - ``host``: members of the host's description (``host.yaml`` of the base) that differ from the healthy host; ``pci``
   holds members of PCI functions by address;
 - ``site``: another site, as text;
-- ``changes``: in the output of a reading, a section's ``old`` text and its ``new`` one;
+- ``changes``: in the output of a reading, a section's ``old`` text and its ``new`` one; or its whole ``text``; or a
+  ``file`` of the case's folder, which has the section as a real program printed it;
 - ``finds``: every finding, by the id of its check, with its members; ``unknown``: the ids of unknown checks;
 - ``recorded``: the output of a real machine is in the folder; the value is the case of ``tests/cases/hosts`` that was
   recorded on a machine like it.
@@ -29,7 +30,7 @@ from ouchi.core.instance import Instance
 from ouchi.facts import Facts, collect
 from ouchi.live.host import Live, Texts, parse_live
 from ouchi.plan import Plan, make_plan
-from ouchi.plan.mempools import shared_mbufs
+from ouchi.plan.mempools import port_mbufs, queue_mbufs, shared_mbufs
 from ouchi.plan.target import Target
 from ouchi.plan.values import mask
 from ouchi.site import load_site
@@ -41,6 +42,10 @@ CASES = Path(__file__).parent / "cases" / "doctor"
 INSTANCE = Instance()
 
 PID, GUEST_PID = 900, 1000
+VHOST_STATUS = {
+    "status": "connected", "mode": "client", "numa": "0", "num_of_vrings": "4",
+    **{f"vring_{number}_size": "1024" for number in range(4)},
+}  # fmt: skip
 FIRST_IRQ = 24
 
 Sections = dict[str, dict[str, str]]
@@ -79,7 +84,7 @@ def case(name: str) -> Case:
         target = planned_for(content.get("host", {}), content.get("site", ""))
         made = healthy(target)
         for change in content.get("changes", ()):
-            _change(made, change)
+            _change(made, change, folder)
         live = parse_live(Texts(printed(made), content.get("missing", {})), INSTANCE)
     return Case(name, target, live, tuple(content.get("finds", ())), tuple(content.get("unknown", ())))
 
@@ -121,13 +126,15 @@ def _base(changes: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _change(texts: Sections, change: dict[str, Any]) -> None:
+def _change(texts: Sections, change: dict[str, Any], folder: Path) -> None:
     sections = texts[change["in"]]
     name = change["section"]
     if "remove" in change:
         del sections[name]
     elif "text" in change:
         sections[name] = change["text"]
+    elif "file" in change:
+        sections[name] = (folder / change["file"]).read_text().rstrip("\n")
     else:
         old, new = str(change["old"]), str(change["new"])
         assert old in sections.get(name, ""), f"{old!r} is not in {name}: {sections.get(name, '')[:2000]}"
@@ -183,7 +190,7 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "irqbalance": f"pid:700\nIRQBALANCE_BANNED_CPULIST={format_cpus(plan.isolated)}",
         "threads": _threads(plan),
         "guests": f"/proc/{GUEST_PID}/cmdline:qemu-system-x86_64 -name guest=instance-00000001,debug-threads=on "
-        f"-blockdev {INSTANCE.state}/nova/instances/1/disk -chardev socket,id=charnet0,path=/s/vhu0,server=on "
+        f"-blockdev {INSTANCE.state}/nova/instances/1/disk -chardev socket,id=charnet0,path=/run/vhost-user/vhu0,server=on "
         '-netdev {"type":"vhost-user","chardev":"charnet0","id":"hostnet0"} ',
         "guest memory": f"/proc/{GUEST_PID}/smaps_rollup:Shared_Hugetlb:  4194304 kB",
         "servers": f"{INSTANCE.state}/libvirt/run/qemu/instance-00000001.xml:<nova:name>{_first(plan)}",
@@ -288,21 +295,43 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
             f"uptime {name}": f"{1000 + at * 0.5:.2f} 2000.00",
             f"interrupts {name}": "\n".join(lines),
             f"throttled {name}": "\n".join(throttles),
+            # dpctl/show -s of OVS 3.5.0 with a guest that had booted under QEMU 7.2.
+            f"datapath {name}": (CASES / "datapath.txt").read_text().rstrip("\n"),
+            f"sockets {name}": "Netid Recv-Q Send-Q Local Address:Port Peer Address:Port",
         }
-    return found
+    return found | {
+        "coverage": "netlink_sent               0.8/sec     0.800/sec        0.0842/sec   total: 307",
+        "connections": "12",
+        "most connections": "3000000",
+        "socket files": "socket:[8375075]",
+    }
 
 
 def _switch(target: Target, plan: Plan) -> dict[str, str]:
     config = target.plan.ovs_other_config
     bridges = ("br-int", *target.bridges.values())
-    ports = [["br-int", "", [], {}, "up", {}, 1500], ["dpdk0", "dpdk", [], {}, "up", {"dpdk-devargs": "x"}, 1500]]
-    ports.append(
-        ["vhu0", "dpdkvhostuserclient", [], {"status": "connected"}, "up", {"vhost-server-path": "/s/vhu0"}, 1500]
-    )
+    nic = {"numa_id": "0", "n_rxq": "1", "n_txq": str(len(plan.pools.pmd) + 1)}
+    ports = [
+        ["i1", "br-int", "internal", [], {"driver_name": "tun"}, {}, "down", {}, 1500],
+        ["i2", "dpdk0", "dpdk", [], nic, {}, "up", {"dpdk-devargs": "x"}, 1500],
+        [
+            "i3",
+            "vhu0",
+            "dpdkvhostuserclient",
+            [],
+            VHOST_STATUS,
+            {},
+            "up",
+            {"vhost-server-path": "/run/vhost-user/vhu0"},
+            1500,
+        ],
+    ]
     queues = [f"pmd thread numa_id 0 core_id {cpu}:\n  isolated : false" for cpu in plan.pools.pmd]
     queues[0] += "\n  port: dpdk0             queue-id:  0 (enabled)   pmd usage: 20 %"
     queues[-1] += "\n  port: vhu0              queue-id:  0 (enabled)   pmd usage:  5 %\n  overhead:  1 %"
-    size = shared_mbufs(1500)
+    # A NIC with a Tx queue for each PMD thread and one more, and a guest's port with one queue.
+    own = (port_mbufs(1, len(plan.pools.pmd)), queue_mbufs(1, 1))
+    sizes = own if "per-port-memory" in config else (shared_mbufs(1500),)
     return {
         "whose": "packaged",
         "run": "/run/openvswitch",
@@ -310,7 +339,7 @@ def _switch(target: Target, plan: Plan) -> dict[str, str]:
         "pid": str(PID),
         "exe": "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk",
         "alternative": "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk",
-        "connected": " 03 12345 /s/vhu0",
+        "connected": " 03 12345 /run/vhost-user/vhu0",
         "folder": "755 libvirt-qemu",
         "tables": "\n".join(
             (
@@ -318,13 +347,26 @@ def _switch(target: Target, plan: Plan) -> dict[str, str]:
                     ["other_config", "dpdk_initialized", "dpdk_version", "ovs_version"],
                     [[config, True, "DPDK 23.11.0", "3.3.4"]],
                 ),
-                _table(["name", "datapath_type", "ports"], [[name, "netdev", []] for name in bridges]),
-                _table(["name", "type", "error", "status", "link_state", "options", "mtu"], ports),
+                _table(
+                    ["name", "datapath_type", "ports"],
+                    [
+                        [name, "netdev", [["uuid", f"p{port}"] for port in (1, 2, 3)] if name == "br-int" else []]
+                        for name in bridges
+                    ],
+                ),
+                _table(["_uuid", "interfaces"], [[["uuid", f"p{port}"], ["uuid", f"i{port}"]] for port in (1, 2, 3)]),
+                _table(
+                    ["_uuid", "name", "type", "error", "status", "statistics", "link_state", "options", "mtu"],
+                    [[["uuid", port[0]], *port[1:]] for port in ports],
+                ),
             )
         ),
         "queues": "Displaying last 60 seconds pmd usage %\n" + "\n".join(queues),
-        "mempools": f"mempool <ovs1a2b3c4d00{2030:05}{size:07}>@0x1\n  size={size}\n  total_cache_count=512\n"
-        f"  common_pool_count={size - 4096}",
+        "mempools": "\n".join(
+            f"mempool <ovs1a2b3c4{number}00{2030:05}{size:07}>@0x1\n  size={size}\n  total_cache_count=512\n"
+            f"  common_pool_count={size - 4096}"
+            for number, size in enumerate(sizes)
+        ),
     }
 
 
@@ -334,6 +376,6 @@ def _table(headings: list[str], rows: list[list[Any]]) -> str:
     def cell(value: Any) -> Any:
         if isinstance(value, dict):
             return ["map", [[key, item] for key, item in value.items()]]
-        return ["set", value] if isinstance(value, list) else value
+        return ["set", value] if isinstance(value, list) and value[:1] != ["uuid"] else value
 
     return json.dumps({"headings": headings, "data": [[cell(value) for value in row] for row in rows]})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +40,7 @@ def up(lab: Lab) -> Iterator[Lab]:
         "options:dpdk-devargs=net_null0,no-rx=1",
     )
     wait_until(lambda: pmd_affinities(lab) == {0: "0"})
+    wait_until(lambda: measured(lab))
     yield lab
     lab.ouchi("down", timeout=120)
 
@@ -55,6 +58,15 @@ def pmd_affinities(lab: Lab) -> dict[int, str]:
         if match := re.search(r"^Name:\s*pmd-c(\d+)", status):
             found[int(match[1])] = re.findall(r"^Cpus_allowed_list:\s*(\S+)", status, re.MULTILINE)[0]
     return found
+
+
+def measured(lab: Lab) -> bool:
+    """Whether Open vSwitch has measured the load of its PMD threads, some seconds after a port was added."""
+    return "ovs.pmd-load" not in {check["id"] for check in unknown(diagnosis(lab))}
+
+
+def unknown(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [check for check in found["checks"] if check["result"] == "unknown"]
 
 
 def wait_until(condition: Any, seconds: float = 60) -> None:
@@ -189,6 +201,73 @@ def test_a_port_without_guest_is_a_warning(up: Lab) -> None:
     vsctl(up, "del-port", "alone")
 
 
+def guest(lab: Lab, port: str, folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """A guest that QEMU has not started yet, at a vhost-user port; its process and the path of its monitor."""
+    monitor = f"{folder}/monitor"
+    words = [
+        "qemu-system-x86_64",
+        "-S",
+        "-machine",
+        "q35",
+        "-accel",
+        "tcg",
+        "-m",
+        "64",
+        "-nodefaults",
+        "-display",
+        "none",
+    ]
+    words += [
+        "-object",
+        "memory-backend-memfd,id=memory,size=64M,share=on",
+        "-numa",
+        "node,memdev=memory",
+        "-boot",
+        "n",
+    ]
+    words += ["-chardev", f"socket,id=socket,path=/run/ouchi/vhost/{port},server=on,wait=off"]
+    # Without KVM, QEMU (7.2 at least) crashes when a guest masks an MSI-X vector of a vhost-user port.
+    words += ["-netdev", "vhost-user,id=port,chardev=socket", "-device", "virtio-net-pci,netdev=port,vectors=0"]
+    return lab.start_program([*words, "-monitor", f"unix:{monitor},server=on,wait=off"]), monitor
+
+
+def test_a_guest_has_to_have_a_driver(up: Lab) -> None:
+    """QEMU accepts the connection before the guest runs; the driver is the one that boots it from the network."""
+    words = ("add-port", "br-int", "one", "--", "set", "Interface", "one", "type=dpdkvhostuserclient")
+    vsctl(up, *words, "options:vhost-server-path=/run/ouchi/vhost/one")
+    gate, monitor = guest(up, "one", up.home)
+    try:
+        claims = lambda: findings(diagnosis(up), "warning").keys()  # noqa: E731
+        wait_until(lambda: claims() == {"the guests of the ports one have no driver"})
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(up.path(monitor)))
+            control.recv(1)
+            control.sendall(b"cont\n")
+            wait_until(lambda: not any("driver" in claim or "connected" in claim for claim in claims()))
+    finally:
+        up.kill9(gate)
+    wait_until(lambda: "no guest is connected to the ports one" in claims())
+    vsctl(up, "del-port", "one")
+
+
+def test_a_port_that_the_main_thread_serves_is_named_with_what_it_loses(up: Lab) -> None:
+    up.run(["ip", "link", "add", "near", "type", "veth", "peer", "name", "far"])
+    up.run(["sh", "-c", "ip link set near up; ip link set far up"])
+    vsctl(up, "add-port", "br-int", "near")
+    assert "ovs-vswitchd's main thread serves the ports near" in findings(diagnosis(up), "warning")
+    (switch,) = up.services()["ovs-vswitchd"]
+    frames = "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('far', 0))\n"
+    up.run(["kill", "-STOP", str(switch)])
+    try:
+        up.run([sys.executable, "-c", frames + "for _ in range(4000): s.send(bytes(60))"])
+    finally:
+        up.run(["kill", "-CONT", str(switch)])
+    wait_until(lambda: "packet sockets of ovs-vswitchd have dropped frames of near" in findings(diagnosis(up), "info"))
+    vsctl(up, "del-port", "near")
+    up.run(["ip", "link", "delete", "near"])
+    wait_until(lambda: measured(up))
+
+
 def test_without_root_checks_are_unknown(up: Lab) -> None:
     words = [
         "setpriv",
@@ -204,9 +283,9 @@ def test_without_root_checks_are_unknown(up: Lab) -> None:
     done = up.run(words, check=False)
     found = json.loads(done.stdout)
     assert findings(found) == {}
-    unknown = {check["id"]: check["found"] for check in found["checks"] if check["result"] == "unknown"}
-    assert "only root may query Open vSwitch" in unknown["ovs.queues-polled"]
-    assert {"ovs.settings", "ovs.mempools"} <= unknown.keys()
+    reasons = {check["id"]: check["found"] for check in unknown(found)}
+    assert "only root may query Open vSwitch" in reasons["ovs.queues-polled"]
+    assert {"ovs.settings", "ovs.mempools"} <= reasons.keys()
 
 
 def test_an_ovs_that_is_stopped_is_named(up: Lab) -> None:
@@ -219,6 +298,8 @@ def test_an_ovs_that_is_stopped_is_named(up: Lab) -> None:
         up.run(["kill", "-CONT", str(switch)])
     (finding,) = findings(found).values()
     assert (finding["claim"], finding["remedy"]) == ("ovs-vswitchd is stopped", f"kill -CONT {switch}")
+    assert {check["found"] for check in unknown(found)} == {"ovs-vswitchd is stopped"}
+    assert "ovs.ports" in {check["id"] for check in unknown(found)}
     wait_until(lambda: diagnosis(up)["status"] == 0)
 
 

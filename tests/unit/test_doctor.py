@@ -9,6 +9,7 @@ import pytest
 
 from ouchi.checks.diagnosis import Diagnosis
 from ouchi.checks.model import Fix, Level, Result
+from ouchi.checks.ovs.settings import HARMFUL
 from ouchi.checks.registry import CHECKS, evaluate, needed
 from ouchi.checks.verdict import LEVELS
 from ouchi.core.errors import Severity
@@ -18,6 +19,7 @@ from ouchi.plan.same_host import on_host
 from ouchi.plan.saved import parse_plan, plan_json
 from ouchi.steps.kinds import KINDS
 from tests.live import case, names
+from tests.plans import target_of
 
 
 def found(diagnosis: Diagnosis) -> list[tuple[str, dict[str, Any]]]:
@@ -87,6 +89,14 @@ def test_each_check_fails_in_a_case_and_holds_in_another() -> None:
     every = {check.id for check in CHECKS}
     assert every - fails == set()
     assert every - holds == set()
+
+
+def test_flow_offload_is_no_harm_with_a_nic_that_does_it() -> None:
+    """mlx5 is among the NICs with which Open vSwitch's offload was validated."""
+    offload = HARMFUL["hw-offload"]
+    live = case("healthy").live
+    assert not offload.loses("true", live, target_of("epyc-7713-nps1"))
+    assert offload.loses("true", live, case("healthy").target)
 
 
 def test_up_and_status_wait_for_no_sample() -> None:

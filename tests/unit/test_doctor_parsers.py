@@ -17,12 +17,13 @@ from ouchi.checks.versions import kernel_version
 from ouchi.facts.reading import pairs
 from ouchi.flows.doctor import diagnose
 from ouchi.live.cmdline import cpus_in, isolated_in, kib_of
+from ouchi.live.counters import parse_counters, parse_events, parse_ports, parse_sockets
 from ouchi.live.guests import Guest, parse_guests
 from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Texts, parse_live, script
 from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
-from ouchi.live.ovs import Mempool, Queue, parse_mempools, parse_queues, parse_switch
+from ouchi.live.ovs import Mempool, Pmd, Queue, parse_mempools, parse_queues, parse_switch
 from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, family, listed, parse_threads
 from tests.live import INSTANCE, healthy, planned_for, printed
@@ -80,7 +81,7 @@ def test_what_arrived_between_two_looks() -> None:
 
 def test_queues_and_their_pmd_threads() -> None:
     pmds, queues = parse_queues(QUEUES)
-    assert pmds == {1: True, 17: False}
+    assert pmds == {1: Pmd(0, isolated=True, overhead=2), 17: Pmd(1)}
     assert queues == (
         Queue("dpdk0", 0, 1, True, 34),
         Queue("vhu-1", 1, 1, False, 0),
@@ -284,6 +285,25 @@ def test_a_family_is_who_started_them_and_whom_they_started() -> None:
     assert family(threads, (2,)) == {2, 3, 4}
 
 
+def test_ports_of_the_datapath_and_those_without_statistics() -> None:
+    """The error of a port without statistics is in front of the next port, as OVS 3.1 prints it."""
+    text = (
+        "netdev@ovs-netdev:\n  flows: 1\n  port 2: vhu0 (dpdkvhostuserclient: configured_rx_queues=1, mtu=0)\n"
+        ", could not retrieve stats (Protocol error)  port 3: dpdk0 (dpdk: n_rxq=2, n_rxq_desc=512)\n"
+        "    RX packets:9 errors:0 dropped:4 overruns:? frame:?\n    TX packets:0 errors:0 dropped:? aborted:?\n"
+        "  port 4: tap0\n    RX packets:0 errors:0 dropped:0 overruns:0 frame:0\n"
+        "system@ovs-system:\n  port 1: br0 (internal)\n    RX packets:0 errors:0 dropped:7 overruns:0 frame:0\n"
+    )
+    vhu0, dpdk0, tap0 = parse_ports(text).values()
+    assert (vhu0.statistics, vhu0.rx_dropped, vhu0.configuration) == (
+        False,
+        None,
+        {"configured_rx_queues": "1", "mtu": "0"},
+    )
+    assert (dpdk0.statistics, dpdk0.rx_dropped, dpdk0.tx_dropped, dpdk0.kind) == (True, 4, None, "dpdk")
+    assert (tap0.name, tap0.kind, tap0.rx_dropped) == ("tap0", "", 0)
+
+
 # --- any text
 
 
@@ -292,6 +312,10 @@ def test_a_family_is_who_started_them_and_whom_they_started() -> None:
 def test_no_text_stops_a_parser(text: str) -> None:
     found = sections(text)
     parse_switch(found | {"tables": text, "queues": text, "mempools": text, "folder": text, "pid": text})
+    parse_counters(found | dict.fromkeys(("datapath before", "coverage", "sockets before", "connections"), text))
+    parse_ports(f"netdev@x:\n{text}")
+    parse_events(text)
+    parse_sockets(text, frozenset("1"))
     parse_interrupts(text)
     parse_threads(text)
     parse_guests({"guests": text, "servers": text, "guest memory": text}, "/")
@@ -344,6 +368,14 @@ def test_nothing_printed_is_not_healthy() -> None:
     assert {check.subject for check in found.with_result(Result.OK)} == {"memory", "cpus", "nics"}
     unknown = {check.subject for check in found.with_result(Result.UNKNOWN)}
     assert unknown == {check.id.partition(".")[0] for check in CHECKS}
+
+
+@pytest.mark.parametrize("reading", [MACHINE, SAMPLES, SWITCH])
+def test_a_reading_that_failed_is_the_reason(reading: str) -> None:
+    """Nothing is concluded from a reading that is not there, such as that no ovs-vswitchd runs."""
+    texts = {name: text for name, text in READINGS.items() if name != reading}
+    found = diagnose(parse_live(Texts(texts, {reading: "no"}), INSTANCE), TARGET)
+    assert {check.found for check in found.with_result(Result.UNKNOWN)} == {"no"}
 
 
 def test_readings_that_failed_are_unknown() -> None:

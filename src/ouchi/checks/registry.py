@@ -7,7 +7,7 @@ from types import ModuleType
 
 from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, versions
 from ouchi.checks.model import Check, CheckResult, Evaluate, Level, unknown
-from ouchi.checks.ovs import daemon, pmd, ports, queues, settings
+from ouchi.checks.ovs import daemon, drops, mempools, pmd, ports, queues, settings, vhost
 from ouchi.live.host import Live
 from ouchi.plan.target import Target
 
@@ -21,8 +21,11 @@ _MODULES: tuple[ModuleType, ...] = (
     daemon,
     settings,
     ports,
+    vhost,
+    mempools,
     pmd,
     queues,
+    drops,
     guests,
     nics,
     versions,

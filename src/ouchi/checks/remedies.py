@@ -10,6 +10,7 @@ APPLY_REBOOT = "ouchi apply, which reboots the host"
 REBOOT = "reboot the host"
 FIX = "ouchi doctor --fix"
 LOGS = "ouchi logs ovs-vswitchd"
+JOURNAL = "journalctl -u ovs-vswitchd"
 
 
 def fix_then(lasting: str) -> str:
@@ -25,3 +26,8 @@ def configuring(switch: Switch) -> str:
 def vsctl(switch: Switch) -> str:
     """Return the words that call ovs-vsctl for this Open vSwitch on a shell."""
     return f"ovs-vsctl --db=unix:{switch.run}/db.sock"
+
+
+def logs(switch: Switch) -> str:
+    """Return the command that shows the log of an ovs-vswitchd."""
+    return LOGS if switch.whose == OURS else JOURNAL

@@ -12,6 +12,7 @@ from importlib import resources
 from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
 from ouchi.facts.reading import cpus_of, pairs, whole
+from ouchi.live.counters import Counters, parse_counters
 from ouchi.live.cpus import Idle, parse_idle, parse_resume, parse_throttles
 from ouchi.live.guests import Guest, parse_guests
 from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities, parse_interrupts, parse_irqbalance
@@ -37,7 +38,7 @@ MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 
 SCRIPTS = {
     MACHINE: ("cpus", "memory", "interrupts", "threads", "guests", "nics"),
-    SAMPLES: ("samples",),
+    SAMPLES: ("counters", "samples"),
     SWITCH: ("switch",),
 }
 """The files that make up each script, one per topic, joined into few runs, each a round trip to the host."""
@@ -124,6 +125,7 @@ class Live:
     """Interfaces and addresses in the network configuration, by file."""
 
     switch: Switch = field(default_factory=Switch)
+    counters: Counters = field(default_factory=Counters)
 
 
 def read(machine: Machine, instance: Instance, readings: Collection[str] = READINGS, seconds: float = PATIENCE) -> Live:
@@ -153,7 +155,7 @@ def run_scripts(
     """Run the scripts of ``readings`` in parallel, each for at most ``seconds``."""
     arguments = {
         MACHINE: (instance.state, instance.libvirt_socket),
-        SAMPLES: (f"{SAMPLE_SECONDS:g}",),
+        SAMPLES: (f"{SAMPLE_SECONDS:g}", instance.ovs, PACKAGED),
         SWITCH: (instance.ovs, instance.vhost, PACKAGED, VHOST),
     }
     found, missing = {}, {}
@@ -218,6 +220,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         vfs=parse_vfs(host.get("vfs", "")),
         networking=parse_networking(host.get("networking", "")),
         switch=parse_switch(switch),
+        counters=parse_counters(samples),
     )
 
 

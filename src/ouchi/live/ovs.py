@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ouchi.clients.ovs import parse_rows
 from ouchi.facts.reading import whole
@@ -14,12 +14,24 @@ OURS, PACKAGED, ENABLED, NONE = "ours", "packaged", "enabled", "none"
 POLLED = ("dpdk", "dpdkvhostuserclient", "dpdkvhostuser")
 """Types of ports with Rx queues for PMD threads; without such a port there are no PMD threads."""
 
+SILENT = "does not answer within 3 s"
+
 _PMD = re.compile(r"pmd thread numa_id (-?[0-9]{1,4}) core_id ([0-9]{1,4}):")
+_OVERHEAD = re.compile(r"\s*overhead:\s*([0-9]{1,3})\s*%")
 _QUEUE = re.compile(
     r"\s*port:\s*(\S+)\s+queue-id:\s*([0-9]{1,5}) \((enabled|disabled)\)(?:\s+pmd usage:\s*(?:([0-9]{1,3})|NOT AVAIL))?"
 )
 _POOL = re.compile(r"mempool <(ovs[0-9a-f]{8}[^>\s]{0,40})>")
 _POOL_NAME = re.compile(r"ovs[0-9a-f]{8}[0-9]{2}([0-9]{5})[0-9]{7,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pmd:
+    """A PMD thread: its NUMA node, whether it polls pinned Rx queues only, load besides its Rx queues in per cent."""
+
+    node: int
+    isolated: bool = False
+    overhead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ class Mempool:
 
 @dataclass(frozen=True, slots=True)
 class OvsPort:
-    """An interface of the database; ``error`` and ``status`` are set by ovs-vswitchd."""
+    """An interface of the database; ``error``, ``status``, ``link`` and ``statistics`` are set by ovs-vswitchd."""
 
     name: str
     kind: str
@@ -53,6 +65,23 @@ class OvsPort:
     status: Mapping[str, str]
     link: str
     options: Mapping[str, str]
+    bridge: str = ""
+    statistics: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def node(self) -> int:
+        """The NUMA node of a NIC, or of a guest's memory; -1 where there is none."""
+        return whole(self.status.get("numa_id", self.status.get("numa", "")), -1)
+
+    @property
+    def description(self) -> str:
+        """What it is: its type, or the kernel's driver."""
+        return self.kind or self.status.get("driver_name", "") or "an interface of the kernel"
+
+    @property
+    def vhost(self) -> bool:
+        """Whether it is a vhost-user port that was created."""
+        return self.kind.startswith("dpdkvhostuser") and not self.error
 
     @property
     def polled(self) -> bool:
@@ -73,8 +102,7 @@ class Switch:
     ``none``. ``run`` is its run folder, ``sockets`` the folder of the guests' sockets, whose mode and owner are empty
     where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
     sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
-    being created. ``pmds``: by the CPU of a PMD thread whether it is isolated, which is to poll pinned Rx queues only.
-    ``failed``: queries without an answer, and their error.
+    being created. ``pmds``: PMD threads by their CPU. ``failed``: queries without an answer, and their error.
     """
 
     whose: str = NONE
@@ -92,10 +120,18 @@ class Switch:
     dpdk_version: str = ""
     bridges: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[OvsPort, ...] = ()
-    pmds: Mapping[int, bool] = field(default_factory=dict)
+    pmds: Mapping[int, Pmd] = field(default_factory=dict)
     queues: tuple[Queue, ...] = ()
     mempools: tuple[Mempool, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    def userspace(self, port: OvsPort) -> bool:
+        """Whether a port's bridge is in the userspace datapath."""
+        return self.bridges.get(port.bridge) == "netdev"
+
+    def connected_socket(self, port: OvsPort) -> bool:
+        """Whether the socket of a vhost-user port is connected in the kernel's table."""
+        return port.options.get("vhost-server-path", f"{self.run}/{port.name}") in self.connected
 
 
 def parse_switch(found: Mapping[str, str]) -> Switch:
@@ -103,9 +139,9 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
     switch, bridges, ports = _tables(found.get("tables", ""))
     pmds, queues = parse_queues(found.get("queues", ""))
     mode, _, owner = found.get("folder", "").strip().partition(" ")
-    failed = {name: _error(found, name) for name in ("tables", "queues", "mempools") if f"{name} failed" in found}
+    failed = {name: error_of(found, name) for name in ("tables", "queues", "mempools") if f"{name} failed" in found}
     if "tables" in found and "tables" not in failed and not switch:
-        failed["tables"] = _error(found, "tables")
+        failed["tables"] = error_of(found, "tables")
     initialized = switch.get("dpdk_initialized")
     return Switch(
         whose=found.get("whose", NONE).strip() or NONE,
@@ -130,17 +166,19 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
     )
 
 
-def parse_queues(text: str) -> tuple[dict[int, bool], tuple[Queue, ...]]:
-    """Return by CPU whether each PMD thread is isolated, and their Rx queues, in the output of ``dpif-netdev/pmd-rxq-show``."""
-    pmds: dict[int, bool] = {}
+def parse_queues(text: str) -> tuple[dict[int, Pmd], tuple[Queue, ...]]:
+    """Return the PMD threads by their CPU, and their Rx queues, in the output of ``dpif-netdev/pmd-rxq-show``."""
+    pmds: dict[int, Pmd] = {}
     queues = []
     cpu = -1
     for line in text.split("\n"):
         if match := _PMD.match(line):
             cpu = int(match[2])
-            pmds[cpu] = False
+            pmds[cpu] = Pmd(whole(match[1], -1))
         elif cpu >= 0 and line.strip() == "isolated : true":
-            pmds[cpu] = True
+            pmds[cpu] = replace(pmds[cpu], isolated=True)
+        elif cpu >= 0 and (match := _OVERHEAD.match(line)):
+            pmds[cpu] = replace(pmds[cpu], overhead=int(match[1]))
         elif cpu >= 0 and (match := _QUEUE.match(line)):
             queues.append(Queue(match[1], int(match[2]), cpu, match[3] == "enabled", whole(match[4] or "", -1)))
     return pmds, tuple(queues)
@@ -167,7 +205,9 @@ def _tables(text: str) -> tuple[Mapping[str, object], dict[str, str], tuple[OvsP
     """Return the record of Open_vSwitch, each bridge's datapath type, and the interfaces; each line is a JSON table."""
     switch: Mapping[str, object] = {}
     bridges: dict[str, str] = {}
-    ports: list[OvsPort] = []
+    bridge_of: dict[str, str] = {}
+    ports_of: dict[str, str] = {}
+    interfaces: list[Mapping[str, object]] = []
     for line in text.split("\n"):
         try:
             rows = parse_rows(line)
@@ -178,12 +218,24 @@ def _tables(text: str) -> tuple[Mapping[str, object], dict[str, str], tuple[OvsP
                 switch = row
             elif "datapath_type" in row:
                 bridges[_text(row.get("name"))] = _text(row["datapath_type"])
+                ports_of |= dict.fromkeys(_uuids(row.get("ports")), _text(row.get("name")))
+            elif "interfaces" in row:
+                bridge_of |= dict.fromkeys(_uuids(row["interfaces"]), _text(row.get("_uuid")))
             elif "error" in row:
-                ports.append(_port(row))
-    return switch, bridges, tuple(ports)
+                interfaces.append(row)
+    return (
+        switch,
+        bridges,
+        tuple(_port(row, ports_of.get(bridge_of.get(_text(row.get("_uuid")), ""), "")) for row in interfaces),
+    )
 
 
-def _port(row: Mapping[str, object]) -> OvsPort:
+def _uuids(value: object) -> list[str]:
+    """Return the members of a column; a set with one member is the member itself."""
+    return [str(item) for item in value] if isinstance(value, list) else [_text(value)]
+
+
+def _port(row: Mapping[str, object], bridge: str) -> OvsPort:
     return OvsPort(
         name=_text(row.get("name")),
         kind=_text(row.get("type")),
@@ -191,6 +243,8 @@ def _port(row: Mapping[str, object]) -> OvsPort:
         status=_map(row.get("status")),
         link=_text(row.get("link_state")),
         options=_map(row.get("options")),
+        bridge=bridge,
+        statistics={key: whole(value, 0) for key, value in _map(row.get("statistics")).items()},
     )
 
 
@@ -205,6 +259,9 @@ def _map(value: object) -> dict[str, str]:
     return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _error(found: Mapping[str, str], name: str) -> str:
-    """Return the error of a query that failed, on one line."""
-    return " ".join(found.get(name, "").split())[-300:] or "no answer"
+def error_of(found: Mapping[str, str], name: str) -> str:
+    """Return the error of a query that failed, on one line; ``SILENT`` is in it where there was no answer in time."""
+    text = " ".join(found.get(name, "").split())[-300:]
+    if "Alarm clock" in text or not text:
+        return f"{'the database' if name == 'tables' else 'ovs-vswitchd'} {SILENT}"
+    return text

@@ -21,9 +21,13 @@ section folder; stat -c '%a %U' "$folder"
 ask tables ovs-vsctl "--db=unix:$run/db.sock" --no-wait --timeout=3 --format=json -- \
     --columns=other_config,dpdk_initialized,dpdk_version list Open_vSwitch -- \
     --columns=name,datapath_type,ports list Bridge -- \
-    --columns=name,type,error,status,link_state,options,mtu list Interface
+    --columns=_uuid,interfaces list Port -- \
+    --columns=_uuid,name,type,error,status,statistics,link_state,options,mtu list Interface
 { [ -n "$pid" ] && [ -d "/proc/$pid" ]; } || exit 0
 OVS_RUNDIR=$run; export OVS_RUNDIR
 target="$run/ovs-vswitchd.$pid.ctl"
-ask queues ovs-appctl --timeout=3 -t "$target" dpif-netdev/pmd-rxq-show
+# The load of the last five seconds where it can be chosen (3.1), else of the last minute.
+ask queues sh -c 'ovs-appctl --timeout=3 -t "$1" dpif-netdev/pmd-rxq-show -secs 5
+    status=$?; [ $status = 2 ] || exit $status
+    exec ovs-appctl --timeout=3 -t "$1" dpif-netdev/pmd-rxq-show' sh "$target"
 ask mempools ovs-appctl --timeout=3 -t "$target" netdev-dpdk/get-mempool-info

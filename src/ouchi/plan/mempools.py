@@ -42,8 +42,27 @@ def _data_bytes(mtu: int) -> int:
 
 
 def port_mbufs(rxqs: int, pmds: int) -> int:
-    """Buffers of a port's own pool (``per-port-memory``); it has a transmit queue for each PMD thread and one more."""
-    return rxqs * RING + (pmds + 1) * RING + min(MOST_LCORES, rxqs) * BURST + FEWEST_MBUFS
+    """Buffers of a NIC's own pool (``per-port-memory``); it has a Tx queue for each PMD thread and one more."""
+    return queue_mbufs(rxqs, pmds + 1)
+
+
+def queue_mbufs(rxqs: int, txqs: int, rx_descriptors: int = RING, tx_descriptors: int = RING) -> int:
+    """Buffers of a port's own pool by its queues and their descriptors (dpdk_calculate_mbufs).
+
+    A vhost-user port has the queues of its guest, and ``RING`` descriptors in this sum, however large its rings are.
+    """
+    return rxqs * rx_descriptors + txqs * tx_descriptors + min(MOST_LCORES, rxqs) * BURST + FEWEST_MBUFS
+
+
+def halves(mbufs: int) -> list[int]:
+    """What Open vSwitch requests where memory is short, one after the other: a half, a quarter, … (dpdk_mp_create).
+
+    It gives up below ``FEWEST_MBUFS``: a pool of fewer than twice as many is never halved, its port has an error.
+    """
+    found = []
+    while (mbufs := mbufs // 2) >= FEWEST_MBUFS:
+        found.append(mbufs)
+    return found
 
 
 def pool_bytes(mbufs: int, mtu: int = MTU) -> int:

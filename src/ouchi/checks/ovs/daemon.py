@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ouchi.checks.model import Fix, Level, Problem, Seen, check, ok, unknown
-from ouchi.checks.ovs.answers import NOT_RUNNING, answered, runs
-from ouchi.checks.remedies import LOGS, UP, configuring, fix_then
+from ouchi.checks.ovs.answers import NOT_RUNNING, STOPPED, answered, runs, silence, stopped
+from ouchi.checks.remedies import LOGS, UP, configuring, fix_then, logs
 from ouchi.core.errors import error
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import NONE, OURS
@@ -33,23 +33,33 @@ def running(live: Live, target: Target) -> Seen:
             remedy=UP,
             why=lost,
         )
-    if any(thread.stopped for thread in live.threads if thread.pid == switch.pid):
+    if stopped(live):
         return error(
-            "ovs-vswitchd is stopped",
+            STOPPED,
             where=f"/proc/{switch.pid}/status",
             found="State: T (stopped)",
             expected="a running process",
             remedy=f"kill -CONT {switch.pid}",
             why=lost,
         )
+    restart = UP if switch.whose == OURS else "systemctl restart openvswitch-switch"
+    if runs(live) and (reason := silence(live)):
+        return error(
+            "ovs-vswitchd answers no query",
+            where=f"{switch.run}/ovs-vswitchd.{switch.pid}.ctl",
+            found=reason,
+            expected="an answer within milliseconds",
+            remedy=f"what it waits for: {logs(switch)}; then: {restart}",
+            why="its main thread is blocked: ports that it serves itself lose packets, and no new flow is set up",
+        )
     if runs(live):
         return ok(f"pid {switch.pid}, {'ouchi’s own' if switch.whose == OURS else 'the distribution’s'}")
     return error(
-        "ovs-vswitchd does not run",
+        NOT_RUNNING,
         where=f"{switch.run}/ovs-vswitchd.pid",
         found=f"no process {switch.pid}" if switch.pid else "no such file",
         expected="a running ovs-vswitchd",
-        remedy=f"{UP}; why it ended: {LOGS}" if switch.whose == OURS else "systemctl restart openvswitch-switch",
+        remedy=f"{restart}; why it ended: {LOGS}" if switch.whose == OURS else restart,
         why=lost,
     )
 
@@ -75,7 +85,7 @@ def dpdk_build(live: Live, _target: Target) -> Seen | None:
     )
 
 
-@check("ovs.dpdk-initialized", Level.RUNNING, "DPDK is initialised in Open vSwitch", SWITCH)
+@check("ovs.dpdk-initialized", Level.RUNNING, "DPDK is initialised in Open vSwitch", SWITCH, MACHINE)
 @answered("tables", daemon=True)
 def dpdk_initialized(live: Live, _target: Target) -> Seen | None:
     """Look at ``dpdk_initialized`` in the database."""

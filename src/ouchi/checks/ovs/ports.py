@@ -1,25 +1,25 @@
-"""Bridges and ports of Open vSwitch, and the mempools behind them."""
+"""Bridges and ports of Open vSwitch, and which of them no PMD thread serves."""
 
 from __future__ import annotations
 
-from ouchi.checks.model import Level, Observation, Seen, check, judge, ok
+from ouchi.checks.model import Level, Observation, check, judge
 from ouchi.checks.ovs.answers import answered
-from ouchi.checks.remedies import LOGS, UP, configuring, vsctl
-from ouchi.core.errors import Finding, error, warning
-from ouchi.live.host import SWITCH, Live
-from ouchi.live.ovs import OURS, Mempool, Switch
-from ouchi.plan.mempools import FEWEST_MBUFS, MTU, SHARED_MBUFS, port_mbufs
+from ouchi.checks.remedies import UP, logs, vsctl
+from ouchi.core.errors import Finding, error, info, warning
+from ouchi.live.host import MACHINE, SWITCH, Live
+from ouchi.live.ovs import OURS, Switch
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 
-MEMPOOLS = "ovs-appctl netdev-dpdk/get-mempool-info"
+MAIN_THREAD = ("", "system", "tap", "afxdp-nonpmd")
+"""Types of ports in the userspace datapath that no PMD thread polls; internal ports are the bridges' own."""
 
-FEW = 0.05
-"""The share of free mbufs in a mempool below which it is nearly empty."""
+WIRES = ("ouchi-near", "ouchi-far", "ouchi-end")
+"""Ports of ouchi's own endpoints, by the start of their names: veth devices by design."""
 
 
-@check("ovs.bridges", Level.RUNNING, "bridges are in the userspace datapath", SWITCH)
-@answered("tables")
+@check("ovs.bridges", Level.RUNNING, "bridges are in the userspace datapath", SWITCH, MACHINE)
+@answered("tables", daemon=True)
 def bridges(live: Live, target: Target) -> Observation | None:
     """Look at each bridge's ``datapath_type``; patch ports join only bridges of one datapath."""
     switch = live.switch
@@ -56,8 +56,8 @@ def bridges(live: Live, target: Target) -> Observation | None:
     return judge(problems, ", ".join(switch.bridges))
 
 
-@check("ovs.ports", Level.RUNNING, "every port was created and has a link", SWITCH)
-@answered("tables")
+@check("ovs.ports", Level.RUNNING, "every port was created and has a link", SWITCH, MACHINE)
+@answered("tables", daemon=True)
 def ports(live: Live, _target: Target) -> Observation | None:
     """Look for ports that ovs-vswitchd could not create, and DPDK ports without a link."""
     switch = live.switch
@@ -67,7 +67,7 @@ def ports(live: Live, _target: Target) -> Observation | None:
             where=f"ovs-vsctl get Interface {port.name} error",
             found=port.error,
             expected="no error",
-            remedy=LOGS if switch.whose == OURS else "journalctl -u ovs-vswitchd",
+            remedy=logs(switch),
             why="the port is in the database and nowhere else: what is sent to it is lost",
         )
         for port in switch.ports
@@ -88,73 +88,48 @@ def ports(live: Live, _target: Target) -> Observation | None:
     return judge(problems, counted(len(switch.ports), "port"))
 
 
-@check("ovs.guest-connections", Level.LOSS, "a guest is connected to every vhost-user port", SWITCH)
-@answered("tables")
-def guest_connections(live: Live, _target: Target) -> Seen | None:
-    """Look for disconnected vhost-user ports whose socket has no connection either.
-
-    The database can still have ``disconnected`` for a guest that connected while the port was being created.
-    """
-    guests = [port for port in live.switch.ports if port.kind.startswith("dpdkvhostuser") and not port.error]
-    if not guests:
-        return None
-    disconnected = [
-        port.name
-        for port in guests
-        if port.status.get("status") == "disconnected"
-        and port.options.get("vhost-server-path") not in live.switch.connected
+@check("ovs.kernel-ports", Level.LOSS, "no port is served by the kernel or the main thread", SWITCH, MACHINE)
+@answered("tables", daemon=True)
+def kernel_ports(live: Live, target: Target) -> Observation:
+    """Look for interfaces of the kernel in the userspace datapath, and for guests' taps in the kernel's one."""
+    switch = live.switch
+    mine = [port for port in switch.ports if not port.error and port.kind in MAIN_THREAD and switch.userspace(port)]
+    wires = [port.name for port in mine if switch.whose == OURS and port.name.startswith(WIRES)]
+    problems = [
+        severity(
+            f"ovs-vswitchd's main thread serves the ports {', '.join(names[:8])}",
+            where="ovs-vsctl --columns=name,type list Interface",
+            found="; ".join(f"{port.name}: {port.description}" for port in mine if port.name in names),
+            expected="ports of type dpdk or dpdkvhostuserclient, which PMD threads poll",
+            remedy=remedy,
+            why="it reads them by system calls between all its other work: while it does that, the socket's buffer is "
+            "full after a few hundred frames, and only the socket counts what it drops",
+        )
+        for severity, names, remedy in (
+            (warning, [port.name for port in mine if port.name not in wires], "guests by vhost-user, NICs by DPDK"),
+            (info, wires, "nothing: they are ouchi's own wires to the endpoints; measure with: ouchi bench"),
+        )
+        if names
     ]
-    if not disconnected:
-        return ok(counted(len(guests), "port"))
-    return warning(
-        f"no guest is connected to the ports {', '.join(disconnected[:8])}",
-        where="ovs-vsctl get Interface PORT status",
-        found="status=disconnected",
-        expected="a guest whose driver has enabled its Rx queues",
-        remedy=f"start the guest, or: {UP}" if live.switch.whose == OURS else "start the guest, or remove the port",
-        why="a disconnected vhost-user port is a black hole: what is sent to it is lost, and no counter of OVS shows "
-        "it",
-    )
+    if switch.whose != OURS:
+        others = switch.bridges.keys() - {"br-int", *target.bridges.values()}  # those are findings of ovs.bridges
+        problems += [_in_kernel(switch, name) for name in sorted(others) if switch.bridges[name] != "netdev"]
+    return judge(problems, "")
 
 
-@check("ovs.mempools", Level.LOSS, "mempools have their full number of mbufs", SWITCH)
-@answered("tables", "mempools", daemon=True)
-def mempools(live: Live, target: Target) -> Observation | None:
-    """Compare each mempool with the number of mbufs that Open vSwitch requests for its ports."""
-    pools = live.switch.mempools
-    if not pools:
-        return ok("no mempool yet: no port needs one")
-    per_port = live.switch.other_config.get("per-port-memory") == "true"
-    problems = []
-    for pool in pools:
-        shared = SHARED_MBUFS if not pool.mtu or pool.mtu >= MTU else FEWEST_MBUFS  # as dpdk_mp_create compares it
-        expected = port_mbufs(1, len(target.plan.pools.pmd)) if per_port else shared
-        # OVS halves; a mempool that is a little smaller has other reasons, such as fewer descriptors.
-        if pool.size <= (expected + 1) // 2:
-            problems.append(_halved(live.switch, pool, expected))
-        elif pool.free < pool.size * FEW:
-            problems.append(_empty(live.switch, pool))
-    return judge(problems, f"{counted(len(pools), 'mempool')}, {sum(pool.size for pool in pools)} mbufs")
-
-
-def _halved(switch: Switch, pool: Mempool, expected: int) -> Finding:
-    return error(
-        f"a mempool has half as many mbufs as Open vSwitch requested, or fewer (MTU up to {pool.mtu or 1500})",
-        where=MEMPOOLS,
-        found=f"{pool.size} in {pool.name}",
-        expected=f"{expected}",
-        remedy=f"{configuring(switch)} with more free hugepages: dpdk-socket-mem and the hugepages of its NUMA node",
-        why="where memory is short OVS allocates half as many mbufs without an error: under load NICs find none free "
-        "and drop (rx_nombuf)",
-    )
-
-
-def _empty(switch: Switch, pool: Mempool) -> Finding:
-    return warning(
-        f"a mempool is nearly empty (MTU up to {pool.mtu or 1500})",
-        where=MEMPOOLS,
-        found=f"{pool.free} of {pool.size} free in {pool.name}",
-        expected=f"more than {FEW:.0%}",
-        remedy=f"fewer descriptors (n_rxq_desc) or per-port-memory, then: {configuring(switch)}",
-        why="a NIC that finds no free mbuf drops what it receives",
+def _in_kernel(switch: Switch, bridge: str) -> Finding:
+    ports = [port for port in switch.ports if port.bridge == bridge and port.name != bridge]
+    taps = [port.name for port in ports if port.kind in MAIN_THREAD and port.status.get("driver_name") == "tun"]
+    severity = warning if taps else info
+    return severity(
+        f"the bridge {bridge} is in the kernel's datapath"
+        + (f", with the guests' taps {', '.join(taps[:8])}" if taps else ""),
+        where=f"ovs-vsctl get Bridge {bridge} datapath_type",
+        found=", ".join(port.name for port in ports[:8]) or "no port",
+        expected="bridges with datapath_type=netdev, and guests by vhost-user",
+        remedy=f"{vsctl(switch)} set Bridge {bridge} datapath_type=netdev"
+        if taps
+        else "nothing, where it is for no guest",
+        why="no PMD thread polls its ports: the kernel forwards their packets on whatever CPU it likes, and no check here "
+        "looks at what it drops",
     )
