@@ -95,7 +95,7 @@ def test_nothing_is_wrong_after_up(up: Lab) -> None:
     assert (findings(found), findings(found, "warning"), found["counts"]["unknown"]) == ({}, {}, 0)
     assert found["counts"]["ok"] > 15
     assert not [check for check in found["checks"] if check["id"].startswith("interrupts.")]  # nothing is isolated here
-    assert "healthy: " in up.ouchi("doctor").stdout
+    assert up.ouchi("doctor").stdout.startswith("healthy")
 
 
 def test_a_pmd_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
@@ -207,6 +207,8 @@ def test_without_root_checks_are_unknown(up: Lab) -> None:
     unknown = {check["id"]: check["found"] for check in found["checks"] if check["result"] == "unknown"}
     assert "only root may query Open vSwitch" in unknown["ovs.queues-polled"]
     assert {"ovs.settings", "ovs.mempools"} <= unknown.keys()
+    assert (found["health"], found["healthy"], done.returncode) == ("incomplete", False, 1)
+    assert any("next: sudo ouchi doctor" in label for label in found["labels"])
 
 
 def test_an_ovs_that_is_stopped_is_named(up: Lab) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from ouchi.checks.diagnosis import Diagnosis
-from ouchi.checks.model import Fix, Level, Result
+from ouchi.checks.diagnosis import Diagnosis, Health
+from ouchi.checks.model import LEVELS, Fix, Level, Result
 from ouchi.checks.registry import CHECKS, evaluate, needed
-from ouchi.checks.verdict import LEVELS
 from ouchi.core.errors import Severity
 from ouchi.flows.doctor import diagnose
 from ouchi.live.host import MACHINE, READINGS, SWITCH
@@ -51,7 +50,9 @@ def test_a_case(name: str) -> None:
             assert "fix" in expected or "severity" in expected
     assert [check.id for check in diagnosis.with_result(Result.UNKNOWN)] == list(given.unknown)
     severities = {one.get("severity") for one in given.finds}
-    assert diagnosis.status == (1 if "error" in severities else 4 if "warning" in severities else 0)
+    incomplete = any(check.essential for check in diagnosis.with_result(Result.UNKNOWN))
+    assert diagnosis.status == (1 if "error" in severities or incomplete else 4 if "warning" in severities else 0)
+    assert (diagnosis.health is Health.HEALTHY) is (not severities and not given.unknown)
 
 
 @pytest.mark.parametrize("name", names())

@@ -39,7 +39,7 @@ _MANAGED = re.compile(
 """Interrupts that cannot be moved: the timer's, and managed ones (disks' queues), which the kernel places itself."""
 
 
-@check("interrupts.received", Level.LOSS, "no device interrupt arrives on the isolated CPUs", SAMPLES)
+@check("interrupts.received", Level.LOSS, "no device interrupt arrives on the isolated CPUs", SAMPLES, essential=True)
 def received(live: Live, target: Target) -> Seen | None:
     """Look for device interrupts that arrived on isolated CPUs during the sample."""
     isolated = target.plan.isolated
