@@ -288,8 +288,24 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
             f"uptime {name}": f"{1000 + at * 0.5:.2f} 2000.00",
             f"interrupts {name}": "\n".join(lines),
             f"throttled {name}": "\n".join(throttles),
+            f"stat {name}": "\n".join(f"cpu{cpu} {5000 + 50 * at} 0 10 20 0 0 1 3 0 0" for cpu in online),
+            f"scheduling {name}": "\n".join(_scheduling(plan, at)),
         }
     return found
+
+
+def _scheduling(plan: Plan, at: int) -> Iterable[str]:
+    """The times of PMD threads, which only run, and of vCPUs, which wait for 5 µs after each wake-up."""
+    for cpu in plan.pools.pmd:
+        task = f"/proc/{PID}/task/{PID + 10 + cpu}"
+        yield f"{task}/schedstat:{10**12 + 500_000_000 * at} {2_000_000 + 9_000 * at} {40 + at}"
+        yield f"{task}/status:State:\tR (running)"
+        yield f"{task}/status:nonvoluntary_ctxt_switches:\t{30 + at}"
+    for number, _ in enumerate(plan.pools.dedicated[:2]):
+        task = f"/proc/{GUEST_PID}/task/{GUEST_PID + 20 + number}"
+        yield f"{task}/schedstat:{10**10 + 50_000_000 * at} {10**8 + 2_500_000 * at} {9000 + 500 * at}"
+        yield f"{task}/status:State:\tS (sleeping)"
+        yield f"{task}/status:nonvoluntary_ctxt_switches:\t{3 + at}"
 
 
 def _switch(target: Target, plan: Plan) -> dict[str, str]:

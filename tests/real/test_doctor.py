@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -119,6 +120,19 @@ def test_a_pmd_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
         }
     ]
     assert pmd_affinities(up) == {0: "0"}
+
+
+def test_a_program_on_the_cpu_of_a_pmd_thread_is_seen(up: Lab) -> None:
+    """A busy loop pinned to the same CPU: a remark, as the plan of two CPUs has the PMD thread share its own."""
+    loop = subprocess.Popen(["taskset", "-c", "0", "sh", "-c", "while :; do :; done"])
+    try:
+        found = findings(diagnosis(up), "info")
+    finally:
+        loop.kill()
+        loop.wait()
+    (finding,) = [one for claim, one in found.items() if "waited for their CPUs" in claim]
+    assert (milliseconds := re.search(r"pmd-c00/id:[0-9]+: ([0-9.]+) ms of 0[.]", finding["found"]))
+    assert float(milliseconds[1]) > 50
 
 
 def test_another_mask_is_named_and_put_back(up: Lab) -> None:

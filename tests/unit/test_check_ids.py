@@ -29,6 +29,8 @@ GIVEN = [
     "cpus.idle-states",
     "cpus.online",
     "cpus.other-threads",
+    "cpus.run-delay",
+    "cpus.steal",
     "cpus.throttling",
     "cpus.whole-cores",
     "interrupts.affinity",

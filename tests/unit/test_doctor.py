@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ouchi.checks.cpus import run_delay
 from ouchi.checks.diagnosis import Diagnosis, Health
-from ouchi.checks.model import LEVELS, Fix, Level, Result
+from ouchi.checks.model import LEVELS, Fix, Level, Observation, Result
 from ouchi.checks.registry import CHECKS, evaluate, needed
-from ouchi.core.errors import Severity
+from ouchi.core.errors import Finding, Severity
 from ouchi.flows.doctor import diagnose
 from ouchi.live.host import MACHINE, READINGS, SWITCH
+from ouchi.live.scheduling import Scheduling
 from ouchi.plan.same_host import on_host
 from ouchi.plan.saved import parse_plan, plan_json
 from ouchi.steps.kinds import KINDS
@@ -109,3 +112,24 @@ def test_a_saved_plan_gives_the_same(name: str) -> None:
     saved = parse_plan(json.dumps(plan_json(given.target)).encode(), "plan.json")
     diagnosis = diagnose(given.live, on_host(saved, given.target.facts))
     assert diagnosis == diagnose(given.live, given.target)
+
+
+def test_a_pmd_thread_that_did_not_run_is_found_where_its_tick_counts() -> None:
+    """The kernel counts a wait only when it ends, and a run without tick once a second."""
+    given = case("healthy")
+    tid = next(thread.tid for thread in given.live.threads if thread.pmd == 1)
+    live = replace(given.live, scheduling={**given.live.scheduling, tid: Scheduling(0, 0, 0, 0, True)})
+    assert [check.id for check in evaluate(live, given.target) if check.problems] == []
+    seen = run_delay.evaluate(replace(live, nohz_full=()), given.target)
+    assert isinstance(seen, Finding)
+    assert seen.found == "pmd-c01/id:1: did not run in 0.5 s"
+
+
+@pytest.mark.parametrize("key", ["pmd-sleep-max", "pmd-maxsleep"])
+def test_a_pmd_thread_that_sleeps_may_wait_after_each_wake_up(key: str) -> None:
+    given = case("healthy")
+    waits = Scheduling(10**8, 2_500_000, 500, 1, True)
+    live = replace(given.live, scheduling=dict.fromkeys(given.live.scheduling, waits))
+    assert isinstance(run_delay.evaluate(live, given.target), Finding)
+    switch = replace(live.switch, other_config={**live.switch.other_config, key: "100"})
+    assert isinstance(run_delay.evaluate(replace(live, switch=switch), given.target), Observation)

@@ -18,6 +18,7 @@ from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities,
 from ouchi.live.memory import parse_hugepages, parse_mounts
 from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
+from ouchi.live.scheduling import Scheduling, scheduled, stolen
 from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, parse_threads
 from ouchi.machine import CommandFailed, Machine
@@ -77,6 +78,10 @@ class Live:
     """Thermal throttle events since boot, by CPU."""
     throttling: Mapping[int, int] = field(default_factory=dict)
     """The same during the sample."""
+    scheduling: Mapping[int, Scheduling] = field(default_factory=dict)
+    """How threads of ovs-vswitchd and QEMU were scheduled during the sample, by thread number."""
+    stolen: Mapping[int, float] = field(default_factory=dict)
+    """Seconds that a hypervisor took from each CPU during the sample."""
 
     kernel: str = ""
     grub: frozenset[str] | None = None
@@ -192,6 +197,8 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         after=parse_interrupts(samples.get("interrupts after", "")),
         throttled=last,
         throttling={number: count - first.get(number, count) for number, count in last.items()},
+        scheduling=scheduled(samples.get("scheduling before", ""), samples.get("scheduling after", "")),
+        stolen=stolen(samples.get("stat before", ""), samples.get("stat after", "")),
         kernel=host.get("kernel", "").strip(),
         grub=_grub(host.get("grub", "")),
         isolated=cpus_of(cpu.get("isolated", "")),
