@@ -173,6 +173,10 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "grub": f"\tlinux /boot/vmlinuz root=/dev/vda1 ro {' '.join(plan.kernel_args)}",
         "kernel": "Ubuntu 6.8.0-57.59-generic 6.8.12",
         "cpu": "\n".join(cpu),
+        "settings": f"/sys/devices/virtual/workqueue/cpumask:{mask(plan.pools.host).removeprefix('0x')}\n"
+        "/proc/sys/kernel/nmi_watchdog:1\n/proc/sys/kernel/soft_watchdog:1\n"
+        f"/proc/sys/kernel/watchdog_cpumask:{host}\n"
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource:tsc",
         "latency": "  2000000000",
         "meminfo": "HugePages_Total:    512\nHugepagesize:       2048 kB",
         "hugepages": _hugepages(

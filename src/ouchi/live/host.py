@@ -89,6 +89,8 @@ class Live:
     isolated: tuple[int, ...] = ()
     nohz_full: tuple[int, ...] = ()
     smt: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the running kernel, by the file that shows them."""
     governors: Mapping[int, str] = field(default_factory=dict)
     idle: Mapping[int, tuple[Idle, ...]] = field(default_factory=dict)
     latency_us: int | None = None
@@ -204,6 +206,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         isolated=cpus_of(cpu.get("isolated", "")),
         nohz_full=cpus_of(cpu.get("nohz_full", "")),
         smt=cpu.get("smt/control", ""),
+        settings=pairs(host.get("settings", ""), ":"),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
         idle=parse_idle(cpu),
         latency_us=limit if (limit := whole(host.get("latency", ""), -1)) >= 0 else None,
