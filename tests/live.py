@@ -180,6 +180,10 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "grub": f"\tlinux /boot/vmlinuz root=/dev/vda1 ro {' '.join(plan.kernel_args)}",
         "kernel": "Ubuntu 6.8.0-57.59-generic 6.8.12",
         "cpu": "\n".join(cpu),
+        "settings": f"/sys/devices/virtual/workqueue/cpumask:{mask(plan.pools.host).removeprefix('0x')}\n"
+        "/proc/sys/kernel/nmi_watchdog:1\n/proc/sys/kernel/soft_watchdog:1\n"
+        f"/proc/sys/kernel/watchdog_cpumask:{host}\n"
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource:tsc",
         "latency": "  2000000000",
         "meminfo": "HugePages_Total:    512\nHugepagesize:       2048 kB",
         "hugepages": _hugepages(
@@ -298,6 +302,8 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
             # dpctl/show -s of OVS 3.5.0 with a guest that had booted under QEMU 7.2.
             f"datapath {name}": (CASES / "datapath.txt").read_text().rstrip("\n"),
             f"sockets {name}": "Netid Recv-Q Send-Q Local Address:Port Peer Address:Port",
+            f"stat {name}": "\n".join(f"cpu{cpu} {5000 + 50 * at} 0 10 20 0 0 1 3 0 0" for cpu in online),
+            f"scheduling {name}": "\n".join(_scheduling(plan, at)),
         }
     return found | {
         "coverage": "netlink_sent               0.8/sec     0.800/sec        0.0842/sec   total: 307",
@@ -305,6 +311,20 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
         "most connections": "3000000",
         "socket files": "socket:[8375075]",
     }
+
+
+def _scheduling(plan: Plan, at: int) -> Iterable[str]:
+    """The times of PMD threads, which only run, and of vCPUs, which wait for 5 µs after each wake-up."""
+    for cpu in plan.pools.pmd:
+        task = f"/proc/{PID}/task/{PID + 10 + cpu}"
+        yield f"{task}/schedstat:{10**12 + 500_000_000 * at} {2_000_000 + 9_000 * at} {40 + at}"
+        yield f"{task}/status:State:\tR (running)"
+        yield f"{task}/status:nonvoluntary_ctxt_switches:\t{30 + at}"
+    for number, _ in enumerate(plan.pools.dedicated[:2]):
+        task = f"/proc/{GUEST_PID}/task/{GUEST_PID + 20 + number}"
+        yield f"{task}/schedstat:{10**10 + 50_000_000 * at} {10**8 + 2_500_000 * at} {9000 + 500 * at}"
+        yield f"{task}/status:State:\tS (sleeping)"
+        yield f"{task}/status:nonvoluntary_ctxt_switches:\t{3 + at}"
 
 
 def _switch(target: Target, plan: Plan) -> dict[str, str]:

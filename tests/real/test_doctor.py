@@ -107,7 +107,7 @@ def test_nothing_is_wrong_after_up(up: Lab) -> None:
     assert (findings(found), findings(found, "warning"), found["counts"]["unknown"]) == ({}, {}, 0)
     assert found["counts"]["ok"] > 15
     assert not [check for check in found["checks"] if check["id"].startswith("interrupts.")]  # nothing is isolated here
-    assert "healthy: " in up.ouchi("doctor").stdout
+    assert up.ouchi("doctor").stdout.startswith("healthy")
 
 
 def test_a_pmd_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
@@ -131,6 +131,34 @@ def test_a_pmd_thread_that_was_moved_is_named_and_moved_back(up: Lab) -> None:
         }
     ]
     assert pmd_affinities(up) == {0: "0"}
+
+
+def test_a_program_on_the_cpu_of_a_pmd_thread_is_seen(up: Lab) -> None:
+    """A busy loop pinned to the same CPU: a remark, as the plan of two CPUs has the PMD thread share its own.
+
+    It does not sleep meanwhile: one that sleeps is let in at once when it wakes up.
+    """
+    sleeping = [
+        key
+        for key in ("pmd-sleep-max", "pmd-maxsleep")
+        if vsctl(up, "--if-exists", "get", "Open_vSwitch", ".", f"other_config:{key}")
+    ]
+    before = {key: vsctl(up, "get", "Open_vSwitch", ".", f"other_config:{key}") for key in sleeping}
+    for key in before:
+        vsctl(up, "set", "Open_vSwitch", ".", f"other_config:{key}=0")
+    loop = subprocess.Popen(["taskset", "-c", "0", "sh", "-c", "while :; do :; done"])
+    try:
+        seen = diagnosis(up)
+    finally:
+        loop.kill()
+        loop.wait()
+        for key, value in before.items():
+            vsctl(up, "set", "Open_vSwitch", ".", f"other_config:{key}={value}")
+    (check,) = [check for check in seen["checks"] if check["id"] == "cpus.run-delay"]
+    assert check["findings"], (check, before)
+    (finding,) = check["findings"]
+    assert (milliseconds := re.search(r"pmd-c00/id:[0-9]+: ([0-9.]+) ms of 0[.]", finding["found"]))
+    assert float(milliseconds[1]) > 50
 
 
 def test_another_mask_is_named_and_put_back(up: Lab) -> None:
@@ -286,6 +314,8 @@ def test_without_root_checks_are_unknown(up: Lab) -> None:
     reasons = {check["id"]: check["found"] for check in unknown(found)}
     assert "only root may query Open vSwitch" in reasons["ovs.queues-polled"]
     assert {"ovs.settings", "ovs.mempools"} <= reasons.keys()
+    assert (found["health"], found["healthy"], done.returncode) == ("incomplete", False, 1)
+    assert any("next: sudo ouchi doctor" in label for label in found["labels"])
 
 
 def test_an_ovs_that_is_stopped_is_named(up: Lab) -> None:

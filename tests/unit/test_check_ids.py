@@ -17,10 +17,13 @@ EVERY = (*CHECKS, *UP_CHECKS)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "doctor.md"
 
 GIVEN = [
+    "kernel.clocksource",
     "kernel.isolation",
     "kernel.nohz-full",
     "kernel.parameters",
     "kernel.reboot-pending",
+    "kernel.watchdog",
+    "kernel.workqueues",
     "memory.default-size",
     "memory.hugepages",
     "memory.hugepages-at-boot",
@@ -29,6 +32,8 @@ GIVEN = [
     "cpus.idle-states",
     "cpus.online",
     "cpus.other-threads",
+    "cpus.run-delay",
+    "cpus.steal",
     "cpus.throttling",
     "cpus.whole-cores",
     "interrupts.affinity",

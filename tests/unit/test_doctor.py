@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ouchi.checks.diagnosis import Diagnosis
-from ouchi.checks.model import Fix, Level, Result
+from ouchi.checks.cpus import run_delay
+from ouchi.checks.diagnosis import Diagnosis, Health
+from ouchi.checks.model import LEVELS, Fix, Level, Observation, Result
 from ouchi.checks.ovs.settings import HARMFUL
 from ouchi.checks.registry import CHECKS, evaluate, needed
-from ouchi.checks.verdict import LEVELS
-from ouchi.core.errors import Severity
+from ouchi.core.errors import Finding, Severity
 from ouchi.flows.doctor import diagnose
 from ouchi.live.host import MACHINE, READINGS, SWITCH
+from ouchi.live.scheduling import Scheduling
 from ouchi.plan.same_host import on_host
 from ouchi.plan.saved import parse_plan, plan_json
 from ouchi.steps.kinds import KINDS
@@ -53,7 +55,9 @@ def test_a_case(name: str) -> None:
             assert "fix" in expected or "severity" in expected
     assert [check.id for check in diagnosis.with_result(Result.UNKNOWN)] == list(given.unknown)
     severities = {one.get("severity") for one in given.finds}
-    assert diagnosis.status == (1 if "error" in severities else 4 if "warning" in severities else 0)
+    incomplete = any(check.essential for check in diagnosis.with_result(Result.UNKNOWN))
+    assert diagnosis.status == (1 if "error" in severities or incomplete else 4 if "warning" in severities else 0)
+    assert (diagnosis.health is Health.HEALTHY) is (not severities and not given.unknown)
 
 
 @pytest.mark.parametrize("name", names())
@@ -118,3 +122,24 @@ def test_a_saved_plan_gives_the_same(name: str) -> None:
     saved = parse_plan(json.dumps(plan_json(given.target)).encode(), "plan.json")
     diagnosis = diagnose(given.live, on_host(saved, given.target.facts))
     assert diagnosis == diagnose(given.live, given.target)
+
+
+def test_a_pmd_thread_that_did_not_run_is_found_where_its_tick_counts() -> None:
+    """The kernel counts a wait only when it ends, and a run without tick once a second."""
+    given = case("healthy")
+    tid = next(thread.tid for thread in given.live.threads if thread.pmd == 1)
+    live = replace(given.live, scheduling={**given.live.scheduling, tid: Scheduling(0, 0, 0, 0, True)})
+    assert [check.id for check in evaluate(live, given.target) if check.problems] == []
+    seen = run_delay.evaluate(replace(live, nohz_full=()), given.target)
+    assert isinstance(seen, Finding)
+    assert seen.found == "pmd-c01/id:1: did not run in 0.5 s"
+
+
+@pytest.mark.parametrize("key", ["pmd-sleep-max", "pmd-maxsleep"])
+def test_a_pmd_thread_that_sleeps_may_wait_after_each_wake_up(key: str) -> None:
+    given = case("healthy")
+    waits = Scheduling(10**8, 2_500_000, 500, 1, True)
+    live = replace(given.live, scheduling=dict.fromkeys(given.live.scheduling, waits))
+    assert isinstance(run_delay.evaluate(live, given.target), Finding)
+    switch = replace(live.switch, other_config={**live.switch.other_config, key: "100"})
+    assert isinstance(run_delay.evaluate(replace(live, switch=switch), given.target), Observation)

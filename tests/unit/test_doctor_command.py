@@ -18,6 +18,7 @@ from ouchi.core.instance import Instance
 from ouchi.flows import doctor
 from ouchi.flows.doctor import diagnose, site_in_use
 from ouchi.flows.hosts import HostResult, exit_status, summary
+from ouchi.live.host import READINGS
 from ouchi.machine.local import LocalMachine
 from ouchi.plan.load import read_target
 from ouchi.plan.saved import plan_json
@@ -32,9 +33,9 @@ def problem(fix: Fix | None = None, finding: Finding | None = None) -> Problem:
     return Problem(finding or warning("something"), fix)
 
 
-def diagnosis(*seen: Observation) -> Diagnosis:
+def diagnosis(*seen: Observation, essential: bool = False) -> Diagnosis:
     results = (
-        CheckResult(f"kernel.{number}", Level.LOSS, f"check {number}", one.result, one.found, one.problems)
+        CheckResult(f"kernel.{number}", Level.LOSS, f"check {number}", one.result, one.found, one.problems, essential)
         for number, one in enumerate(seen)
     )
     return Diagnosis((), tuple(results))
@@ -91,8 +92,8 @@ def diagnoses(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
     ("answers", "status", "head"),
     [
         ((ok(),), 0, "healthy: 1 check holds"),
-        ((ok(), unknown("no")), 0, "healthy: 1 check holds, 1 could not be evaluated"),
-        ((judge([info("x")], ""),), 0, "healthy: 1 remark, 0 checks hold"),
+        ((ok(), unknown("no")), 0, "healthy with reservations: 1 check holds, 1 could not be evaluated"),
+        ((judge([info("x")], ""),), 0, "healthy with reservations: 1 remark, 0 checks hold"),
         ((judge([warning("x")], ""), ok()), 4, "warnings: 1 warning, 1 check holds"),
         ((judge([warning("x"), error("y")], ""),), 1, "failures: 1 failure, 1 warning, 0 checks hold"),
     ],
@@ -106,6 +107,54 @@ def test_exit_status_and_headline(
     plain = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
     assert (plain["schema"], plain["status"], plain["healthy"]) == (2, status, status == 0)
     assert [check["result"] for check in plain["checks"]] == [str(answer.result) for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("answers", "health", "head"),
+    [
+        ((ok(),), "healthy", "healthy: 1 check holds"),
+        (
+            (ok(), unknown("no")),
+            "incomplete",
+            "incomplete: 1 check holds, 1 could not be evaluated (1 essential)",
+        ),
+        (
+            (judge([warning("x")], ""), unknown("no")),
+            "incomplete",
+            "incomplete: 1 warning, 0 checks hold, 1 could not be evaluated (1 essential)",
+        ),
+        (
+            (judge([error("x")], ""), unknown("no")),
+            "failures",
+            "failures: 1 failure, 0 checks hold, 1 could not be evaluated (1 essential)",
+        ),
+    ],
+)
+def test_an_essential_check_that_is_unknown_is_never_healthy(
+    diagnoses: list[Diagnosis], answers: tuple[Observation, ...], health: str, head: str
+) -> None:
+    diagnoses += [diagnosis(*answers, essential=True)] * 2
+    done = CliRunner().invoke(command, [])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0 if health == "healthy" else 1, head)
+    plain = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
+    assert (plain["health"], plain["healthy"]) == (health, health == "healthy")
+    assert plain["counts"]["unknown_essential"] == plain["counts"]["unknown"]
+
+
+def test_without_root_it_says_what_was_not_looked_at_and_how_to_look() -> None:
+    given = case("without-root")
+    found = diagnose(given.live, given.target)
+    (label,) = found.labels
+    assert label == "without root not all of interrupts, ovs, guests was looked at; next: sudo ouchi doctor"
+    assert (found.health, found.status) == ("incomplete", 1)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_reading_that_failed_is_never_healthy(reading: str) -> None:
+    given = case("healthy")
+    found = diagnose(replace(given.live, missing={reading: "no answer"}), given.target)
+    assert found.status == 1
+    assert found.to_json()["healthy"] is False
 
 
 @pytest.fixture
@@ -191,7 +240,7 @@ def test_of_several_hosts_a_failure_is_worse_than_warnings(statuses: tuple[int, 
 def test_a_diagnosis_for_people() -> None:
     given = case("governor")
     text = doctor_text(diagnose(given.live, given.target), width=140, colour=False)
-    assert text.splitlines()[0] == "warnings: 1 warning, 99 checks hold"
+    assert text.splitlines()[0] == "warnings: 1 warning, 60 checks hold"
     assert re.search(
         r"^cpus +! +the governor of CPUs 2,8 may lower the clock +governor powersave, schedutil$", text, re.MULTILINE
     )

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from ouchi.checks.model import CheckResult, Level, Observation, judge, ok, unknown
+from ouchi.checks.model import LEVELS, CheckResult, Level, Observation, judge, ok, unknown
 from ouchi.checks.registry import evaluate
 from ouchi.checks.servers import check_servers
 from ouchi.checks.traffic import Route, vlans
 from ouchi.checks.verdict import Verdict, failures
 from ouchi.core.errors import Unhealthy, error, info, warning
 from ouchi.flows.doctor import diagnose
-from ouchi.flows.verify import LEVELS
 from tests.live import case
 
 
@@ -42,6 +41,7 @@ def test_errors_and_unknown_checks_are_failures() -> None:
     with pytest.raises(Unhealthy, match="no root"):
         Verdict(checks, (), (), True).outcome()
     assert Verdict(checks[:2], (), (), True).outcome().changed
+    assert Verdict(checks[:2], (), (), True).held() == "1 checks hold, 1 with warnings or remarks: ouchi doctor"
     assert not Verdict(checks[:2], (), (), False).outcome().changed
 
 

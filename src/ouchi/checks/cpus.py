@@ -11,7 +11,8 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
 from ouchi.live.cpus import Idle
 from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Live
-from ouchi.live.threads import family, listed
+from ouchi.live.scheduling import Scheduling
+from ouchi.live.threads import Thread, family, listed
 from ouchi.plan import Style
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
@@ -21,6 +22,11 @@ ROOT = "/sys/devices/system/cpu"
 PERFORMANCE = "performance"
 SHALLOW = ("POLL", "C1", "C1_ACPI", "WFI", "haltpoll", "haltpoll idle")
 """Idle states with an exit latency of about a microsecond, which loses nothing."""
+
+RING_SECONDS = 2048 / 14.88e6
+"""How long a ring of 2048 descriptors (Open vSwitch's n_rxq_desc) lasts at 10 Gbit/s of 64-byte frames: 0.14 ms."""
+SLEEPING = ("pmd-sleep-max", "pmd-maxsleep")
+"""Keys with which PMD threads sleep when they are idle (Open vSwitch 3.2, 3.1: topics/dpdk/pmd.rst)."""
 
 
 def performance_cpus(target: Target) -> tuple[int, ...]:
@@ -198,6 +204,81 @@ def other_threads(live: Live, target: Target) -> Seen | None:
         expected="PMD threads and vCPUs only",
         remedy=APPLY_REBOOT,
         why="any program that runs there takes the CPU from a PMD thread or a vCPU for milliseconds at a time",
+    )
+
+
+@check(
+    "cpus.run-delay", Level.LOSS, "PMD threads and pinned vCPUs do not wait for their CPUs", SAMPLES, MACHINE, SWITCH
+)
+def run_delay(live: Live, target: Target) -> Seen | None:
+    """Look at the time that each of these threads was runnable and waited during the sample.
+
+    A PMD thread that does not sleep waits only when another thread takes its CPU, so all of its delay counts. A vCPU
+    (and a PMD thread that sleeps) also waits for some µs after each wake-up: there the mean wait counts.
+    """
+    guests = {guest.pid for guest in live.guests if guest.ours}
+    threads = [
+        thread
+        for thread in live.threads
+        if (thread.pmd is not None and thread.pid == live.switch.pid)
+        or (thread.vcpu and thread.pid in guests and len(thread.cpus) == 1)
+    ]
+    if not threads:
+        return None
+    seen = [(thread, live.scheduling[thread.tid]) for thread in threads if thread.tid in live.scheduling]
+    if not seen:
+        return unknown("/proc/PID/task/TID/schedstat cannot be read")
+    sleeps = any(live.switch.other_config.get(key, "0") != "0" for key in SLEEPING)
+    waiting = [(thread, wait) for thread, one in seen if (wait := _wait(live, thread, one, sleeps=sleeps))]
+    if not waiting:
+        return ok(f"{counted(len(seen), 'thread')}, less than {RING_SECONDS * 1000:.2f} ms in {live.seconds:.1f} s")
+    # With too few cores the plan shares the CPU: what it costs is shown, and is as planned.
+    overlapped = target.plan.overlapped
+    return (info if overlapped else warning)(
+        f"{counted(len(waiting), 'thread')} of PMD and pinned vCPUs waited for their CPUs",
+        where="/proc/PID/task/TID/schedstat",
+        found="; ".join(f"{thread.name}: {wait}" for thread, wait in waiting[:6]),
+        expected=f"less than {RING_SECONDS * 1000:.2f} ms: a ring of 2048 is full then at 14.88 Mpps",
+        remedy="more cores: the plan has PMD threads share their CPU here"
+        if overlapped
+        else "ps -eLo psr,cls,pid,tid,comm --sort=psr, which shows what runs there; kernel.isolation, cpus.other-threads",
+        why="a thread that waits for its CPU empties no ring: what arrives meanwhile is dropped when it is full",
+    )
+
+
+@check("cpus.steal", Level.LOSS, "no hypervisor takes time from the CPUs of PMD threads and pinned vCPUs", SAMPLES)
+def steal(live: Live, target: Target) -> Seen | None:
+    """Look at the steal time of the pmd and dedicated pools during the sample: one tick of 10 ms fills any ring."""
+    cpus = sorted({*target.plan.pools.pmd, *target.plan.pools.dedicated})
+    if not cpus:
+        return None
+    if not live.stolen:
+        return unknown("/proc/stat cannot be read")
+    taken = {cpu: live.stolen[cpu] for cpu in cpus if live.stolen.get(cpu, 0) > 0}
+    if not taken:
+        return ok(f"none on {format_cpus(cpus)} in {live.seconds:.1f} s")
+    return (info if target.plan.overlapped else warning)(
+        f"a hypervisor takes time from {named(taken)}",
+        where="/proc/stat",
+        found=", ".join(f"CPU {cpu}: {seconds * 1000:.0f} ms" for cpu, seconds in list(taken.items())[:8])
+        + f" in {live.seconds:.1f} s",
+        expected="none",
+        remedy="on the hypervisor: give each vCPU of this virtual machine a CPU of its own",
+        why="this host is a virtual machine: while its vCPU does not run, neither does the PMD thread on it",
+    )
+
+
+def _wait(live: Live, thread: Thread, one: Scheduling, *, sleeps: bool) -> str:
+    """Return how long a thread waited, as text; empty where a ring lasts that long."""
+    # The kernel counts a wait when it ends, and a run without tick only once a second (sched_tick_remote).
+    if one.runnable and not (one.run or one.delay or one.slices) and not set(thread.cpus) & set(live.nohz_full):
+        return f"did not run in {live.seconds:.1f} s"
+    counts_all = thread.pmd is not None and not sleeps
+    if one.delay / (1 if counts_all else max(1, one.slices)) < RING_SECONDS * 1e9:
+        return ""
+    return (
+        f"{one.delay / 1e6:.1f} ms of {live.seconds:.1f} s in {counted(one.slices, 'wait')}, preempted "
+        f"{counted(one.preempted, 'time')}"
     )
 
 

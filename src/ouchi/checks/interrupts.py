@@ -10,9 +10,9 @@ from ouchi.core.cpulist import format_cpus
 from ouchi.core.errors import info, warning
 from ouchi.facts.reading import cpus_of
 from ouchi.live.host import MACHINE, SAMPLES, Live
-from ouchi.live.interrupts import Line, arrived, mask_cpus
+from ouchi.live.interrupts import Line, arrived, grouped_mask, mask_cpus
 from ouchi.plan.target import Target
-from ouchi.plan.values import counted, mask
+from ouchi.plan.values import counted
 from ouchi.steps import Lasts, file, sysfs
 
 TABLE = "/proc/interrupts"
@@ -39,7 +39,7 @@ _MANAGED = re.compile(
 """Interrupts that cannot be moved: the timer's, and managed ones (disks' queues), which the kernel places itself."""
 
 
-@check("interrupts.received", Level.LOSS, "no device interrupt arrives on the isolated CPUs", SAMPLES)
+@check("interrupts.received", Level.LOSS, "no device interrupt arrives on the isolated CPUs", SAMPLES, essential=True)
 def received(live: Live, target: Target) -> Seen | None:
     """Look for device interrupts that arrived on isolated CPUs during the sample."""
     isolated = target.plan.isolated
@@ -139,7 +139,7 @@ def default_affinity(live: Live, target: Target) -> Seen | None:
     )
     fix = Fix(
         f"interrupts of new devices on {named(rest)}",
-        (sysfs.value(f"{FOLDER}/default_smp_affinity", _grouped(mask(rest)), lasts=Lasts.REBOOT),),
+        (sysfs.value(f"{FOLDER}/default_smp_affinity", grouped_mask(rest), lasts=Lasts.REBOOT),),
     )
     return Problem(finding, fix)
 
@@ -224,10 +224,3 @@ def _banned(variable: str) -> set[int]:
     """Return the CPUs in irqbalance's variable: a list, or in the older one a mask."""
     key, _, value = variable.partition("=")
     return set(cpus_of(value) if key.endswith("LIST") else mask_cpus(value))
-
-
-def _grouped(mask: str) -> str:
-    """Return a mask as ``/proc/irq`` reads it: groups of 32 bits, separated by commas."""
-    digits = mask.removeprefix("0x")
-    digits = digits.rjust(-(-len(digits) // 8) * 8, "0")
-    return ",".join(digits[at : at + 8] for at in range(0, len(digits), 8))

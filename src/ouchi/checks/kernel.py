@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from ouchi.checks.model import Level, Observation, Seen, check, judge, named, ok, unknown
-from ouchi.checks.remedies import APPLY_REBOOT, REBOOT
+from ouchi.checks.model import Fix, Level, Observation, Problem, Seen, check, judge, named, ok, unknown
+from ouchi.checks.remedies import APPLY_REBOOT, REBOOT, fix_then
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import Finding, warning
+from ouchi.core.errors import Finding, info, warning
+from ouchi.facts.reading import cpus_of
 from ouchi.live.cmdline import PAGES, cpus_in, isolated_in, key_of, parts_of, value_of
 from ouchi.live.host import MACHINE, Live
+from ouchi.live.interrupts import grouped_mask, mask_cpus
 from ouchi.plan.target import Target
+from ouchi.steps import Lasts, sysfs
+
+WORKQUEUES = "/sys/devices/virtual/workqueue/cpumask"
+WATCHDOG = "/proc/sys/kernel/watchdog_cpumask"
+CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
+"""Those of drivers/clocksource/acpi_pm.c and arch/x86/kernel/hpet.c, and the kernel's last resort."""
 
 STOPPED = (
     "while another program runs on its CPU a PMD thread receives nothing: a ring of 2048 is full after 0.14 ms at "
@@ -104,6 +113,68 @@ def reboot_pending(live: Live, target: Target) -> Seen | None:
         expected="a kernel that was booted with the boot loader's command line",
         remedy=REBOOT,
         why=STOPPED,
+    )
+
+
+@check("kernel.workqueues", Level.LOSS, "unbound kernel work keeps off the isolated CPUs", MACHINE)
+def workqueues(live: Live, target: Target) -> Seen | None:
+    """Compare the CPUs of unbound workqueues with those that are isolated; a boot with ``isolcpus`` leaves these out."""
+    isolated = set(target.plan.isolated) & set(live.isolated)
+    if not isolated or WORKQUEUES not in live.settings:
+        return None
+    cpus = set(mask_cpus(live.settings[WORKQUEUES]))
+    if not isolated & cpus:
+        return ok(format_cpus(cpus))
+    rest = set(target.plan.pools.host)
+    finding = warning(
+        f"unbound workqueues may run on {named(isolated & cpus)}",
+        where=WORKQUEUES,
+        found=format_cpus(cpus),
+        expected=format_cpus(rest),
+        remedy=fix_then("remove what sets it after the boot, or tuned with cpu-partitioning"),
+        why="their workers are bound to the CPUs of a cache or NUMA node in this mask: where all of these are isolated, "
+        "work runs there, for as long as an item takes",
+    )
+    change = sysfs.value(WORKQUEUES, grouped_mask(rest), lasts=Lasts.REBOOT)
+    return Problem(finding, Fix(f"unbound workqueues on {named(rest)}", (change,)))
+
+
+@check("kernel.watchdog", Level.LOSS, "the lockup watchdog keeps off the isolated CPUs", MACHINE)
+def watchdog(live: Live, target: Target) -> Seen | None:
+    """Compare the CPUs of the lockup detectors with those that are isolated; with ``nohz_full`` these are left out."""
+    isolated = set(target.plan.isolated) & set(live.nohz_full)
+    cpus = set(cpus_of(live.settings.get(WATCHDOG, "")))
+    if not isolated or not cpus:
+        return None
+    names = [name for name in ("nmi_watchdog", "soft_watchdog") if live.settings.get(f"/proc/sys/kernel/{name}") == "1"]
+    if not names or not isolated & cpus:
+        return ok(f"on {format_cpus(cpus)}" if names else "off")
+    return info(
+        f"the lockup watchdog runs on {named(isolated & cpus)}",
+        where=WATCHDOG,
+        found=f"{format_cpus(cpus)}; on: {', '.join(names)}",
+        expected=format_cpus(set(cpus) - isolated),
+        remedy=f"sysctl kernel.watchdog_cpumask={format_cpus(cpus - isolated or target.plan.pools.host)}",
+        why="it needs timer interrupts on its CPUs, which nohz_full is to stop",
+    )
+
+
+@check("kernel.clocksource", Level.LOSS, "the kernel's clock is the CPU's own", MACHINE)
+def clocksource(live: Live, _target: Target) -> Seen | None:
+    """Look for a clock that is read from a device (HPET, ACPI timer) after the kernel gave up the TSC."""
+    clock = live.settings.get(CLOCK, "")
+    if not clock:
+        return None
+    if clock not in SLOW_CLOCKS:
+        return ok(clock)
+    return warning(
+        "the kernel reads the time from a device instead of the CPU",
+        where=CLOCK,
+        found=clock,
+        expected="tsc",
+        remedy="dmesg | grep -i -e tsc -e clocksource, which shows why; then the firmware's update or setup",
+        why="each reading of the time is then a system call that waits for a device; PMD threads and guests read it all "
+        "the time",
     )
 
 

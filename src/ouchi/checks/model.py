@@ -28,6 +28,10 @@ class Level(StrEnum):
     LOSS = "loss"
 
 
+LEVELS = (Level.RUNNING, Level.PLACED)
+"""The levels that a host which is up must hold: every check of them is essential."""
+
+
 class Result(StrEnum):
     """How a check ended: it holds, it has findings, or it could not be evaluated."""
 
@@ -101,7 +105,8 @@ F = TypeVar("F", bound=Callable[..., Seen | None])
 class Check(Generic[F]):
     """A statement about a host that holds or does not.
 
-    ``id`` is ``subject.name`` and never changes; ``needs`` are the readings that ``evaluate`` uses.
+    ``id`` is ``subject.name`` and never changes; ``needs`` are the readings that ``evaluate`` uses. While an
+    ``essential`` check is unknown, nothing speaks for the host's health.
     """
 
     id: str
@@ -109,17 +114,21 @@ class Check(Generic[F]):
     title: str
     needs: tuple[str, ...]
     evaluate: F
+    essential: bool = True
 
     def result(self, seen: Seen) -> CheckResult:
         """Return the check's result."""
         if not isinstance(seen, Observation):
             seen = judge([seen], "")
-        return CheckResult(self.id, self.level, self.title, seen.result, seen.found, seen.problems)
+        return CheckResult(self.id, self.level, self.title, seen.result, seen.found, seen.problems, self.essential)
 
 
-def check(id: str, level: Level, title: str, *needs: str) -> Callable[[F], Check[F]]:
-    """Make a function a check; :mod:`ouchi.checks.registry` finds it in its module."""
-    return lambda evaluate: Check(id, level, title, needs, evaluate)
+def check(id: str, level: Level, title: str, *needs: str, essential: bool = False) -> Callable[[F], Check[F]]:
+    """Make a function a check; :mod:`ouchi.checks.registry` finds it in its module.
+
+    Those of :data:`LEVELS` are essential, others where they say so.
+    """
+    return lambda evaluate: Check(id, level, title, needs, evaluate, essential or level in LEVELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +141,7 @@ class CheckResult:
     result: Result
     found: str = ""
     problems: tuple[Problem, ...] = ()
+    essential: bool = True
 
     @property
     def subject(self) -> str:
@@ -148,6 +158,7 @@ class CheckResult:
         return {
             "id": self.id,
             "level": str(self.level),
+            "essential": self.essential,
             "title": self.title,
             "result": str(self.result),
             "found": self.found,

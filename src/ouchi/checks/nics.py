@@ -17,6 +17,8 @@ from ouchi.plan.target import Target
 
 DEVICES = "/sys/bus/pci/devices"
 _ADDRESS = re.compile(r"0000:([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
+_GBPS = re.compile(r"([0-9]{1,4})Gbps")
+"""``link_speed`` of a port's status, as lib/netdev-dpdk.c writes it."""
 
 UNBOUND = "DPDK cannot use a NIC that has a kernel driver: nothing is sent or received there"
 
@@ -108,26 +110,38 @@ def vfs(live: Live, target: Target) -> Observation | None:
     return judge(problems, ", ".join(f"{_name(plan)}: {len(plan.vfs)}" for plan, _ in nics))
 
 
-@check("nics.pcie-link", Level.LOSS, "NICs' PCIe links have full speed and width")
-def pcie_link(_live: Live, target: Target) -> Observation | None:
-    """Compare each NIC's PCIe link with the fastest that it supports."""
+@check("nics.pcie-link", Level.LOSS, "NICs' PCIe links carry their ports' speed")
+def pcie_link(live: Live, target: Target) -> Observation | None:
+    """Compare each NIC's PCIe link with the speeds of all ports of its device together.
+
+    Where a speed is not known, as of a NIC with vfio-pci, the link is compared with the fastest that the NIC supports,
+    and a slower one is a remark.
+    """
     nics = [*_nics(target, OVS), *_nics(target, SRIOV)]
     if not nics:
         return None
-    problems = [
-        warning(
-            f"the PCIe link of the NIC {_name(plan)} is below what the NIC supports",
-            where=f"{DEVICES}/{plan.address}/current_link_speed",
-            found=f"{link.speed_gts:g} GT/s x{link.width}",
-            expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}",
-            remedy="another slot; a NIC that is seated badly has a narrower link as well",
-            why="what the slot cannot carry waits in the NIC and is dropped there while the PMD thread is idle; large "
-            "frames first",
+    problems = []
+    for plan, nic in nics:
+        link = nic.pcie
+        if not link or not 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width:
+            continue
+        speed = _device_mbps(live, target, nic)
+        if speed and link.mbps >= speed:
+            continue
+        problems.append(
+            (warning if speed else info)(
+                f"the PCIe link of the NIC {_name(plan)} is below what "
+                + ("its ports receive" if speed else "the NIC supports"),
+                where=f"{DEVICES}/{plan.address}/current_link_speed",
+                found=f"{link.speed_gts:g} GT/s x{link.width}, {link.mbps / 1000:.1f} Gbit/s"
+                + (f"; its ports together {speed / 1000:g} Gbit/s" if speed else ""),
+                expected=f"{link.max_speed_gts:g} GT/s x{link.max_width}",
+                remedy="another slot; a NIC that is seated badly has a narrower link as well",
+                why="what the slot cannot carry waits in the NIC and is dropped there while the PMD thread is idle; large "
+                "frames first",
+            )
         )
-        for plan, nic in nics
-        if (link := nic.pcie) and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width
-    ]
-    return judge(problems, "full speed and width")
+    return judge(problems, "enough for their ports, or the fastest that the NICs support")
 
 
 @check("nics.network-configuration", Level.LOSS, "no network configuration names the NICs", MACHINE)
@@ -180,6 +194,22 @@ def link(_live: Live, target: Target) -> Observation | None:
         if not nic.up
     ]
     return judge(problems, ", ".join(nic.name for _, nic in nics))
+
+
+def _device_mbps(live: Live, target: Target, nic: Nic) -> int:
+    """Return the speed of all ports of a NIC's device together, in Mbit/s; 0 unless one is known.
+
+    Of a port with a kernel driver the kernel knows it, of one for DPDK Open vSwitch (``link_speed``); another port of
+    the device is as fast.
+    """
+    device = nic.address.rpartition(".")[0]
+    ports = [one for one in target.facts.nics if one.address.rpartition(".")[0] == device and not one.pf]
+    in_ovs = {
+        port.options.get("dpdk-devargs", "").partition(",")[0]: int(match[1]) * 1000
+        for port in live.switch.ports
+        if (match := _GBPS.fullmatch(port.status.get("link_speed", "")))
+    }
+    return max(one.speed_mbps or in_ovs.get(one.address, 0) for one in ports) * len(ports)
 
 
 def likely_names(nic: Nic) -> tuple[str, ...]:

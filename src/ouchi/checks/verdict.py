@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ouchi.checks.model import CheckResult, Level, Result
+from ouchi.checks.model import CheckResult, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding, Severity, Unhealthy, error
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.plan import Plan
-
-LEVELS = (Level.RUNNING, Level.PLACED)
-"""The levels that a host which is up must hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +22,17 @@ class Verdict:
     labels: tuple[str, ...]
     fresh: bool
 
+    def held(self, checks: str = "checks") -> str:
+        """Return how many ``checks`` hold, and how many have findings that are no errors."""
+        found = sum(check.result is Result.FINDING for check in self.checks)
+        text = f"{sum(check.result is Result.OK for check in self.checks)} {checks} hold"
+        return f"{text}, {found} with warnings or remarks: ouchi doctor" if found else text
+
     def outcome(self) -> Outcome:
         """Return the stage's outcome. Raises :class:`~ouchi.core.errors.Unhealthy` with all :func:`failures`."""
         if found := failures(self.checks):
             raise Unhealthy(found)
-        text = f"{len(self.checks)} checks hold"
+        text = self.held()
         if self.fresh:
             return changed(text + "; traffic measured")
         return nothing(text + "; traffic was measured before and nothing has changed since")

@@ -47,7 +47,7 @@ def command(
 
     Reads the live host and changes nothing without --fix. Without root it names what only root can read.
 
-    Exit status: 0 healthy, 4 warnings only, 1 failures, 2 the plan cannot be made.
+    Exit status: 0 healthy, 4 warnings only, 1 failures or an essential check is unknown, 2 the plan cannot be made.
     """
     if dry_run and not fix:
         raise click.UsageError("--dry-run needs --fix: without it nothing is changed")

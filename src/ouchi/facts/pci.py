@@ -34,6 +34,14 @@ class PcieLink:
     max_speed_gts: float
     max_width: int
 
+    @property
+    def mbps(self) -> float:
+        """What it carries now in one direction, in Mbit/s of packets and their headers; 0 is unknown.
+
+        PCI Express encodes 8 bits as 10 up to 5 GT/s, 128 as 130 beyond.
+        """
+        return self.speed_gts * self.width * 1000 * (0.8 if self.speed_gts <= 5 else 128 / 130)
+
 
 @dataclass(frozen=True, slots=True)
 class PciFunction:

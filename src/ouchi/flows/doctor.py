@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ouchi.checks.diagnosis import Diagnosis, FixEntry
+from ouchi.checks.model import CheckResult, Result
 from ouchi.checks.registry import evaluate
 from ouchi.core.instance import LOCK, Instance
-from ouchi.live.host import Live, read
+from ouchi.live.host import MACHINE, Live, read
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
 from ouchi.steps import Lasts, engine
@@ -58,7 +59,17 @@ def run_fixes(journal: Journal, diagnosis: Diagnosis, *, make: bool) -> tuple[Fi
 
 def diagnose(live: Live, target: Target) -> Diagnosis:
     """Evaluate every check; those that do not apply to the host are left out."""
-    return Diagnosis(labels_of(target), evaluate(live, target))
+    results = evaluate(live, target)
+    return Diagnosis((*labels_of(target), *_without_root(live, target, results)), results)
+
+
+def _without_root(live: Live, target: Target, results: Sequence[CheckResult]) -> tuple[str, ...]:
+    """Return a label that says what was not looked at without root and how to look; none where everything was."""
+    subjects = dict.fromkeys(check.subject for check in results if check.result is Result.UNKNOWN)
+    if live.root or MACHINE in live.missing or not subjects:
+        return ()
+    how = f"as root on {target.site.address}: root@ in its address" if target.site.address else "sudo ouchi doctor"
+    return (f"without root not all of {', '.join(subjects)} was looked at; next: {how}",)
 
 
 def site_in_use(machine: Machine, instance: Instance) -> str:

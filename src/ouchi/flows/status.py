@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from ouchi.checks.model import CheckResult, Level, Result
+from ouchi.checks.model import LEVELS, CheckResult, Level, Result
 from ouchi.checks.registry import evaluate, needed
-from ouchi.checks.verdict import LEVELS, labels_of, unknown_findings
+from ouchi.checks.verdict import labels_of, unknown_findings
 from ouchi.core.errors import BadInput, Finding, error, info, warning
 from ouchi.live.host import Live, read
 from ouchi.machine import Machine

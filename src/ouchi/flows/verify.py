@@ -10,10 +10,10 @@ from dataclasses import asdict
 from typing import Any
 
 from ouchi.checks import traffic
-from ouchi.checks.model import CheckResult
+from ouchi.checks.model import LEVELS, CheckResult
 from ouchi.checks.registry import evaluate
 from ouchi.checks.servers import check_servers
-from ouchi.checks.verdict import LEVELS, Verdict, failures, labels_of
+from ouchi.checks.verdict import Verdict, failures, labels_of
 from ouchi.clients import ovs
 from ouchi.clients.openstack import Cloud
 from ouchi.core.events import Notify

@@ -6,4 +6,7 @@ section cpu; cd /sys/devices/system/cpu
 printf '%s\n' isolated nohz_full smt/control cpu[0-9]*/cpufreq/scaling_governor \
     cpu[0-9]*/cpuidle/state*/name cpu[0-9]*/cpuidle/state*/latency cpu[0-9]*/cpuidle/state*/disable \
     cpu[0-9]*/power/pm_qos_resume_latency_us | values
+section settings
+printf '%s\n' /sys/devices/virtual/workqueue/cpumask /proc/sys/kernel/nmi_watchdog /proc/sys/kernel/soft_watchdog \
+    /proc/sys/kernel/watchdog_cpumask /sys/devices/system/clocksource/clocksource0/current_clocksource | values
 section latency; od -An -td4 -N4 /dev/cpu_dma_latency

@@ -19,6 +19,7 @@ from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities,
 from ouchi.live.memory import parse_hugepages, parse_mounts
 from ouchi.live.nics import parse_networking, parse_overrides, parse_vf_addresses, parse_vfs
 from ouchi.live.ovs import Switch, parse_switch
+from ouchi.live.scheduling import Scheduling, scheduled, stolen
 from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, parse_threads
 from ouchi.machine import CommandFailed, Machine
@@ -78,6 +79,10 @@ class Live:
     """Thermal throttle events since boot, by CPU."""
     throttling: Mapping[int, int] = field(default_factory=dict)
     """The same during the sample."""
+    scheduling: Mapping[int, Scheduling] = field(default_factory=dict)
+    """How threads of ovs-vswitchd and QEMU were scheduled during the sample, by thread number."""
+    stolen: Mapping[int, float] = field(default_factory=dict)
+    """Seconds that a hypervisor took from each CPU during the sample."""
 
     kernel: str = ""
     grub: frozenset[str] | None = None
@@ -85,6 +90,8 @@ class Live:
     isolated: tuple[int, ...] = ()
     nohz_full: tuple[int, ...] = ()
     smt: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the running kernel, by the file that shows them."""
     governors: Mapping[int, str] = field(default_factory=dict)
     idle: Mapping[int, tuple[Idle, ...]] = field(default_factory=dict)
     latency_us: int | None = None
@@ -194,11 +201,14 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         after=parse_interrupts(samples.get("interrupts after", "")),
         throttled=last,
         throttling={number: count - first.get(number, count) for number, count in last.items()},
+        scheduling=scheduled(samples.get("scheduling before", ""), samples.get("scheduling after", "")),
+        stolen=stolen(samples.get("stat before", ""), samples.get("stat after", "")),
         kernel=host.get("kernel", "").strip(),
         grub=_grub(host.get("grub", "")),
         isolated=cpus_of(cpu.get("isolated", "")),
         nohz_full=cpus_of(cpu.get("nohz_full", "")),
         smt=cpu.get("smt/control", ""),
+        settings=pairs(host.get("settings", ""), ":"),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
         idle=parse_idle(cpu),
         latency_us=limit if (limit := whole(host.get("latency", ""), -1)) >= 0 else None,

@@ -91,6 +91,13 @@ def mask_cpus(text: str) -> tuple[int, ...]:
     return tuple(cpu for cpu in range(number.bit_length()) if number >> cpu & 1)
 
 
+def grouped_mask(cpus: Iterable[int]) -> str:
+    """Return the mask of CPUs as the kernel reads it: groups of 32 bits in hexadecimal, separated by commas."""
+    digits = f"{sum(1 << cpu for cpu in set(cpus)):x}"
+    digits = digits.rjust(-(-len(digits) // 8) * 8, "0")
+    return ",".join(digits[at : at + 8] for at in range(0, len(digits), 8))
+
+
 def parse_affinities(read: Mapping[str, str], name: str) -> dict[int, tuple[int, ...]]:
     """Return the CPUs of each IRQ from the values below ``/proc/irq``."""
     return {

@@ -8,11 +8,18 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
-from ouchi.checks.diagnosis import Diagnosis, FixEntry
+from ouchi.checks.diagnosis import Diagnosis, FixEntry, Health
 from ouchi.checks.model import CheckResult, Result
 from ouchi.core.errors import Severity
 from ouchi.report.page import COLOURS, finding_text, label_lines, page, plain_table
 
+HEADS = {
+    Health.FAILURES: ("failures", "red"),
+    Health.INCOMPLETE: ("incomplete", "red"),
+    Health.WARNINGS: ("warnings", "yellow"),
+    Health.QUALIFIED: ("healthy with reservations", "green"),
+    Health.HEALTHY: ("healthy", "green"),
+}
 MARKS = {Severity.ERROR: "✘", Severity.WARNING: "!", Severity.INFO: "i"}
 
 
@@ -37,9 +44,10 @@ def _headline(diagnosis: Diagnosis) -> Text:
     held, not_evaluated = len(diagnosis.with_result(Result.OK)), len(diagnosis.with_result(Result.UNKNOWN))
     parts.append(f"{held} check{' holds' if held == 1 else 's hold'}")
     if not_evaluated:
-        parts.append(f"{not_evaluated} could not be evaluated")
-    verdict, style = {0: ("healthy", "green"), 4: ("warnings", "yellow"), 1: ("failures", "red")}[diagnosis.status]
-    return Text(f"{verdict}: {', '.join(parts)}", style=f"bold {style}")
+        essential = f" ({len(diagnosis.unseen)} essential)" if diagnosis.unseen else ""
+        parts.append(f"{not_evaluated} could not be evaluated{essential}")
+    head, style = HEADS[diagnosis.health]
+    return Text(f"{head}: {', '.join(parts)}", style=f"bold {style}")
 
 
 def _table(diagnosis: Diagnosis) -> Table:

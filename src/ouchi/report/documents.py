@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from ouchi.checks.diagnosis import FixEntry
+from ouchi.checks.diagnosis import FixEntry, Health
 from ouchi.checks.model import Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding
@@ -74,6 +74,7 @@ class CheckEntry:
 
     id: str
     level: Level
+    essential: bool
     title: str
     result: Result
     found: str
@@ -163,6 +164,7 @@ class Counts:
 
     ok: int
     unknown: int
+    unknown_essential: int
     errors: int
     warnings: int
     infos: int
@@ -174,6 +176,7 @@ class Doctor(Document):
 
     schema: Literal[2]
     status: Literal[0, 1, 4]
+    health: Health
     healthy: bool
     labels: tuple[str, ...]
     counts: Counts

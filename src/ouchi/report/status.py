@@ -7,6 +7,7 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
+from ouchi.core.errors import Severity
 from ouchi.parts.host_status import HostStatus
 from ouchi.parts.part import PartState
 from ouchi.report.page import finding_text, label_lines, page, plain_table
@@ -25,7 +26,9 @@ def _headline(status: HostStatus) -> Text:
     if not status.up:
         return Text("ouchi is not up (next: ouchi up)", style="bold")
     if status.healthy:
-        return Text(f"ouchi is up: {len(status.parts)} parts, all as planned", style="bold green")
+        warnings = sum(finding.severity is Severity.WARNING for finding in status.findings)
+        beside = f", {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
+        return Text(f"ouchi is up: {len(status.parts)} parts, all as planned{beside}", style="bold green")
     wrong = sum(not line.state.ok for line in status.parts)
     if not wrong:
         return Text(f"ouchi is up, but not as planned: {len(status.errors)} findings", style="bold red")

@@ -19,7 +19,7 @@ def summary_text(target: Target, verdict: Verdict, seconds: float) -> str:
         f"{site.name} is an NFV host ({seconds:.0f} s)",
         f"  pools     {pools_line(plan)}",
         f"  servers   {servers}",
-        f"  verified  {len(verdict.checks)} checks against live state hold",
+        f"  verified  {verdict.held('checks against live state')}",
     ]
     for measurement in verdict.measurements:
         lines += [f"  measured  {line}" for line in _measured(measurement)]

@@ -10,9 +10,9 @@ from ouchi.checks.ovs.answers import answered
 from ouchi.checks.remedies import UP, configuring, fix_then, vsctl
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts.reading import whole
+from ouchi.facts.verdict import OVS
 from ouchi.live.host import SWITCH, Live
 from ouchi.live.ovs import OURS, Switch
-from ouchi.plan.nics import OVS
 from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 from ouchi.steps import ovsdb
