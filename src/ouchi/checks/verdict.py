@@ -10,6 +10,7 @@ from ouchi.checks.model import CheckResult, Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding, Severity, Unhealthy, error
 from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.live.wire import Hop
 from ouchi.plan import Plan
 
 LEVELS = (Level.RUNNING, Level.PLACED)
@@ -18,18 +19,28 @@ LEVELS = (Level.RUNNING, Level.PLACED)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Every check, the measurements, and whether they were made in this run."""
+    """Every check, the measurements, whether they were made in this run, and what each hop carried meanwhile."""
 
     checks: tuple[CheckResult, ...]
     measurements: tuple[Measurement, ...]
     labels: tuple[str, ...]
     fresh: bool
+    hops: tuple[Hop, ...] = ()
+
+    @property
+    def held(self) -> str:
+        """How many checks hold, of how many where some have findings."""
+        total = len(self.checks)
+        good = sum(check.result is Result.OK for check in self.checks)
+        return str(total) if good == total else f"{good} of {total}"
 
     def outcome(self) -> Outcome:
         """Return the stage's outcome. Raises :class:`~ouchi.core.errors.Unhealthy` with all :func:`failures`."""
         if found := failures(self.checks):
             raise Unhealthy(found)
-        text = f"{len(self.checks)} checks hold"
+        text = f"{self.held} checks hold"
+        lossy = [hop for hop in self.hops if hop.own and hop.lost]
+        text += "".join(f"; the wire itself lost {hop.lost} of {hop.sent} frames ({hop.name})" for hop in lossy)
         if self.fresh:
             return changed(text + "; traffic measured")
         return nothing(text + "; traffic was measured before and nothing has changed since")
@@ -40,6 +51,7 @@ class Verdict:
             "checks": [check.to_json() for check in self.checks],
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "labels": list(self.labels),
+            "hops": [asdict(hop) | {"lost": hop.lost} for hop in self.hops],
         }
 
 
