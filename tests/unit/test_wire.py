@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import json
+from dataclasses import asdict, replace
+
+from hypothesis import given as giving
 from hypothesis import strategies as st
 
 from ouchi.checks.model import Result
-from ouchi.checks.traffic import own_wire
-from ouchi.live.wire import Counters, Hop, Reading, hops, parse
+from ouchi.checks.wire import judge_hops, own_wire
+from ouchi.live.wire import Counters, Hop, Reading, hops, parse, parse_hops
+from tests.live import case
 
 RECORDED = """\
 space ouchi-right 1408 72551 0
@@ -43,15 +47,24 @@ def test_what_a_packet_socket_dropped_has_not_arrived() -> None:
 
 
 def test_lost_frames_are_a_finding() -> None:
-    assert own_wire.evaluate((Hop("a", 3, 3, own=True), Hop("b", 9, 2, own=False))).result is Result.OK
-    (problem,) = own_wire.evaluate((Hop("a", 3, 2, own=True),)).problems
+    assert judge_hops((Hop("a", 3, 3, own=True), Hop("b", 9, 2, own=False))).result is Result.OK
+    (problem,) = judge_hops((Hop("a", 3, 2, own=True),)).problems
     assert (problem.finding.where, problem.finding.found) == ("a", "3 sent, 2 arrived")
+
+
+def test_doctor_knows_what_up_counted() -> None:
+    given = case("healthy")
+    assert own_wire.evaluate(given.live, given.target) is None, "no verification yet"
+    lossy = (Hop("a", 3, 2, own=True),)
+    switch = replace(given.live.switch, hops=parse_hops(json.dumps([asdict(hop) for hop in lossy])))
+    seen = own_wire.evaluate(replace(given.live, switch=switch), given.target)
+    assert seen == judge_hops(lossy)
 
 
 NUMBERS = st.integers(0, 10**9)
 
 
-@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+@giving(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 def test_of_frames_between_two_readings_each_has_arrived_or_is_lost(
     base: int, sent: int, lost: int, socket: int
 ) -> None:
@@ -65,6 +78,7 @@ def test_of_frames_between_two_readings_each_has_arrived_or_is_lost(
     assert (hop.sent, hop.lost) == (sent, lost + socket)
 
 
-@given(st.text())
+@giving(st.text())
 def test_any_text_is_accepted(text: str) -> None:
     parse(text)
+    parse_hops(text)

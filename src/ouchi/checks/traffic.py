@@ -14,7 +14,6 @@ from ouchi.clients import iperf
 from ouchi.core.errors import Failed, Finding, error, warning
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
-from ouchi.live.wire import Hop
 from ouchi.machine import Machine
 from ouchi.plan.values import counted
 from ouchi.site import Site
@@ -144,25 +143,6 @@ def vlans(site: Site, routes: Sequence[Route], flows: str) -> Observation:
         if vlan not in seen
     ]
     return judge(problems, ", ".join(map(str, expected)))
-
-
-@check("traffic.wire", Level.PLACED, "the endpoint's own wire loses no frame")
-def own_wire(hops: Sequence[Hop]) -> Observation:
-    """Look for frames that verification itself sent or was sent, and that its own wire lost."""
-    own = [hop for hop in hops if hop.own]
-    problems = [
-        warning(
-            f"verification's own wire lost {counted(hop.lost, 'frame')}",
-            where=hop.name,
-            found=f"{hop.sent} sent, {hop.arrived} arrived",
-            expected="as many arrived as sent",
-            remedy="with less load on this host: ouchi up",
-            why="lost pings, datagrams and TCP's retransmissions on this host are then not the guests' loss",
-        )
-        for hop in own
-        if hop.lost
-    ]
-    return judge(problems, f"{sum(hop.sent for hop in own)} frames on {counted(len(own), 'hop')}, 0 lost")
 
 
 def measure(machine: Machine, instance: Instance, route: Route, notify: Notify) -> Measurement:

@@ -14,6 +14,7 @@ from ouchi.checks.model import CheckResult
 from ouchi.checks.registry import evaluate
 from ouchi.checks.servers import check_servers
 from ouchi.checks.verdict import LEVELS, Verdict, failures, labels_of
+from ouchi.checks.wire import judge_hops, own_wire
 from ouchi.clients import ovs
 from ouchi.clients.openstack import Cloud
 from ouchi.core.events import Notify
@@ -40,12 +41,12 @@ def verify(
         known = json.loads(machine.read(path))
     if known.get("key") == key:
         measurements = tuple(traffic.Measurement(**one) for one in known["measurements"])
-        hops = wire.hops(before, wire.read_steady(machine, instance, spaces), spaces)
+        hops = _carried(machine, instance, spaces, before)
         return Verdict((*checks, *_own_wire(hops)), measurements, labels, False, hops)
     measured: tuple[traffic.Measurement, ...] = ()
     if not failures(checks):
         measured = tuple(traffic.measure(machine, instance, route, notify) for route in routes[:1])
-    hops = wire.hops(before, wire.read_steady(machine, instance, spaces), spaces)
+    hops = _carried(machine, instance, spaces, before)
     checks += _own_wire(hops)
     # What was measured through a lossy wire is measured again by the next run.
     if not failures(checks) and not any(hop.own and hop.lost for hop in hops):
@@ -54,9 +55,17 @@ def verify(
     return Verdict(checks, measured, labels, True, hops)
 
 
+def _carried(machine: Machine, instance: Instance, spaces: Sequence[str], before: wire.Reading) -> tuple[wire.Hop, ...]:
+    """What each hop carried since ``before``, kept for ``doctor``."""
+    hops = wire.hops(before, wire.read_steady(machine, instance, spaces), spaces)
+    own = [asdict(hop) for hop in hops if hop.own]
+    machine.write(f"{instance.ovs}/wire.json", json.dumps(own))
+    return hops
+
+
 def _own_wire(hops: Sequence[wire.Hop]) -> tuple[CheckResult, ...]:
     """The check of the endpoints' own wire; none where the site asks for no endpoint."""
-    return (traffic.own_wire.result(traffic.own_wire.evaluate(hops)),) if any(hop.own for hop in hops) else ()
+    return (own_wire.result(judge_hops(hops)),) if any(hop.own for hop in hops) else ()
 
 
 def _evaluate(

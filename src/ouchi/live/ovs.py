@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ouchi.clients.ovs import parse_rows
 from ouchi.facts.reading import whole
+from ouchi.live.wire import Hop, parse_hops
 
 OURS, PACKAGED, ENABLED, NONE = "ours", "packaged", "enabled", "none"
 
@@ -74,7 +75,7 @@ class Switch:
     where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
     sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
     being created. ``pmds``: by the CPU of a PMD thread whether it is isolated, which is to poll pinned Rx queues only.
-    ``failed``: queries without an answer, and their error.
+    ``hops``: what the endpoints' wire carried during the last verification. ``failed``: queries without an answer, and their error.
     """
 
     whose: str = NONE
@@ -95,6 +96,7 @@ class Switch:
     pmds: Mapping[int, bool] = field(default_factory=dict)
     queues: tuple[Queue, ...] = ()
     mempools: tuple[Mempool, ...] = ()
+    hops: tuple[Hop, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -126,6 +128,7 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         pmds=pmds,
         queues=queues,
         mempools=parse_mempools(found.get("mempools", "")),
+        hops=parse_hops(found.get("wire", "")),
         failed=failed,
     )
 

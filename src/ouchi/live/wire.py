@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,6 +135,16 @@ def hops(before: Reading, after: Reading, spaces: Sequence[str]) -> tuple[Hop, .
         ]
     guests = [(name, one) for name, one in port.items() if one.kind.startswith("dpdkvhostuser")]
     return (*found, *(Hop(f"{name} → guest", one.sent + one.dropped, one.sent, own=False) for name, one in guests))
+
+
+def parse_hops(text: str) -> tuple[Hop, ...]:
+    """Return the hops that were written as JSON; none in any other text."""
+    try:
+        return tuple(
+            Hop(str(hop["name"]), int(hop["sent"]), int(hop["arrived"]), hop["own"] is True) for hop in json.loads(text)
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return ()
 
 
 def _hop(name: str, side: Counters, arrived: int) -> Hop:
