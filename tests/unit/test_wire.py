@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from hypothesis import given as giving
 from hypothesis import strategies as st
 
 from ouchi.checks.model import Result
 from ouchi.checks.wire import judge_hops, own_wire
+from ouchi.core.instance import Instance
+from ouchi.live.host import SWITCH, Texts, parse_live, script
 from ouchi.live.wire import Counters, Hop, Reading, hops, parse, parse_hops
 from tests.live import case
 
@@ -59,6 +63,16 @@ def test_doctor_knows_what_up_counted() -> None:
     switch = replace(given.live.switch, hops=parse_hops(json.dumps([asdict(hop) for hop in lossy])))
     seen = own_wire.evaluate(replace(given.live, switch=switch), given.target)
     assert seen == judge_hops(lossy)
+
+
+def test_the_script_shows_what_follows_a_file_without_a_last_newline(tmp_path: Path) -> None:
+    hop = Hop("a", 3, 2, own=True)
+    (tmp_path / "ovs-vswitchd.pid").write_text("4194305\n")  # above every process's number
+    (tmp_path / "wire.json").write_text(json.dumps([asdict(hop)]))
+    words = ("sh", "-c", script(SWITCH), SWITCH, str(tmp_path), "/nowhere", "/nowhere", "/nowhere")
+    text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=20).stdout
+    switch = parse_live(Texts({SWITCH: text}), Instance()).switch
+    assert (switch.pid, switch.hops) == (4194305, (hop,))
 
 
 NUMBERS = st.integers(0, 10**9)

@@ -59,7 +59,7 @@ def _carried(machine: Machine, instance: Instance, spaces: Sequence[str], before
     """What each hop carried since ``before``, kept for ``doctor``."""
     hops = wire.hops(before, wire.read_steady(machine, instance, spaces), spaces)
     own = [asdict(hop) for hop in hops if hop.own]
-    machine.write(f"{instance.ovs}/wire.json", json.dumps(own))
+    machine.write(f"{instance.ovs}/wire.json", f"{json.dumps(own)}\n")
     return hops
 
 
