@@ -12,7 +12,7 @@ from ouchi.plan.target import Target
 from ouchi.plan.values import counted
 
 
-@check("traffic.wire", Level.LOSS, "the endpoint's own wire loses no frame", SWITCH)
+@check("wire.frames", Level.LOSS, "the endpoint's own wire loses no frame", SWITCH)
 def own_wire(live: Live, _target: Target) -> Observation | None:
     """Look at what the last verification counted; does not apply where there was none, or no endpoint."""
     return judge_hops(live.switch.hops) if live.switch.hops else None
