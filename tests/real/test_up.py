@@ -36,6 +36,34 @@ KEPT = {"ovsdb", "ovs-vswitchd"}
 """What carries packets; everything else is control plane."""
 
 
+STOPPED = """
+import json, os, signal, subprocess, sys, time
+from dataclasses import asdict
+from ouchi.core.instance import Instance
+from ouchi.live import wire
+from ouchi.machine.local import LocalMachine
+send = '''
+import socket, sys, time
+end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(int(sys.argv[1])):
+    end.sendto(bytes(64), ("10.101.0.10", 9))
+    if number % 100 == 99:
+        time.sleep(0.002)
+'''
+machine, instance, spaces = LocalMachine(), Instance(), ("ouchi-right",)
+pid = int(machine.read(f"{instance.ovs}/ovs-vswitchd.pid"))
+before = wire.read_steady(machine, instance, spaces)
+os.kill(pid, signal.SIGSTOP)
+try:
+    subprocess.run(["ip", "netns", "exec", *spaces, sys.executable, "-c", send, sys.argv[1]], check=True)
+finally:
+    os.kill(pid, signal.SIGCONT)
+hops = wire.hops(before, wire.read_steady(machine, instance, spaces), spaces)
+print(json.dumps([asdict(hop) | {"lost": hop.lost} for hop in hops if hop.own]))
+"""
+"""Send datagrams from the endpoint while ovs-vswitchd stands still, then print what each hop of its wire lost."""
+
+
 @dataclass
 class Host:
     """The lab once ouchi is up in it."""
@@ -295,6 +323,20 @@ def test_packets_pass_the_forwarder(host: Host) -> None:
     text = ping(host.lab, 5)
     assert set(re.findall(r"ttl=(\d+)", text)) == {"63"}, "one router on the way"
     assert received(text) == 5
+
+
+def test_the_endpoints_wire_waits_for_a_switch_that_stands_still(host: Host) -> None:
+    """What its ring has room for arrives; of more, the loss that is reported is the one that took place."""
+    assert received(ping(host.lab, 3)) == 3
+    for frames, lost in ((5000, 0), (10_000, 10_000 - 8192)):
+        hops = json.loads(host.lab.run([sys.executable, "-c", STOPPED, str(frames)], timeout=120).stdout)
+        first, *others = hops
+        assert first["sent"] >= frames, hops
+        assert lost <= first["lost"] <= lost + first["sent"] - frames, hops
+        assert [hop["lost"] for hop in others] == [0, 0, 0], hops
+    verified = host.summary["verified"]["hops"]
+    assert [hop["lost"] for hop in verified if hop["own"]] == [0, 0, 0, 0]
+    assert verified[0]["sent"] > 1000
 
 
 def test_nothing_listens_beyond_loopback(host: Host) -> None:

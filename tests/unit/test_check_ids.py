@@ -81,6 +81,7 @@ GIVEN = [
     "versions.kernel",
     "versions.nic-firmware",
     "versions.qemu",
+    "wire.frames",
     "servers.active",
     "servers.flavor",
     "servers.port-binding",

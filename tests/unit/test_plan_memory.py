@@ -77,6 +77,21 @@ def test_small_machines_have_a_pool_for_each_port() -> None:
     assert "per-port-memory" not in large.ovs_other_config
 
 
+def test_an_endpoint_costs_its_three_ports_on_the_main_threads_node() -> None:
+    def mib(name: str, endpoint: str = "", mtu: int = 1500) -> list[int]:
+        left = f"  - {{name: left, physnet: physnet1, vlan: 101, subnet: 10.101.0.0/24, mtu: {mtu}{endpoint}}}"
+        plan = make_plan(site_with(networks=left), facts_of(name))
+        pools = [reason.because for reason in plan.reasons if reason.topic.startswith("hugepages node")]
+        return [int(text.split("packet buffers ")[1].split()[0]) for text in pools]
+
+    endpoint = ", endpoint: 10.101.0.2"
+    pmds = len(make_plan(site_with(), facts_of("vm-8-cpus")).pools.pmd)
+    (without,), (with_one,) = mib("vm-8-cpus"), mib("vm-8-cpus", endpoint)
+    assert abs(with_one - without - 3 * pool_bytes(port_mbufs(1, pmds)) / 1024**2) <= 1
+    assert mib("ampere-altra-q80-30") == mib("ampere-altra-q80-30", endpoint), "shared pools are there already"
+    assert mib("vm-8-cpus", "", 9000) == mib("vm-8-cpus", endpoint, 9000), "a system port has no mbufs of its own"
+
+
 def test_pages_of_1_gib_only_where_enough_are_set_aside() -> None:
     facts = facts_of("ryzen-9-7950x")
     servers = server("a", 2, "2 GiB") + server("b", 2, "1 GiB")

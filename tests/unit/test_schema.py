@@ -33,6 +33,7 @@ from ouchi.flows.support_bundle import Bundle
 from ouchi.flows.undo import Undo
 from ouchi.host.step import Step
 from ouchi.host.survey import parse
+from ouchi.live.wire import Hop
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs.compare import compare_runs
 from ouchi.measure.runs.model import Run
@@ -133,7 +134,7 @@ def test_up() -> None:
     assert mistakes("up-dry-run", preview_json(target, states, [warning("a", where="b")])) == []
     measured = Measurement("left", 5.0, 1e9, 1e8, 9e7, 64, 1000, 1)
     checks = (CheckResult("ovs.pmd-placement", Level.PLACED, "a", Result.OK, "b"),)
-    verdict = Verdict(checks, (measured,), ("emulated",), True)
+    verdict = Verdict(checks, (measured,), ("emulated",), True, (Hop("ouchi-far0 → ouchi-near0", 5, 4, own=True),))
     times = [{"stage": "a", "task": "b", "kind": EventKind.CHANGED, "text": "", "begin": 0.1, "seconds": 0.2}]
     for verified in (verdict, None):
         assert mistakes("up", summary_json(target, verified, times, 61.234)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from types import ModuleType
 
-from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, versions
+from ouchi.checks import cpus, guests, interrupts, kernel, memory, nics, versions, wire
 from ouchi.checks.model import Check, CheckResult, Evaluate, Level, unknown
 from ouchi.checks.ovs import daemon, drops, mempools, pmd, ports, queues, settings, vhost
 from ouchi.live.host import Live
@@ -29,13 +29,14 @@ _MODULES: tuple[ModuleType, ...] = (
     guests,
     nics,
     versions,
+    wire,
 )
 """From the kernel up to the NICs: the order in which results are shown."""
 
 CHECKS: tuple[Check[Evaluate], ...] = tuple(
     value for module in _MODULES for value in vars(module).values() if isinstance(value, Check)
 )
-"""All but those of ``servers`` and ``traffic``, which only the end of ``up`` makes."""
+"""All but those of :mod:`~ouchi.checks.servers` and :mod:`~ouchi.checks.traffic`, which only the end of ``up`` makes."""
 
 
 def evaluate(live: Live, target: Target, levels: Collection[Level] = ALL) -> tuple[CheckResult, ...]:

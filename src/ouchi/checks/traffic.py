@@ -86,6 +86,11 @@ def inside(instance: Instance, route: Route) -> tuple[str, ...]:
     return ("ip", "netns", "exec", f"{instance.name}-{route.namespace_of}")
 
 
+def spaces(instance: Instance, site: Site) -> tuple[str, ...]:
+    """The endpoints' namespaces in the order of their numbers."""
+    return tuple(f"{instance.name}-{network.name}" for network in site.networks if network.endpoint)
+
+
 @check("traffic.ping", Level.PLACED, "the endpoint reaches every server")
 def ping(machine: Machine, instance: Instance, routes: Sequence[Route]) -> Observation:
     """Ping along every route, in parallel."""

@@ -10,17 +10,19 @@ from ouchi.checks.model import CheckResult, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding, Severity, Unhealthy, error
 from ouchi.core.outcome import Outcome, changed, nothing
+from ouchi.live.wire import Hop
 from ouchi.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Every check, the measurements, and whether they were made in this run."""
+    """Every check, the measurements, whether they were made in this run, and what each hop carried meanwhile."""
 
     checks: tuple[CheckResult, ...]
     measurements: tuple[Measurement, ...]
     labels: tuple[str, ...]
     fresh: bool
+    hops: tuple[Hop, ...] = ()
 
     def held(self, checks: str = "checks") -> str:
         """Return how many ``checks`` hold, and how many have findings that are no errors."""
@@ -33,6 +35,8 @@ class Verdict:
         if found := failures(self.checks):
             raise Unhealthy(found)
         text = self.held()
+        lossy = [hop for hop in self.hops if hop.own and hop.lost]
+        text += "".join(f"; the wire itself lost {hop.lost} of {hop.sent} frames ({hop.name})" for hop in lossy)
         if self.fresh:
             return changed(text + "; traffic measured")
         return nothing(text + "; traffic was measured before and nothing has changed since")
@@ -43,6 +47,7 @@ class Verdict:
             "checks": [check.to_json() for check in self.checks],
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "labels": list(self.labels),
+            "hops": [asdict(hop) | {"lost": hop.lost} for hop in self.hops],
         }
 
 

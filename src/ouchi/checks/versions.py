@@ -10,6 +10,7 @@ from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unkno
 from ouchi.checks.remedies import UP
 from ouchi.core.errors import error, info, warning
 from ouchi.facts.verdict import OVS, SRIOV
+from ouchi.live import wire
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS
 from ouchi.live.sections import numbers
@@ -41,7 +42,12 @@ def dpdk(live: Live, target: Target) -> Observation | None:
                 why=known.VHOST_CHECKSUM.why,
             )
         )
-    packets = [port.name for port in live.switch.ports if "net_af_packet" in port.options.get("dpdk-devargs", "")]
+    # What the endpoints' own lose, the end of `up` counts at their other ends.
+    packets = [
+        port.name
+        for port in live.switch.ports
+        if "net_af_packet" in port.options.get("dpdk-devargs", "") and not wire.OURS.fullmatch(port.name)
+    ]
     if packets and version < known.AF_PACKET_COUNTS:
         problems.append(
             info(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ouchi.clients.ovs import parse_rows
 from ouchi.facts.reading import whole
+from ouchi.live.wire import Hop, parse_hops
 
 OURS, PACKAGED, ENABLED, NONE = "ours", "packaged", "enabled", "none"
 
@@ -102,7 +103,8 @@ class Switch:
     ``none``. ``run`` is its run folder, ``sockets`` the folder of the guests' sockets, whose mode and owner are empty
     where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
     sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
-    being created. ``pmds``: PMD threads by their CPU. ``failed``: queries without an answer, and their error.
+    being created. ``pmds``: PMD threads by their CPU. ``hops``: what the endpoints' wire carried during the last
+    verification. ``failed``: queries without an answer, and their error.
     """
 
     whose: str = NONE
@@ -123,6 +125,7 @@ class Switch:
     pmds: Mapping[int, Pmd] = field(default_factory=dict)
     queues: tuple[Queue, ...] = ()
     mempools: tuple[Mempool, ...] = ()
+    hops: tuple[Hop, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
 
     def userspace(self, port: OvsPort) -> bool:
@@ -162,6 +165,7 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         pmds=pmds,
         queues=queues,
         mempools=parse_mempools(found.get("mempools", "")),
+        hops=parse_hops(found.get("wire", "")),
         failed=failed,
     )
 

@@ -12,6 +12,7 @@ else section whose; echo none; exit 0; fi
 section whose; echo "$whose"
 section run; echo "$run"
 section sockets; echo "$folder"
+section wire; cat "$run/wire.json" 2>/dev/null; echo
 section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
 section exe; readlink "/proc/$pid/exe"
 section alternative; readlink -f /usr/sbin/ovs-vswitchd

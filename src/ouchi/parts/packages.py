@@ -20,6 +20,8 @@ PACKAGES = (
     "openvswitch-switch-dpdk",
     # DPDK's drivers are plug-ins: without this one there is no memory pool (Debian 12, Ubuntu 24.04, Debian 13, and what comes).
     "librte-mempool-ring23|librte-mempool-ring24|librte-mempool-ring25|librte-mempool-ring26",
+    # Its driver for the endpoint's ports.
+    "librte-net-af-packet23|librte-net-af-packet24|librte-net-af-packet25|librte-net-af-packet26",
     "ovn-central",
     "ovn-host",
     "mariadb-server",

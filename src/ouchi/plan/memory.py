@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ouchi.core.errors import Finding, error, warning
 from ouchi.facts import Facts
@@ -22,6 +22,7 @@ from ouchi.site.values import LEAST_MIB
 PAGE_KIB, GIANT_KIB = 2048, 1024 * 1024
 SMALL_KIB = 32 * 1024 * 1024  # below 32 GiB OVS keeps a pool for each port rather than a large shared one
 SPARE_PORTS = 4  # vhost-user ports that can be added later without more memory
+ENDPOINT_PORTS = 3  # of each endpoint: its own port and both ends of its cable
 EAL_MIB = 64  # DPDK itself: queues, rings, vhost devices
 STEP_MIB = 64  # socket memory is rounded up to this
 SPARE_MIB = 32  # what OVS may still allocate beyond its socket memory
@@ -74,6 +75,11 @@ def plan_memory(
     return MemoryPlan(socket_mib, per_port, size, tuple(needs), reserved)
 
 
+def is_polled(mtu: int) -> bool:
+    """Whether PMD threads poll an endpoint with this MTU: DPDK's net_af_packet has 1500 bytes at most (before 26.07)."""
+    return mtu <= MTU
+
+
 def room_mib(site: Site, facts: Facts, pools: Pools) -> dict[int, int]:
     """About how much memory guests can have on each NUMA node that has any: all but the control plane's and OVS's."""
     node_of = {cpu.id: cpu.node for cpu in facts.cpus}
@@ -113,10 +119,11 @@ def _page_size(facts: Facts, socket_mib: Mapping[int, int], guest_mib: Mapping[i
 
 @dataclass(frozen=True, slots=True)
 class _Ports:
-    """DPDK ports on a node by MTU: Rx queues of each NIC, and how many vhost-user ports."""
+    """DPDK ports on a node by MTU: Rx queues of each NIC, how many vhost-user ports, and how many of endpoints."""
 
     nic_queues: dict[int, list[int]]
     vhost: Counter[int]
+    endpoints: Counter[int] = field(default_factory=Counter)
 
 
 def _ports(
@@ -127,7 +134,7 @@ def _ports(
     ports: dict[int, _Ports] = {}
 
     def on(node: int) -> _Ports:
-        return ports.setdefault(node, _Ports({}, Counter()))
+        return ports.setdefault(node, _Ports({}, Counter(), Counter()))
 
     for nic in nics:
         if nic.role == OVS:
@@ -137,7 +144,10 @@ def _ports(
     polled = node_of[min(pools.pmd)]
     with_memory = [node.node for node in facts.memory]
     on(polled if polled in with_memory or not with_memory else with_memory[0]).vhost[MTU] += SPARE_PORTS
-    on(main_node(facts, pools))  # the data that all ports share
+    main = on(main_node(facts, pools))  # the data that all ports share, and virtual devices
+    for network in site.networks:
+        if network.endpoint and is_polled(network.mtu):
+            main.endpoints[network.mtu] += ENDPOINT_PORTS
     for server, guest in zip(site.servers, guests, strict=True):
         for port in server.ports:
             on(guest.node).vhost[mtu_of[port.network]] += 1
@@ -151,9 +161,11 @@ def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, notes: Note
     shared = sum(_pools_mib(of_node, pmds, False) for of_node in ports.values())
     vhost = sum(of_node.vhost.total() for of_node in ports.values())
     nics = sum(len(queues) for of_node in ports.values() for queues in of_node.nic_queues.values())
+    points = sum(of_node.endpoints.total() for of_node in ports.values())
     mtus = sorted({mtu for of_node in ports.values() for mtu in (*of_node.vhost, *of_node.nic_queues)})
+    of_endpoints = f"{counted(points, 'port')} of endpoints, " if points else ""
     what = (
-        f"{counted(vhost, 'vhost-user port')} ({SPARE_PORTS} of them spare), {counted(nics, 'NIC')}, MTU "
+        f"{counted(vhost, 'vhost-user port')} ({SPARE_PORTS} of them spare), {of_endpoints}{counted(nics, 'NIC')}, MTU "
         f"{' and '.join(map(str, mtus))}, {counted(pmds, 'PMD thread')}: {per_port} MiB with a pool per port, "
         f"{shared} MiB with shared pools"
     )
@@ -171,12 +183,13 @@ def _choose_model(facts: Facts, ports: dict[int, _Ports], pmds: int, notes: Note
 def _pools_mib(ports: _Ports, pmds: int, per_port: bool) -> int:
     if not per_port:
         # Ports whose buffers are of one size share a pool.
-        sizes = {mbuf_bytes(mtu): mtu for mtu in sorted({*ports.nic_queues, *ports.vhost})}
+        sizes = {mbuf_bytes(mtu): mtu for mtu in sorted({*ports.nic_queues, *ports.vhost, *ports.endpoints})}
         return _mib(sum(pool_bytes(shared_mbufs(mtu), mtu) for mtu in sizes.values()))
     nics = sum(
         pool_bytes(port_mbufs(queues, pmds), mtu) for mtu, several in ports.nic_queues.items() for queues in several
     )
-    return _mib(nics + sum(count * pool_bytes(port_mbufs(1, pmds), mtu) for mtu, count in ports.vhost.items()))
+    others = ports.vhost + ports.endpoints
+    return _mib(nics + sum(count * pool_bytes(port_mbufs(1, pmds), mtu) for mtu, count in others.items()))
 
 
 def _check_fit(site: Site, facts: Facts, needs: Sequence[HugepageNeed], pools: Pools, notes: Notes) -> None:

@@ -117,12 +117,24 @@ class TaskTime:
 
 
 @dataclass(frozen=True, slots=True)
+class HopEntry:
+    """Frames of verification on one hop; ``own``: of the endpoint's wire, not of the host."""
+
+    name: str
+    sent: int
+    arrived: int
+    own: bool
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
-    """The checks and measurements at the end of ``up``."""
+    """The checks, the measurements and what each hop carried meanwhile, at the end of ``up``."""
 
     checks: tuple[CheckEntry, ...]
     measurements: tuple[Measurement, ...]
     labels: tuple[str, ...]
+    hops: tuple[HopEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ def summary_text(target: Target, verdict: Verdict, seconds: float) -> str:
     ]
     for measurement in verdict.measurements:
         lines += [f"  measured  {line}" for line in _measured(measurement)]
+    for hop in verdict.hops:
+        lines.append(f"  hop       {hop.name}: {hop.sent} frames sent, {hop.arrived} arrived, {hop.lost} lost")
     lines += [f"  label     {label}" for label in verdict.labels]
     first = site.servers[0].name if site.servers else "SERVER"
     lines += [
