@@ -114,9 +114,10 @@ class PracticeRig(Rig):
 class Practice:
     """ouchi's command line against the rig."""
 
-    def __init__(self, rig: PracticeRig, folder: Path) -> None:
+    def __init__(self, rig: PracticeRig, folder: Path, **nics: str) -> None:
+        """``nics``: ``pf`` and ``sriov`` as for :func:`site`."""
         self.rig = rig
-        self.site = site(folder)
+        self.site = site(folder, **nics)
 
     def start(self, *words: str, site: Path | None = None) -> subprocess.Popen[str]:
         """Start ouchi; its progress comes on stderr as JSON lines."""

@@ -1,5 +1,7 @@
 """apply and undo on a host: changed, rebooted, used, and restored as it was; then everything that goes wrong.
 
+The host has two NUMA nodes, and OVS-DPDK's NIC is on node 1: Open vSwitch's main thread, on CPU 0, needs pages on node 0.
+
 The tests run in order and share saved states of the rig: ``fresh``, before any change, ``applied``, and ``undone``.
 """
 
@@ -22,9 +24,11 @@ from ouchi.flows.apply import Apply
 from ouchi.flows.several_hosts import Options
 from ouchi.host import commit_confirm, reboot
 from ouchi.plan.nics import vf_mac
+from ouchi.rig.hardware import Shape
 from ouchi.steps.vfs import VfsKind
 from ouchi.steps.vfs import vfs as vfs_change
 
+SHAPE = Shape.TWO_NODES
 FILE = "/etc/default/grub.d/90-ouchi.cfg"
 Looked = list[str]
 
@@ -34,7 +38,7 @@ def practice(rig: PracticeRig, tmp_path_factory: pytest.TempPathFactory) -> Prac
     """The rig with the distribution's Open vSwitch in use, saved as ``fresh``."""
     rig.run("systemctl enable --now openvswitch-switch", timeout=120)
     rig.save("fresh")
-    return Practice(rig, tmp_path_factory.mktemp("site"))
+    return Practice(rig, tmp_path_factory.mktemp("site"), pf="enp129s0", sriov="enp65s0")
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +75,15 @@ def test_it_becomes_as_planned(practice: Practice) -> None:
     assert not done["reboot_needed"]
     rig = practice.rig
     assert rig.run("cat /sys/devices/system/cpu/isolated").stdout == "2-11\n"
-    assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:01:00.0/driver)").stdout == "vfio-pci\n"
-    assert rig.run("ip link show enp2s0 | grep -c 'trust on'").stdout == "2\n"
-    macs = rig.run("cat /sys/class/net/enp2s0v?/address").stdout.split()
-    assert macs == [vf_mac("rig", "0000:02:00.0", number) for number in (0, 1)]
+    assert rig.run("basename $(readlink /sys/bus/pci/devices/0000:81:00.0/driver)").stdout == "vfio-pci\n"
+    assert rig.run("ip link show enp65s0 | grep -c 'trust on'").stdout == "2\n"
+    macs = rig.run("cat /sys/class/net/enp65s0v?/address").stdout.split()
+    assert macs == [vf_mac("rig", "0000:41:00.0", number) for number in (0, 1)]
     assert rig.run("ovs-vsctl get Open_vSwitch . dpdk_initialized").stdout == "true\n"
     assert rig.run("grep -c mitigations=off /proc/cmdline").stdout == "1\n"
+    assert rig.run("cat /sys/bus/pci/devices/0000:81:00.0/numa_node").stdout == "1\n"
+    pages = rig.run("cat /sys/devices/system/node/node[01]/hugepages/hugepages-2048kB/nr_hugepages").stdout.split()
+    assert 0 < int(pages[0]) < int(pages[1])
     rig.save("applied")
     result, _ = practice.run("apply", "--yes")
     assert (result["steps"], result["previous"], result["reboot"]) == ([], [], [])
@@ -101,8 +108,8 @@ def test_the_switch_carries_packets_on_the_nic(practice: Practice) -> None:
     )
     rig.run("""
         ip address add 10.9.0.1/24 dev br-physnet1; ip link set br-physnet1 up
-        ip netns add one; ip netns add two; ip link set enp2s0 up
-        for pair in one:enp2s0v0:2 two:enp2s0v1:3; do
+        ip netns add one; ip netns add two; ip link set enp65s0 up
+        for pair in one:enp65s0v0:2 two:enp65s0v1:3; do
             IFS=: read space vf last <<<"$pair"
             ip link set "$vf" netns "$space"; ip -n "$space" address add "10.9.0.$last/24" dev "$vf"
             ip -n "$space" link set "$vf" up
@@ -118,12 +125,12 @@ def test_the_switch_carries_packets_on_the_nic(practice: Practice) -> None:
 def test_testpmd_passes_packets_between_nic_and_vf(practice: Practice) -> None:
     rig = practice.rig
     rig.load("applied")
-    rig.run("systemctl stop ovs-vswitchd; ip link set enp2s0 up", timeout=120)
-    vf = rig.run("basename $(readlink /sys/bus/pci/devices/0000:02:00.0/virtfn0)").stdout.strip()
-    mac = rig.run("cat /sys/class/net/enp2s0v0/address").stdout.strip()
+    rig.run("systemctl stop ovs-vswitchd; ip link set enp65s0 up", timeout=120)
+    vf = rig.run("basename $(readlink /sys/bus/pci/devices/0000:41:00.0/virtfn0)").stdout.strip()
+    mac = rig.run("cat /sys/class/net/enp65s0v0/address").stdout.strip()
     rig.run(f"driverctl --nosave set-override {vf} vfio-pci")
     output = rig.run(
-        f": >/run/testpmd; timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:01:00.0 -a {vf} --in-memory -m 256 -- "
+        f": >/run/testpmd; timeout 100 dpdk-testpmd --lcores 2@2,3@3 --main-lcore 2 -a 0000:81:00.0 -a {vf} --in-memory -m 256 -- "
         f"--total-num-mbufs=4096 --forward-mode=mac --eth-peer=0,{mac} --eth-peer=1,52:54:00:00:01:00 --tx-first "
         "--stats-period 2 >/run/testpmd & "
         "for _ in $(seq 100); do [ $(grep -c 'RX-packets: *[1-9]' /run/testpmd) -lt 4 ] || break; sleep 0.5; done; "
@@ -188,22 +195,22 @@ def test_a_vf_has_its_address_also_when_the_nic_did_not_answer_its_driver(fresh:
             command ip "$@"
             case "$*" in *'vf 1 mac'*) ;; *) return 0 ;; esac
             if mkdir /run/once 2>/dev/null; then
-                command ip link set enp2s0 down
-                (sleep 1; command ip link set enp2s0 up) &
+                command ip link set enp65s0 down
+                (sleep 1; command ip link set enp65s0 up) &
             fi
         }
         """
     rig = fresh.rig
-    change = vfs_change("0000:02:00.0", vfs)
+    change = vfs_change("0000:41:00.0", vfs)
     rig.run(resetting + VfsKind().script(change.key, change.state), timeout=120)
-    assert rig.run("cat /sys/class/net/enp2s0v?/address").stdout.split() == macs
-    assert rig.run("ip link show enp2s0 | grep -c 02:00:00:00:0a:0").stdout == "2\n"
+    assert rig.run("cat /sys/class/net/enp65s0v?/address").stdout.split() == macs
+    assert rig.run("ip link show enp65s0 | grep -c 02:00:00:00:0a:0").stdout == "2\n"
     off = {"count": 0, "up": False, "vfs": []}
     rig.run(VfsKind().script(change.key, off), timeout=120)
 
 
 def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
-    _, output = fresh.run("apply", "--yes", status=2, site=site(tmp_path, pf="enp0s3"))
+    _, output = fresh.run("apply", "--yes", status=2, site=site(tmp_path, pf="enp0s3", sriov="enp65s0"))
     assert "enp0s3 carries your session" in output
     assert look(fresh.rig) == before
 
@@ -213,14 +220,16 @@ def test_a_group_with_something_in_use_is_refused(practice: Practice, tmp_path: 
     rig.load("applied")
     applied = look(rig)
     rig.run("ip address add 192.0.2.1/24 dev ens2; ip link set ens2 up")
-    _, output = practice.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1"))
+    _, output = practice.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1", sriov="enp65s0"))
     assert "the IOMMU group of the NIC ens1 holds something else that is in use" in output
     assert "(ens2: it has the address 192.0.2.1/24), driver e1000" in output
     assert look(rig) == applied
 
 
 def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
-    _, output = fresh.run("apply", "--yes", status=2, site=site(tmp_path, memory="8 GiB"))
+    _, output = fresh.run(
+        "apply", "--yes", status=2, site=site(tmp_path, pf="enp129s0", sriov="enp65s0", memory="8 GiB")
+    )
     assert "error:" in output
     assert look(fresh.rig) == before
 

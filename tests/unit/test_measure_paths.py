@@ -13,7 +13,7 @@ from ouchi.measure.paths.wires import Wire
 from ouchi.measure.request import BenchRequest
 from ouchi.measure.search.goals import NDR
 from ouchi.plan import Plan, Pools, make_plan
-from tests.plans import facts_of, site_with
+from tests.plans import facts_of, site_with, target_of
 
 
 def plan_of(*dedicated: int, host: tuple[int, ...] = (0,), pmd: tuple[int, ...] = (1,)) -> Plan:
@@ -64,7 +64,14 @@ def test_memory_is_where_the_packet_buffers_are() -> None:
     """Node 0 has the pages of ovs-vswitchd's main thread alone, and comes first."""
     plan = make_plan(site_with("nics: [{nic: ens4f0, physnet: physnet1}]"), facts_of("dual-socket-nic-on-node-1"))
     assert [need.node for need in plan.hugepages] == [0, 1]
-    assert (plan.switch_pages.node, choose_placement(plan, directions=2, guests=0).node) == (1, 1)
+    assert (plan.switch_pages.node, choose_placement(plan, 0, directions=2, guests=0).node) == (1, 1)
+
+
+def test_control_threads_are_where_there_is_memory() -> None:
+    """DPDK makes the data that all ports share on the main lcore's node; the one of CPU 0 has no memory here."""
+    target = target_of("threadripper-3960x-memoryless")
+    assert 0 in target.plan.pools.host
+    assert BenchRequest().placement(target).main == min(target.switch_cpus) == 6
 
 
 @pytest.mark.parametrize(
@@ -82,16 +89,16 @@ def test_memory_is_where_the_packet_buffers_are() -> None:
 def test_who_runs_where(
     dedicated: tuple[int, ...], guests: int, workers: tuple[int, ...], for_guests: tuple[int, ...]
 ) -> None:
-    placement = choose_placement(plan_of(*dedicated), directions=2, guests=guests)
+    placement = choose_placement(plan_of(*dedicated), 0, directions=2, guests=guests)
     shared = len({*workers, *for_guests}) < len(workers) + guests
     assert placement == Placement(0, workers, for_guests, realtime=shared and bool(dedicated))
     assert placement.shared == shared
-    assert not choose_placement(plan_of(*dedicated), directions=2, guests=guests, servers_running=True).realtime
+    assert not choose_placement(plan_of(*dedicated), 0, directions=2, guests=guests, servers_running=True).realtime
 
 
 @given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15), min_size=1), st.integers(0, 2))
 def test_pmd_threads_are_left_alone_where_there_are_other_cpus(dedicated: set[int], pmd: set[int], guests: int) -> None:
-    cpus = choose_placement(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), directions=2, guests=guests)
+    cpus = choose_placement(plan_of(*sorted(dedicated), pmd=tuple(sorted(pmd))), 0, directions=2, guests=guests)
     assert 1 <= len(cpus.workers) <= 2
     assert len(cpus.guests) == guests
     if dedicated - pmd:

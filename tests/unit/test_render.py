@@ -26,6 +26,7 @@ from ouchi.parts.context import Context
 from ouchi.parts.ovs import Ovs
 from ouchi.plan import Style
 from ouchi.plan.target import Target
+from ouchi.plan.values import mask
 from ouchi.render.files import MARK, ours
 from ouchi.render.targets import TARGETS, render
 from tests.hosts import CASES, folder
@@ -114,6 +115,9 @@ def test_the_main_thread_of_open_vswitch_is_where_there_is_memory() -> None:
     assert unit.endswith("[Service]\nCPUAffinity=\nCPUAffinity=6 30\n")
     _, switch = Ovs().services(Context(LocalMachine(), Instance(), target))
     assert switch.argv[:4] == ("/usr/bin/taskset", "--cpu-list", "6,30", "/var/lib/ouchi/etc/ovs/ovs-vswitchd")
+    kolla = texts(target, "kolla-ansible")["after-deploy.sh"]
+    assert f"other_config:dpdk-lcore-mask={mask(target.switch_cpus)}" in kolla
+    assert "remove Open_vSwitch . other_config dpdk-lcore-mask" in texts(rack(), "kolla-ansible")["after-deploy.sh"]
     _, usual = Ovs().services(Context(LocalMachine(), Instance(), rack()))
     assert usual.argv[0] == "/var/lib/ouchi/etc/ovs/ovs-vswitchd"
 

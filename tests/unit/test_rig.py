@@ -20,7 +20,7 @@ from ouchi.machine.local import LocalMachine
 from ouchi.rig import assets, debian, image, states
 from ouchi.rig.assets import Assets, read_assets, require_same
 from ouchi.rig.building import building, digest
-from ouchi.rig.hardware import ABSENT, ACCELERATORS, Files, qemu_arguments
+from ouchi.rig.hardware import ABSENT, ACCELERATORS, Files, Shape, qemu_arguments
 from ouchi.rig.keeper import KeeperStatus, Phase, read_status
 from ouchi.rig.login import known_host, ssh_config
 from ouchi.rig.monitor import Monitor
@@ -44,6 +44,17 @@ class TestHardware:
         words = qemu_arguments(FILES, "multi", 2222)
         assert words[words.index("-smp") + 1] == "12,sockets=1,dies=2,cores=3,threads=2"
         assert "smp-cache.0.cache=l3,smp-cache.0.topology=die" in words[words.index("-machine") + 1]
+
+    @pytest.mark.parametrize(("shape", "gib"), [(Shape.TWO_NODES, ["4G", "4G"]), (Shape.MEMORYLESS, ["8G"])])
+    def test_two_nodes_have_a_die_and_a_nic_each(self, shape: Shape, gib: list[str]) -> None:
+        words = qemu_arguments(FILES, "multi", 2222, shape=shape)
+        assert [word.split("size=")[1] for word in words if word.startswith("memory-backend-ram")] == gib
+        assert [word for word in words if word.startswith("cpu,")] == [
+            "cpu,node-id=0,socket-id=0,die-id=0",
+            "cpu,node-id=1,socket-id=0,die-id=1",
+        ]
+        slots = [word.partition("bus=")[2] for word in words if word.startswith("pcie-root-port")]
+        assert slots == ["node1", "node0", "pcie.0"]
 
     def test_each_port_has_a_slot_of_its_own_and_the_old_nics_share_one(self) -> None:
         words = qemu_arguments(FILES, "multi", 2222)

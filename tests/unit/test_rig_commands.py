@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from ouchi.cli import rig
@@ -148,7 +149,22 @@ def test_a_keeper_that_is_about_to_end_keeps_nothing(where: RigPaths, phase: Pha
 @pytest.mark.usefixtures("where")
 def test_folders_that_are_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    for act in (save, lambda: rig.down.callback(purge=False), lambda: rig.up.callback(None, as_json=True)):
+    for act in (save, lambda: rig.down.callback(purge=False), lambda: rig.up.callback(None, None, False, True)):
         finding = refused(act, Failed)
         assert (finding.claim, finding.where) == ("a file of the rig cannot be read or written", "/proc/nowhere")
         assert "XDG_CACHE_HOME" in finding.remedy
+
+
+def test_a_rig_of_other_nodes_is_refused_unless_it_is_to_be_new(where: RigPaths) -> None:
+    """Its states need the machine that they were saved from."""
+    Path(where.folder).mkdir(parents=True)
+    tools, image = Tools(Path("/tools"), "1"), Image(Path("/image"), "2")
+    Path(where.folder / ASSETS).write_text(Assets(tools, image, False, Path("/base/disk.qcow2")).to_json())
+    finding = refused(lambda: rig.up.callback(None, 2, False, True), BadInput)
+    assert (finding.found, finding.expected) == ("one node", "two nodes")
+    assert "--new" in finding.remedy
+
+
+def test_a_rig_of_one_node_has_its_memory() -> None:
+    with pytest.raises(click.UsageError, match="--nodes 2"):
+        rig.up.callback(None, 1, True, True)

@@ -22,7 +22,8 @@ def command() -> None:
 
     \b
     Twelve CPUs (six cores of two threads, two L3 caches), 6 GiB, an IOMMU, two connected NICs with SR-IOV, two old
-    NICs in one IOMMU group; Debian 13 with GRUB and systemd. It needs no root once its tools are installed.
+    NICs in one IOMMU group; Debian 13 with GRUB and systemd. With --nodes 2 each L3 cache is a NUMA node, with a NIC
+    on each. It needs no root once its tools are installed.
     Emulated where there is no KVM: configuration is real, packet rates mean nothing.
     """
 
@@ -30,13 +31,19 @@ def command() -> None:
 @command.command()
 @click.option("--new", "how", flag_value="new", help="Start over: delete its disk and snapshots.")
 @click.option("--cold", "how", flag_value="cold", help="Boot from its disk; powered off first where it runs.")
+@click.option("--nodes", type=click.IntRange(1, 2), help="NUMA nodes; with 2, one NIC on each and 4 GiB.")
+@click.option("--memoryless", is_flag=True, help="With --nodes 2: node 0 without memory.")
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines on stderr, the rig as JSON on stdout.")
-def up(how: str | None, as_json: bool) -> None:
+def up(how: str | None, nodes: int | None, memoryless: bool, as_json: bool) -> None:
     """Start or resume it; the first time it is made, which takes some two minutes."""
     from ouchi.flows import rig
+    from ouchi.rig.hardware import Shape
 
+    if memoryless and nodes != 2:
+        raise click.UsageError("--memoryless needs --nodes 2: the only node has the memory")
+    shapes = {None: None, 1: Shape.ONE_NODE, 2: Shape.MEMORYLESS if memoryless else Shape.TWO_NODES}
     with _rig("up") as (machine, paths):
-        _start(machine, paths, lambda *progress: rig.up(machine, paths, how, *progress), as_json=as_json)
+        _start(machine, paths, lambda *progress: rig.up(machine, paths, how, shapes[nodes], *progress), as_json=as_json)
 
 
 @command.command(context_settings={"ignore_unknown_options": True})
@@ -123,12 +130,16 @@ def _start(
     """Start it by ``act``, then print how to log in, and the faults of the rig so far."""
     from ouchi.cli.running import stop
     from ouchi.cli.timeline import timeline_of
+    from ouchi.rig.assets import read_assets
+    from ouchi.rig.hardware import NODES
     from ouchi.rig.login import ALIAS
 
     with timeline_of(as_json=as_json) as timeline:
         status = act(timeline, lambda: stop(machine))
     if as_json:
-        shown: dict[str, Any] = {**status.to_json(), "ssh_config": str(paths.ssh_config), "host": ALIAS}
+        assets = read_assets(machine, paths.folder)
+        shape = {"numa_memory_gib": NODES[assets.shape] or (6,)} if assets else {}
+        shown: dict[str, Any] = {**status.to_json(), **shape, "ssh_config": str(paths.ssh_config), "host": ALIAS}
         click.echo(json.dumps(shown, indent=2))
         return
     for fault in status.faults:

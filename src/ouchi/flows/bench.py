@@ -40,7 +40,7 @@ def preview(
     """Return what would be measured, and where: the dry run. Changes nothing."""
     plan = target.plan
     servers_running = bool(machine.entries(instance.vhost))
-    placement = request.placement(plan, servers_running=servers_running)
+    placement = request.placement(target, servers_running=servers_running)
     pages = extra_hugepages(plan, request, placement.page_kib)
     # KVM is probed by starting a guest; without a result yet, emulation is assumed.
     emulated = not kvm.known(machine, instance)

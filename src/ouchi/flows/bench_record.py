@@ -41,7 +41,7 @@ class BenchHost:
 
     def placement(self, request: BenchRequest) -> Placement:
         """Where the generator and the guests run."""
-        return request.placement(self.target.plan, servers_running=self.servers_running)
+        return request.placement(self.target, servers_running=self.servers_running)
 
     @contextmanager
     def more_hugepages(self, request: BenchRequest) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ouchi.core.errors import Failed
 from ouchi.core.events import Notify, Timeline
@@ -12,7 +13,9 @@ from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task, run_tasks
 from ouchi.machine.background import Launcher
 from ouchi.rig import control, states
+from ouchi.rig.assets import read_assets, require_same
 from ouchi.rig.base import prepare
+from ouchi.rig.hardware import Shape
 from ouchi.rig.keeper import COLD, LOAD, NEW, KeeperStatus
 from ouchi.rig.paths import RigPaths
 
@@ -38,12 +41,22 @@ def file_errors(paths: RigPaths) -> Iterator[None]:
 
 
 def up(
-    machine: Launcher, paths: RigPaths, option: str | None, timeline: Timeline, interrupt: Callable[[], None]
+    machine: Launcher,
+    paths: RigPaths,
+    option: str | None,
+    shape: Shape | None,
+    timeline: Timeline,
+    interrupt: Callable[[], None],
 ) -> KeeperStatus:
     """Start the rig, or wait until it is up; its assets are made first where they are missing.
 
-    ``option`` is a key of :data:`STARTS`, or None to resume it where it was stopped.
+    ``option`` is a key of :data:`STARTS`, or None to resume it where it was stopped; ``shape`` is None for the one that it
+    has. Raises :class:`~ouchi.core.errors.BadInput` where it has another shape and is not to be new.
     """
+    there = read_assets(machine, paths.folder)
+    chosen = shape or (there.shape if there else Shape.ONE_NODE)
+    if there and option != "new" and there.shape is not chosen:
+        require_same(machine, replace(there, shape=chosen), paths.folder)
 
     def make_assets(notify: Notify) -> Outcome:
         messages: list[str] = []
@@ -52,7 +65,7 @@ def up(
             messages.append(text)
             notify(text)
 
-        prepare(machine, paths.cache, note)
+        prepare(machine, paths.cache, note, chosen)
         return changed("made") if messages else nothing("there already")
 
     def start(notify: Notify) -> Outcome:

@@ -16,8 +16,8 @@ from ouchi.measure.paths.wires import Wire
 from ouchi.measure.search.extra_tests import NEEDS_RATE, ExtraTest
 from ouchi.measure.search.goals import Goal
 from ouchi.measure.search.methods import SearchMethod
-from ouchi.plan import Plan
 from ouchi.plan.mempools import MTU
+from ouchi.plan.target import Target
 
 FRAME_OVERHEAD = 18
 """Bytes of an untagged frame besides its payload: Ethernet header and FCS."""
@@ -87,11 +87,11 @@ class BenchRequest:
             direction, f"{tx_port} to {rx_port}", size, flows=self.flows, macs=(mac_of(direction), target)
         )
 
-    def placement(self, plan: Plan, *, servers_running: bool = False) -> Placement:
+    def placement(self, target: Target, *, servers_running: bool = False) -> Placement:
         """Where the generator and the guests run on a host with this plan."""
-        path = self.path
+        path, main = self.path, min(target.switch_cpus)
         return choose_placement(
-            plan, directions=len(path.directions), guests=len(path.guests), servers_running=servers_running
+            target.plan, main, directions=len(path.directions), guests=len(path.guests), servers_running=servers_running
         )
 
     def on_loop(self) -> BenchRequest:

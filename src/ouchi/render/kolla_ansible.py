@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ouchi.plan.target import Target
+from ouchi.plan.values import mask
 from ouchi.render.files import Rendered, comment, ini_file, made_by, script
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections, scheduler_sections
@@ -96,9 +97,16 @@ def _ml2(target: Target) -> dict[str, dict[str, object]]:
     return sections
 
 
+def _main_lcore(target: Target) -> str:
+    """DPDK's main lcore is the first of the main thread's CPUs; one whose node has no memory makes no port."""
+    if target.switch_cpus == target.plan.pools.host:
+        return "remove Open_vSwitch . other_config dpdk-lcore-mask"
+    return f"set Open_vSwitch . other_config:dpdk-lcore-mask={mask(target.switch_cpus)}"
+
+
 def _after_deploy(target: Target) -> Rendered:
     inside = "docker exec ovsdpdk_db ovs-vsctl --no-wait"
-    lines = [*setting_lines(target, inside), f"{inside} remove Open_vSwitch . other_config dpdk-lcore-mask", ""]
+    lines = [*setting_lines(target, inside), f"{inside} {_main_lcore(target)}", ""]
     lines += port_lines(target, inside, kernel_names=True)
     lines += ["", "docker restart ovsdpdk_vswitchd"]
     return script(

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from ouchi.core.errors import BadInput
 from ouchi.core.plain import adapter, from_json
 from ouchi.machine import Machine
+from ouchi.rig.hardware import Shape
 from ouchi.rig.image import Image
 from ouchi.rig.tools import Tools
 
@@ -17,12 +18,13 @@ ASSETS = "assets.json"
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Programs, image, whether KVM works, and a disk with the state :data:`ouchi.rig.states.BASE`."""
+    """Programs, image, whether KVM works, the NUMA nodes, and a disk with the state :data:`ouchi.rig.states.BASE`."""
 
     tools: Tools
     image: Image
     kvm: bool
     base: PurePath
+    shape: Shape = Shape.ONE_NODE
 
     def to_json(self) -> str:
         """As JSON text for :func:`read_assets`."""
@@ -41,7 +43,16 @@ def read_assets(machine: Machine, folder: PurePath) -> Assets | None:
 
 def require_same(machine: Machine, assets: Assets, folder: PurePath) -> None:
     """Raise :class:`~ouchi.core.errors.BadInput` when the rig in ``folder`` was made from other assets."""
-    if read_assets(machine, folder) != assets:
+    found = read_assets(machine, folder)
+    if found and found.shape is not assets.shape:
+        raise BadInput.of(
+            "this rig has other NUMA nodes",
+            where=str(folder / ASSETS),
+            found=found.shape,
+            expected=assets.shape,
+            remedy="ouchi rig up, which keeps its nodes; or with --nodes and --new, which forgets its disk and snapshots",
+        )
+    if found != assets:
         raise BadInput.of(
             "this rig was made by another version of ouchi, or on another machine",
             where=str(folder / ASSETS),

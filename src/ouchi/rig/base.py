@@ -11,12 +11,13 @@ from ouchi.machine.background import Launcher
 from ouchi.rig.assets import ASSETS, Assets
 from ouchi.rig.building import building, digest
 from ouchi.rig.debian import require_tools
+from ouchi.rig.hardware import Shape
 from ouchi.rig.image import build_image, package_text
 from ouchi.rig.rig import Rig
 from ouchi.rig.tools import Tools, unpack_tools
 
 
-def prepare(machine: Launcher, cache: PurePath | str, notify: Notify) -> Assets:
+def prepare(machine: Launcher, cache: PurePath | str, notify: Notify, shape: Shape = Shape.ONE_NODE) -> Assets:
     """The assets in ``cache`` (800 MB), made where they are missing, which takes some two minutes.
 
     Callers must hold a lock on the cache. When it is killed, the next call continues with what was complete.
@@ -28,8 +29,8 @@ def prepare(machine: Launcher, cache: PurePath | str, notify: Notify) -> Assets:
     tools = unpack_tools(machine, cache, notify)
     image = build_image(machine, tools, cache, notify)
     kvm = kvm_here(machine, tools, cache)
-    key = digest(tools.key, image.key, package_text("hardware.py"), str(kvm))
-    assets = Assets(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2")
+    key = digest(tools.key, image.key, package_text("hardware.py"), str(kvm), shape)
+    assets = Assets(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2", shape)
     if not machine.exists(assets.base):
         make_base(machine, assets, notify)
     machine.write(cache / ASSETS, assets.to_json(), mode=0o600)

@@ -231,7 +231,9 @@ class Rig:
         self._machine.write(self.ssh_config, ssh_config(self.port, self._assets.image.identity, known), mode=0o600)
         for stale in (self._files.console, self._files.monitor, self._files.commands):
             self._machine.remove(stale)
-        argv = self._assets.tools.qemu(*qemu_arguments(self._files, accelerator, self._boot_port or self.port, load))
+        argv = self._assets.tools.qemu(
+            *qemu_arguments(self._files, accelerator, self._boot_port or self.port, load, self._assets.shape)
+        )
         self._qemu = self._machine.start((*TIED, *argv), log=self._files.log)
         self._monitor = wait_for("QEMU's control socket", self._connect, seconds=30, every=0.05)
 

@@ -30,8 +30,12 @@ class Placement:
         return len(set(every)) < len(every)
 
 
-def choose_placement(plan: Plan, *, directions: int, guests: int, servers_running: bool = False) -> Placement:
+def choose_placement(
+    plan: Plan, main: int, *, directions: int, guests: int, servers_running: bool = False
+) -> Placement:
     """Choose CPUs of the plan's pool for guests, avoiding those of PMD threads where possible.
+
+    ``main``: the CPU of control threads, on a NUMA node with memory.
 
     Each direction gets a worker where enough CPUs remain for the guests, else one worker serves all directions; guests
     share CPUs where there are too few. ``servers_running``: the site's servers run on the same CPUs.
@@ -42,6 +46,6 @@ def choose_placement(plan: Plan, *, directions: int, guests: int, servers_runnin
     workers, rest = tuple(free[:count]), free[count:] or free
     guest_cpus = tuple(rest[number % len(rest)] for number in range(guests))
     pages = plan.switch_pages
-    placement = Placement(min(pools.host), workers, guest_cpus, node=pages.node, page_kib=pages.size_kib)
+    placement = Placement(main, workers, guest_cpus, node=pages.node, page_kib=pages.size_kib)
     exclusive = not servers_running and not {*workers} & {*pools.host, *pools.pmd}
     return replace(placement, realtime=placement.shared and exclusive)
