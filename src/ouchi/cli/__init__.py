@@ -18,6 +18,7 @@ import click
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
 from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity
+from ouchi.core.program import as_started, program
 
 DEBUG = "OUCHI_DEBUG"
 """The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
@@ -59,6 +60,8 @@ _commands = LazyGroup(
         "Tools": {
             "schema": "Print the JSON Schema of the site file or of a --json output.",
             "completion": "Print a completion script for bash, zsh or fish.",
+            "help": "Show the help of ouchi or of a command.",
+            "version": "Show the version.",
         },
     },
     help="Turn ordinary hardware into an NFV host that can prove itself.",
@@ -107,7 +110,7 @@ def show(*findings: Finding) -> None:
     colours = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
     plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
     for finding in findings:
-        severity, rest = str(finding).split(":", 1)
+        severity, rest = as_started(str(finding)).split(":", 1)
         if not plain:
             severity = click.style(severity, fg=colours[finding.severity], bold=True)
         click.echo(f"{severity}:{rest}", err=True, color=not plain)
@@ -119,7 +122,7 @@ def _run(words: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(_commands, {}, "ouchi", "_OUCHI_COMPLETE", instruction)
-    with _commands.make_context("ouchi", words) as context, _command_log():
+    with _commands.make_context(program(), words) as context, _command_log():
         _commands.invoke(context)
     return 0
 
@@ -164,6 +167,6 @@ def _report_bug(bug: Exception) -> int:
     try:
         where = f"traceback in {save_traceback(text)}"
     except OSError:
-        where = "ouchi --debug shows the traceback"
+        where = f"{program()} --debug shows the traceback"
     click.echo(f"ouchi: this is a bug in ouchi ({summary}); {where}", err=True)
     return 3

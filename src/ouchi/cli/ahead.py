@@ -7,6 +7,7 @@ import os
 
 import click
 
+from ouchi.cli.output import echo
 from ouchi.core.errors import BadInput
 from ouchi.core.instance import Instance
 from ouchi.flows.up import dry_run
@@ -39,6 +40,6 @@ def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
     else:
         click.echo(preview_text(target, states))
         if target.site.nics or target.site.cpus.isolate:
-            click.echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
+            echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
     if findings:
         raise BadInput(findings)

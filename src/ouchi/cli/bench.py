@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ouchi.cli.choice import Choice
+from ouchi.cli.output import echo
 from ouchi.cli.site import site_option
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ouchi.measure.search.extra_tests import ExtraTest
     from ouchi.measure.search.goals import Goal
 
@@ -27,6 +31,9 @@ class GoalType(click.ParamType["Goal"]):
     """A goal by its name, or by its loss ratio in percent."""
 
     name = "goal"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        return Choice(GOALS).shell_complete(ctx, param, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
         from ouchi.measure.search.goals import NAMED_GOALS, partial_drop_goal
@@ -43,6 +50,9 @@ class TestType(click.ParamType["ExtraTest"]):
 
     name = "test"
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        return Choice(TESTS).shell_complete(ctx, param, incomplete)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ExtraTest:
         from ouchi.measure.search.extra_tests import SECONDS, ExtraTest
 
@@ -55,9 +65,7 @@ class TestType(click.ParamType["ExtraTest"]):
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--path", "path_name", type=click.Choice(PATHS), default="v2v", show_default=True, help="Path under test."
-)
+@click.option("--path", "path_name", type=Choice(PATHS), default="v2v", show_default=True, help="Path under test.")
 @click.option(
     "--size",
     "sizes",
@@ -84,7 +92,7 @@ class TestType(click.ParamType["ExtraTest"]):
 @click.option(
     "--search",
     "method",
-    type=click.Choice(METHODS),
+    type=Choice(METHODS),
     default="mlrsearch",
     show_default=True,
     help="Search method: MLRsearch, plain binary search, or binary search with loss verification (TST 009).",
@@ -113,7 +121,7 @@ class TestType(click.ParamType["ExtraTest"]):
 )
 @click.option(
     "--guest",
-    type=click.Choice(GUESTS),
+    type=Choice(GUESTS),
     default="testpmd",
     show_default=True,
     help="Guests of pvp and pvvp: DPDK's testpmd, or virtual machines that route in their kernel.",
@@ -197,7 +205,7 @@ def command(
     if as_json:
         click.echo(json.dumps(to_plain(run)))
     else:
-        click.echo(f"{run_text(run)}\n\nstored in {folder}\nnext: ouchi report {folder}")
+        echo(f"{run_text(run)}\n\nstored in {folder}\nnext: ouchi report {folder}")
     context.exit(0 if complete else 1)
 
 

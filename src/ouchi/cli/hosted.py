@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ouchi.cli.choice import completing, host_names
+
 if TYPE_CHECKING:
     from ouchi.flows.hosts import HostResult, Job
     from ouchi.flows.site_host import SiteHost
@@ -32,7 +34,9 @@ def host_options(command: F) -> F:
         help="The ssh configuration for hosts with an address, in place of your own (ssh -F).",
     )(command)
     text = "Only this host of the site file; may be repeated."
-    return click.option("--host", "names", multiple=True, metavar="NAME", help=text)(command)
+    return click.option(
+        "--host", "names", multiple=True, metavar="NAME", help=text, shell_complete=completing(host_names)
+    )(command)
 
 
 def change_options(command: F) -> F:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ouchi.cli.choice import Choice
 from ouchi.cli.hosted import check_one, host_options, hosts_of
 from ouchi.cli.inspect import snapshot_option
+from ouchi.cli.output import echo
 from ouchi.cli.site import read_site_option
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ STYLES = ("capacity", "cache", "power")
 def planned_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--site``, ``--host``, ``--ssh-config``, ``--snapshot`` and ``--choose``."""
     for option in (
-        click.option("--choose", type=click.Choice(STYLES), help="Take this alternative in place of cpus.prefer."),
+        click.option("--choose", type=Choice(STYLES), help="Take this alternative in place of cpus.prefer."),
         snapshot_option,
         host_options,
         read_site_option,
@@ -71,7 +73,7 @@ def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, 
     """The hosts to plan, with a message when there is no site file. Raises BadInput for several where ``one`` is needed."""
     hosts = hosts_of(site_file, names, ssh_config)
     if hosts[0].site is None:
-        click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
+        echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
     if one:
         check_one(hosts)
     return hosts
@@ -86,7 +88,7 @@ def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style:
 
     facts, local = facts_of(open_snapshot(snapshot)), LocalMachine()
     if not local.exists(site_file):
-        click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
+        echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
         return target_of(site_file, None, facts, style)
     return target_of(site_file, own_site(choose(read_sites(local, site_file), names), facts), facts, style)
 

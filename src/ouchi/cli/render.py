@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ouchi.cli.choice import Choice
 from ouchi.cli.planned import check_plan_alone, plan_option, planned_options, read_planned
 from ouchi.render.targets import TARGETS
 
@@ -22,7 +23,7 @@ ALL = "all"
     "--to",
     "targets",
     metavar="TARGET",
-    type=click.Choice([*TARGETS, ALL]),
+    type=Choice([*TARGETS, ALL]),
     multiple=True,
     required=True,
     help=f"What to render to (below), or {ALL}; may be given several times.",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ouchi.cli.output import echo
+
 if TYPE_CHECKING:
     from ouchi.core.events import Timeline
     from ouchi.machine.local import LocalMachine
@@ -133,7 +135,7 @@ def _start(
         return
     for fault in status.faults:
         click.echo(f"tried again after a fault of the rig: {fault}")
-    click.echo(f"\nouchi rig ssh\nssh -F {paths.ssh_config} {ALIAS}")
+    echo(f"\nouchi rig ssh\nssh -F {paths.ssh_config} {ALIAS}")
 
 
 def _list_states(*, as_json: bool) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ouchi.cli.choice import Choice
+
 DOCUMENTS = "ouchi.report.documents"
 MEASURE = "ouchi.measure:SCHEMAS"
 SCHEMAS: Mapping[str, tuple[str, str]] = {
@@ -32,7 +34,7 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
 
 
 @click.command(epilog="Names: " + "; ".join(f"{name}: {what}" for name, (what, _) in SCHEMAS.items()) + ".")
-@click.argument("name", type=click.Choice(list(SCHEMAS)), metavar="NAME")
+@click.argument("name", type=Choice(list(SCHEMAS)), metavar="NAME")
 def command(name: str) -> None:
     """Print the JSON Schema of a file or of a --json output."""
     import json

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.errors import Finding, Severity
+from ouchi.core.program import as_started
 
 WIDEST = 120
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
@@ -37,7 +38,7 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
     )
     for thing in things:
         console.print(thing)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+    return as_started("\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n"))
 
 
 def page_width() -> int:
@@ -58,5 +59,5 @@ def label_lines(labels: Iterable[str]) -> list[Text]:
 
 def finding_text(finding: Finding) -> Text:
     """A finding with its severity in colour."""
-    severity, rest = str(finding).split(":", 1)
+    severity, rest = as_started(str(finding)).split(":", 1)
     return Text.assemble((severity, COLOURS[finding.severity]), f":{rest}")
