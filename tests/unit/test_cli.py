@@ -130,7 +130,15 @@ def test_help_imports_nothing_but_click() -> None:
     ).stdout
     loaded = json.loads(output.splitlines()[-1])
     ours = {name for name in loaded if name.split(".")[0] == "ouchi"}
-    assert ours == {"ouchi", "ouchi.cli", "ouchi.cli.lazy", "ouchi.core", "ouchi.core.errors", "ouchi.core.program"}
+    assert ours == {
+        "ouchi",
+        "ouchi.cli",
+        "ouchi.cli.lazy",
+        "ouchi.core",
+        "ouchi.core.errors",
+        "ouchi.core.program",
+        "ouchi.core.wrap",
+    }
     assert not {"rich", "pydantic", "ruamel", "keystoneauth1", "requests", "subprocess", "asyncio"} & set(loaded)
 
 

@@ -19,6 +19,7 @@ from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
 from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity
 from ouchi.core.program import as_started, program
+from ouchi.core.wrap import wrapped
 
 DEBUG = "OUCHI_DEBUG"
 """The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
@@ -108,12 +109,22 @@ def _main() -> int:
 def show(*findings: Finding) -> None:
     """Print findings on standard error, in colour on a terminal unless NO_COLOR is set."""
     colours = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-    plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    terminal = sys.stderr.isatty()
+    plain = not terminal or bool(os.environ.get("NO_COLOR"))
     for finding in findings:
-        severity, rest = as_started(str(finding)).split(":", 1)
+        text = as_started(str(finding))
+        severity, rest = (wrapped(text, _columns()) if terminal else text).split(":", 1)
         if not plain:
             severity = click.style(severity, fg=colours[finding.severity], bold=True)
         click.echo(f"{severity}:{rest}", err=True, color=not plain)
+
+
+def _columns() -> int:
+    """The width of the terminal that is standard error."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def _run(words: list[str]) -> int:

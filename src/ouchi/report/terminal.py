@@ -72,6 +72,7 @@ class Progress:
                         Text.from_ansi(text) if "\x1b" in (text := as_started(event.text)) else text,
                         markup=False,
                         highlight=False,
+                        soft_wrap=not self._console.is_terminal,
                     )
                 case _:
                     self._running.pop(key, None)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ouchi.measure.runs.compare import ComparedRuns
 from ouchi.measure.runs.model import Run
-from ouchi.report.page import finding_text, label_lines, page, plain_table
+from ouchi.report.page import FindingText, label_lines, page, plain_table
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
 
 
@@ -22,7 +22,7 @@ def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) 
     for table in tables_of(run):
         parts += ["", _drawn(table)]
     if run.notes:
-        parts += ["", *map(finding_text, run.notes)]
+        parts += ["", *map(FindingText, run.notes)]
     return page(*parts, width=width, colour=colour)
 
 
