@@ -239,7 +239,7 @@ def test_load_and_stalls_are_drawn_where_they_were_counted(run: Run, page: Page,
     assert list(charts(idle)) == ["Loss, 64-byte frames"]
     assert "The generator never stalled." in idle.texts["p"]
     assert "No rate was found." in idle.texts["p"]
-    assert "the run is not complete: trials: 1" in idle.texts["p"]
+    assert "the run is not complete: it ended early, after 1 trials" in idle.texts["p"]
 
 
 def test_every_trial_is_a_row(run: Run, page: Page) -> None:

@@ -135,7 +135,13 @@ class TestType(click.ParamType["ExtraTest"]):
     help="For p2p: the NICs at the ends of a cable; once or twice.",
 )
 @click.option("--beside-kernel", "compare_kernel", is_flag=True, help="With v2v: compare with the kernel's bridge.")
-@click.option("--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="Searches per frame size.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=4,
+    show_default=True,
+    help="Searches per frame size; bench compare needs 4 of each run.",
+)
 @click.option("--one-way", is_flag=True, help="Send from left to right only.")
 @click.option(
     "--max-seconds", type=click.FloatRange(1, 86400), default=120.0, show_default=True, help="Time limit of a search."

@@ -138,7 +138,11 @@ class _Reading:
             raise BadInput(self._wrong)
         if not info.complete:
             self._notes.append(
-                warning("the run is not complete", where=str(self._folder), found=f"trials: {len(trials)}")
+                warning(
+                    "the run is not complete",
+                    where=str(self._folder),
+                    found=f"it ended early, after {len(trials)} trials",
+                )
             )
         return Run(
             info, trials, results.results, results.summary, results.extras, tuple(self._notes), str(self._folder)

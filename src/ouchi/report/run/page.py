@@ -82,7 +82,7 @@ def _body(run: Run) -> Iterator[Markup]:
 def _header(run: Run) -> Markup:
     info = run.info
     labels = [tag("li", label) for label in info.labels]
-    notes = [tag("p", f"{note.claim}: {note.found}", class_="found") for note in run.notes]
+    notes = [tag("p", f"{note.claim}: {note.found}", class_="found") for note in run.warnings]
     return tag(
         "header",
         tag("h1", info.name),

@@ -21,8 +21,8 @@ def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) 
     parts += label_lines(run.info.labels)
     for table in tables_of(run):
         parts += ["", _drawn(table)]
-    if run.notes:
-        parts += ["", *map(FindingText, run.notes)]
+    if run.warnings:
+        parts += ["", *map(FindingText, run.warnings)]
     return page(*parts, width=width, colour=colour)
 
 
