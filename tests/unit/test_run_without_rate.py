@@ -46,3 +46,10 @@ def test_the_comparison_says_truly_why(barren: Run, run: Run, tmp_path: Path) ->
     write_run(tmp_path / "other", sizes=("512",))
     with pytest.raises(BadInput, match="in common"):
         compare_runs(run, read_run(MACHINE, tmp_path / "other"))
+
+
+def test_a_comparison_needs_no_trials(folder: Path, run: Run) -> None:
+    """They are nearly all of a run: reading 10,000 of them takes seconds."""
+    without = read_run(MACHINE, folder, with_trials=False)
+    assert without.trials == ()
+    assert compare_runs(without, without) == compare_runs(run, run)

@@ -249,5 +249,7 @@ def compare(before: str, after: str, as_json: bool) -> None:
     from ouchi.report.run.terminal import comparison_text
 
     machine = LocalMachine()
-    compared = compare_runs(*(read_run(machine, machine.absolute(folder)) for folder in (before, after)))
+    compared = compare_runs(
+        *(read_run(machine, machine.absolute(folder), with_trials=False) for folder in (before, after))
+    )
     click.echo(json.dumps(to_plain(compared)) if as_json else comparison_text(compared))
