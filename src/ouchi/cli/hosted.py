@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ouchi.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def host_options(command: F) -> F:
@@ -129,7 +130,7 @@ def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, 
     from ouchi.flows.hosts import exit_status, run_jobs, summary
 
     results, single = [], len(hosts) == 1
-    for result in run_jobs([_job(host, work) for host in hosts], single=single):
+    for result in run_jobs([job_of(host, work) for host in hosts], single=single):
         results.append(result)
         if not as_json:
             print_host(result, result.result.text if result.result else None, single=single)
@@ -140,10 +141,11 @@ def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, 
     return exit_status(results)
 
 
-def _job(host: SiteHost, work: Callable[[SiteHost], Output]) -> Job[Output]:
+def job_of(host: SiteHost, work: Callable[[SiteHost], T]) -> Job[T]:
+    """The work on a host, whose connection is closed after it."""
     from ouchi.flows.hosts import Job
 
-    def run() -> Output:
+    def run() -> T:
         with contextlib.closing(host):
             return work(host)
 
