@@ -199,6 +199,22 @@ def test_support_bundle() -> None:
     assert mistakes("support-bundle", {"path": "/a", **bundle.to_json()}) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("plan --site nothing.yaml --json", 2), ("doctor --json --site nothing.yaml", 2), ("inspect --json --nothing", 2)],
+)
+def test_an_error_is_json_too(
+    words: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ouchi", *words.split()])
+    assert main() == status
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert mistakes("error", document) == []
+    assert document["status"] == status
+    assert document["findings"][0]["claim"] in captured.err
+
+
 def test_several_hosts() -> None:
     result: HostResult[Any] = HostResult("attic", "root@192.0.2.1", 0.5, None, 2, (error("a", found="b"),))
     assert mistakes("hosts", {"schema": 1, "hosts": [result.to_json(), result.to_json({"schema": 3})]}) == []

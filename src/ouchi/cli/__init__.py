@@ -17,7 +17,7 @@ import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
-from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity
+from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity, error
 from ouchi.core.program import as_started, program
 from ouchi.core.wrap import wrapped
 
@@ -92,9 +92,11 @@ def _main() -> int:
         return stop.exit_code
     except click.ClickException as mistake:
         mistake.show()
+        _print_json(mistake.exit_code, error(mistake.format_message()))
         return mistake.exit_code
     except OuchiError as reason:
         show(*reason.findings)
+        _print_json(reason.status, *reason.findings)
         return reason.status
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ninterrupted; run the same command again to continue", err=True)
@@ -117,6 +119,17 @@ def show(*findings: Finding) -> None:
         if not plain:
             severity = click.style(severity, fg=colours[finding.severity], bold=True)
         click.echo(f"{severity}:{rest}", err=True, color=not plain)
+
+
+def _print_json(status: int, *findings: Finding) -> None:
+    """With ``--json``, print the errors on standard output too, where a program expects JSON (``ouchi schema error``)."""
+    words = list(takewhile(lambda word: word != "--", sys.argv[1:]))
+    if "--json" not in words or "openstack" in words:
+        return
+    import json
+
+    document = {"schema": 1, "status": status, "findings": [finding.to_json() for finding in findings]}
+    click.echo(json.dumps(document, indent=2))
 
 
 def _columns() -> int:

@@ -7,6 +7,7 @@ import os
 
 import click
 
+from ouchi.cli import show
 from ouchi.cli.output import echo
 from ouchi.core.errors import BadInput
 from ouchi.core.instance import Instance
@@ -41,5 +42,8 @@ def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
         click.echo(preview_text(target, states))
         if target.site.nics or target.site.cpus.isolate:
             echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
+    if findings and as_json:  # they are in the document above
+        show(*findings)
+        click.get_current_context().exit(BadInput.status)
     if findings:
         raise BadInput(findings)

@@ -82,7 +82,11 @@ def snapshot(name: str | None, loading: bool, listing: bool, as_json: bool) -> N
         begin = time.monotonic()
         control.save(machine, paths, name)
         seconds = time.monotonic() - begin
-        click.echo(json.dumps({"saved": name, "seconds": seconds}) if as_json else f"saved {name} ({seconds:.1f} s)")
+        click.echo(
+            json.dumps({"schema": 1, "saved": name, "seconds": seconds})
+            if as_json
+            else f"saved {name} ({seconds:.1f} s)"
+        )
 
 
 @command.command()
@@ -130,7 +134,7 @@ def _start(
     with timeline_of(as_json=as_json) as timeline:
         status = act(timeline, lambda: stop(machine))
     if as_json:
-        shown: dict[str, Any] = {**status.to_json(), "ssh_config": str(paths.ssh_config), "host": ALIAS}
+        shown: dict[str, Any] = {"schema": 1, **status.to_json(), "ssh_config": str(paths.ssh_config), "host": ALIAS}
         click.echo(json.dumps(shown, indent=2))
         return
     for fault in status.faults:

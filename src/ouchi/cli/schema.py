@@ -28,6 +28,7 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
     "stream": ("a stream file", MEASURE),
     "support-bundle": ("support-bundle --json", f"{DOCUMENTS}:SupportBundle"),
     "event": ("progress on stderr with --json, line by line", f"{DOCUMENTS}:Event"),
+    "error": ("--json of a command that fails", f"{DOCUMENTS}:Error"),
     "hosts": ("--json of a command for several hosts", f"{DOCUMENTS}:Hosts"),
 }
 """Name → what has that form, and where it is defined: a type, a table of types, or a function that returns the schema."""

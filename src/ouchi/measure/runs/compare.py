@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import Literal
 
 from ouchi.core.errors import BadInput, Finding, error
 from ouchi.measure.runs.model import Run, lower_bounds, without_rate
@@ -76,6 +77,7 @@ class ComparedRuns:
     before: str
     after: str
     rows: tuple[ComparisonRow, ...]
+    schema: Literal[1] = 1
 
 
 def compare(before: Sample, after: Sample) -> Comparison:
