@@ -135,7 +135,7 @@ def test_no_text_of_a_run_becomes_part_of_the_page(tmp_path: Path) -> None:
     assert page.texts["script"] == Page(page_html(replace(found, trials=(), results=()))).texts["script"]
     known = (
         "html head meta link title style body header h1 h2 h3 p ul li section div table thead tbody tr th td details "
-        "summary button pre figure figcaption span svg circle path rect line polyline text footer script"
+        "summary button pre strong figure figcaption span svg circle path rect line polyline text footer script"
     )
     assert kinds <= set(known.split())
     shown = HOSTILE.replace("\x1b", "\ufffd")
