@@ -136,8 +136,9 @@ def test_help_imports_nothing_but_click() -> None:
         "ouchi.cli.lazy",
         "ouchi.core",
         "ouchi.core.errors",
-        "ouchi.core.program",
+        "ouchi.machine.program",
         "ouchi.core.wrap",
+        "ouchi.machine",
     }
     assert not {"rich", "pydantic", "ruamel", "keystoneauth1", "requests", "subprocess", "asyncio"} & set(loaded)
 

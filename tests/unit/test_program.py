@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import ouchi
 from ouchi.cli import _commands
-from ouchi.core import program
-from ouchi.core.program import COMMANDS, as_started
+from ouchi.machine import program
+from ouchi.machine.program import COMMANDS, as_started
 
 SRC = Path(ouchi.__file__).parents[1]
 CONSOLE_SCRIPT = "import sys\nfrom ouchi.cli import main\nsys.exit(main())\n"

@@ -18,8 +18,8 @@ import click
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
 from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity, error
-from ouchi.core.program import as_started, program
 from ouchi.core.wrap import wrapped
+from ouchi.machine.program import as_started, program
 
 DEBUG = "OUCHI_DEBUG"
 """The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
@@ -134,10 +134,9 @@ def _print_json(status: int, *findings: Finding) -> None:
 
 def _columns() -> int:
     """The width of the terminal that is standard error."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
+    from ouchi.machine.own_process import columns
+
+    return columns(sys.stderr)
 
 
 def _run(words: list[str]) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ouchi.core.program import as_started
+from ouchi.machine.program import as_started
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line for people; commands in it can be pasted (:func:`~ouchi.core.program.as_started`)."""
+    """Print a line for people; commands in it can be pasted (:func:`~ouchi.machine.program.as_started`)."""
     click.echo(as_started(text), err=err)
 
 

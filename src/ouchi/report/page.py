@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.errors import Finding, Severity
-from ouchi.core.program import as_started
 from ouchi.core.wrap import wrapped
+from ouchi.machine.program import as_started
 
 WIDEST = 120
 UNWRAPPED = 10_000

@@ -7,7 +7,7 @@ from typing import Any
 
 from ouchi.checks.traffic import Measurement
 from ouchi.checks.verdict import Verdict
-from ouchi.core.program import as_started
+from ouchi.machine.program import as_started
 from ouchi.plan.target import Target
 from ouchi.report.plan import pools_line
 

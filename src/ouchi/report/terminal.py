@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ouchi.core.events import Event, EventKind
-from ouchi.core.program import as_started
+from ouchi.machine.program import as_started
 
 MARKS = {EventKind.CHANGED: ("✔", "green"), EventKind.NOTHING: ("·", "dim"), EventKind.FAILED: ("✘", "red")}
 
