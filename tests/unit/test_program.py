@@ -54,7 +54,17 @@ def test_every_quoted_command_gets_the_name_once(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ouchi is up", "ouchi up's", "./ouchi up", "run ouchi on", "ouchi uptime", "my-ouchi up"]
+    "text",
+    [
+        "ouchi is up",
+        "ouchi up's",
+        "./ouchi up",
+        "run ouchi on",
+        "ouchi uptime",
+        "my-ouchi up",
+        "ouchi up, process 7",
+        "ouchi rig up, process 7",
+    ],
 )
 def test_prose_and_paths_stay(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "program", lambda: "NAME")

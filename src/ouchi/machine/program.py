@@ -75,4 +75,5 @@ def _quoted(words: Sequence[str]) -> str:
 
 @cache
 def _calls() -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w./-])(sudo )?ouchi(?=\s+(?:{'|'.join(COMMANDS)})(?![\w-]))")
+    # Not the name of a process that holds a lock.
+    return re.compile(rf"(?<![\w./-])(sudo )?ouchi(?=\s+(?:{'|'.join(COMMANDS)})(?![\w-])(?!(?: [a-z]+)?, process))")
