@@ -15,6 +15,8 @@ environment() {
         venv=$folder/.venv
         if holds "$1"; then return; fi
     fi
+    # A shell that completes does not wait for an installation.
+    if [ -n "${_OUCHI_COMPLETE-}" ]; then exit 0; fi
     lock_folder
     if ! holds "$1"; then make_environment "$1"; fi
     exec 9<&-

@@ -17,6 +17,7 @@ from ouchi.measure.runs.model import Run
 from ouchi.measure.search.goals import NDR, PDR, RFC2544
 from ouchi.report.run.page import page_html
 from ouchi.report.run.table import summary_table
+from ouchi.report.run.units import rate_text
 from tests.runs import LABELS, write_run
 
 HOSTILE = "</title></script><script>document.title='taken'</script><img src=http://192.0.2.1/x onerror=document.title='taken'>"
@@ -63,12 +64,15 @@ def requests(browser: Browser) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [600, 1200])
+@pytest.mark.parametrize("width", [375, 600, 1200])
 def test_the_page_is_whole_and_logs_nothing(browser: Browser, page: Path, run: Run, width: int, scheme: str) -> None:
     browser.open(page, width, scheme)
     assert requests(browser) == [page.as_uri()]
     assert complaints(browser) == []
     assert browser.ask("document.documentElement.scrollWidth") == width  # nothing sticks out
+    wide = "document.querySelector('.summary').parentElement"
+    assert browser.ask(f"{wide}.scrollWidth <= {wide}.clientWidth")  # nor is the first table cut
+    assert browser.ask("document.querySelector('.headline strong').innerText") == rate_text(run.summary[0].median_pps)
     rows = browser.ask(
         "[...document.querySelectorAll('.summary tr')].map(row => [...row.cells].map(cell => cell.innerText))"
     )

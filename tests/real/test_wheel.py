@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+import ouchi
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,3 +42,22 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert started.returncode == 0, started.stderr
+
+
+def test_uvx_runs_the_wheel(tmp_path: Path) -> None:
+    """With nothing installed: its hints name the program by a path, as it is on no path of the user's."""
+    build = [sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT)]
+    assert subprocess.run(build, capture_output=True, timeout=300, check=False).returncode == 0
+    (wheel,) = tmp_path.glob("*.whl")
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", "tool", "run", "--from", str(wheel), "ouchi", "doctor", "--site", "nothing"],
+        env={**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools")},
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    hint = re.search(r"^  next: +(/\S+/ouchi) plan$", done.stderr, re.MULTILINE)
+    assert hint, done.stderr
+    assert (
+        subprocess.run([hint[1], "version"], capture_output=True, text=True, check=True).stdout
+        == f"ouchi {ouchi.__version__}\n"
+    )

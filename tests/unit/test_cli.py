@@ -49,6 +49,8 @@ NAMES = [
     "rig",
     "schema",
     "completion",
+    "help",
+    "version",
 ]
 
 Ouchi = Callable[..., int]
@@ -128,7 +130,16 @@ def test_help_imports_nothing_but_click() -> None:
     ).stdout
     loaded = json.loads(output.splitlines()[-1])
     ours = {name for name in loaded if name.split(".")[0] == "ouchi"}
-    assert ours == {"ouchi", "ouchi.cli", "ouchi.cli.lazy", "ouchi.core", "ouchi.core.errors"}
+    assert ours == {
+        "ouchi",
+        "ouchi.cli",
+        "ouchi.cli.lazy",
+        "ouchi.core",
+        "ouchi.core.errors",
+        "ouchi.machine.program",
+        "ouchi.core.wrap",
+        "ouchi.machine",
+    }
     assert not {"rich", "pydantic", "ruamel", "keystoneauth1", "requests", "subprocess", "asyncio"} & set(loaded)
 
 

@@ -135,7 +135,7 @@ def test_no_text_of_a_run_becomes_part_of_the_page(tmp_path: Path) -> None:
     assert page.texts["script"] == Page(page_html(replace(found, trials=(), results=()))).texts["script"]
     known = (
         "html head meta link title style body header h1 h2 h3 p ul li section div table thead tbody tr th td details "
-        "summary button pre figure figcaption span svg circle path rect line polyline text footer script"
+        "summary button pre strong figure figcaption span svg circle path rect line polyline text footer script"
     )
     assert kinds <= set(known.split())
     shown = HOSTILE.replace("\x1b", "\ufffd")
@@ -239,7 +239,7 @@ def test_load_and_stalls_are_drawn_where_they_were_counted(run: Run, page: Page,
     assert list(charts(idle)) == ["Loss, 64-byte frames"]
     assert "The generator never stalled." in idle.texts["p"]
     assert "No rate was found." in idle.texts["p"]
-    assert "the run is not complete: trials: 1" in idle.texts["p"]
+    assert "the run is not complete: it ended early, after 1 trials" in idle.texts["p"]
 
 
 def test_every_trial_is_a_row(run: Run, page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict, replace
 from functools import cache
@@ -128,6 +129,20 @@ def test_site_files(text: str) -> None:
     assert mistakes("site", data | {"servers": [{"name": "a", "vcpus": 0, "memory": "1 KiB", "ports": []}]})
 
 
+def test_the_complete_example_has_every_key() -> None:
+    """Except ``hosts``, which sites.yaml is for; keys that exclude another one stand in comments."""
+
+    def keys(node: Any) -> set[str]:
+        if isinstance(node, list):
+            return set().union(*map(keys, node))
+        if not isinstance(node, dict):
+            return set()
+        return set(node.get("properties", {})).union(*map(keys, node.values()))
+
+    text = (ROOT / "examples/home.yaml").read_text()
+    assert {key for key in keys(schema_of("site")) if not re.search(rf"\b{key}:", text)} == {"hosts"}
+
+
 def test_up() -> None:
     target = rack()
     states = {("prepare", "packages"): present(), ("host", "pages"): missing("reserve 3"), ("plan", "x"): unknown("no")}
@@ -198,6 +213,22 @@ def test_stream_files(path: Path) -> None:
 def test_support_bundle() -> None:
     bundle = Bundle({"plan.json": b"{}"}, {"facts.json": "only root may read it"})
     assert mistakes("support-bundle", {"path": "/a", **bundle.to_json()}) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("plan --site nothing.yaml --json", 2), ("doctor --json --site nothing.yaml", 2), ("inspect --json --nothing", 2)],
+)
+def test_an_error_is_json_too(
+    words: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ouchi", *words.split()])
+    assert main() == status
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert mistakes("error", document) == []
+    assert document["status"] == status
+    assert document["findings"][0]["claim"] in captured.err
 
 
 def test_several_hosts() -> None:

@@ -17,7 +17,9 @@ import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
-from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity
+from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity, error
+from ouchi.core.wrap import wrapped
+from ouchi.machine.program import as_started, program
 
 DEBUG = "OUCHI_DEBUG"
 """The environment variable that turns the command log on: ``1`` as ``--debug``, otherwise a file to append to."""
@@ -59,6 +61,8 @@ _commands = LazyGroup(
         "Tools": {
             "schema": "Print the JSON Schema of the site file or of a --json output.",
             "completion": "Print a completion script for bash, zsh or fish.",
+            "help": "Show the help of ouchi or of a command.",
+            "version": "Show the version.",
         },
     },
     help="Turn ordinary hardware into an NFV host that can prove itself.",
@@ -88,9 +92,11 @@ def _main() -> int:
         return stop.exit_code
     except click.ClickException as mistake:
         mistake.show()
+        _print_json(mistake.exit_code, error(mistake.format_message()))
         return mistake.exit_code
     except OuchiError as reason:
         show(*reason.findings)
+        _print_json(reason.status, *reason.findings)
         return reason.status
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ninterrupted; run the same command again to continue", err=True)
@@ -105,12 +111,32 @@ def _main() -> int:
 def show(*findings: Finding) -> None:
     """Print findings on standard error, in colour on a terminal unless NO_COLOR is set."""
     colours = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-    plain = not sys.stderr.isatty() or bool(os.environ.get("NO_COLOR"))
+    terminal = sys.stderr.isatty()
+    plain = not terminal or bool(os.environ.get("NO_COLOR"))
     for finding in findings:
-        severity, rest = str(finding).split(":", 1)
+        text = as_started(str(finding))
+        severity, rest = (wrapped(text, _columns()) if terminal else text).split(":", 1)
         if not plain:
             severity = click.style(severity, fg=colours[finding.severity], bold=True)
         click.echo(f"{severity}:{rest}", err=True, color=not plain)
+
+
+def _print_json(status: int, *findings: Finding) -> None:
+    """With ``--json``, print the errors on standard output too, where a program expects JSON (``ouchi schema error``)."""
+    words = list(takewhile(lambda word: word != "--", sys.argv[1:]))
+    if "--json" not in words or "openstack" in words:
+        return
+    import json
+
+    document = {"schema": 1, "status": status, "findings": [finding.to_json() for finding in findings]}
+    click.echo(json.dumps(document, indent=2))
+
+
+def _columns() -> int:
+    """The width of the terminal that is standard error."""
+    from ouchi.machine.own_process import columns
+
+    return columns(sys.stderr)
 
 
 def _run(words: list[str]) -> int:
@@ -119,7 +145,7 @@ def _run(words: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(_commands, {}, "ouchi", "_OUCHI_COMPLETE", instruction)
-    with _commands.make_context("ouchi", words) as context, _command_log():
+    with _commands.make_context(program(), words) as context, _command_log():
         _commands.invoke(context)
     return 0
 
@@ -164,6 +190,6 @@ def _report_bug(bug: Exception) -> int:
     try:
         where = f"traceback in {save_traceback(text)}"
     except OSError:
-        where = "ouchi --debug shows the traceback"
+        where = f"{program()} --debug shows the traceback"
     click.echo(f"ouchi: this is a bug in ouchi ({summary}); {where}", err=True)
     return 3

@@ -7,6 +7,8 @@ import os
 
 import click
 
+from ouchi.cli import show
+from ouchi.cli.output import echo
 from ouchi.core.errors import BadInput
 from ouchi.core.instance import Instance
 from ouchi.flows.up import dry_run
@@ -39,6 +41,9 @@ def show_ahead(site_file: str, until: str, *, as_json: bool) -> None:
     else:
         click.echo(preview_text(target, states))
         if target.site.nics or target.site.cpus.isolate:
-            click.echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
+            echo("before all this the machine itself is changed: ouchi apply --dry-run shows how")
+    if findings and as_json:  # they are in the document above
+        show(*findings)
+        click.get_current_context().exit(BadInput.status)
     if findings:
         raise BadInput(findings)

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ouchi.cli.choice import Choice
+from ouchi.cli.output import echo
 from ouchi.cli.site import site_option
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ouchi.measure.search.extra_tests import ExtraTest
     from ouchi.measure.search.goals import Goal
 
@@ -27,6 +31,9 @@ class GoalType(click.ParamType["Goal"]):
     """A goal by its name, or by its loss ratio in percent."""
 
     name = "goal"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        return Choice(GOALS).shell_complete(ctx, param, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Goal:
         from ouchi.measure.search.goals import NAMED_GOALS, partial_drop_goal
@@ -43,6 +50,9 @@ class TestType(click.ParamType["ExtraTest"]):
 
     name = "test"
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        return Choice(TESTS).shell_complete(ctx, param, incomplete)
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ExtraTest:
         from ouchi.measure.search.extra_tests import SECONDS, ExtraTest
 
@@ -55,9 +65,7 @@ class TestType(click.ParamType["ExtraTest"]):
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--path", "path_name", type=click.Choice(PATHS), default="v2v", show_default=True, help="Path under test."
-)
+@click.option("--path", "path_name", type=Choice(PATHS), default="v2v", show_default=True, help="Path under test.")
 @click.option(
     "--size",
     "sizes",
@@ -84,7 +92,7 @@ class TestType(click.ParamType["ExtraTest"]):
 @click.option(
     "--search",
     "method",
-    type=click.Choice(METHODS),
+    type=Choice(METHODS),
     default="mlrsearch",
     show_default=True,
     help="Search method: MLRsearch, plain binary search, or binary search with loss verification (TST 009).",
@@ -113,7 +121,7 @@ class TestType(click.ParamType["ExtraTest"]):
 )
 @click.option(
     "--guest",
-    type=click.Choice(GUESTS),
+    type=Choice(GUESTS),
     default="testpmd",
     show_default=True,
     help="Guests of pvp and pvvp: DPDK's testpmd, or virtual machines that route in their kernel.",
@@ -127,7 +135,13 @@ class TestType(click.ParamType["ExtraTest"]):
     help="For p2p: the NICs at the ends of a cable; once or twice.",
 )
 @click.option("--beside-kernel", "compare_kernel", is_flag=True, help="With v2v: compare with the kernel's bridge.")
-@click.option("--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="Searches per frame size.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=4,
+    show_default=True,
+    help="Searches per frame size; bench compare needs 4 of each run.",
+)
 @click.option("--one-way", is_flag=True, help="Send from left to right only.")
 @click.option(
     "--max-seconds", type=click.FloatRange(1, 86400), default=120.0, show_default=True, help="Time limit of a search."
@@ -187,7 +201,7 @@ def command(
     folder = machine.absolute(folder or f"ouchi-{request.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
         preview = bench.preview(machine, instance, target, request, folder=folder)
-        click.echo(json.dumps(preview) if as_json else preview_text(preview))
+        click.echo(json.dumps({"schema": 1, **preview}) if as_json else preview_text(preview))
         return
     with exclusive_lock(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
         complete = bench.bench(
@@ -197,7 +211,7 @@ def command(
     if as_json:
         click.echo(json.dumps(to_plain(run)))
     else:
-        click.echo(f"{run_text(run)}\n\nstored in {folder}\nnext: ouchi report {folder}")
+        echo(f"{run_text(run)}\n\nstored in {folder}\nnext: ouchi report {folder}")
     context.exit(0 if complete else 1)
 
 
@@ -235,5 +249,7 @@ def compare(before: str, after: str, as_json: bool) -> None:
     from ouchi.report.run.terminal import comparison_text
 
     machine = LocalMachine()
-    compared = compare_runs(*(read_run(machine, machine.absolute(folder)) for folder in (before, after)))
+    compared = compare_runs(
+        *(read_run(machine, machine.absolute(folder), with_trials=False) for folder in (before, after))
+    )
     click.echo(json.dumps(to_plain(compared)) if as_json else comparison_text(compared))

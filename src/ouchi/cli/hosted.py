@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ouchi.cli.choice import completing, host_names
+
 if TYPE_CHECKING:
     from ouchi.flows.hosts import HostResult, Job
     from ouchi.flows.site_host import SiteHost
     from ouchi.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def host_options(command: F) -> F:
@@ -32,7 +35,9 @@ def host_options(command: F) -> F:
         help="The ssh configuration for hosts with an address, in place of your own (ssh -F).",
     )(command)
     text = "Only this host of the site file; may be repeated."
-    return click.option("--host", "names", multiple=True, metavar="NAME", help=text)(command)
+    return click.option(
+        "--host", "names", multiple=True, metavar="NAME", help=text, shell_complete=completing(host_names)
+    )(command)
 
 
 def change_options(command: F) -> F:
@@ -125,7 +130,7 @@ def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, 
     from ouchi.flows.hosts import exit_status, run_jobs, summary
 
     results, single = [], len(hosts) == 1
-    for result in run_jobs([_job(host, work) for host in hosts], single=single):
+    for result in run_jobs([job_of(host, work) for host in hosts], single=single):
         results.append(result)
         if not as_json:
             print_host(result, result.result.text if result.result else None, single=single)
@@ -136,10 +141,11 @@ def run_hosts(hosts: Sequence[SiteHost], work: Callable[[SiteHost], Output], *, 
     return exit_status(results)
 
 
-def _job(host: SiteHost, work: Callable[[SiteHost], Output]) -> Job[Output]:
+def job_of(host: SiteHost, work: Callable[[SiteHost], T]) -> Job[T]:
+    """The work on a host, whose connection is closed after it."""
     from ouchi.flows.hosts import Job
 
-    def run() -> Output:
+    def run() -> T:
         with contextlib.closing(host):
             return work(host)
 

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from ouchi.cli.hosted import Output, check_one, host_at, host_options, hosts_of, run_hosts, this_machine
+from ouchi.cli.output import echo
 from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.site import read_site_option
 
@@ -100,7 +101,7 @@ def _hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, by_d
     except BadInput:
         if not by_default:
             raise
-        click.echo(f"{site_file} has errors (shown by ouchi plan): inspecting this host", err=True)
+        echo(f"{site_file} has errors (shown by ouchi plan): inspecting this host", err=True)
         return [this_machine(site_file)]
 
 

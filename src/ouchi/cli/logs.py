@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import CompletionItem
+
+from ouchi.cli.choice import completing, nearest
 
 
 def _known() -> list[str]:
@@ -14,12 +15,15 @@ def _known() -> list[str]:
     return [name.removesuffix(".log") for name in LocalMachine().entries(Instance().logs) if name.endswith(".log")]
 
 
-def _parts(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in _known() if name.startswith(incomplete)]
+def _services(_context: click.Context) -> list[str]:
+    """The parts that have a log, or where only root can see that, all that may have one."""
+    from ouchi.parts.registry import all_parts
+
+    return _known() or [name for part in all_parts() for name in part.service_names]
 
 
 @click.command()
-@click.argument("part", shell_complete=_parts)
+@click.argument("part", shell_complete=completing(_services))
 @click.option(
     "-n", "--lines", default=50, show_default=True, type=click.IntRange(1), help="Number of lines, from the end."
 )
@@ -34,11 +38,12 @@ def command(part: str, lines: int, follow: bool) -> None:
     from ouchi.machine.own_process import replace_with
 
     if part not in (known := _known()):
+        near = nearest(part, known)
         raise BadInput.of(
             "no such part has written anything",
             found=part,
             expected=", ".join(known) or "none has",
-            remedy="ouchi status",
+            remedy=f"ouchi logs {near}" if near else "ouchi status",
         )
     tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{Instance().logs}/{part}.log")
     replace_with(tail, {})

@@ -1,8 +1,15 @@
-"""A file that the user named on the command line."""
+"""Lines for the user, and a file that the user named on the command line."""
 
 from __future__ import annotations
 
 import click
+
+from ouchi.machine.program import as_started
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line for people; commands in it can be pasted (:func:`~ouchi.machine.program.as_started`)."""
+    click.echo(as_started(text), err=err)
 
 
 def write_output(path: str, text: str, done: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.hosted import Output, run_hosts
+from ouchi.cli.hosted import Output, check_one, run_hosts
 from ouchi.cli.picture import svg_option, write_svg
 from ouchi.cli.planned import planned_hosts, planned_options, planned_snapshot, style_of
 
@@ -51,7 +51,9 @@ def command(
         answer = answer_of(planned_snapshot(site_file, snapshot, names, style))
         click.echo(json.dumps(answer.json, indent=2) if as_json else answer.text)
         return
-    hosts = planned_hosts(site_file, names, ssh_config, one=bool(svg_file))
+    hosts = planned_hosts(site_file, names, ssh_config)
+    if svg_file:
+        check_one(hosts)
     context.exit(run_hosts(hosts, plan, as_json=as_json))
 
 

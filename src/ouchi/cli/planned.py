@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ouchi.cli.hosted import check_one, host_options, hosts_of
+from ouchi.cli.choice import Choice
+from ouchi.cli.hosted import host_options, hosts_of
 from ouchi.cli.inspect import snapshot_option
+from ouchi.cli.output import echo
 from ouchi.cli.site import read_site_option
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ STYLES = ("capacity", "cache", "power")
 def planned_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--site``, ``--host``, ``--ssh-config``, ``--snapshot`` and ``--choose``."""
     for option in (
-        click.option("--choose", type=click.Choice(STYLES), help="Take this alternative in place of cpus.prefer."),
+        click.option("--choose", type=Choice(STYLES), help="Take this alternative in place of cpus.prefer."),
         snapshot_option,
         host_options,
         read_site_option,
@@ -67,13 +69,11 @@ def style_of(choose: str | None) -> Style | None:
     return Style(choose) if choose else None
 
 
-def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None, *, one: bool = False) -> list[SiteHost]:
-    """The hosts to plan, with a message when there is no site file. Raises BadInput for several where ``one`` is needed."""
+def planned_hosts(site_file: str, names: Sequence[str], ssh_config: str | None) -> list[SiteHost]:
+    """The hosts to plan, with a message when there is no site file."""
     hosts = hosts_of(site_file, names, ssh_config)
     if hosts[0].site is None:
-        click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
-    if one:
-        check_one(hosts)
+        echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
     return hosts
 
 
@@ -86,19 +86,19 @@ def planned_snapshot(site_file: str, snapshot: str, names: Sequence[str], style:
 
     facts, local = facts_of(open_snapshot(snapshot)), LocalMachine()
     if not local.exists(site_file):
-        click.echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
+        echo(f"{site_file} does not exist: planning with the one that ouchi up would write", err=True)
         return target_of(site_file, None, facts, style)
     return target_of(site_file, own_site(choose(read_sites(local, site_file), names), facts), facts, style)
 
 
-def read_planned(
+def read_all_planned(
     site_file: str, names: Sequence[str], ssh_config: str | None, snapshot: str | None, choose: str | None
-) -> Target:
-    """The one chosen plan: of this host, of a host of the file, or of a snapshot."""
+) -> list[Target]:
+    """The plans of this host or of all chosen hosts of the file, read in parallel; or that of a snapshot."""
+    from ouchi.cli.hosted import job_of
+    from ouchi.flows.hosts import results_of
+
     if snapshot:
-        return planned_snapshot(site_file, snapshot, names, style_of(choose))
-    (host,) = planned_hosts(site_file, names, ssh_config, one=True)
-    try:
-        return host.target(style_of(choose))
-    finally:
-        host.close()
+        return [planned_snapshot(site_file, snapshot, names, style_of(choose))]
+    hosts, style = planned_hosts(site_file, names, ssh_config), style_of(choose)
+    return results_of([job_of(host, lambda host: host.target(style)) for host in hosts])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ouchi.cli.planned import check_plan_alone, plan_option, planned_options, read_planned
+from ouchi.cli.choice import Choice
+from ouchi.cli.planned import check_plan_alone, plan_option, planned_options, read_all_planned
 from ouchi.render.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ ALL = "all"
     "--to",
     "targets",
     metavar="TARGET",
-    type=click.Choice([*TARGETS, ALL]),
+    type=Choice([*TARGETS, ALL]),
     multiple=True,
     required=True,
     help=f"What to render to (below), or {ALL}; may be given several times.",
@@ -44,18 +45,19 @@ def command(
 ) -> None:
     """Print the plan as configuration of other tools, or write it as files. Needs no root.
 
-    Only DIR is written to; a file there that ouchi did not write is never replaced.
+    Several hosts have a folder each; kolla-ansible and openstack-ansible are one set of files for all of them. Only DIR
+    is written to; a file there that ouchi did not write, or wrote for another host, is never replaced.
     """
     from ouchi.machine.local import LocalMachine
     from ouchi.plan.load import read_plan
-    from ouchi.render.targets import render
+    from ouchi.render.targets import render_several
 
     if plan_file:
         check_plan_alone()
-        target = read_plan(LocalMachine(), plan_file)
+        hosts = [read_plan(LocalMachine(), plan_file)]
     else:
-        target = read_planned(site_file, names, ssh_config, snapshot, choose)
-    found = render(target, TARGETS if ALL in targets else targets)
+        hosts = read_all_planned(site_file, names, ssh_config, snapshot, choose)
+    found = render_several(hosts, TARGETS if ALL in targets else targets)
     files = {f"{name}/{file.path}": file for name, made in found.items() for file in made}
     for line in _written(LocalMachine(), folder, files) if folder else _shown(files):
         click.echo(line)
@@ -70,7 +72,7 @@ def _shown(files: dict[str, Rendered]) -> Iterator[str]:
 def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> Iterable[str]:
     """Write the files and report each as written or unchanged. Raises :class:`BadInput` before anything is written."""
     from ouchi.core.errors import BadInput, error
-    from ouchi.render.files import ours
+    from ouchi.render.files import host_of, ours
 
     top = machine.absolute(folder)
     there = {path: machine.read(f"{top}/{path}") for path in files if machine.exists(f"{top}/{path}")}
@@ -83,6 +85,17 @@ def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> 
                 remedy="another folder, or move it away",
             )
             for path in strangers
+        )
+    if others := [path for path, text in there.items() if ours(text) and host_of(text) != host_of(files[path].text)]:
+        raise BadInput(
+            error(
+                "a file for another host exists",
+                where=f"{top}/{path}",
+                found=f"one for {host_of(there[path]) or 'an unknown host'}",
+                expected=f"no file, or one for {host_of(files[path].text)}",
+                remedy="another folder; or all hosts at once: a site file with hosts, without --host",
+            )
+            for path in others
         )
     try:
         for path, file in files.items():

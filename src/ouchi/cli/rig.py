@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ouchi.cli.output import echo
+
 if TYPE_CHECKING:
     from ouchi.core.events import Timeline
     from ouchi.machine.local import LocalMachine
@@ -87,7 +89,11 @@ def snapshot(name: str | None, loading: bool, listing: bool, as_json: bool) -> N
         begin = time.monotonic()
         control.save(machine, paths, name)
         seconds = time.monotonic() - begin
-        click.echo(json.dumps({"saved": name, "seconds": seconds}) if as_json else f"saved {name} ({seconds:.1f} s)")
+        click.echo(
+            json.dumps({"schema": 1, "saved": name, "seconds": seconds})
+            if as_json
+            else f"saved {name} ({seconds:.1f} s)"
+        )
 
 
 @command.command()
@@ -139,12 +145,18 @@ def _start(
     if as_json:
         assets = read_assets(machine, paths.folder)
         shape = {"numa_memory_gib": NODES[assets.shape] or (6,)} if assets else {}
-        shown: dict[str, Any] = {**status.to_json(), **shape, "ssh_config": str(paths.ssh_config), "host": ALIAS}
+        shown: dict[str, Any] = {
+            "schema": 1,
+            **status.to_json(),
+            **shape,
+            "ssh_config": str(paths.ssh_config),
+            "host": ALIAS,
+        }
         click.echo(json.dumps(shown, indent=2))
         return
     for fault in status.faults:
         click.echo(f"tried again after a fault of the rig: {fault}")
-    click.echo(f"\nouchi rig ssh\nssh -F {paths.ssh_config} {ALIAS}")
+    echo(f"\nouchi rig ssh\nssh -F {paths.ssh_config} {ALIAS}")
 
 
 def _list_states(*, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import json
 import click
 
 from ouchi.cli.changes import apply_for_up, resumed
+from ouchi.cli.output import echo
 from ouchi.cli.timeline import timeline_of
 from ouchi.core.events import EventKind
 from ouchi.core.instance import LOCK, Instance
@@ -46,9 +47,9 @@ def run_up(site_file: str, until: str, *, yes: bool, restart: bool, as_json: boo
         ]  # fmt: skip
         click.echo(json.dumps(summary_json(up.context.target, up.verdict, timings, seconds), indent=2))
     elif up.verdict:
-        click.echo(summary_text(up.context.target, up.verdict, seconds))
+        echo(summary_text(up.context.target, up.verdict, seconds))
     else:
-        click.echo(f"\nstopped after stage {until} ({seconds:.0f} s); to continue: ouchi up")
+        echo(f"\nstopped after stage {until} ({seconds:.0f} s); to continue: ouchi up")
     return 0
 
 

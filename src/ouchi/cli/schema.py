@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ouchi.cli.choice import Choice
+
 DOCUMENTS = "ouchi.report.documents"
 MEASURE = "ouchi.measure:SCHEMAS"
 SCHEMAS: Mapping[str, tuple[str, str]] = {
@@ -26,13 +28,14 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
     "stream": ("a stream file", MEASURE),
     "support-bundle": ("support-bundle --json", f"{DOCUMENTS}:SupportBundle"),
     "event": ("progress on stderr with --json, line by line", f"{DOCUMENTS}:Event"),
+    "error": ("--json of a command that fails", f"{DOCUMENTS}:Error"),
     "hosts": ("--json of a command for several hosts", f"{DOCUMENTS}:Hosts"),
 }
 """Name → what has that form, and where it is defined: a type, a table of types, or a function that returns the schema."""
 
 
 @click.command(epilog="Names: " + "; ".join(f"{name}: {what}" for name, (what, _) in SCHEMAS.items()) + ".")
-@click.argument("name", type=click.Choice(list(SCHEMAS)), metavar="NAME")
+@click.argument("name", type=Choice(list(SCHEMAS)), metavar="NAME")
 def command(name: str) -> None:
     """Print the JSON Schema of a file or of a --json output."""
     import json

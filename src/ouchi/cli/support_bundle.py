@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ouchi.cli.output import echo
 from ouchi.cli.site import read_site_option
 
 
@@ -44,5 +45,5 @@ def command(site_file: str, output: str | None, as_json: bool) -> None:
     for name, reason in sorted(bundle.missing.items()):
         click.echo(f"  {name:<{width}}  missing: {reason}")
     if not root:
-        click.echo("as root (sudo ouchi support-bundle) it has more")
+        echo("as root (sudo ouchi support-bundle) it has more")
     click.echo(f"wrote {path}: look into it before you give it away")

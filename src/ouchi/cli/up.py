@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from ouchi.cli.choice import Choice
 from ouchi.cli.site import site_option
 from ouchi.parts.stages import STAGES
 
 
 @click.command()
 @site_option
-@click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
+@click.option("--until", type=Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and what would be done; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before the machine itself is changed (ouchi apply) or rebooted.")
 @click.option("--no-reboot", is_flag=True, help="Do not reboot where a reboot is needed.")

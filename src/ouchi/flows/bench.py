@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ouchi.core.errors import Failed, Interrupted
-from ouchi.core.events import Timeline
+from ouchi.core.events import EventKind, Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows.bench_prepare import prepare
 from ouchi.flows.bench_record import BenchHost, Recorder
@@ -48,6 +48,7 @@ def preview(
     return {
         "path": request.path.name,
         **request.to_json(),
+        "searches": request.searching,
         **cpu_settings(plan, request, placement),
         "more hugepages": f"{pages * placement.page_kib // 1024} MiB",
         "labels": list(labels),
@@ -70,6 +71,7 @@ def bench(
     artifacts = prepare(machine, instance, target, request, timeline=timeline, interrupt=interrupt)
     host = BenchHost(machine=machine, instance=instance, target=target, artifacts=artifacts, timeline=timeline)
     recorder = Recorder(host, request, folder)
+    timeline.emit(EventKind.NOTE, "bench", "searches", f"searches: {request.searching}")
     with recorder.finishing():
         _measure(recorder)
         if request.compare_kernel and not recorder.interrupted:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from traceback import format_exception
 from typing import Any, Generic, TypeVar
 
-from ouchi.core.errors import Failed, Finding, OuchiError, error
+from ouchi.core.errors import BadInput, Failed, Finding, OuchiError, Unhealthy, error
 from ouchi.machine.own_process import save_traceback
 
 MOST_AT_ONCE = 32
@@ -80,6 +80,19 @@ def run_jobs(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def results_of(jobs: Sequence[Job[T]]) -> list[T]:
+    """What all jobs give; where one of them fails, raises :class:`~ouchi.core.errors.OuchiError` with all findings."""
+    results = list(run_jobs(jobs, single=len(jobs) == 1))
+    if status := exit_status(results):
+        kind = {one.status: one for one in (Unhealthy, BadInput, Failed)}.get(status, Failed)
+        raise kind(
+            replace(finding, where=": ".join(filter(None, [result.name, finding.where])))
+            for result in results
+            for finding in result.findings
+        )
+    return [result.result for result in results if result.result is not None]
 
 
 def exit_status(results: Sequence[HostResult[Any]]) -> int:

@@ -39,6 +39,14 @@ def reader_gone(stream: TextIO) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
+def columns(stream: TextIO) -> int:
+    """The width of the terminal that the stream is; 80 where it is none, or one that does not report it."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
 def discard(stream: TextIO) -> None:
     """Redirect the stream, with what is still buffered, to /dev/null."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -41,7 +41,7 @@ class BenchRequest:
     template: Template = DEFAULT
     goals: tuple[Goal, ...] = ()
     method: SearchMethod = "mlrsearch"
-    repeats: int = 3
+    repeats: int = 4
     bidirectional: bool = True
     max_seconds: float = 120.0
     guest: GuestKind = "testpmd"
@@ -101,6 +101,12 @@ class BenchRequest:
     def on_kernel(self) -> BenchRequest:
         """The same searches through the kernel's bridge."""
         return replace(self, path_name="kernel", compare_kernel=False, extra_tests=(), rates=())
+
+    @property
+    def searching(self) -> str:
+        """How many searches there are, and for how long at most."""
+        count = self.repeats * len(self.sizes) * (1 + self.compare_kernel) if self.goals else 0
+        return f"{count}, together at most {count * self.max_seconds / 60:.3g} min" if count else "none"
 
     def to_json(self) -> dict[str, Any]:
         """The request as shown, and as stored in ``run.json``."""

@@ -15,6 +15,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MARK = "Made by ouchi from the plan"
 """What a file is known by as one that may be written again."""
 
+_HOST = re.compile(f'{MARK} ".*" of (.*)\\.$', re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -33,6 +35,12 @@ def made_by(target: Target, *remarks: str) -> tuple[str, ...]:
 def ours(text: str) -> bool:
     """True for the text of a file that was rendered, also by another version or from another plan."""
     return MARK in text[:1000]
+
+
+def host_of(text: str) -> str:
+    """The host, or hosts, that a rendered file is for; empty where that is not known."""
+    found = _HOST.search(text[:1000])
+    return found[1] if found else ""
 
 
 def comment(lines: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ the mask of the PMD threads nor the number of queues; a script sets these after 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ouchi.plan.target import Target
@@ -14,6 +15,7 @@ from ouchi.render.files import Rendered, comment, ini_file, made_by, script
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections, scheduler_sections
 from ouchi.render.ovs import port_lines, setting_lines
+from ouchi.render.together import together
 from ouchi.render.yaml import yaml_file
 
 GROUPS = ("control", "network", "compute", "monitoring", "storage")
@@ -22,13 +24,22 @@ CONTAINER_VHOST = "/run/openvswitch"
 """The folder that kolla's containers share."""
 
 
-def kolla_ansible(target: Target) -> tuple[Rendered, ...]:
-    """Files of the deployment host, below ``inventory`` and ``/etc/kolla``."""
-    name = target.site.name
-    config = "etc/kolla/config"
+CONFIG = "etc/kolla/config"
+
+
+def kolla_ansible(*targets: Target) -> tuple[Rendered, ...]:
+    """Files of the deployment host, below ``inventory`` and ``/etc/kolla``, for one host or several."""
+    alone = len(targets) == 1
     return (
-        _inventory(target),
-        yaml_file(target, f"inventory/host_vars/{name}.yml", host_variables(target), "Goes beside the inventory."),
+        _inventory(together(targets), targets),
+        *_shared(together(targets)),
+        *(file for target in targets for file in _of_host(target, alone=alone)),
+    )
+
+
+def _shared(target: Target) -> tuple[Rendered, ...]:
+    """The files that all hosts share; ``target`` has the networks and NICs of all of them."""
+    return (
         yaml_file(
             target,
             "etc/kolla/globals.d/90-ouchi.yml",
@@ -36,18 +47,25 @@ def kolla_ansible(target: Target) -> tuple[Rendered, ...]:
             "Goes to /etc/kolla/globals.d, which kolla-ansible reads with globals.yml. Yours to set there:",
             "kolla_internal_vip_address; dpdk_tunnel_interface, whose address moves to the first bridge.",
         ),
+        ini_file(target, f"{CONFIG}/nova/nova-scheduler.conf", scheduler_sections(target), "Merged where it runs."),
+        ini_file(target, f"{CONFIG}/neutron/ml2_conf.ini", _ml2(target), "Merged into ml2_conf.ini."),
+    )
+
+
+def _of_host(target: Target, *, alone: bool) -> tuple[Rendered, ...]:
+    name = target.site.name
+    return (
+        yaml_file(target, f"inventory/host_vars/{name}.yml", host_variables(target), "Goes beside the inventory."),
         ini_file(
-            target, f"{config}/nova/{name}/nova.conf", compute_sections(target), "Merged into this host's nova.conf."
+            target, f"{CONFIG}/nova/{name}/nova.conf", compute_sections(target), "Merged into this host's nova.conf."
         ),
-        ini_file(target, f"{config}/nova/nova-scheduler.conf", scheduler_sections(target), "Merged where it runs."),
-        ini_file(target, f"{config}/neutron/ml2_conf.ini", _ml2(target), "Merged into ml2_conf.ini."),
         ini_file(
             target,
-            f"{config}/neutron/{name}/openvswitch_agent.ini",
+            f"{CONFIG}/neutron/{name}/openvswitch_agent.ini",
             agent_sections(target, CONTAINER_VHOST),
             "Merged into this host's openvswitch_agent.ini.",
         ),
-        _after_deploy(target),
+        _after_deploy(target, "after-deploy.sh" if alone else f"after-deploy/{name}.sh"),
     )
 
 
@@ -82,11 +100,16 @@ def host_variables(target: Target) -> dict[str, Any]:
     }
 
 
-def _inventory(target: Target) -> Rendered:
-    remarks = ("These groups in place of the same ones in kolla-ansible's inventory/multinode, with all your hosts.",)
-    groups = "".join(f"\n[{group}]\n{target.site.name}\n" for group in GROUPS)
+def _inventory(whole: Target, targets: Sequence[Target]) -> Rendered:
+    """All hosts compute; the first also has every other role."""
+    names = [target.site.name for target in targets]
+    remarks = ["These groups in place of the same ones in kolla-ansible's inventory/multinode."]
+    if len(names) > 1:
+        remarks.append(f"The control plane, the network nodes and storage are {names[0]}'s: yours to change.")
+    members = {group: names if group == "compute" else names[:1] for group in GROUPS}
+    groups = "".join(f"\n[{group}]\n" + "".join(f"{name}\n" for name in hosts) for group, hosts in members.items())
     deployment = "\n[deployment]\nlocalhost ansible_connection=local\n"
-    return Rendered("inventory/ouchi.ini", comment(made_by(target, *remarks)) + groups + deployment)
+    return Rendered("inventory/ouchi.ini", comment(made_by(whole, *remarks)) + groups + deployment)
 
 
 def _ml2(target: Target) -> dict[str, dict[str, object]]:
@@ -104,14 +127,14 @@ def _main_lcore(target: Target) -> str:
     return f"set Open_vSwitch . other_config:dpdk-lcore-mask={mask(target.switch_cpus)}"
 
 
-def _after_deploy(target: Target) -> Rendered:
+def _after_deploy(target: Target, path: str) -> Rendered:
     inside = "docker exec ovsdpdk_db ovs-vsctl --no-wait"
     lines = [*setting_lines(target, inside), f"{inside} {_main_lcore(target)}", ""]
     lines += port_lines(target, inside, kernel_names=True)
     lines += ["", "docker restart ovsdpdk_vswitchd"]
     return script(
         target,
-        "after-deploy.sh",
+        path,
         lines,
         "Run it as root on the host after every deploy and reconfigure: kolla-ansible's role does not set these.",
         "Which Open vSwitch kolla's images have is not known here; other_config is for the one on the host.",

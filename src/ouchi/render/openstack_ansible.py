@@ -10,39 +10,40 @@ from ouchi.render.files import Rendered
 from ouchi.render.ini import Sections
 from ouchi.render.neutron import agent_sections, mappings, ml2_sections
 from ouchi.render.nova import compute_sections
+from ouchi.render.together import together
 from ouchi.render.yaml import yaml_file
 
 FOLDER = "etc/openstack_deploy"
 
 
-def openstack_ansible(target: Target) -> tuple[Rendered, ...]:
-    """Files of the deployment host; none of them takes the place of a file of its own."""
-    name = target.site.name
+def openstack_ansible(*targets: Target) -> tuple[Rendered, ...]:
+    """Files of the deployment host, for one host or several; none of them takes the place of a file of its own."""
+    whole = together(targets)
     return (
         yaml_file(
-            target,
+            whole,
             f"{FOLDER}/conf.d/ouchi.yml",
-            user_config(target),
+            user_config(*targets),
             "Goes to /etc/openstack_deploy/conf.d, which is read with openstack_user_config.yml.",
         ),
-        yaml_file(
-            target, f"{FOLDER}/user_variables_ouchi.yml", user_variables(target), "Goes to /etc/openstack_deploy."
-        ),
-        yaml_file(
-            target,
-            f"{FOLDER}/host_vars/{name}.yml",
-            host_variables(target),
-            "Goes to /etc/openstack_deploy/host_vars. openstack-ansible's role sets these masks and the memory and adds",
-            "the ports; queues and all other keys of Open vSwitch are the script ovs.sh of the target ovs, run afterwards.",
+        yaml_file(whole, f"{FOLDER}/user_variables_ouchi.yml", user_variables(whole), "Goes to /etc/openstack_deploy."),
+        *(
+            yaml_file(
+                target,
+                f"{FOLDER}/host_vars/{target.site.name}.yml",
+                host_variables(target),
+                "Goes to /etc/openstack_deploy/host_vars. openstack-ansible's role sets these masks and the memory and adds",
+                "the ports; queues and all other keys of Open vSwitch are the script ovs.sh of the target ovs, run afterwards.",
+            )
+            for target in targets
         ),
     )
 
 
-def user_config(target: Target) -> dict[str, Any]:
-    """The host in the groups that make it a compute node; without a known address that is left to you."""
-    _, address = target.management
-    here = {target.site.name: {"ip": address or "SET THIS"}}
-    return {"compute_hosts": here, "network_hosts": here}
+def user_config(*targets: Target) -> dict[str, Any]:
+    """The hosts in the groups that make them compute nodes; an address that is not known is left to you."""
+    hosts = {target.site.name: {"ip": target.management[1] or "SET THIS"} for target in targets}
+    return {"compute_hosts": hosts, "network_hosts": hosts}
 
 
 def user_variables(target: Target) -> dict[str, Any]:

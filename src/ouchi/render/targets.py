@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from ouchi.plan.target import Target
@@ -29,6 +29,23 @@ TARGETS: Mapping[str, str] = {
 """Each target and what it is; its module is imported when it is rendered."""
 
 
+DEPLOYMENTS = ("kolla-ansible", "openstack-ansible")
+"""Targets that are one set of files for all hosts."""
+
+
+def render_several(hosts: Sequence[Target], targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
+    """The files of several hosts: by ``HOST/TARGET``, and by the target alone where it is for all of them.
+
+    Raises :class:`~ouchi.core.errors.BadInput` as :func:`render`.
+    """
+    if len(hosts) == 1:
+        return render(hosts[0], targets)
+    names = list(dict.fromkeys(targets))
+    apart = [name for name in names if name not in DEPLOYMENTS]
+    found = {f"{host.site.name}/{name}": files for host in hosts for name, files in render(host, apart).items()}
+    return found | {name: _function(name)(*hosts) for name in names if name in DEPLOYMENTS}
+
+
 def render(target: Target, targets: Iterable[str]) -> dict[str, tuple[Rendered, ...]]:
     """The files of each target, by its name, in the order asked for.
 
@@ -39,7 +56,11 @@ def render(target: Target, targets: Iterable[str]) -> dict[str, tuple[Rendered, 
     check_names(target.plan)
     found = {}
     for name in dict.fromkeys(targets):
-        module = name.replace("-", "_")
-        made = getattr(import_module(f"ouchi.render.{module}"), module)(target)
+        made = _function(name)(target)
         found[name] = made if isinstance(made, tuple) else (made,)
     return found
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module = name.replace("-", "_")
+    return cast("Callable[..., Any]", getattr(import_module(f"ouchi.render.{module}"), module))

@@ -11,7 +11,7 @@ from rich.text import Text
 from ouchi.checks.diagnosis import Diagnosis, FixEntry, Health
 from ouchi.checks.model import CheckResult, Result
 from ouchi.core.errors import Severity
-from ouchi.report.page import COLOURS, finding_text, label_lines, page, plain_table
+from ouchi.report.page import COLOURS, FindingText, label_lines, page, plain_table
 
 HEADS = {
     Health.FAILURES: ("failures", "red"),
@@ -27,7 +27,7 @@ def doctor_text(diagnosis: Diagnosis, width: int | None = None, *, colour: bool 
     """Return a diagnosis as text; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     labels = label_lines(diagnosis.labels)
     fixes = [_fix(one) for one in diagnosis.fixes]
-    findings = [finding_text(problem.finding) for problem in diagnosis.problems]
+    findings = [FindingText(problem.finding) for problem in diagnosis.problems]
     between = [Text("")] if findings else []
     return page(
         _headline(diagnosis), *labels, *fixes, "", _table(diagnosis), *between, *findings, width=width, colour=colour

@@ -62,6 +62,15 @@ class Hosts(Document):
 
 
 @dataclass(frozen=True, slots=True)
+class Error(Document):
+    """Any command with ``--json`` that fails before it has a result: its exit status, and why."""
+
+    schema: Literal[1]
+    status: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckFinding(Finding):
     """A finding of a check; ``fix``: what ``ouchi doctor --fix`` does about it."""
 

@@ -1,25 +1,31 @@
-"""Render rich objects as text, as wide as the terminal, up to a readable width."""
+"""Render rich objects as text: as wide as the terminal, up to a readable width; unwrapped into files and pipes."""
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.errors import Finding, Severity
+from ouchi.core.wrap import wrapped
+from ouchi.machine.program import as_started
 
 WIDEST = 120
+UNWRAPPED = 10_000
+"""Columns where there is no terminal: each line stays whole, so that grep(1) finds it."""
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
 
 
 def page(*things: RenderableType, width: int | None = None, colour: bool | None = None) -> str:
     """``things`` below each other, without the spaces that rich ends lines with.
 
-    ``width`` in columns, ``None``: the terminal's, at most 120 (80 where there is none). ``colour`` ``None``: as
+    ``width`` in columns, ``None``: the terminal's, or that of ``COLUMNS``, at most 120; without both no line is broken. ``colour`` ``None``: as
     the standard output is a terminal that likes it (``NO_COLOR`` is heeded).
     """
     outside = Console()
@@ -28,7 +34,7 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
     stream = io.StringIO()
     console = Console(
         file=stream,
-        width=width or page_width(),
+        width=width or (page_width() if outside.is_terminal or os.environ.get("COLUMNS") else UNWRAPPED),
         force_terminal=colour,
         no_color=not colour,
         highlight=False,
@@ -36,8 +42,8 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
         emoji=False,
     )
     for thing in things:
-        console.print(thing)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+        console.print(thing, soft_wrap=isinstance(thing, FindingText))  # a longer word than the line stays whole
+    return as_started("\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n"))
 
 
 def page_width() -> int:
@@ -56,7 +62,12 @@ def label_lines(labels: Iterable[str]) -> list[Text]:
     return [Text(f"label: {label}", style="yellow") for label in labels]
 
 
-def finding_text(finding: Finding) -> Text:
-    """A finding with its severity in colour."""
-    severity, rest = str(finding).split(":", 1)
-    return Text.assemble((severity, COLOURS[finding.severity]), f":{rest}")
+@dataclass(frozen=True, slots=True)
+class FindingText:
+    """A finding with its severity in colour, broken between words."""
+
+    finding: Finding
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        severity, rest = wrapped(as_started(str(self.finding)), options.max_width).split(":", 1)
+        yield Text.assemble((severity, COLOURS[self.finding.severity]), f":{rest}", no_wrap=True, overflow="ignore")

@@ -9,7 +9,7 @@ from rich.text import Text
 from ouchi.core.cpulist import format_cpus
 from ouchi.plan import Alternative, GuestPlan, NicPlan, Plan
 from ouchi.plan.values import counted
-from ouchi.report.page import finding_text, page, plain_table
+from ouchi.report.page import FindingText, page, plain_table
 
 
 def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = False, explain: bool = False) -> str:
@@ -23,7 +23,7 @@ def plan_text(plan: Plan, width: int | None = None, *, colour: bool | None = Fal
     if explain:
         parts += ["", _settings(plan)]
     if plan.findings:
-        parts += ["", *map(finding_text, plan.findings)]
+        parts += ["", *map(FindingText, plan.findings)]
     return page(*parts, width=width, colour=colour)
 
 

@@ -10,13 +10,13 @@ from rich.text import Text
 from ouchi.core.errors import Severity
 from ouchi.parts.host_status import HostStatus
 from ouchi.parts.part import PartState
-from ouchi.report.page import finding_text, label_lines, page, plain_table
+from ouchi.report.page import FindingText, label_lines, page, plain_table
 
 
 def status_text(status: HostStatus, width: int | None = None, *, colour: bool | None = None) -> str:
     """The whole of it; ``width`` and ``colour`` as for :func:`~ouchi.report.page.page`."""
     labels = label_lines(status.labels)
-    findings = [finding_text(finding) for finding in status.findings]
+    findings = [FindingText(finding) for finding in status.findings]
     tables = [_table(status)] if status.parts else []
     between = [""] if findings else []
     return page(_headline(status), *labels, "", *tables, *between, *findings, width=width, colour=colour)

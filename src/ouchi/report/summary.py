@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ouchi.checks.traffic import Measurement
 from ouchi.checks.verdict import Verdict
+from ouchi.machine.program import as_started
 from ouchi.plan.target import Target
 from ouchi.report.plan import pools_line
 
@@ -30,13 +32,24 @@ def summary_text(target: Target, verdict: Verdict, seconds: float) -> str:
     lines += [
         "",
         "next",
-        "  ouchi status                    every part's live state",
-        f"  ouchi console {first:<18}a server's console",
-        "  ouchi openstack server list     the OpenStack client, as administrator",
-        '  eval "$(ouchi env)"             for ovs-vsctl, ovs-appctl, ovn-nbctl and virsh of your own',
-        "  ouchi down                      stop everything and put the machine back",
+        *_commands(
+            {
+                "ouchi status": "every part's live state",
+                f"ouchi console {first}": "a server's console",
+                "ouchi openstack server list": "the OpenStack client, as administrator",
+                'eval "$(ouchi env)"': "for ovs-vsctl, ovs-appctl, ovn-nbctl and virsh of your own",
+                "ouchi down": "stop everything and put the machine back",
+            }
+        ),
     ]
     return "\n".join(lines)
+
+
+def _commands(uses: Mapping[str, str]) -> list[str]:
+    """Commands as they are typed here, and what each is for."""
+    shown = {as_started(command): use for command, use in uses.items()}
+    width = max(map(len, shown)) + 5
+    return [f"  {command:<{width}}{use}" for command, use in shown.items()]
 
 
 def _measured(measurement: Measurement) -> list[str]:

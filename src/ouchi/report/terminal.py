@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ouchi.core.events import Event, EventKind
+from ouchi.machine.program import as_started
 
 MARKS = {EventKind.CHANGED: ("✔", "green"), EventKind.NOTHING: ("·", "dim"), EventKind.FAILED: ("✘", "red")}
 
@@ -68,9 +69,10 @@ class Progress:
                         self._line("…", "dim", event)
                 case EventKind.NOTE:
                     self._console.print(
-                        Text.from_ansi(event.text) if "\x1b" in event.text else event.text,
+                        Text.from_ansi(text) if "\x1b" in (text := as_started(event.text)) else text,
                         markup=False,
                         highlight=False,
+                        soft_wrap=not self._console.is_terminal,
                     )
                 case _:
                     self._running.pop(key, None)
@@ -79,7 +81,7 @@ class Progress:
     def _line(self, mark: str, style: str, event: Event) -> None:
         took = f"{event.seconds:6.1f} s" if event.kind is not EventKind.PROGRESS else " " * 8
         line = _head(mark, style, event.stage, event.task, took)
-        line.append(event.text, style="" if event.kind is EventKind.CHANGED else style)
+        line.append(as_started(event.text), style="" if event.kind is EventKind.CHANGED else style)
         self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     def _view(self) -> Group:

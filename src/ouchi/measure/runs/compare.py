@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import Literal
 
 from ouchi.core.errors import BadInput, Finding, error
-from ouchi.measure.runs.model import Run, lower_bounds
+from ouchi.measure.runs.model import Run, lower_bounds, without_rate
 
 CONFIDENCE = 0.95
 MOST_EXACT = 2_000_000
@@ -76,6 +77,7 @@ class ComparedRuns:
     before: str
     after: str
     rows: tuple[ComparisonRow, ...]
+    schema: Literal[1] = 1
 
 
 def compare(before: Sample, after: Sample) -> Comparison:
@@ -197,6 +199,8 @@ def compare_runs(before: Run, after: Run) -> ComparedRuns:
     """Compare two runs at every frame size and goal that both have. Raises BadInput where there is none."""
     first, second = _samples(before), _samples(after)
     common = [key for key in first if key in second]
+    if not common and (missing := _without_rate(before, after)):
+        raise BadInput(missing)
     if not common:
         raise BadInput.of(
             "the runs have no frame size and goal in common",
@@ -205,6 +209,23 @@ def compare_runs(before: Run, after: Run) -> ComparedRuns:
         )
     rows = tuple(ComparisonRow(*key, compare(first[key], second[key])) for key in common)
     return ComparedRuns(before.folder, after.folder, rows)
+
+
+def _without_rate(before: Run, after: Run) -> list[Finding]:
+    """Why there is nothing to compare at the frame sizes and goals that both have measured."""
+    both = lower_bounds(before.results).keys() & lower_bounds(after.results).keys()
+    return [
+        error(
+            f"there is no rate to compare: {reason.claim}",
+            where=run.info.name,
+            found=reason.found,
+            expected="a rate in both runs",
+            remedy="measure it again: ouchi bench",
+        )
+        for run in (before, after)
+        for key, reason in without_rate(run.results).items()
+        if key in both
+    ]
 
 
 def _samples(run: Run) -> dict[tuple[str, str], Sample]:

@@ -102,13 +102,13 @@ class RunWriter:
         self._machine.write(self._folder / name, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def read_run(machine: Reader, folder: Path) -> Run:
-    """The run in a folder, also one of schema 1.
+def read_run(machine: Reader, folder: Path, *, with_trials: bool = True) -> Run:
+    """The run in a folder, also one of schema 1; without its trials, which are nearly all of it, where they are not needed.
 
     An incomplete last line, as a killed run leaves it, is skipped with a note; results may be missing. Raises BadInput
     with all damage, by file and line.
     """
-    return _Reading(machine, PurePath(folder)).run()
+    return _Reading(machine, PurePath(folder)).run(with_trials=with_trials)
 
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class _Reading:
         self._wrong: list[Finding] = []
         self._notes: list[Finding] = []
 
-    def run(self) -> Run:
+    def run(self, *, with_trials: bool) -> Run:
         if not self._machine.exists(self._folder / INFO):
             raise BadInput.of(
                 "there is no run",
@@ -132,13 +132,17 @@ class _Reading:
                 remedy="ouchi bench",
             )
         info = self._document(INFO, _load_info)
-        trials = self._trials()
+        trials = self._trials() if with_trials else ()
         results = self._document(RESULTS, _load_results) if self._machine.exists(self._folder / RESULTS) else Results()
         if self._wrong or info is None or results is None:
             raise BadInput(self._wrong)
         if not info.complete:
             self._notes.append(
-                warning("the run is not complete", where=str(self._folder), found=f"trials: {len(trials)}")
+                warning(
+                    "the run is not complete",
+                    where=str(self._folder),
+                    found="it ended early" + (f", after {len(trials)} trials" if with_trials else ""),
+                )
             )
         return Run(
             info, trials, results.results, results.summary, results.extras, tuple(self._notes), str(self._folder)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ouchi.core.errors import Finding
+from ouchi.core.errors import Finding, warning
 from ouchi.measure.search.goals import Bounds
 from ouchi.measure.search.trial import Trial
 
@@ -123,6 +124,11 @@ class Run:
         """The frame sizes in the order in which they were measured."""
         return tuple(dict.fromkeys(record.size for record in self.trials))
 
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The notes, and why repeats found no rate."""
+        return (*self.notes, *without_rate(self.results).values())
+
     def of_size(self, size: str) -> tuple[TrialRecord, ...]:
         """The trials of a frame size."""
         return tuple(record for record in self.trials if record.size == size)
@@ -145,6 +151,26 @@ def lower_bounds(results: Iterable[Result]) -> dict[tuple[str, str], list[float]
             if bounds.lower_pps is not None:
                 rates.append(bounds.lower_pps)
     return found
+
+
+def without_rate(results: Iterable[Result]) -> dict[tuple[str, str], Finding]:
+    """By size and goal, why repeats found no rate; nothing where all of them found one."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    repeats: Counter[tuple[str, str]] = Counter()
+    for result in results:
+        for bounds in result.bounds:
+            key = result.size, bounds.goal.name
+            repeats[key] += 1
+            if bounds.lower_pps is None:
+                reasons.setdefault(key, []).append(bounds.reason or "the search ended before a rate met the goal")
+    return {
+        (size, goal): warning(
+            f"{size}{' B' if size.isdigit() else ''}, {goal}: no rate was found in {len(found)} of {repeats[size, goal]} repeats",
+            found="; ".join(dict.fromkeys(found)),
+            expected="a rate that meets the goal",
+        )
+        for (size, goal), found in reasons.items()
+    }
 
 
 def _summary(size: str, goal: str, rates: list[float]) -> Summary:

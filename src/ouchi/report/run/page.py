@@ -82,14 +82,24 @@ def _body(run: Run) -> Iterator[Markup]:
 def _header(run: Run) -> Markup:
     info = run.info
     labels = [tag("li", label) for label in info.labels]
-    notes = [tag("p", f"{note.claim}: {note.found}", class_="found") for note in run.notes]
+    notes = [tag("p", f"{note.claim}: {note.found}", class_="found") for note in run.warnings]
     return tag(
         "header",
         tag("h1", info.name),
         tag("p", f"{headline(run).removeprefix(info.name + ': ')}. {trials_line(run)}{_took(run)}.", class_="sub"),
+        *_headline_figure(run),
         *([tag("ul", *labels, class_="labels")] if labels else []),
         *notes,
     )
+
+
+def _headline_figure(run: Run) -> Iterator[Markup]:
+    """The first rate that was found, in large type."""
+    for row in run.summary:
+        if row.median_pps is not None:
+            of = f"{row.goal}, {size_text(row.size)}" + (f", median of {row.n} repeats" if row.n > 1 else "")
+            yield tag("p", tag("strong", rate_text(row.median_pps)), of, class_="headline")
+            return
 
 
 def _took(run: Run) -> str:

@@ -58,7 +58,7 @@ def markdown(run: Run) -> str:
     blocks = [_escaped(headline(run))]
     if run.info.labels:
         blocks.append("**" + _escaped("; ".join(run.info.labels)) + "**")
-    blocks += [_escaped(f"{note.severity}: {note.claim} ({note.found})") for note in run.notes]
+    blocks += [_escaped(f"{note.severity}: {note.claim} ({note.found})") for note in run.warnings]
     blocks += ["\n".join(_lines(table)) for table in tables_of(run)]
     return "\n\n".join(blocks)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ouchi.measure.runs.compare import ComparedRuns
 from ouchi.measure.runs.model import Run
-from ouchi.report.page import finding_text, label_lines, page, plain_table
+from ouchi.report.page import FindingText, label_lines, page, plain_table
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
 
 
@@ -21,8 +21,8 @@ def run_text(run: Run, width: int | None = None, *, colour: bool | None = None) 
     parts += label_lines(run.info.labels)
     for table in tables_of(run):
         parts += ["", _drawn(table)]
-    if run.notes:
-        parts += ["", *map(finding_text, run.notes)]
+    if run.warnings:
+        parts += ["", *map(FindingText, run.warnings)]
     return page(*parts, width=width, colour=colour)
 
 
