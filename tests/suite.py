@@ -30,6 +30,7 @@ BESIDE = tuple(
     for name in (
         "durable",
         "gather",
+        "hostile",
         "image",
         "nova_placement",
         "parts",

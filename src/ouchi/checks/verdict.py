@@ -24,10 +24,10 @@ class Verdict:
     fresh: bool
     hops: tuple[Hop, ...] = ()
 
-    def held(self, checks: str = "checks") -> str:
-        """Return how many ``checks`` hold, and how many have findings that are no errors."""
+    def held(self) -> str:
+        """Return how many checks hold, and how many have findings that are no errors."""
         found = sum(check.result is Result.FINDING for check in self.checks)
-        text = f"{sum(check.result is Result.OK for check in self.checks)} {checks} hold"
+        text = f"{sum(check.result is Result.OK for check in self.checks)} checks hold"
         return f"{text}, {found} with warnings or remarks: ouchi doctor" if found else text
 
     def outcome(self) -> Outcome:

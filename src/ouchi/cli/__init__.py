@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
-from ouchi.core.errors import Finding, Interrupted, OuchiError, Severity, error
+from ouchi.core.errors import Failed, Finding, Interrupted, OuchiError, Severity, error
 from ouchi.core.wrap import wrapped
 from ouchi.machine.program import as_started, program
 
@@ -77,6 +78,10 @@ click.option(
 
 def main() -> int:
     """Run the command line in ``sys.argv`` and return its exit status; errors are printed."""
+    if sys.stdout is None or sys.stderr is None:
+        from ouchi.machine.own_process import replace_closed_streams
+
+        replace_closed_streams()
     status = _main()
     if status == Interrupted.status:
         # A second Ctrl-C while Python ends would kill the process and hide the exit status.
@@ -103,6 +108,8 @@ def _main() -> int:
         return Interrupted.status
     except BrokenPipeError as reason:
         return _pipe_closed(reason)
+    except OSError as reason:
+        return _no_space(reason) if reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else _report_bug(reason)
     except Exception as bug:  # noqa: BLE001  # the last resort: users see no traceback
         return _report_bug(bug)
     return status
@@ -175,6 +182,23 @@ def _pipe_closed(reason: BrokenPipeError) -> int:
         return _report_bug(reason)
     discard(sys.stdout)  # makes the interpreter's final flush harmless
     return 141
+
+
+def _no_space(reason: OSError) -> int:
+    """The exit status for a full disk, or a full device as the output."""
+    from ouchi.machine.own_process import discard
+
+    show(
+        error(
+            "there is no room for what ouchi writes",
+            where=str(reason.filename or "its output"),
+            found=reason.strerror or str(reason),
+            expected="room on the file system",
+            remedy="make room (df -h shows where), then the same command again",
+        )
+    )
+    discard(sys.stdout)
+    return Failed.status
 
 
 def _report_bug(bug: Exception) -> int:

@@ -6,11 +6,15 @@ more, so that everything that is wrong is reported at once, and the terminal and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Self
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All but line feed and tabulator; and the marks that turn the direction of writing."""
 
 
 class Severity(StrEnum):
@@ -25,7 +29,8 @@ class Severity(StrEnum):
 class Finding:
     """A claim, where it was seen, what was found and expected, the next step, and why it matters.
 
-    Members other than the severity and the claim may be empty.
+    Members other than the severity and the claim may be empty. Texts may come from other users, hosts and files: control
+    characters, which a terminal would obey, are replaced.
     """
 
     severity: Severity
@@ -35,6 +40,12 @@ class Finding:
     expected: str = ""
     remedy: str = ""
     why: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("claim", "where", "found", "expected", "remedy", "why"):
+            text = getattr(self, name)
+            if not text.isprintable():
+                object.__setattr__(self, name, _CONTROL.sub("·", text))
 
     def to_json(self) -> dict[str, str]:
         """The finding as a flat JSON object; empty members are left out."""

@@ -147,7 +147,7 @@ def read_before_binding(text: str) -> dict[str, dict[str, Any]]:
     """The members :data:`KEPT` of each NIC, by PCI address; none for a damaged text."""
     try:
         parsed = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     nics = parsed.items() if isinstance(parsed, dict) else ()
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import signal
@@ -13,9 +14,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
+from typing import BinaryIO
 
 from ouchi.core import log as command_log
-from ouchi.core.errors import Interrupted
+from ouchi.core.errors import BadInput, Interrupted
 from ouchi.core.log import LOCAL
 from ouchi.machine import CommandFailed, Path, Result, probes
 from ouchi.machine.background import Background
@@ -47,13 +49,22 @@ class LocalMachine:
 
     def absolute(self, path: Path) -> str:
         """The absolute path; a relative one starts at the current folder."""
-        return str(RealPath(path).absolute())
+        try:
+            return str(RealPath(path).absolute())
+        except FileNotFoundError:
+            raise BadInput.of(
+                "the current folder was removed",
+                where=str(path),
+                expected="a current folder that exists, or an absolute path",
+                remedy="cd to another folder, then the same command again",
+            ) from None
 
     def read(self, path: Path) -> str:
-        return RealPath(path).read_text(encoding="utf-8", errors="replace")
+        with _open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as text:
+            return text.read()
 
     def read_bytes(self, path: Path, most: int = -1) -> bytes:
-        with open(path, "rb") as file:
+        with _open_regular(path) as file:
             return file.read(most)
 
     def probe(self, name: str) -> str:
@@ -232,6 +243,21 @@ class LocalMachine:
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open a file; a pipe would wait for its writer, and a device may have no end. Raises :class:`OSError` for both."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is a device, pipe or socket, not a regular file", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -47,6 +47,12 @@ def columns(stream: TextIO) -> int:
         return 80
 
 
+def replace_closed_streams() -> None:
+    """Give /dev/null to the standard streams that were closed when this process started, for which Python has none."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
 def discard(stream: TextIO) -> None:
     """Redirect the stream, with what is still buffered, to /dev/null."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -21,7 +21,7 @@ def summary_text(target: Target, verdict: Verdict, seconds: float) -> str:
         f"{site.name} is an NFV host ({seconds:.0f} s)",
         f"  pools     {pools_line(plan)}",
         f"  servers   {servers}",
-        f"  verified  {verdict.held('checks against live state')}",
+        f"  verified  {verdict.held()}",
     ]
     for measurement in verdict.measurements:
         lines += [f"  measured  {line}" for line in _measured(measurement)]

@@ -29,7 +29,17 @@ def split(source: Source) -> tuple[Source, ...]:
     hosts = source.data["hosts"]
     if not isinstance(hosts, list):
         return ()
-    return tuple(_one(source, source.data, number, host) for number, host in enumerate(hosts) if isinstance(host, dict))
+    positions, keys = _grouped(source.positions), _grouped(source.keys)
+    shared = {key: value for key, value in source.data.items() if key != "hosts"}
+    return tuple(
+        _one(source, shared, host, (positions, keys), number)
+        for number, host in enumerate(hosts)
+        if isinstance(host, dict)
+    )
+
+
+Groups = tuple[Mapping[Path, Position], Mapping[object, Mapping[Path, Position]]]
+"""The positions of what all hosts have, and those of each host by its number, relative to it."""
 
 
 def between(values: Mapping[Path, Any]) -> Iterator[Conflict]:
@@ -75,25 +85,28 @@ def choose(sites: Sequence[Site], names: Sequence[str]) -> tuple[Site, ...]:
     return tuple(site for site in sites if not names or site.name in names)
 
 
-def _one(source: Source, data: Mapping[str, object], number: int, host: Mapping[str, object]) -> Source:
-    own = {key: host[key] for key in OWN if host.get(key) is not None}
-    shared = {key: value for key, value in data.items() if key != "hosts"}
-    return replace(
-        source,
-        data={**shared, **own},
-        positions=_moved(source.positions, number, own),
-        keys=_moved(source.keys, number, own),
-        twice=(),
-    )
-
-
-def _moved(positions: Mapping[Path, Position], number: int, own: Mapping[str, object]) -> dict[Path, Position]:
-    """The positions of the values of a host: its own, and for the rest those of the file."""
-    mine = ("hosts", number)
-    found = {
-        path: position for path, position in positions.items() if path and path[0] != "hosts" and path[0] not in own
-    }
+def _grouped(positions: Mapping[Path, Position]) -> Groups:
+    shared: dict[Path, Position] = {}
+    own: dict[object, dict[Path, Position]] = {}
     for path, position in positions.items():
-        if path[:2] == mine and (len(path) == 2 or path[2] in own):
-            found[path[2:]] = position
-    return found
+        if path[:1] != ("hosts",):
+            shared[path] = position
+        elif len(path) > 1:
+            own.setdefault(path[1], {})[path[2:]] = position
+    return shared, own
+
+
+def _one(
+    source: Source, shared: Mapping[str, object], host: Mapping[str, object], groups: tuple[Groups, Groups], number: int
+) -> Source:
+    own = {key: host[key] for key in OWN if host.get(key) is not None}
+    positions, keys = (_moved(group, number, own) for group in groups)
+    return replace(source, data={**shared, **own}, positions=positions, keys=keys, twice=())
+
+
+def _moved(groups: Groups, number: int, own: Mapping[str, object]) -> dict[Path, Position]:
+    """The positions of the values of a host: its own, and for the rest those of the file."""
+    shared, of_hosts = groups
+    found = {path: position for path, position in shared.items() if path and path[0] not in own}
+    mine = of_hosts.get(number, {})
+    return found | {path: position for path, position in mine.items() if not path or path[0] in own}

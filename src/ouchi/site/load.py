@@ -15,7 +15,7 @@ from ouchi.site.hosts import between, has_hosts, split
 from ouchi.site.leaves import leaves
 from ouchi.site.models import Site, SiteFile
 from ouchi.site.schema_errors import schema_error
-from ouchi.site.source import Placed, Position, Source, parse
+from ouchi.site.source import LARGEST, Placed, Position, Source, parse
 from ouchi.site.text import clip, one_of
 
 MOST_FINDINGS = 50
@@ -52,7 +52,7 @@ def load_site(text: bytes, file: str) -> Site:
 def read_sites(machine: Reader, path: FilePath) -> tuple[Site, ...]:
     """The site of each host in a file of `machine`. Raises BadInput with all errors at once."""
     try:
-        text = machine.read(path).encode("utf-8", errors="replace")
+        text = machine.read_bytes(path, LARGEST + 1)
     except OSError as reason:
         found = reason.strerror or str(reason)
         raise BadInput.of(

@@ -213,8 +213,9 @@ class SiteFile(_Common):
     hosts: tuple[Host, ...] = Field(
         default=(),
         title="Several hosts, one after another",
-        description="a list of at least one host, each with a name",
+        description="a list of 1 to 1000 hosts, each with a name",
         min_length=1,
+        max_length=1000,
         strict=False,
     )
 

@@ -219,7 +219,7 @@ def _decode(text: bytes, file: str) -> str:
         raise BadInput.of(
             "the file is too large",
             where=_at(file, (1, 1)),
-            found=f"{len(text)} bytes",
+            found=f"more than {LARGEST} bytes",
             expected=f"at most {LARGEST} bytes (1 MiB)",
         )
     decoded = text.decode("utf-8", errors="replace").removeprefix("\ufeff")

@@ -45,6 +45,7 @@ _HOLD = """
 umask 077
 mkdir -p -- "${1%/*}" || exit
 [ ! -L "$1" ] || { echo "lock: Too many levels of symbolic links" >&2; exit 1; }
+[ ! -e "$1" ] || [ "$(stat -c %u -- "$1")" = "$(id -u)" ] || rm -f -- "$1" || exit
 flock -n -E "$3" -- "$1" sh -c '
     printf "ouchi %s, process %s" "$2" "$PPID" >"$1" || exit
     echo held
