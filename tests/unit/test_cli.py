@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -354,3 +355,36 @@ def test_a_misspelt_site_file_is_not_this_machine(
 ) -> None:
     assert run(*words, "--site", f"{tmp_path}/ouchi.yml") == 2
     assert f"{tmp_path}/ouchi.yml: there is no such site file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reason", "root", "status", "claim"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True, 3, "there is no room"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/var/lib/x"),
+            False,
+            2,
+            "/var/lib/x: a file cannot be read",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "/var/lib/x"), True, 3, "this is a bug"),
+    ],
+)
+def test_errors_of_the_system_are_findings(
+    run: Ouchi,
+    status_does: Callable[[Callable[[], None]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    reason: OSError,
+    root: bool,
+    status: int,
+    claim: str,
+) -> None:
+    def fail() -> None:
+        raise reason
+
+    status_does(fail)
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr("ouchi.machine.own_process.discard", lambda _stream: None)
+    assert run("status") == status
+    assert claim in capfd.readouterr().err

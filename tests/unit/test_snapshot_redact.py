@@ -53,7 +53,7 @@ def private() -> Noted:
             "/sys/bus/vmbus/id": b"{6c0f3b1e-1111-2222-3333-444455556666}\n",
         },
         links={"/sys/class/net/enx3cfdfe0a0b0c": "../../devices/virtual/net/enx3cfdfe0a0b0c"},
-        names={"/sys/class/net/enx3cfdfe0a0b0c"},
+        names={"/sys/class/net/enx3cfdfe0a0b0c", "/sys/class/net/br0/lower_enx3cfdfe0a0b0c"},
     )
 
 
@@ -70,6 +70,7 @@ def test_secrets_stay_at_home() -> None:
     assert text["/proc/cpuinfo"] == "processor : 0\nModel\t: Pi\n"
     assert text["/sys/devices/virtual/net/eth0/address"] == "3c:fd:fe:00:00:02\n"
     assert text["/sys/devices/virtual/net/enx3cfdfe000001/address"] == "3c:fd:fe:00:00:01\n"
+    assert "/sys/class/net/br0/lower_enx3cfdfe000001" in found.names
     assert found.links["/sys/class/net/enx3cfdfe000001"] == "../../devices/virtual/net/enx3cfdfe000001"
     assert text["/sys/devices/virtual/net/lo/address"] == "00:00:00:00:00:00\n"
     assert text["/sys/devices/virtual/dmi/id/sys_vendor"] == "ASUS\n"

@@ -18,7 +18,7 @@ import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
-from ouchi.core.errors import Failed, Finding, Interrupted, OuchiError, Severity, error
+from ouchi.core.errors import BadInput, Failed, Finding, Interrupted, OuchiError, Severity, error
 from ouchi.core.wrap import wrapped
 from ouchi.machine.program import as_started, program
 
@@ -109,7 +109,7 @@ def _main() -> int:
     except BrokenPipeError as reason:
         return _pipe_closed(reason)
     except OSError as reason:
-        return _no_space(reason) if reason.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else _report_bug(reason)
+        return _system_error(reason)
     except Exception as bug:  # noqa: BLE001  # the last resort: users see no traceback
         return _report_bug(bug)
     return status
@@ -184,8 +184,21 @@ def _pipe_closed(reason: BrokenPipeError) -> int:
     return 141
 
 
-def _no_space(reason: OSError) -> int:
-    """The exit status for a full disk, or a full device as the output."""
+def _system_error(reason: OSError) -> int:
+    """The exit status for a full disk or output, and for a file that the user may not read; all others are bugs."""
+    if isinstance(reason, PermissionError) and reason.filename and os.geteuid() != 0:
+        show(
+            error(
+                "a file cannot be read or written",
+                where=str(reason.filename),
+                found=reason.strerror or str(reason),
+                expected="root, or a user who has the right to it",
+                remedy="run the same command with sudo",
+            )
+        )
+        return BadInput.status
+    if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return _report_bug(reason)
     from ouchi.machine.own_process import discard
 
     show(

@@ -23,7 +23,7 @@ def down(
     The data (databases, images, guests' disks, passwords) is kept unless ``purge``. ``interrupt`` as for
     :func:`~ouchi.core.tasks.run_tasks`.
     """
-    if not any(machine.exists(folder) for folder in (instance.state, instance.run)):
+    if not any(machine.exists(folder) for folder in (instance.state, instance.run, _removed(instance))):
         return False
     run_tasks(tasks(Context(machine, instance), purge=purge), timeline, interrupt)
     return any(event.kind is EventKind.CHANGED for event in timeline.events)
@@ -61,10 +61,21 @@ def _shut_down(at: Context, _notify: Notify) -> Outcome:
 def _remove_folders(at: Context, _notify: Notify, *, purge: bool) -> Outcome:
     """Remove the run folder; with ``purge`` the data and logs too."""
     instance = at.instance
-    # The state folder goes last: while it is there, a run that was killed here is continued by the next.
+    # The state folder goes last: while it is there, a run that was killed here is continued by the next. It goes at once:
+    # services would not start with half of it.
     folders = [instance.run, *((instance.logs, instance.state) if purge else ())]
     there = [folder for folder in folders if at.machine.exists(folder)]
     for folder in there:
-        at.machine.remove(folder)
+        if folder == instance.state:
+            at.machine.remove(_removed(instance))
+            at.machine.run(("mv", "-T", "--", folder, _removed(instance)))
+        else:
+            at.machine.remove(folder)
+    at.machine.remove(_removed(instance))
     kept = "" if purge else f"; data kept in {instance.state} (forget it with: ouchi down --purge)"
     return changed(f"removed: {', '.join(there)}{kept}") if there else nothing("no folder")
+
+
+def _removed(instance: Instance) -> str:
+    """The state folder while it is being deleted."""
+    return f"{instance.state}.removed"

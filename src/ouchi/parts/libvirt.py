@@ -158,6 +158,7 @@ def _libvirtd_conf(instance: Instance) -> str:
     return f"""# Written by ouchi; changes made here are lost.
 unix_sock_dir = "{instance.run}/libvirt"
 unix_sock_rw_perms = "0700"
+unix_sock_ro_perms = "0700"
 auth_unix_rw = "none"
 auth_unix_ro = "none"
 host_uuid_source = "machine-id"

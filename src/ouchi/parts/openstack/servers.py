@@ -70,6 +70,7 @@ def ensure_servers(
     for server in site.servers:
         known = existing.get(server.name)
         if known is not None and known["status"] == "ERROR":
+            _require_ours(known)
             notify(f"{server.name} is in error: replacing it")
             _delete(cloud, known["id"], server.name)
             known = None
@@ -86,6 +87,18 @@ def ensure_servers(
             continue
         _wait_until_active(cloud, known["id"], server.name, running, notify)
     return changed(f"started: {', '.join(touched)}") if touched else nothing(f"{len(site.servers)} servers are ACTIVE")
+
+
+def _require_ours(server: Row) -> None:
+    """Raise :class:`~ouchi.core.errors.Failed` for a server of another user, which has a name of the site file."""
+    if server.get("metadata", {}).get("ouchi") != MARK:
+        raise Failed.of(
+            f"the server {server['name']} is in error, and is not ouchi's",
+            where=f"server {server['id']}",
+            found="a server without ouchi's mark in its metadata",
+            expected="one that ouchi made, which it would make anew",
+            remedy=f"ouchi openstack server delete {server['id']}, or another name in the site file; then: ouchi up",
+        )
 
 
 def _create(cloud: Cloud, server: Server, plan: Plan, image: Image) -> Row:
