@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import os
 import re
-import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -272,10 +272,6 @@ def inputs() -> Iterator[Input]:  # noqa: C901  # a table, class by class
 INPUTS = list(inputs())
 
 
-def limited() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def outcome(one: Input, folder: Path) -> tuple[int, str, int]:
     """The exit status, all output, and the most memory in MiB."""
     environment = {
@@ -293,14 +289,19 @@ def outcome(one: Input, folder: Path) -> tuple[int, str, int]:
     if one.kind == "current folder":
         words = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *words]
     target = open(one.stdout, "wb") if one.stdout.startswith("/") else subprocess.PIPE  # noqa: SIM115
-    done = subprocess.run(
+    with subprocess.Popen(
         words, cwd=folder, env=environment | one.environment, stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.PIPE,
-        timeout=SECONDS * 3, check=False, preexec_fn=limited,
-    )  # fmt: skip
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            stdout, stderr = process.communicate(timeout=SECONDS * 3)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     if target is not subprocess.PIPE:
         target.close()
     status, kib = result.read_text().split()
-    return int(status), ((done.stdout or b"") + done.stderr).decode(errors="replace"), int(kib) // 1024
+    return int(status), ((stdout or b"") + stderr).decode(errors="replace"), int(kib) // 1024
 
 
 @pytest.mark.parametrize("kind", sorted({one.kind for one in INPUTS}))
