@@ -122,11 +122,8 @@ def pcie_link(live: Live, target: Target) -> Observation | None:
         return None
     problems = []
     for plan, nic in nics:
-        link = nic.pcie
-        if not link or not 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width:
-            continue
-        speed = _device_mbps(live, target, nic)
-        if speed and link.mbps >= speed:
+        link, speed = nic.pcie, verdict.device_mbps(target.facts, nic, _speeds_in_ovs(live))
+        if not link or not verdict.slow_slot(nic, speed):
             continue
         problems.append(
             (warning if speed else info)(
@@ -196,20 +193,13 @@ def link(_live: Live, target: Target) -> Observation | None:
     return judge(problems, ", ".join(nic.name for _, nic in nics))
 
 
-def _device_mbps(live: Live, target: Target, nic: Nic) -> int:
-    """Return the speed of all ports of a NIC's device together, in Mbit/s; 0 unless one is known.
-
-    Of a port with a kernel driver the kernel knows it, of one for DPDK Open vSwitch (``link_speed``); another port of
-    the device is as fast.
-    """
-    device = nic.address.rpartition(".")[0]
-    ports = [one for one in target.facts.nics if one.address.rpartition(".")[0] == device and not one.pf]
-    in_ovs = {
+def _speeds_in_ovs(live: Live) -> dict[str, int]:
+    """Return the speeds in Mbit/s of NICs for DPDK by PCI address, as Open vSwitch has them (``link_speed``)."""
+    return {
         port.options.get("dpdk-devargs", "").partition(",")[0]: int(match[1]) * 1000
         for port in live.switch.ports
         if (match := _GBPS.fullmatch(port.status.get("link_speed", "")))
     }
-    return max(one.speed_mbps or in_ovs.get(one.address, 0) for one in ports) * len(ports)
 
 
 def likely_names(nic: Nic) -> tuple[str, ...]:

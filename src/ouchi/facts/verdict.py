@@ -69,6 +69,23 @@ def companions(facts: Facts, taken: Sequence[str], roles: Roles) -> tuple[str, .
     return tuple(sorted((members & idle) - {*taken} - roles.keys()))
 
 
+def device_mbps(facts: Facts, nic: Nic, known: Mapping[str, int] | None = None) -> int:
+    """Return the speed of all ports of a NIC's device together, in Mbit/s; 0 unless one is known.
+
+    ``known``: speeds by PCI address of ports without a kernel driver. Another port of the device is as fast.
+    """
+    device = nic.address.rpartition(".")[0]
+    ports = [one for one in facts.nics if one.address.rpartition(".")[0] == device and not one.pf]
+    return max((one.speed_mbps or (known or {}).get(one.address, 0) for one in ports), default=0) * len(ports)
+
+
+def slow_slot(nic: Nic, mbps: int) -> bool:
+    """Whether a NIC's PCIe link is slower than the NIC supports, and than ``mbps`` where that is known."""
+    link = nic.pcie
+    slower = link is not None and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width
+    return bool(link and slower and not (mbps and link.mbps >= mbps))
+
+
 def _name(nic: Nic) -> str:
     return nic.name or nic.address
 

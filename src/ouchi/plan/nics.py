@@ -10,7 +10,7 @@ from typing import Final
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.facts import Facts, Nic
 from ouchi.facts.dpdk import missing_package, support
-from ouchi.facts.verdict import OVS, SRIOV
+from ouchi.facts.verdict import OVS, SRIOV, device_mbps, slow_slot
 from ouchi.plan.values import NicPlan, Notes, Pools, VfPlan, counted, cpus_text
 from ouchi.site import Site
 from ouchi.site.models import Nic as SiteNic
@@ -131,7 +131,7 @@ def _nic_findings(site: Site, facts: Facts, index: int, requested: SiteNic, nic:
     if len({cpu.node for cpu in facts.cpus if cpu.online}) > 1 and not nic.node_known:
         yield info(f"the firmware does not say on which NUMA node {name} is: node 0 is assumed", where=where)
     link = nic.pcie
-    if link and 0 < link.speed_gts * link.width < link.max_speed_gts * link.max_width:
+    if link and slow_slot(nic, device_mbps(facts, nic)):
         yield info(
             f"the PCIe slot of the NIC {name} is slower than the NIC",
             where=where,
