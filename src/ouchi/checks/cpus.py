@@ -37,6 +37,23 @@ def performance_cpus(target: Target) -> tuple[int, ...]:
     return tuple(sorted({*plan.pools.pmd, *plan.pools.dedicated}))
 
 
+def idle_cpus(live: Live, target: Target) -> tuple[int, ...]:
+    """Return the CPUs that must wake up at once: those of pinned vCPUs, and of PMD threads that sleep when idle.
+
+    A PMD thread that does not sleep never lets its CPU idle. Where the plan is to save power only sleeping PMD threads
+    count.
+    """
+    plan = target.plan
+    if plan.overlapped:
+        return ()
+    polling = plan.pools.pmd if _pmds_sleep(live) else ()
+    return polling if plan.name == Style.POWER else tuple(sorted({*polling, *plan.pools.dedicated}))
+
+
+def _pmds_sleep(live: Live) -> bool:
+    return any(live.switch.other_config.get(key, "0") != "0" for key in SLEEPING)
+
+
 @check("cpus.governor", Level.LOSS, "the cpufreq governor keeps the full clock", MACHINE)
 def governor(live: Live, target: Target) -> Seen | None:
     """Look for cpufreq governors other than ``performance``."""
@@ -65,10 +82,10 @@ def governor(live: Live, target: Target) -> Seen | None:
     return Problem(finding, fix)
 
 
-@check("cpus.idle-states", Level.LOSS, "no idle state deeper than C1 is enabled", MACHINE)
+@check("cpus.idle-states", Level.LOSS, "no idle state deeper than C1 is enabled", MACHINE, SWITCH)
 def idle_states(live: Live, target: Target) -> Seen | None:
     """Look for enabled idle states with a long exit latency that no latency request rules out."""
-    cpus = [cpu for cpu in performance_cpus(target) if cpu in live.idle]
+    cpus = [cpu for cpu in idle_cpus(live, target) if cpu in live.idle]
     if not cpus:
         return None
     deep: dict[tuple[str, int], list[tuple[int, Idle]]] = defaultdict(list)
@@ -91,7 +108,8 @@ def idle_states(live: Live, target: Target) -> Seen | None:
             for cpu, state in found
         ),
     )
-    finding = warning(
+    saving = target.plan.name == Style.POWER  # which the user asked for
+    finding = (info if saving else warning)(
         f"{named(affected)} may enter deep idle states",
         where=f"{ROOT}/cpu*/cpuidle",
         found=", ".join(
@@ -102,7 +120,7 @@ def idle_states(live: Live, target: Target) -> Seen | None:
         why="the first packets after a pause wait until the CPU is awake; those that do not fit the ring meanwhile "
         "are lost",
     )
-    return Problem(finding, fix)
+    return Problem(finding, None if saving else fix)
 
 
 @check("cpus.online", Level.LOSS, "every CPU is online", MACHINE)
@@ -228,7 +246,7 @@ def run_delay(live: Live, target: Target) -> Seen | None:
     seen = [(thread, live.scheduling[thread.tid]) for thread in threads if thread.tid in live.scheduling]
     if not seen:
         return unknown("/proc/PID/task/TID/schedstat cannot be read")
-    sleeps = any(live.switch.other_config.get(key, "0") != "0" for key in SLEEPING)
+    sleeps = _pmds_sleep(live)
     waiting = [(thread, wait) for thread, one in seen if (wait := _wait(live, thread, one, sleeps=sleeps))]
     if not waiting:
         return ok(f"{counted(len(seen), 'thread')}, less than {RING_SECONDS * 1000:.2f} ms in {live.seconds:.1f} s")

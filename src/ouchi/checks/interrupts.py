@@ -22,16 +22,16 @@ DROP_IN = "/run/systemd/system/irqbalance.service.d/91-ouchi.conf"
 DEFAULTS = "/etc/default/irqbalance"
 
 CALLS = 200
-"""Function calls between CPUs a second that are reported."""
+"""Function calls between CPUs a second that are reported. There is no published limit: chosen, and a remark only."""
 
 TICKS = 20
-"""Timer interrupts a second on a CPU without tick that are reported; one a second remains."""
+"""Timer interrupts a second on a CPU without tick that are reported (chosen as above); one a second remains."""
 
 PREEMPTED = (
     "each one takes the CPU from the PMD thread for some µs, and those of a disk or a NIC come in bursts: moving them "
-    "reduced one measured loss from 1 packet in 2,275 to 1 in 16 million"
+    "reduced the loss of VPP at over 100 Mpps on 100 GbE from 1 packet in 2,275 to 1 in 16 million"
 )
-"""The figures: fastnetmon.com, 2026-06-17."""
+"""The figures: fastnetmon.com, 2026-06-17; Open vSwitch at 10 GbE has more time for each packet."""
 
 _MANAGED = re.compile(
     r"timer|cascade|nvme\d+q[1-9]\d*|virtio\d+-req\.\d+|virtio\d+-request|mpi3mr\S*|megasas\S*|mpt3sas\S*|hpsa\S*"
