@@ -12,7 +12,7 @@ from ouchi.core.errors import BadInput, Severity
 from ouchi.facts import Facts, collect
 from ouchi.facts.verdict import OVS, verdict
 from ouchi.flows.doctor import diagnose
-from ouchi.host.nics import companions, nic_steps
+from ouchi.host.nics import companions
 from ouchi.host.refusals import refusals
 from ouchi.plan import make_plan
 from ouchi.plan.target import Target
@@ -64,7 +64,12 @@ class Situation:
 
 ALONE = {X710: {"group_with": (), "group_drivers": ()}}
 VF = replace(
-    next(nic for nic in facts_of(RYZEN).nics if nic.address == SECOND), address="0000:05:02.0", name="", pf=X710
+    next(nic for nic in facts_of(RYZEN).nics if nic.address == SECOND),
+    address="0000:05:02.0",
+    name="",
+    pf=X710,
+    group_with=(),
+    group_drivers=(),
 )
 
 
@@ -81,11 +86,17 @@ SITUATIONS = [
     Situation("a bond or bridge", ryzen({X710: {**ALONE[X710], "master": "bond0"}}), ONE, "the NIC enp5s0f0 is in use"),
     Situation("a VLAN or macvlan", ryzen({X710: {**ALONE[X710], "above": ("enp5s0f0.7",)}}), ONE, "the NIC enp5s0f0 is in use"),
     Situation("a VF with the session", described("vf-carries-session"), site_of("vf-carries-session"),
-        "VFs of the NIC enp5s0f0 are in use, and go when it is bound"),
+        "the NIC enp5s0f0 has VFs that are in use, which go"),
     Situation("a VF with the session, and another number of VFs", described("vf-carries-session"),
-        site_of("vf-carries-session", "site-sriov.yaml"), "VFs of the NIC enp5s0f0 are in use, and go when their number"),
-    Situation("a guest's VF", with_vf(driver="vfio-pci"), ONE, "VFs of the NIC enp5s0f0 are in use"),
-    Situation("an idle VF", with_vf(driver="iavf", up=False), ONE),
+        site_of("vf-carries-session", "site-sriov.yaml"), "VFs of the NIC enp5s0f0 are in use, and their number changes"),
+    Situation("as many VFs as now, one with the session", described("vf-carries-session"),
+        site_with("nics: [{nic: enp5s0f0, physnet: physnet1, role: sriov, vfs: 1}]", servers=""),
+        "VFs of the NIC enp5s0f0 are in use, and their settings"),
+    Situation("as many VFs as now, one of a guest", replace(with_vf(driver="vfio-pci"), nics=tuple(
+        replace(nic, vfs_now=1, vfs_total=8) if nic.address == X710 else nic for nic in with_vf(driver="vfio-pci").nics)),
+        site_with("nics: [{nic: enp5s0f0, physnet: physnet1, role: sriov, vfs: 1}]", servers="")),
+    Situation("a guest's VF", with_vf(driver="vfio-pci"), ONE, "the NIC enp5s0f0 has VFs that are in use"),
+    Situation("an idle VF", with_vf(driver="iavf", up=False), ONE, "the NIC enp5s0f0 has VFs, which go when"),
     Situation("a mate with the default route", described("apu2-one-group"), site_of("apu2-one-group"),
         "the IOMMU group of the NIC enp2s0 holds something else", ("nics.iommu-group",)),
     Situation("a disk in the group", ryzen({X710: {"group_with": ("0000:02:00.1",), "group_drivers": ("ahci",)}}), ONE,
@@ -173,14 +184,6 @@ def test_doctor(situation: Situation) -> None:
 def test_a_nic_with_another_role_is_no_companion() -> None:
     plan = make_plan(BOTH, ryzen({SECOND: {"vfs_total": 64}}), fit=False)
     assert companions(Target(BOTH, ryzen(), plan)) == ()
-
-
-def test_idle_vfs_go_before_the_driver_and_undo_makes_them_again() -> None:
-    facts = ryzen({X710: {**ALONE[X710], "vfs_now": 4}})
-    target = Target(ONE, facts, make_plan(ONE, facts))
-    [step] = nic_steps(target, SURVEY)
-    kinds = [change.kind for change in step.changes]
-    assert kinds.index("VFs") < kinds.index("driver")
 
 
 def test_vfs_that_the_firmware_does_not_offer() -> None:

@@ -6,6 +6,7 @@ in the kernel's drivers/vfio and drivers/iommu; DPDK's Linux guide, "VFIO no-IOM
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,9 @@ HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
 
 GROUPS = "/sys/kernel/iommu_groups"
 CUT_OFF = "would cut this machine off"
+
+_DDP = re.compile(r"ice(-[0-9a-f]{16})?\.pkg(\.xz)?")
+"""The packages that net_ice looks for: by the NIC's serial number, else the common one."""
 
 Roles = Mapping[str, str]
 """The role of each NIC of the site by PCI address."""
@@ -108,29 +112,39 @@ def _use(nic: Nic, role: str) -> Iterator[Finding]:
 
 
 def _vfs_in_use(facts: Facts, nic: Nic, role: str, vfs: int) -> Iterator[Finding]:
-    """The VFs of a NIC go when its driver does, and when their number changes."""
-    stay = support(nic, facts.dpdk).bifurcated if role == OVS else vfs in (0, nic.vfs_now)
-    if not nic.address or stay:
+    """The VFs of a NIC go when its driver does, and when their number changes; a role sets them all anew."""
+    made = [vf for vf in facts.nics if nic.address and vf.pf == nic.address]
+    if role == OVS and (support(nic, facts.dpdk).bifurcated or not (made or nic.vfs_now)):
         return
+    stay = role == SRIOV and vfs in (0, nic.vfs_now)
     used = [
         f"{vf.address}{f' ({vf.name})' if vf.name else ''} {' and '.join(uses)}"
-        for vf in facts.nics
-        if vf.pf == nic.address and (uses := _vf_uses(vf))
+        for vf in made
+        if (uses := (*vf.uses, *(() if stay else _held(vf))))
     ]
-    if used:
-        what = "when it is bound to another driver" if role == OVS else "when their number changes"
+    found = "; ".join(used[:4]) + (f"; and {len(used) - 4} more" if len(used) > 4 else "")
+    if role == OVS:
         yield error(
-            f"VFs of the NIC {_name(nic)} are in use, and go {what}",
-            found="; ".join(used[:4]) + (f"; and {len(used) - 4} more" if len(used) > 4 else ""),
-            expected="VFs that carry nothing and that no guest has",
+            f"the NIC {_name(nic)} has VFs{' that are in use' if used else ''}, which go when it is bound to vfio-pci",
+            found=found or f"{nic.vfs_now or len(made)} idle VFs",
+            expected="a NIC without VFs",
+            remedy="move what they carry to another NIC, or role: sriov"
+            if used
+            else f"echo 0 > /sys/bus/pci/devices/{nic.address}/sriov_numvfs, and what makes them at boot; or role: sriov",
+        )
+    elif used:
+        what = "their settings are changed" if stay else "their number changes, which removes all"
+        yield error(
+            f"VFs of the NIC {_name(nic)} are in use, and {what}",
+            found=found,
+            expected="VFs that carry nothing of this host" + ("" if stay else ", and that no guest has"),
             remedy="move what they carry to another NIC"
-            + (f", or vfs: {nic.vfs_now}, the number that there is" if role == SRIOV else ", or role: sriov"),
+            + ("" if stay else f", or vfs: {nic.vfs_now}, as there are now"),
         )
 
 
-def _vf_uses(vf: Nic) -> tuple[str, ...]:
-    held = (f"is bound to {vf.driver}, for a guest or DPDK",) if vf.driver in USERSPACE else ()
-    return (*vf.uses, *held)
+def _held(vf: Nic) -> tuple[str, ...]:
+    return (f"is bound to {vf.driver}, for a guest or DPDK",) if vf.driver in USERSPACE else ()
 
 
 def _driver(facts: Facts, nic: Nic, role: str) -> Iterator[Finding]:
@@ -275,16 +289,18 @@ def _files(facts: Facts, nic: Nic) -> Iterator[Finding]:
     """What its DPDK driver needs besides itself: a DDP package, RDMA's modules."""
     found, ddp = support(nic, facts.dpdk), facts.dpdk.ddp
     if found.pmd == "net_ice" and ddp is not None:
-        readable = [name for name in ddp if name.endswith((".pkg", ".pkg.xz"))]
+        readable = [name for name in ddp if _DDP.fullmatch(name)]
         package = {"ubuntu": "linux-firmware"}.get(facts.system.distribution.id, "firmware-misc-nonfree")
         package = "firmware-intel-misc" if facts.system.distribution.version == "13" else package
         if not readable:
+            folder = f"{FIRMWARE}/intel/ice/ddp"
+            packed = bool(ddp) and ddp[0].endswith(".zst")
             yield error(
                 f"the DDP package that DPDK loads into the NIC {_name(nic)} is missing",
-                where=f"{FIRMWARE}/intel/ice/ddp",
+                where=folder,
                 found=", ".join(ddp) or "no package",
                 expected="ice.pkg, plain or compressed by xz",
-                remedy=f"zstd -d {FIRMWARE}/intel/ice/ddp/{ddp[0]}" if ddp else f"apt-get install {package}",
+                remedy=f"zstd -dc {folder}/{ddp[0]} > {folder}/ice.pkg" if packed else f"apt-get install {package}",
             )
     missing = [name for name in driver_modules(nic, facts.dpdk) if name not in facts.boot.modules]
     if found.bifurcated and missing:

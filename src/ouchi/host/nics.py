@@ -29,12 +29,7 @@ def nic_steps(target: Target, survey: Survey) -> tuple[Step, ...]:
         steps.append(Step("networks", "no other program may configure the NICs of OVS-DPDK", changes))
     if bound:
         modules = {nic.address: nic.dpdk.kmod for nic in bound} | dict.fromkeys(companions(target), VFIO)
-        made = [nic.address for nic in target.facts.nics if nic.address in modules and nic.vfs_now]
-        changes = (
-            *(vfs_change(address, []) for address in made),  # they go with the driver; undo makes them again
-            path.folder(driver.FOLDER),
-            *(driver.driver(address, name) for address, name in modules.items()),
-        )
+        changes = (path.folder(driver.FOLDER), *(driver.driver(address, name) for address, name in modules.items()))
         why = "the PMDs of DPDK drive the NICs, through vfio-pci"
         steps.append(Step("NICs", why, changes, booted=True, cuts=True))
     if target.sriov_nics:

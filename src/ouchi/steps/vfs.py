@@ -32,7 +32,17 @@ if [ "$(cat "$device/sriov_numvfs")" != "$count" ]; then
     echo 0 >"$device/sriov_numvfs"
     if [ "$count" != 0 ]; then
         if [ -n "$probed" ]; then echo 0 >"$device/sriov_drivers_autoprobe"; fi
-        echo "$count" >"$device/sriov_numvfs" || { echo "$probed" >"$device/sriov_drivers_autoprobe"; exit 1; }
+        # The program printf: dash's own shows no reason.
+        failed=$({ env LC_ALL=C printf '%s\n' "$count" >"$device/sriov_numvfs"; } 2>&1) || {
+            if [ -n "$probed" ]; then echo "$probed" >"$device/sriov_drivers_autoprobe"; fi
+            case $failed in
+                *'No space'*) failed="$failed: no MSI-X interrupt vectors or bus numbers are left for so many (ENOSPC)" ;;
+                *'allocate memory'*) failed="$failed: no room for their registers; Above 4G Decoding in the firmware, or pci=realloc (ENOMEM)" ;;
+                *busy*) failed="$failed: VFs are there and in use (EBUSY)" ;;
+            esac
+            echo "$failed" >&2
+            exit 1
+        }
     fi
 fi
 name=$(ls -- "$device/net" | head -n 1)
