@@ -105,7 +105,7 @@ def test_bad_site(lab: Lab, text: str, location: str) -> None:
 def test_bad_site_is_refused_before_anything_is_done(lab: Lab) -> None:
     """On a fresh machine the first task would install packages for minutes."""
     output = up(lab, "--json", "--site", site(lab, vlan=5000), status=2)
-    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    events = [json.loads(line) for line in output.splitlines() if line.startswith('{"')]
     assert [event["task"] for event in events if event["stage"] in ("prepare", "host")] == []
 
 

@@ -38,9 +38,11 @@ def switch(target: Target) -> Rendered:
 def modules(target: Target) -> Rendered:
     """For the NICs of OVS-DPDK."""
     path = "etc/modules-load.d/90-ouchi.conf"
-    of = {nic.address: nic for nic in target.facts.nics}
+    planned = {nic.address for nic in target.dpdk_nics}
     bound = {nic.dpdk.kmod for nic in target.dpdk_nics if nic.dpdk.kmod and not nic.dpdk.bifurcated}
-    used = {name for nic in target.dpdk_nics for name in driver_modules(of[nic.address], target.facts.dpdk)}
+    used = {
+        name for nic in target.facts.nics if nic.address in planned for name in driver_modules(nic, target.facts.dpdk)
+    }
     modules = sorted(bound | used)
     remark = "The modules that DPDK's drivers need." if modules else "No NIC of the plan needs a module."
     return text_file(target, path, modules, remark)
