@@ -51,6 +51,7 @@ def test_every_quoted_command_gets_the_name_once(text: str, name: str) -> None:
         assert not HINT.search(shown.replace(name, "NAME"))
         assert shown.count(name) == len(HINT.findall(text))
         assert shown.replace(name, "ouchi") == text
+        assert as_started(shown) == shown, "what is shown may pass twice"
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,6 @@ def _quoted(words: Sequence[str]) -> str:
 @cache
 def _calls() -> re.Pattern[str]:
     # Not the name of a process that holds a lock.
-    return re.compile(rf"(?<![\w./-])(sudo )?ouchi(?=\s+(?:{'|'.join(COMMANDS)})(?![\w-])(?!(?: [a-z]+)?, process))")
+    return re.compile(
+        rf"(?<![\w./-])(?<!-m )(sudo )?ouchi(?=\s+(?:{'|'.join(COMMANDS)})(?![\w-])(?!(?: [a-z]+)?, process))"
+    )
