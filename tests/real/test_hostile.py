@@ -263,10 +263,10 @@ def inputs() -> Iterator[Input]:  # noqa: C901  # a table, class by class
         yield Input(
             "output",
             f"no such folder: {words[0]}",
-            (*words[:-1], "/nowhere/x/y"),
-            status=(0, 2, 3) if os.geteuid() == 0 else (2, 3),
+            (*words[:-1], "missing/x/y"),
+            status=(0, 2, 3),
         )
-        yield Input("output", f"full disk: {words[0]}", words, link("out", "/dev/full"), status=(2, 3))
+        yield Input("output", f"full: {words[0]}", (*words[:-1], "out"), link("out", "/dev/full"), status=(2, 3))
 
 
 INPUTS = list(inputs())

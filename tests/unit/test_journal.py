@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ouchi.core.errors import BadInput
 from ouchi.core.events import Timeline
 from ouchi.core.instance import Instance
 from ouchi.flows.several_hosts import Options
@@ -176,3 +177,13 @@ def test_a_users_edit_of_clouds_yaml_outlives_down(tmp_path: Path) -> None:
     engine.undo(journal)
     assert "mine" in file.read_text()
     assert "ouchi" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[" * 100_000, "3", '{"version": 2}', '{"version": 2, "records": [{}], "notes": {}}']
+)
+def test_a_damaged_journal_is_named_with_a_way_on(tmp_path: Path, content: str) -> None:
+    (tmp_path / "journal.json").write_text(content)
+    with pytest.raises(BadInput, match="the journal is damaged") as refused:
+        Journal(LocalMachine(), str(tmp_path))
+    assert "rescue.sh" in refused.value.findings[0].remedy

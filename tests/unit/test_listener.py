@@ -16,7 +16,7 @@ from requests import Session
 from ouchi.clients.listener import OwnListeners
 from ouchi.clients.openstack import Access, Cloud
 from ouchi.core.errors import Failed
-from ouchi.machine.listeners import owners
+from ouchi.machine.listeners import peer_uid
 
 NOBODY = 65534
 SERVER = """
@@ -25,6 +25,7 @@ server = socket.create_server(("127.0.0.1", 0))
 print(server.getsockname()[1], flush=True)
 server.settimeout(20)
 other, _ = server.accept()
+server.close()  # it leaves no listener to look at
 other.settimeout(1)
 try:
     print("got", other.recv(1000), flush=True)
@@ -41,11 +42,11 @@ def listener(*before: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
         process.kill()
 
 
-def test_the_owner_of_a_listener() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert owners(port) == {os.geteuid()}
-    assert owners(port) == set()
+def test_the_owner_of_the_other_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        other, _ = server.accept()
+        with other:
+            assert peer_uid(client) == os.geteuid()
 
 
 def test_an_own_program_is_asked() -> None:
@@ -63,6 +64,6 @@ def test_the_password_is_not_sent_to_another_user() -> None:
         cloud = Cloud(Access({"keystone": f"http://127.0.0.1:{port}/v3"}, "the password"), 5)
         with pytest.raises(Failed, match="was sent nothing") as refused:
             cloud.authenticate()
-        assert refused.value.findings[0].found == f"a listener of user id {NOBODY}"
+        assert refused.value.findings[0].found == f"a program of user id {NOBODY}"
         assert process.stdout
         assert "password" not in process.stdout.readline()

@@ -187,15 +187,15 @@ def _pipe_closed(reason: BrokenPipeError) -> int:
 def _system_error(reason: OSError) -> int:
     """The exit status for a full disk or output, and for a file that the user may not read; all others are bugs."""
     if isinstance(reason, PermissionError) and reason.filename and os.geteuid() != 0:
-        show(
-            error(
-                "a file cannot be read or written",
-                where=str(reason.filename),
-                found=reason.strerror or str(reason),
-                expected="root, or a user who has the right to it",
-                remedy="run the same command with sudo",
-            )
+        denied = error(
+            "a file cannot be read or written",
+            where=str(reason.filename),
+            found=reason.strerror or str(reason),
+            expected="root, or a user who has the right to it",
+            remedy="run the same command with sudo",
         )
+        show(denied)
+        _print_json(BadInput.status, denied)
         return BadInput.status
     if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return _report_bug(reason)

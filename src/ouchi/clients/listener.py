@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from ouchi.core.errors import Failed
-from ouchi.machine.listeners import owners
+from ouchi.machine.listeners import peer_uid
 
 
 class OwnListeners(HTTPAdapter):
     """Requests that are sent only to programs of the user who sends them.
 
-    The owner is looked at when the connection is there, before anything is sent. Raises
+    The owner of the other end is looked at when it has accepted the connection, before anything is sent. Raises
     :class:`~ouchi.core.errors.Failed` when another user has the port.
     """
 
@@ -28,8 +29,8 @@ class _Connection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
         try:
-            require_own(self.port or 80)
-        except Failed:
+            _require_own(self.sock, self.port or 80)
+        except BaseException:
             self.close()
             raise
 
@@ -38,13 +39,12 @@ class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-def require_own(port: int) -> None:
-    """Raise :class:`~ouchi.core.errors.Failed` when another user's program listens on a TCP port."""
-    if others := sorted(owners(port) - {os.geteuid()}):
+def _require_own(connection: socket.socket, port: int) -> None:
+    if (uid := peer_uid(connection)) != os.geteuid():
         raise Failed.of(
             "a program of another user answers in place of OpenStack, and was sent nothing",
             where=f"127.0.0.1:{port}",
-            found=f"a listener of user id {others[0]}",
+            found=f"a program of user id {uid}",
             expected=f"one of user id {os.geteuid()}",
             remedy=f"end it (ss -ltnp 'sport = :{port}' shows it), then: ouchi up",
         )

@@ -1,23 +1,35 @@
-"""Which users listen on a TCP port of this machine."""
+"""The user at the other end of a connection within this machine."""
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 
-LISTEN = "0A"
-"""TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
+ACCEPT_SECONDS = 20.0
+"""How long a service may take to accept a connection."""
 
 
-def owners(port: int) -> set[int]:
-    """The user ids of the programs that listen on a TCP port, in this network namespace."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:  # a kernel without IPv6
-            continue
-        for line in lines:
-            words = line.split()
-            if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
-                found.add(int(words[7]))
-    return found
+def peer_uid(connection: socket.socket) -> int:
+    """The user id of the program that has accepted a TCP connection over loopback.
+
+    By the other end's row in /proc/net/tcp. The kernel shows no owner (inode 0) until a program has accepted it, which
+    is waited for. Raises :class:`TimeoutError` when none does.
+    """
+    own, other = connection.getsockname()[1], connection.getpeername()[1]
+    end = time.monotonic() + ACCEPT_SECONDS
+    while time.monotonic() < end:
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for words in _rows(table):
+                ports = tuple(int(words[column].rpartition(":")[2], 16) for column in (1, 2))
+                if ports == (other, own) and words[9] != "0":
+                    return int(words[7])
+        time.sleep(0.01)
+    raise TimeoutError(f"no program has accepted a connection to port {other} within {ACCEPT_SECONDS:g} s")
+
+
+def _rows(table: str) -> list[list[str]]:
+    try:
+        return [line.split() for line in Path(table).read_text(encoding="ascii").splitlines()[1:]]
+    except OSError:  # a kernel without IPv6
+        return []

@@ -50,7 +50,17 @@ class Journal:
         self._notes: dict[str, Any] = {}
         self._exists = machine.exists(self._path)
         if self._exists:
-            self._read(json.loads(machine.read(self._path)))
+            try:
+                self._read(json.loads(machine.read(self._path)))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
+                raise BadInput.of(
+                    "the journal is damaged, so what ouchi changed is not known",
+                    where=self._path,
+                    found=f"{type(reason).__name__}: {reason}"[:200],
+                    expected="the JSON that ouchi wrote",
+                    remedy=f"restore it from a backup; or sh {folder}/rescue.sh, where that is, undoes what apply changed; then: "
+                    f"mv {self._path} {self._path}.damaged",
+                ) from None
 
     def records(self, kind: str = "", step: str = "") -> tuple[Record, ...]:
         """Every record, or those of a kind or step."""
