@@ -19,6 +19,7 @@ from ouchi.live.host import MACHINE, READINGS, SWITCH
 from ouchi.live.scheduling import Scheduling
 from ouchi.plan.same_host import on_host
 from ouchi.plan.saved import parse_plan, plan_json
+from ouchi.plan.values import mask
 from ouchi.steps.kinds import KINDS
 from tests.live import case, names
 from tests.plans import target_of
@@ -143,3 +144,13 @@ def test_a_pmd_thread_that_sleeps_may_wait_after_each_wake_up(key: str) -> None:
     assert isinstance(run_delay.evaluate(live, given.target), Finding)
     switch = replace(live.switch, other_config={**live.switch.other_config, key: "100"})
     assert isinstance(run_delay.evaluate(replace(live, switch=switch), given.target), Observation)
+
+
+def test_the_mask_of_the_main_thread_is_right_where_cpu_0_has_no_memory() -> None:
+    """As rendered for kolla-ansible; everywhere else it costs new flows."""
+    live = case("healthy").live
+    for name, harmful in (("threadripper-3960x-memoryless", False), ("ryzen-5-3600", True)):
+        target = target_of(name)
+        value = mask(target.switch_cpus)
+        assert HARMFUL["dpdk-lcore-mask"].loses(value, live, target) == harmful
+        assert HARMFUL["dpdk-lcore-mask"].loses("0x1", live, target)

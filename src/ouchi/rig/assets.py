@@ -16,6 +16,9 @@ ASSETS = "assets.json"
 """The file in a rig's folder that names its assets: its disk is a layer over them, and its states need them."""
 
 
+_OPTIONS = {Shape.ONE_NODE: " --nodes 1", Shape.TWO_NODES: " --nodes 2", Shape.MEMORYLESS: " --nodes 2 --memoryless"}
+
+
 @dataclass(frozen=True, slots=True)
 class Assets:
     """Programs, image, whether KVM works, the NUMA nodes, and a disk with the state :data:`ouchi.rig.states.BASE`."""
@@ -50,7 +53,8 @@ def require_same(machine: Machine, assets: Assets, folder: PurePath) -> None:
             where=str(folder / ASSETS),
             found=found.shape,
             expected=assets.shape,
-            remedy="ouchi rig up, which keeps its nodes; or with --nodes and --new, which forgets its disk and snapshots",
+            remedy=f"ouchi rig up, which keeps its nodes; or ouchi rig up --new{_OPTIONS[assets.shape]}, which forgets its "
+            "disk and snapshots",
         )
     if found != assets:
         raise BadInput.of(

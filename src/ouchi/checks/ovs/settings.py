@@ -14,7 +14,7 @@ from ouchi.facts.verdict import OVS
 from ouchi.live.host import SWITCH, Live
 from ouchi.live.ovs import OURS, Switch
 from ouchi.plan.target import Target
-from ouchi.plan.values import counted
+from ouchi.plan.values import counted, mask
 from ouchi.steps import ovsdb
 
 AT_RUN_TIME = frozenset(
@@ -50,6 +50,20 @@ def _not_false(value: str, _live: Live, _target: Target) -> bool:
     return value != "false"
 
 
+def _other_than_memory_needs(value: str, _live: Live, target: Target) -> bool:
+    """Where CPU 0's node has no memory, the mask of the CPUs of nodes with some is what makes DPDK start."""
+    needed = target.switch_cpus != target.plan.pools.host
+    return value != "false" and not (needed and _mask_number(value) == _mask_number(mask(target.switch_cpus)))
+
+
+def _mask_number(text: str) -> int:
+    """The number of a CPU mask in hexadecimal, with or without ``0x``; -1 where it is none."""
+    try:
+        return int(text, 16)
+    except ValueError:
+        return -1
+
+
 def _below(default: int) -> Callable[[str, Live, Target], bool]:
     return lambda value, _live, _target: 0 <= whole(value, default) < default
 
@@ -76,7 +90,8 @@ _SLEEP = "an idle PMD thread sleeps: what arrives meanwhile waits in the ring, a
 
 HARMFUL = {
     "dpdk-lcore-mask": Harmful(
-        _not_false, "it puts every handler and revalidator on one CPU: new flows are lost while they wait for it"
+        _other_than_memory_needs,
+        "it puts every handler and revalidator on one CPU: new flows are lost while they wait for it",
     ),
     "dpdk-socket-limit": Harmful(
         _caps, "DPDK may not take the planned memory: ports fail, or share a mempool of half as many mbufs"
