@@ -24,10 +24,13 @@ HARMLESS = frozenset(("", "vfio-pci", "pci-stub", "pcieport"))
 """Drivers that leave an IOMMU group to VFIO (vfio_dev_viable in drivers/vfio/vfio_main.c)."""
 
 GROUPS = "/sys/kernel/iommu_groups"
-CUT_OFF = "would cut this machine off"
 
 _DDP = re.compile(r"ice(-[0-9a-f]{16})?\.pkg(\.xz)?")
 """The packages that net_ice looks for: by the NIC's serial number, else the common one."""
+
+_DDP_DEBIAN: Final = {"11": "firmware-misc-nonfree", "12": "firmware-misc-nonfree"}
+_DDP_LATER: Final = "firmware-intel-misc"
+"""Debian's package of intel/ice/ddp/ice.pkg: split off in Debian 13 (Contents of each release, non-free-firmware)."""
 
 Roles = Mapping[str, str]
 """The role of each NIC of the site by PCI address."""
@@ -105,7 +108,7 @@ def _use(nic: Nic, role: str) -> Iterator[Finding]:
         return
     own = "; VFs of the NIC that carries the host are not made either: some drivers reset it for that"
     yield error(
-        f"the NIC {_name(nic)} is in use and {CUT_OFF}",
+        f"the NIC {_name(nic)} is in use and would cut this machine off",
         found=f"{_name(nic)} {' and '.join(nic.uses)}",
         expected="a NIC that carries nothing" + (own if role == SRIOV else ""),
     )
@@ -290,8 +293,8 @@ def _files(facts: Facts, nic: Nic) -> Iterator[Finding]:
     found, ddp = support(nic, facts.dpdk), facts.dpdk.ddp
     if found.pmd == "net_ice" and ddp is not None:
         readable = [name for name in ddp if _DDP.fullmatch(name)]
-        package = {"ubuntu": "linux-firmware"}.get(facts.system.distribution.id, "firmware-misc-nonfree")
-        package = "firmware-intel-misc" if facts.system.distribution.version == "13" else package
+        distribution = facts.system.distribution
+        package = "linux-firmware" if distribution.id == "ubuntu" else _DDP_DEBIAN.get(distribution.version, _DDP_LATER)
         if not readable:
             folder = f"{FIRMWARE}/intel/ice/ddp"
             packed = bool(ddp) and ddp[0].endswith(".zst")

@@ -6,6 +6,7 @@ from ouchi.checks.model import Level, Observation, check, judge
 from ouchi.checks.ovs.answers import answered
 from ouchi.checks.remedies import UP, logs, vsctl
 from ouchi.core.errors import Finding, error, info, warning
+from ouchi.live import wire
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import OURS, Switch
 from ouchi.plan.target import Target
@@ -13,9 +14,6 @@ from ouchi.plan.values import counted
 
 MAIN_THREAD = ("", "system", "tap", "afxdp-nonpmd")
 """Types of ports in the userspace datapath that no PMD thread polls; internal ports are the bridges' own."""
-
-WIRES = ("ouchi-near", "ouchi-far", "ouchi-end")
-"""Ports of ouchi's own endpoints, by the start of their names: veth devices by design."""
 
 
 @check("ovs.bridges", Level.RUNNING, "bridges are in the userspace datapath", SWITCH, MACHINE)
@@ -94,7 +92,7 @@ def kernel_ports(live: Live, target: Target) -> Observation:
     """Look for interfaces of the kernel in the userspace datapath, and for guests' taps in the kernel's one."""
     switch = live.switch
     mine = [port for port in switch.ports if not port.error and port.kind in MAIN_THREAD and switch.userspace(port)]
-    wires = [port.name for port in mine if switch.whose == OURS and port.name.startswith(WIRES)]
+    wires = [port.name for port in mine if switch.whose == OURS and wire.OURS.fullmatch(port.name)]
     problems = [
         severity(
             f"ovs-vswitchd's main thread serves the ports {', '.join(names[:8])}",
