@@ -50,6 +50,11 @@ def nodes_of(facts: Facts) -> dict[int, str]:
     return {node: format_cpus(cpus) for node, cpus in nodes.items()}
 
 
+_EVEN_AND_ODD = (
+    ["0,24", "1,25"],
+    [(format_cpus(range(0, 48, 2)), 16896), (format_cpus(range(1, 48, 2)), 16896)],
+    {0: format_cpus(range(0, 48, 2)), 1: format_cpus(range(1, 48, 2))},
+)
 TOPOLOGIES: dict[str, tuple[list[str], list[tuple[str, int]], dict[int, str]]] = {
     # the first cores, the L3 groups with their size in KiB, the nodes: as lscpu prints them
     "ryzen-5-3600": (["0,6", "1,7"], [("0-2,6-8", 16384), ("3-5,9-11", 16384)], {0: "0-11"}),
@@ -63,11 +68,7 @@ TOPOLOGIES: dict[str, tuple[list[str], list[tuple[str, int]], dict[int, str]]] =
         [("0-23,48-71", 61440), ("24-47,72-95", 61440)],
         {0: "0-11,48-59", 1: "12-23,60-71", 2: "24-35,72-83", 3: "36-47,84-95"},
     ),
-    "dual-socket-nic-on-node-1": (
-        ["0,24", "1,25"],
-        [(format_cpus(range(0, 48, 2)), 16896), (format_cpus(range(1, 48, 2)), 16896)],
-        {0: format_cpus(range(0, 48, 2)), 1: format_cpus(range(1, 48, 2))},
-    ),
+    "dual-socket-nic-on-node-1": _EVEN_AND_ODD,
     "epyc-7713-nps1": (
         ["0,64", "1,65"],
         [(f"{low}-{low + 7},{low + 64}-{low + 71}", 32768) for low in range(0, 64, 8)],
@@ -87,11 +88,7 @@ TOPOLOGIES: dict[str, tuple[list[str], list[tuple[str, int]], dict[int, str]]] =
     "only-nic-carries-session": (["0", "1"], [("0-3", 6144)], {0: "0-3"}),
     "meteor-lake-155h": (["0-1", "2", "3"], [("0-19", 24576)], {0: "0-21"}),
     "denverton-no-l3": (["0", "1"], [], {0: "0-7"}),
-    "numa-minus-one": (
-        ["0,24", "1,25"],
-        [(format_cpus(range(0, 48, 2)), 16896), (format_cpus(range(1, 48, 2)), 16896)],
-        {0: format_cpus(range(0, 48, 2)), 1: format_cpus(range(1, 48, 2))},
-    ),
+    "numa-minus-one": _EVEN_AND_ODD,
     "jetpack-48": (
         ["0,24", "1,25"],
         [(format_cpus(range(0, 48, 2)), 15360), (format_cpus(range(1, 48, 2)), 15360)],
