@@ -33,7 +33,7 @@ shift
 unshare --mount --propagation private sh -c '
     for name in passwd shadow group sudoers; do mount --bind "$0/$name" "/etc/$name" || exit; done
     if [ -e "$0/machine-id" ]; then
-        mount --bind "$0/machine-id" /etc/machine-id && mount --bind "$0/lock" /run/lock || exit
+        mount --bind "$0/machine-id" /etc/machine-id && mount --bind "$0/run" /run || exit
     fi
     exec "$@"' "$folder" "$@" </dev/null 9<&- & sshd=$!
 cat >/dev/null
@@ -63,7 +63,7 @@ class Sshd:
         self._write_users()
         if elsewhere:
             (self.folder / "machine-id").write_text(f"{secrets.token_hex(16)}\n")
-            (self.folder / "lock").mkdir()
+            (self.folder / "run" / "sshd").mkdir(parents=True, mode=0o755)
         words = [SSHD, "-D", "-E", str(self.log), "-f", str(self.folder / "sshd_config")]
         self._guardian = subprocess.Popen(
             ["sh", "-c", GUARDIAN, "sh", str(self.folder), *words], stdin=subprocess.PIPE, start_new_session=True

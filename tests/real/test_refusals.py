@@ -122,14 +122,29 @@ def test_site_that_does_not_fit(lab: Lab) -> None:
 
 
 def test_taken_port(lab: Lab) -> None:
-    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 5000)); time.sleep(600)"
+    listen = "import socket, time; s = socket.create_server(('127.0.0.1', 290)); time.sleep(600)"
     with running(lab, [sys.executable, "-c", listen]) as other:
-        wait_until("it listens", lambda: ":5000 " in lab.run(["ss", "-Hltn"]).stdout)
+        wait_until("it listens", lambda: ":290 " in lab.run(["ss", "-Hltn"]).stdout)
         output = up(lab, "--until", "plan", "--site", site(lab), status=2)
-        assert re.search(r"port 5000\b", output)
+        assert re.search(r"port 290\b", output)
         assert re.search(r"found: +python\S* \(process \d+\)", output)
         assert "next:" in output
         assert other.poll() is None
+
+
+def test_ports_that_every_user_may_take(lab: Lab) -> None:
+    start = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+    usual = lab.path(start).read_text()
+    lab.run(["sh", "-c", f"echo 80 >{start}"])
+    try:
+        output = up(lab, "--until", "plan", "--site", site(lab), status=2)
+        client = lab.ouchi("openstack", "token", "issue", check=False)
+    finally:
+        lab.run(["sh", "-c", f"echo {usual.strip()} >{start}"])
+    for text in (output, client.stderr):
+        assert "every user may listen on ports that OpenStack's passwords are sent to" in text
+        assert "sysctl" in text
+    assert client.returncode == 3
 
 
 def test_another_open_vswitch(lab: Lab) -> None:

@@ -263,7 +263,7 @@ class TestLock:
         assert path.stat().st_mode & 0o777 == 0o600
 
     def test_a_link_is_not_followed(self, machine: Machine, tmp_path: Path) -> None:
-        """Everybody may put one into /run/lock; what it leads to would be emptied."""
+        """What it leads to would be emptied."""
         (tmp_path / "other").write_text("content")
         (tmp_path / "lock").symlink_to("other")
         with pytest.raises((BadInput, OSError), match="Too many levels"), machine.hold(tmp_path / "lock", "x"):

@@ -15,6 +15,7 @@ import pytest
 from onlookers import assert_gone, assert_lockable, environment, one_config, running, until
 from sshd import Sshd, free_port
 
+from ouchi.core.instance import LOCK
 from ouchi.facts import collect
 from ouchi.machine.gather import gather
 from ouchi.machine.local import LocalMachine
@@ -169,7 +170,7 @@ class TestCommands:
         with Sshd(elsewhere=True) as one:
             # Whatever is not refused must not change this machine.
             with SshMachine(one.address, one.config) as machine:
-                machine.run(("mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=1", "none", "/run/lock"))
+                machine.run(("mkdir", LOCK))
             config = one_config([one, one], tmp_path / "config")
             (tmp_path / "sites.yaml").write_text(
                 f"{SITE}hosts:\n- {{name: first, address: h0}}\n- {{name: dead, address: '{dead}'}}\n"
@@ -206,7 +207,7 @@ class TestCommands:
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
             ) as process:  # fmt: skip
                 until(lambda: len(running("sleep\x00478.5")) >= len(servers), 30)
-                locks = [server.folder / "lock" / "ouchi.lock" for server in servers]
+                locks = [server.folder / "run" / "ouchi.lock" for server in servers]
                 assert [path.exists() for path in locks] == [command == "apply"] * len(servers)
                 for _ in range(times):
                     os.killpg(process.pid, signal.SIGINT)

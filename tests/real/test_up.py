@@ -21,6 +21,9 @@ from keeper import Snapshot
 from lab import Lab, difference
 from ruamel.yaml import YAML
 
+from ouchi.parts import registry
+
+NOBODY = Path(__file__).with_name("nobody.py")
 CLOUDS = """\
 # Mine: clouds I use.
 clouds:
@@ -381,11 +384,31 @@ def test_secrets_are_kept_by_root(host: Host) -> None:
     assert all(len(secret) >= 32 for secret in secrets.values())
 
 
-def test_disks_and_consoles_of_guests_are_closed_to_others(host: Host) -> None:
-    folder = "/var/lib/ouchi/nova/instances"
-    assert list(host.lab.path(folder).glob("*/console.log"))
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    assert host.lab.run([*nobody, "ls", folder], check=False).returncode != 0
+def test_another_user_gets_nowhere(host: Host) -> None:
+    """Files, sockets, ports, the lock, processes and APIs, each tried as a user without any rights."""
+    lab, ports = host.lab, registry.ports()
+    assert list(lab.path(f"{STATE}/nova/instances").glob("*/console.log"))
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", sys.executable, "-I", str(NOBODY)]
+    found = json.loads(lab.run([*as_nobody, *map(str, ports.values())]).stdout)
+    assert found["user"] == 65534
+    assert {name: found[name] for name in ("write", "connected", "bound", "locked", "signalled", "environments")} == {
+        "write": [], "connected": [], "bound": [], "locked": False, "signalled": [], "environments": [],
+    }  # fmt: skip
+    apis = {str(ports[name]) for name in registry.endpoints()}
+    for port in apis:
+        statuses = set(found["answers"][port].values())
+        assert 401 in statuses
+        assert statuses <= {300, 401, 404}, found["answers"][port]
+    secrets = passwords(lab)
+    assert [path for path in found["read"] if disclosed(lab.path(path).read_text(errors="replace"), secrets)] == []
+    assert [path for path in found["seen"] if "/nova/instances/" in path] == []
+
+
+def test_the_message_broker_has_no_guest(host: Host) -> None:
+    login = "import amqp, sys; amqp.Connection(f'127.0.0.1:{sys.argv[1]}', sys.argv[2], sys.argv[3]).connect()"
+    python, port = f"{STATE}/cache/openstack/bin/python", str(registry.ports()["rabbitmq"])
+    host.lab.run([python, "-c", login, port, "ouchi", passwords(host.lab)["rabbitmq"]])
+    assert "ACCESS_REFUSED" in host.lab.run([python, "-c", login, port, "guest", "guest"], check=False).stderr
 
 
 def test_no_secret_in_a_command_line(host: Host) -> None:
@@ -451,7 +474,7 @@ def test_again_changes_nothing(host: Host) -> None:
 
 def test_two_at_once(host: Host) -> None:
     first = host.lab.start("up", "--json")
-    lock = host.lab.path("/run/lock/ouchi.lock")
+    lock = host.lab.path("/run/ouchi.lock")
 
     def holder() -> str:
         """The first one's own number, and whether the lock file says it."""

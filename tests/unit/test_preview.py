@@ -17,6 +17,7 @@ from ouchi.core.instance import Instance
 from ouchi.flows.up import Up, dry_run
 from ouchi.machine import Result
 from ouchi.machine.local import LocalMachine
+from ouchi.machine.reserved_ports import PORTS
 from ouchi.machine.snapshot import SnapshotReader
 from ouchi.parts import guest_image, mariadb, registry
 from ouchi.parts.conflicts import conflicts
@@ -168,13 +169,19 @@ def test_what_only_root_may_read_is_unknown(instance: Instance, target: Target) 
     )
 
 
+def test_every_listener_has_a_port_of_its_own_that_the_kernel_keeps_for_root() -> None:
+    ports = [listener.port for part in registry.all_parts() for listener in part.ports]
+    assert len(ports) == len(set(ports)) >= 8
+    assert set(ports) <= set(PORTS)
+
+
 def test_what_is_in_the_way_is_found(instance: Instance, target: Target) -> None:
     class Busy(ReadOnly):
         def exists(self, path: object) -> bool:  # whatever network devices this machine has
             return not str(path).startswith("/sys/class/net/") and super().exists(path)  # type: ignore[arg-type]
 
         def run(self, argv: Sequence[str], **_more: object) -> Result:
-            listener = 'LISTEN 0 128 127.0.0.1:5000 0.0.0.0:* users:(("python3",pid=7,fd=3))'
+            listener = 'LISTEN 0 128 127.0.0.1:290 0.0.0.0:* users:(("python3",pid=7,fd=3))'
             text = {"df": "Filesystem\n/dev/a 1 1 100 1% /var\n", "ss": listener}.get(argv[0])
             return Result(tuple(argv), 0, text or "", "")
 
@@ -182,7 +189,7 @@ def test_what_is_in_the_way_is_found(instance: Instance, target: Target) -> None
         return conflicts(at(instance, target, *running, machine=Busy()), registry.all_parts())
 
     findings = found()
-    assert [finding.claim for finding in findings][:2] == ["port 5000 is already taken", "the disk is too full"]
+    assert [finding.claim for finding in findings][:2] == ["port 290 is already taken", "the disk is too full"]
     assert findings[0].found == "python3 (process 7)"
     assert [finding.claim for finding in found("keystone-api", "ovs-vswitchd")] == ["the disk is too full"]
 

@@ -58,12 +58,9 @@ class Cloud:
         from keystoneauth1.session import Session
         from requests import Session as Transport
 
-        from ouchi.clients.listener import OwnListeners
-
         transport = Transport()
         # Loopback is no business of a proxy that the user's environment may name.
         transport.trust_env = False
-        transport.mount("http://", OwnListeners())
         self._urls = access.urls
         self._session = Session(
             session=transport,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LOCK = "/run/lock/ouchi.lock"
-"""The lock file: one ouchi changes a host at a time."""
+LOCK = "/run/ouchi.lock"
+"""The lock file: one ouchi changes a host at a time. Nobody but root may make a file in its folder."""
 
 MARK = "OUCHI_INSTANCE"
 """The environment variable that every process of an instance has; its value is the instance's name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path as RealPath
 
 from ouchi.core.errors import BadInput
@@ -19,11 +19,6 @@ def exclusive_lock(path: str, command: str) -> Iterator[None]:
     """
     try:
         RealPath(path).parent.mkdir(parents=True, exist_ok=True)
-        # One that another user left, to hold it or to have its text believed, is neither.
-        with suppress(FileNotFoundError):
-            if os.geteuid() == 0 and os.lstat(path).st_uid != 0:
-                os.unlink(path)
-        # The folder may be writable for all: a link that another user put there must not be followed.
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as reason:
         if not os.path.lexists(path):  # an error of the folder, which the caller reports

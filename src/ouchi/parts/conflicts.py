@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ouchi.core.errors import Finding, error
+from ouchi.machine.reserved_ports import unreserved
 from ouchi.parts.context import Context
 from ouchi.parts.part import Listener, Part
 
@@ -13,7 +14,8 @@ from ouchi.parts.part import Listener, Part
 def conflicts(at: Context, parts: Sequence[Part]) -> list[Finding]:
     """A finding for every port, device and file that is in the way, and for a disk that is too full."""
     listeners = [listener for part in parts for listener in part.ports]
-    return [*_taken_ports(at, listeners), *(finding for part in parts for finding in part.conflicts(at))]
+    open_to_all = unreserved(at.machine) if listeners else []
+    return [*open_to_all, *_taken_ports(at, listeners), *(finding for part in parts for finding in part.conflicts(at))]
 
 
 def _taken_ports(at: Context, listeners: Sequence[Listener]) -> list[Finding]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ouchi.clients.openstack import Access, Cloud
-from ouchi.core.errors import OuchiError
+from ouchi.core.errors import Failed, OuchiError
 from ouchi.core.instance import Instance
 from ouchi.live import kvm
 from ouchi.machine import Machine, processes
+from ouchi.machine.reserved_ports import unreserved
 from ouchi.parts import registry
 from ouchi.parts.secrets import read_secrets
 from ouchi.parts.settings import CONTROLLER, Settings
@@ -101,12 +102,17 @@ class Context:
 
     @property
     def cloud(self) -> Cloud:
-        """OpenStack's APIs, as the administrator; one token for all threads."""
+        """OpenStack's APIs, as the administrator; one token for all threads.
+
+        Raises :class:`Failed` where other users could listen on their ports.
+        """
         with self._lock:
             return self._cloud
 
     @cached_property
     def _cloud(self) -> Cloud:
+        if findings := unreserved(self.machine):
+            raise Failed(findings)
         ports = registry.ports()
         urls = {
             name: f"http://{CONTROLLER}:{ports[name]}{endpoint.version}"

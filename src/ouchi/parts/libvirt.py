@@ -79,6 +79,8 @@ def service(instance: Instance) -> Service:
         ("/bin/sh", f"{instance.etc}/libvirt/start"),
         {**instance.environment, "PATH": f"{instance.etc}/libvirt/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         group=False,
+        # QEMU's user must pass through the folders that it makes; it closes what is in them itself.
+        umask=0o022,
     )
 
 

@@ -43,7 +43,7 @@ class MariaDb(Daemon):
         return "" if has_data(at.machine, at.instance) else "make its data folder"
 
     def prepare(self, at: Context, notify: Notify) -> str:
-        at.machine.make_folder(f"{at.instance.run}/mariadb", owner="mysql")
+        at.machine.make_folder(f"{at.instance.run}/mariadb", mode=0o700, owner="mysql")
         return "made its data folder" if initialise(at.machine, at.instance) else ""
 
     def wait(self, at: Context, *, started: bool) -> None:

@@ -14,15 +14,27 @@ from ouchi.parts.supervise import Service
 
 USER = "rabbitmq"
 
+AS_USER = (
+    "/usr/bin/setpriv",
+    f"--reuid={USER}",
+    f"--regid={USER}",
+    "--init-groups",
+    "--inh-caps=-all,+net_bind_service",
+    "--ambient-caps=-all,+net_bind_service",
+    "--bounding-set=-all,+net_bind_service",
+    "--",
+)
+"""The broker's user, with leave to listen on ports below 1024 (capabilities(7))."""
+
 
 class RabbitMq(Daemon):
     name = "rabbitmq"
     stage = "cloud"
     on = "controller"
     ports = (
-        Listener("rabbitmq", 5672, "rabbitmq"),
-        Listener("epmd", 4369, "epmd"),
-        Listener("erlang", 25672, "rabbitmq"),
+        Listener("rabbitmq", 295, "rabbitmq"),
+        Listener("erlang", 296, "rabbitmq"),
+        Listener("epmd", 297, "epmd"),
     )
     secrets = ("rabbitmq", "erlang_cookie")
     service_names = ("epmd", "rabbitmq")
@@ -42,18 +54,16 @@ def services(settings: Settings) -> tuple[Service, Service]:
     instance = settings.instance
     epmd = Service(
         "epmd",
-        ("/usr/bin/epmd", "-address", settings.controller, "-port", str(settings.ports["epmd"])),
+        (*AS_USER, "/usr/bin/epmd", "-address", settings.controller, "-port", str(settings.ports["epmd"])),
         instance.environment,
-        user=USER,
         stop_seconds=3,
     )
     rabbit = Service(
         "rabbitmq",
-        ("/usr/lib/rabbitmq/bin/rabbitmq-server",),
+        (*AS_USER, "/usr/lib/rabbitmq/bin/rabbitmq-server"),
         # By this its script becomes the broker. Else it stays in front of it, and when it dies, the broker runs on
         # without a supervisor, holding the ports that the next one wants.
         {**instance.environment, **environment(settings), "RUNNING_UNDER_SYSTEMD": "true"},
-        user=USER,
         stop_seconds=15,
     )
     return epmd, rabbit

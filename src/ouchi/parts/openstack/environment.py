@@ -29,6 +29,7 @@ class Environment(Part):
         return missing(f"install OpenStack {RELEASE} into {at.instance.openstack}", state="not installed")
 
     def make(self, at: Context, notify: Notify) -> Outcome:
+        at.machine.make_folder(at.instance.cache, mode=0o700)  # uv lets every user take its lock in it
         return install(at.machine, at.instance, notify)
 
 
@@ -39,7 +40,7 @@ def install(machine: Machine, instance: Instance, notify: Notify) -> Outcome:
         return nothing("OpenStack is installed")
     lock = _lock()
     machine.remove(root)
-    machine.make_folder(instance.cache)
+    machine.make_folder(instance.cache, mode=0o700)
     uv = f"{sysconfig.get_path('scripts')}/uv"
     machine.run((uv, "venv", "--quiet", "--python", PYTHON, root), timeout=60)
     machine.write(f"{root}/openstack.lock", lock)

@@ -14,7 +14,7 @@ from ouchi.render.ini import Sections, merge
 
 class Glance(Api):
     name = "glance"
-    ports = (Listener("glance", 9292, "glance-api"),)
+    ports = (Listener("glance", 291, "glance-api"),)
     secrets = ("glance",)
     schemas = ("glance",)
     endpoint = Endpoint("image", version="/v2")

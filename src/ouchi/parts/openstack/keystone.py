@@ -19,7 +19,7 @@ KEYS = tuple(f"{folder}/{number}" for folder in ("fernet-keys", "credential-keys
 
 class Keystone(Api):
     name = "keystone"
-    ports = (Listener("keystone", 5000, "keystone-api"),)
+    ports = (Listener("keystone", 290, "keystone-api"),)
     secrets = ("admin", "keystone")
     schemas = ("keystone",)
     endpoint = Endpoint("identity", version="/v3", registered="/v3")

@@ -17,7 +17,7 @@ from ouchi.render.ini import Sections, ini_text, merge
 class Neutron(Api):
     name = "neutron"
     needs = (PLAN, "mariadb", "openstack", "ovn")
-    ports = (Listener("neutron", 9696, "neutron-api"),)
+    ports = (Listener("neutron", 294, "neutron-api"),)
     secrets = ("neutron",)
     schemas = ("neutron",)
     endpoint = Endpoint("network", version="/v2.0")

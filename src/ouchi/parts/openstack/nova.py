@@ -21,7 +21,7 @@ from ouchi.render.ini import Sections, ini_text, merge
 class Nova(Api):
     name = "nova"
     needs = (PLAN, "mariadb", "openstack", "kvm")
-    ports = (Listener("nova", 8774, "nova-api"),)
+    ports = (Listener("nova", 293, "nova-api"),)
     secrets = ("nova",)
     schemas = ("nova_api", "nova", "nova_cell0")
     endpoint = Endpoint("compute", version="/v2.1", registered="/v2.1")
@@ -69,8 +69,9 @@ class NovaWorkers(Daemon):
         ]
 
     def prepare(self, at: Context, notify: Notify) -> str:
-        # Disks, consoles and config drives, which hold passwords and keys: for QEMU's user alone, and nova is root.
-        at.machine.make_folder(f"{at.instance.state}/nova/instances", mode=0o700, owner="libvirt-qemu")
+        # Disks, consoles and config drives, which hold passwords and keys: for nova, which is root, and for QEMU's group,
+        # which owns all that nova makes here.
+        at.machine.make_folder(f"{at.instance.state}/nova/instances", mode=0o2750, owner="libvirt-qemu")
         return ""
 
     def wait(self, at: Context, *, started: bool) -> None:

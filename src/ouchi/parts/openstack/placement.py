@@ -14,7 +14,7 @@ from ouchi.render.ini import Sections, merge
 
 class Placement(Api):
     name = "placement"
-    ports = (Listener("placement", 8778, "placement-api"),)
+    ports = (Listener("placement", 292, "placement-api"),)
     secrets = ("placement",)
     schemas = ("placement",)
     endpoint = Endpoint("placement")

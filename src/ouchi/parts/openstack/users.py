@@ -12,6 +12,7 @@ from ouchi.parts.part import Part, PartState
 from ouchi.parts.settings import REGION, Settings
 
 DOMAIN = "default"
+INTERFACES = ("public", "internal", "admin")
 
 
 class Users(Part):
@@ -21,7 +22,7 @@ class Users(Part):
     on = "controller"
 
     def look(self, at: Context) -> PartState:
-        return look_for(at, names(), "keystone-api", lambda: set(at.cloud.named("keystone", "users")))
+        return look_for(at, names(), "keystone-api", lambda: complete(at.cloud, at.settings))
 
     def make(self, at: Context, notify: Notify) -> Outcome:
         return register(at.cloud, at.settings)
@@ -32,11 +33,23 @@ def names() -> list[str]:
     return [name for name in registry.endpoints() if name != "keystone"]
 
 
+def complete(cloud: Cloud, settings: Settings) -> set[str]:
+    """The APIs whose user is there and whose endpoints have today's URL."""
+    users, services = cloud.named("keystone", "users"), cloud.named("keystone", "services")
+    urls = {(row["service_id"], row["interface"]): row["url"] for row in cloud.rows("keystone", "endpoints")}
+
+    def right(name: str) -> bool:
+        url = settings.url(name) + registry.endpoints()[name].registered
+        return all(urls.get((services[name]["id"], interface)) == url for interface in INTERFACES)
+
+    return {name for name in names() if name in users and name in services and right(name)}
+
+
 def register(cloud: Cloud, settings: Settings) -> Outcome:
     """Every service's user (with today's password), role, catalogue entry and endpoints."""
     kinds = ("roles", "projects", "users", "services")
     roles, projects, users, services = (cloud.named("keystone", kind) for kind in kinds)
-    endpoints = {(endpoint["service_id"], endpoint["interface"]) for endpoint in cloud.rows("keystone", "endpoints")}
+    endpoints = {(row["service_id"], row["interface"]): row for row in cloud.rows("keystone", "endpoints")}
     granted = {
         (grant["user"]["id"], grant["role"]["id"])
         for grant in cloud.rows("keystone", "role_assignments")
@@ -50,7 +63,6 @@ def register(cloud: Cloud, settings: Settings) -> Outcome:
     project = projects.get("service") or make("project", name="service", domain_id=DOMAIN)
     role = roles.get("service") or make("role", name="service")
     for name in names():
-        endpoint = registry.endpoints()[name]
         user = users.get(name)
         if user is None:
             made.append(name)
@@ -58,12 +70,17 @@ def register(cloud: Cloud, settings: Settings) -> Outcome:
         for needed in (roles["admin"], role):
             if (user["id"], needed["id"]) not in granted:
                 cloud.request("PUT", "keystone", f"projects/{project['id']}/users/{user['id']}/roles/{needed['id']}")
+    for name, endpoint in registry.endpoints().items():
         service = services.get(name) or make("service", name=name, type=endpoint.type)
         url = settings.url(name) + endpoint.registered
-        for interface in ("public", "internal", "admin"):
-            if (service["id"], interface) not in endpoints:
+        for interface in INTERFACES:
+            there = endpoints.get((service["id"], interface))
+            if there is None:
                 make("endpoint", service_id=service["id"], interface=interface, url=url, region_id=REGION)
-    return changed(f"users made: {', '.join(made)}") if made else nothing("users and endpoints are there")
+            elif there["url"] != url:  # of an earlier version
+                cloud.request("PATCH", "keystone", f"endpoints/{there['id']}", json={"endpoint": {"url": url}})
+                made.append(f"the {interface} endpoint of {name}")
+    return changed(f"made or updated: {', '.join(made)}") if made else nothing("users and endpoints are there")
 
 
 PARTS = (Users(),)

@@ -43,7 +43,8 @@ class Service:
     """One program to keep running.
 
     ``argv[0]`` is an absolute path. ``user`` must exist. ``stop_seconds`` bounds a polite stop (SIGTERM) before
-    SIGKILL. ``group`` says whether a stop ends its children too (false for libvirtd: guests outlive it).
+    SIGKILL. ``group`` says whether a stop ends its children too (false for libvirtd: guests outlive it). ``umask``: what
+    it makes is closed to other users, unless it says otherwise.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Service:
     user: str = "root"
     stop_seconds: int = 10
     group: bool = True
+    umask: int = 0o027
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,7 @@ TimeoutStopSec={service.stop_seconds}
 StandardOutput=append:{log}
 StandardError=inherit
 Slice={instance.name}.slice
+UMask={service.umask:04o}
 LimitMEMLOCK=infinity
 LimitNOFILE=65536
 """
