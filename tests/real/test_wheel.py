@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 import ouchi
 
@@ -44,13 +48,28 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     assert started.returncode == 0, started.stderr
 
 
-def test_uvx_runs_the_wheel(tmp_path: Path) -> None:
+def wheel(folder: Path) -> str:
+    build = [sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (found,) = folder.glob("*.whl")
+    return str(found)
+
+
+def git_address(folder: Path) -> str:
+    """A repository of its own with these sources: the tests may run without one."""
+    no_copy = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "build", "dist")
+    shutil.copytree(ROOT, folder / "repository", symlinks=True, ignore=no_copy)
+    git = ["git", "-C", str(folder / "repository"), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=sources"]):
+        subprocess.run([*git, *words], check=True, capture_output=True, timeout=60)
+    return f"git+file://{folder}/repository"
+
+
+@pytest.mark.parametrize("source", [wheel, git_address])
+def test_uvx(source: Callable[[Path], str], tmp_path: Path) -> None:
     """With nothing installed: its hints name the program by a path, as it is on no path of the user's."""
-    build = [sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT)]
-    assert subprocess.run(build, capture_output=True, timeout=300, check=False).returncode == 0
-    (wheel,) = tmp_path.glob("*.whl")
     done = subprocess.run(
-        [sys.executable, "-m", "uv", "tool", "run", "--from", str(wheel), "ouchi", "doctor", "--site", "nothing"],
+        [sys.executable, "-m", "uv", "tool", "run", "--from", source(tmp_path), "ouchi", "doctor", "--site", "nothing"],
         env={**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools")},
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
