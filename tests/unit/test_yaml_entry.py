@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ouchi.core.errors import Failed
-from ouchi.machine import owners
+from ouchi.core.errors import BadInput, Failed
 from ouchi.machine.local import LocalMachine
 from ouchi.steps import engine
 from ouchi.steps.journal import Journal
@@ -157,7 +156,7 @@ def test_a_link_into_a_folder_of_another_user_is_refused(tmp_path: Path, monkeyp
     folder.mkdir()
     os.chown(folder, 65534, 65534)
     file.symlink_to(folder / "clouds.yaml")
-    with pytest.raises(Failed, match="a folder of another user"):
+    with pytest.raises(BadInput, match="another user could"):
         up(file)
     monkeypatch.setenv("SUDO_UID", "65534")
     up(file)
@@ -174,9 +173,3 @@ def test_a_planted_link_in_place_of_the_temporary_file_is_not_followed(tmp_path:
     up(file)
     assert victim.read_text() == "x"
     assert file.is_file()
-
-
-@pytest.mark.parametrize("sudo", ["", "x", "-1", "9" * 5000, "²"])
-def test_a_user_of_sudo_that_is_none(monkeypatch: pytest.MonkeyPatch, sudo: str) -> None:
-    monkeypatch.setenv("SUDO_UID", sudo)
-    assert owners.trusted_uids() == {0, os.geteuid()}

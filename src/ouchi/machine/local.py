@@ -23,6 +23,7 @@ from ouchi.machine import CommandFailed, Path, Result, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import exclusive_lock
 from ouchi.machine.logged import Entry, logged
+from ouchi.machine.owners import require_own
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Has the kernel kill a program when the thread that waits for it ends, so that none is left when ouchi is killed."""
@@ -187,8 +188,10 @@ class LocalMachine:
     def write_output(self, path: Path, text: str) -> None:
         """Write a file that the user named: a device, a pipe or what a link leads to in place, else by :meth:`write`.
 
-        Raises :class:`OSError`; also for a block device, whose contents it would destroy.
+        Raises :class:`OSError`; also for a block device, whose contents it would destroy. Raises
+        :class:`~ouchi.core.errors.BadInput` for root in another user's folder (:mod:`ouchi.machine.owners`).
         """
+        require_own(path)
         if self.kind(path) in ("", "file"):
             self.write(path, text)
             return
@@ -201,7 +204,8 @@ class LocalMachine:
             file.write(text.encode())
 
     def append(self, path: Path, text: str) -> None:
-        with open(path, "ab") as file:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with os.fdopen(handle, "ab") as file:
             file.write(text.encode())
 
     def poke(self, path: Path, text: str) -> None:

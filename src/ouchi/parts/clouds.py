@@ -6,7 +6,7 @@ it; clients read both. Owner and group of both stay.
 
 from __future__ import annotations
 
-from ouchi.core.errors import Failed, Finding
+from ouchi.core.errors import Finding, OuchiError
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
@@ -33,7 +33,7 @@ class Clouds(Part):
             there = not engine.preview(at.journal, changes(at.settings))
         except PermissionError as reason:
             return unknown(f"only root may read {reason.filename}")
-        except (KeyError, Failed):  # no password yet, or no file that can be read
+        except (KeyError, OuchiError):  # no password yet, or no file that can be read
             there = False
         return present(f"OS_CLOUD={CLOUD} in {PUBLIC}") if there else missing(f"add this cloud to {PUBLIC}")
 
@@ -77,7 +77,7 @@ def unreadable(machine: Machine) -> list[Finding]:
     for path in (PUBLIC, SECRET):
         try:
             YamlEntryKind().look(machine, [f"{path}:clouds.{CLOUD}"])
-        except Failed as reason:
+        except OuchiError as reason:
             findings += reason.findings
     return findings
 

@@ -17,15 +17,13 @@ from ruamel.yaml.error import YAMLError
 
 from ouchi.core.errors import Failed
 from ouchi.machine import Machine
-from ouchi.machine.owners import trusted_uids
+from ouchi.machine.owners import require_own
 from ouchi.steps import Change, Kind, Record, State
 from ouchi.steps.file import FileKind
 from ouchi.steps.yaml_lines import dump, round_trip, yaml_lines
 
 FILE = FileKind()
 GROUP_AND_OTHERS = 0o077
-LEADS_TO = 'readlink -m -- "$1"; stat -c %u -- "$(readlink -m -- "$1/..")" 2>/dev/null || echo'
-"""Prints what a path leads to, and the owner of the folder that this is in."""
 
 
 def yaml_entry(path: str, members: str, entry: dict[str, Any], *, mode: int = 0o644) -> Change:
@@ -124,19 +122,11 @@ def _look(machine: Machine, path: str, members: Sequence[str]) -> State:
 
 
 def _leads_to(machine: Machine, path: str) -> str:
-    """The path, or what the link there leads to. Raises :class:`~ouchi.core.errors.Failed` for a folder of another user."""
+    """The path, or what the link there leads to. Raises :class:`~ouchi.core.errors.BadInput` for a folder of another user."""
     if machine.kind(path) != "link":
         return path
-    real, owner, *_ = (*machine.run(("sh", "-c", LEADS_TO, "sh", path)).stdout.splitlines(), "", "")
-    if owner and int(owner) not in trusted_uids():
-        raise Failed.of(
-            "a link leads into a folder of another user, who could have root write anywhere",
-            where=path,
-            found=f"{real}, in a folder of user id {owner}",
-            expected="a folder of root, or of the user who calls sudo",
-            remedy=f"sudo ouchi up, as that user; or: sudo cp --remove-destination {real} {path}",
-        )
-    return real
+    require_own(path)
+    return machine.run(("readlink", "-m", "--", path)).stdout.removesuffix("\n")
 
 
 def _with(path: str, text: str, members: Sequence[str], entry: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
 from ouchi.machine import Machine, Path, Reader
+from ouchi.machine.owners import require_own
 from ouchi.measure.runs.document import load, parse
 from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, TrialRecord, summarise
 from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
@@ -49,6 +50,7 @@ class RunWriter:
     def __init__(self, machine: Machine, folder: Path, info: RunInfo) -> None:
         """Make the folder and describe the run. Raises BadInput when it has files or cannot be made."""
         self._machine, self._folder, self._info = machine, PurePath(folder), info
+        require_own(folder)
         require_new(machine, folder)
         try:
             machine.make_folder(self._folder)
