@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
 from typing import BinaryIO
@@ -108,6 +108,21 @@ class LocalMachine:
         if check and not result.ok:
             raise CommandFailed(result)
         return result
+
+    def lines(self, argv: Sequence[str]) -> Iterator[str]:
+        """Yield a program's lines of output as they come; the program ends with the iteration. Its errors are the user's."""
+        with (
+            logged(LOCAL, "run", argv),
+            subprocess.Popen(
+                (*TIED, *argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=_environment(None)
+            ) as child,
+        ):
+            try:
+                assert child.stdout  # noqa: S101  # a pipe
+                for line in child.stdout:
+                    yield _text(line).removesuffix("\n")
+            finally:
+                child.kill()
 
     def _spawn(
         self, argv: tuple[str, ...], has_input: bool, env: Mapping[str, str] | None, cwd: Path | None, *, tied: bool
