@@ -21,7 +21,7 @@ from ouchi.core.errors import BadInput, Failed
 from ouchi.core.plain import to_plain
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs import folder as run_module
-from ouchi.measure.runs.folder import RunWriter, read_run
+from ouchi.measure.runs.folder import RunWriter, read_run, require_new
 from ouchi.measure.runs.model import Result, RunInfo, TrialRecord, summarise
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, bounds
 from tests.runs import write_run
@@ -184,6 +184,15 @@ def test_a_folder_with_files_is_not_written_to(few: Path) -> None:
     with pytest.raises(BadInput, match="not empty"):
         RunWriter(MACHINE, few, INFO)
     assert {path: path.read_bytes() for path in few.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+def test_another_users_folder_is_refused_before_anything_is_prepared(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    for folder in (tmp_path / "theirs", tmp_path / "theirs" / "run"):
+        with pytest.raises(BadInput, match="belongs to user id 65534"):
+            require_new(MACHINE, folder)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ Attachment = Literal["facts", "plan", "counters-before", "counters-after"]
 
 
 def require_new(machine: Reader, folder: Path) -> None:
-    """Raise BadInput when a folder for a run has files already."""
+    """Raise BadInput when a folder for a run has files already, or root would write into another user's."""
+    require_own(folder)
     if names := machine.entries(folder):
         raise BadInput.of(
             "the folder for the run is not empty",
@@ -50,7 +51,6 @@ class RunWriter:
     def __init__(self, machine: Machine, folder: Path, info: RunInfo) -> None:
         """Make the folder and describe the run. Raises BadInput when it has files or cannot be made."""
         self._machine, self._folder, self._info = machine, PurePath(folder), info
-        require_own(folder)
         require_new(machine, folder)
         try:
             machine.make_folder(self._folder)
