@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
@@ -107,7 +108,8 @@ WAYS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("debug", ["0", "1"])
-def test_ways_out(way: str, debug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ways_out(way: str, debug: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # for the traceback of the bug
     monkeypatch.setenv("OUCHI_DEBUG", debug)
     monkeypatch.setattr(sys, "argv", ["ouchi"])
     out, err = written(WAYS[way], monkeypatch)
