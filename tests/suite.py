@@ -32,6 +32,7 @@ BESIDE = tuple(
         "gather",
         "hostile",
         "image",
+        "kvm_probe",
         "nova_placement",
         "parts",
         "refusals",

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,10 @@ class Input:
     environment: dict[str, str] = field(default_factory=dict)
     stdout: str = ""
     """A device in place of a pipe; ``closed`` without any."""
+    ordinary: bool = False
+    """Run as a user who owns nothing (``nobody``)."""
+    inside: str = ""
+    """A script that runs before, with a /run and /var/lib of its own."""
 
 
 def text(name: str, content: str | bytes) -> Prepare:
@@ -123,6 +128,24 @@ def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
         (run / name).write_text(re.sub(old, lambda _: new, content))
 
     return change
+
+
+NOBODY = 65534
+
+
+def theirs(prepare: Prepare, *names: str) -> Prepare:
+    """What ``prepare`` makes, with these names (all of it without any) another user's."""
+
+    def given(folder: Path) -> None:
+        prepare(folder)
+        for path in [folder / name for name in names] or [folder, *folder.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+    return given
+
+
+def each(*prepare: Prepare) -> Prepare:
+    return lambda folder: [one(folder) for one in prepare] and None
 
 
 DEEP = "[" * 200_000
@@ -273,7 +296,47 @@ def inputs() -> Iterator[Input]:  # noqa: C901  # a table, class by class
         yield Input("output", f"full: {words[0]}", (*words[:-1], "out"), link("out", "/dev/full"), status=(2, 3))
 
 
-INPUTS = list(inputs())
+def inputs_of_other_users() -> Iterator[Input]:
+    """As root, in folders and through links of others; and as a user who owns nothing."""
+    outputs = {
+        "plan": ("--svg", "out/x"),
+        "inspect": ("--save", "out/x"),
+        "render": ("--to", "nova", "-o", "out/x"),
+        "support-bundle": ("-o", "out/x"),
+    }
+    for command, words in outputs.items():
+        for name, prepare in {
+            "a folder": theirs(made("out"), "out"),
+            "a link": theirs(each(made("real"), link("out", "real")), "out"),
+        }.items():
+            yield Input("others' files", f"{name}: {command}", (command, *words), prepare, (2,))
+    # In private /run and /var/lib, where nothing is to be undone.
+    lock = "/run/ouchi.lock"
+    for name, script in {
+        "a link": f"ln -s /run/elsewhere {lock}", "a folder": f"mkdir {lock}", "a pipe": f"mkfifo {lock}",
+        "another user's": f"install -m 666 -o {NOBODY} /dev/null {lock}",
+        "another user's link": f"ln -s /run/elsewhere {lock}; chown -h {NOBODY} {lock}",
+        "held": f"printf '\\033]52;c;x\\a' >{lock}; exec 9<{lock}; flock 9; exec 8<&9",
+    }.items():  # fmt: skip
+        yield Input("lock", name, ("undo",), status=(0, 2, 3), inside=script)
+    yield Input("others' files", "a report in a pipe", ("plan", "--svg", "out"), theirs(pipe("out"), "out"), (2,))
+    yield Input("others' files", "a site file", ("plan",), theirs(text("ouchi.yaml", SITE)), (0, 2))
+    yield Input(
+        "others' files",
+        "a debug log",
+        ("plan",),
+        theirs(text("log", ""), "log"),
+        (2,),
+        environment={"OUCHI_DEBUG": "log"},
+    )
+    for words in (
+        ("plan",), ("plan", "--json"), ("inspect",), ("inspect", "--json"), ("render", "--to", "nova"), ("doctor",),
+        ("up", "--dry-run"), ("apply", "--dry-run"), ("undo", "--dry-run"), ("schema", "site"), ("env",), ("version",),
+    ):  # fmt: skip
+        yield Input("ordinary user", " ".join(words), words, status=(0, 1, 2, 3, 4), ordinary=True)
+
+
+INPUTS = [*inputs(), *inputs_of_other_users()]
 
 
 def outcome(one: Input, folder: Path) -> tuple[int, str, float, int]:
@@ -293,6 +356,15 @@ def outcome(one: Input, folder: Path) -> tuple[int, str, float, int]:
         words = ["sh", "-c", 'exec "$@" >&-', "sh", *words]
     if one.kind == "current folder":
         words = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *words]
+    if one.inside:
+        private = (
+            f'mount -t tmpfs x /run && mount -t tmpfs x /var/lib && cd {folder} && {{ {one.inside}; }} && exec "$@"'
+        )
+        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", private, "sh", *words]
+    if one.ordinary:
+        for path in (folder.parent, folder):
+            path.chmod(0o777)
+        words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--", *words]
     target = open(one.stdout, "wb") if one.stdout.startswith("/") else subprocess.PIPE  # noqa: SIM115
     with subprocess.Popen(
         words, cwd=folder, env=environment | one.environment, stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.PIPE,
@@ -314,7 +386,8 @@ def test_inputs(kind: str, tmp_path: Path) -> None:
     """All inputs of a class; what is wrong is listed for all of them at once."""
     wrong, tried = [], 0
     for number, one in enumerate(one for one in INPUTS if one.kind == kind):
-        top = tmp_path / str(number)
+        # No other user may look into pytest's folders.
+        top = Path(tempfile.mkdtemp(prefix="ouchi-hostile-")) if one.ordinary else tmp_path / str(number)
         folder = top / "here"
         folder.mkdir(parents=True)
         one.prepare(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from lab import Lab, difference
 from ruamel.yaml import YAML
 
 from ouchi.parts import registry
+from ouchi.parts.libvirt import LOG_BYTES, OLD_LOGS
 
 NOBODY = Path(__file__).with_name("nobody.py")
 CLOUDS = """\
@@ -516,6 +518,38 @@ def test_status_and_logs(host: Host) -> None:
     assert shown["healthy"]
     lines = host.lab.ouchi("logs", "ovs-vswitchd", "-n", "7").stdout.splitlines()
     assert lines == host.lab.path("/var/log/ouchi/ovs-vswitchd.log").read_text().splitlines()[-7:]
+
+
+FLOOD = bytes.fromhex("baf803" + "b041" + "ee" + "ebfd").ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20)
+"""mov dx,0x3f8; mov al,'A'; out dx,al; jmp $-1: a boot sector that prints on the serial console for ever."""
+FLOODING = """<domain type="qemu"><name>flood</name><memory unit="MiB">32</memory><os><type machine="q35">hvm</type></os><devices>
+<disk type="file"><driver type="raw"/><source file="{folder}/flood.img"/><target dev="vda" bus="virtio"/></disk>
+<serial type="pty"><log file="{folder}/flood.log" append="off"/></serial></devices></domain>"""
+
+
+def test_a_guest_that_prints_for_ever_does_not_fill_the_disk(host: Host) -> None:
+    """A console as nova's servers have it; what nova itself shows of one is in order too."""
+    folder = "/var/lib/ouchi/nova/instances"
+    host.lab.path(f"{folder}/flood.img").write_bytes(FLOOD)
+    host.lab.path(f"{folder}/flood.img").chmod(0o644)
+    host.lab.path(f"{folder}/flood.xml").write_text(FLOODING.format(folder=folder))
+    tool(host.lab, f"virsh create {folder}/flood.xml")
+    full, sizes, deadline = host.lab.path(f"{folder}/flood.log.0"), [0], time.monotonic() + 120
+    fresh = set[int]()
+    while len(fresh) < 4 and time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):
+            fresh.add(full.stat().st_mtime_ns)
+        sizes.append(sum(path.stat().st_size for path in host.lab.path(folder).glob("flood.log*")))
+        time.sleep(0.05)
+    assert tool(host.lab, "virsh domstate flood").strip() == "running"
+    tool(host.lab, "virsh destroy flood")
+    for path in host.lab.path(folder).glob("flood*"):
+        path.unlink()
+    print(f"{len(fresh)} full logs, at most {max(sizes)} bytes at once")
+    assert len(fresh) >= 4, "it printed several times what may be kept"
+    assert max(sizes) <= (OLD_LOGS + 1) * LOG_BYTES * 1.2
+    for server in host.ids:
+        assert len(host.lab.ouchi("openstack", "console", "log", "show", server).stdout) > 100
 
 
 # --- without the control plane, down, up again, and gone

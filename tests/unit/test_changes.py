@@ -336,6 +336,37 @@ def test_any_name_and_any_bytes(
     assert stat.S_IMODE(file.stat().st_mode) == 0o604
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+@pytest.mark.parametrize("linked", [False, True])
+def test_undo_restores_owner_group_mode_and_link(tmp_path: Path, linked: bool) -> None:
+    file, target = tmp_path / "file", tmp_path / "target"
+    (target if linked else file).write_text("mine")
+    os.chown(target if linked else file, 65534, 100)
+    (target if linked else file).chmod(0o2460)
+    if linked:
+        file.symlink_to("target")
+    before = (target if linked else file).stat()
+    journal = Journal(LocalMachine(), str(tmp_path / "state"))
+    engine.make(journal, "step", [path.file(str(file), "ours")])
+    assert (file.read_text(), file.is_symlink()) == ("ours", False)
+    engine.undo(journal)
+    after = file.stat()
+    assert (file.read_text(), file.is_symlink()) == ("mine", linked)
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, 65534, 100)
+    assert sorted(os.listdir(tmp_path)) == ["file", "state", *(["target"] if linked else [])]
+
+
+def test_a_new_file_is_nobody_elses_before_its_mode_is_set(tmp_path: Path) -> None:
+    """As a shell shows that is killed before that, and a link planted in its place is not followed."""
+    file, victim = tmp_path / "file", tmp_path / "victim"
+    victim.write_text("x")
+    (tmp_path / ".file.ouchi").symlink_to(victim)
+    script = path.FileKind().script(str(file), path.file_state("secret")).partition("chown")[0]
+    LocalMachine().run(("sh", "-ceu", f"umask 0\n{script}"))
+    assert stat.S_IMODE((tmp_path / ".file.ouchi").lstat().st_mode) == 0o600
+    assert victim.read_text() == "x"
+
+
 def test_network_manager_reads_its_configuration_and_nothing_else(tmp_path: Path) -> None:
     """Asked to reload everything it writes ``/etc/resolv.conf`` anew, empty where another has configured the network."""
     (tmp_path / "systemctl").symlink_to("/bin/true")

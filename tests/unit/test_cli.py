@@ -137,6 +137,7 @@ def test_help_imports_nothing_but_click() -> None:
         "ouchi.cli.lazy",
         "ouchi.core",
         "ouchi.core.errors",
+        "ouchi.core.printable",
         "ouchi.machine.program",
         "ouchi.core.wrap",
         "ouchi.machine",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouchi.core.errors import Failed
-from ouchi.machine import Machine
+from ouchi.machine import Machine, Result
 from ouchi.parts import hugepages
+from ouchi.steps import engine
 from ouchi.steps.journal import Journal
 
 COUNTS = st.integers(0, 500)
@@ -32,6 +34,7 @@ class Kernel:
     used: int = 0
     used_later: int = 0
     dies_at: int = -1
+    boot: int = 1
     disk: dict[str, str] = field(default_factory=dict)
     changes: int = 0
 
@@ -41,6 +44,8 @@ class Kernel:
         self.changes += 1
 
     def read(self, path: object) -> str:
+        if path == engine.BOOT_ID:
+            return str(self.boot)
         if str(path).endswith("free_hugepages"):
             return str(self.pages - self.used)
         return self.disk[str(path)] if str(path) in self.disk else str(self.pages)
@@ -53,6 +58,11 @@ class Kernel:
         if str(path).endswith("nr_hugepages"):
             self.used = max(self.used, self.used_later)  # a program that starts after the pages were counted
             self.pages = min(max(int(text), self.used), self.room)
+
+    def run(self, argv: Sequence[str], **_: Any) -> Result:
+        _, _, _, _, text, path = argv
+        self.poke(path, text)
+        return Result(tuple(argv), 0, "", "")
 
     def make_folder(self, _path: object) -> None: ...
 
@@ -112,6 +122,58 @@ def test_killed_anywhere_down_gives_back_ours_and_no_others(dies_at: int, before
     kernel.dies_at = -1
     undo(kernel)
     assert kernel.pages == before
+
+
+@pytest.mark.parametrize("dies_at", range(12))
+@pytest.mark.parametrize("undoing", [False, True])
+@given(before=COUNTS, count=COUNTS, more=st.integers(1, 600), in_use=COUNTS)
+def test_killed_anywhere_down_leaves_what_others_reserve_later(
+    undoing: bool, dies_at: int, before: int, count: int, more: int, in_use: int
+) -> None:
+    """Only exactly as many as ouchi was about to reserve are taken for its own."""
+    kernel = Kernel(before, dies_at=dies_at)
+    try:
+        reserve(kernel, count)
+        reserve(kernel, count // 2)
+        if undoing:
+            undo(kernel)
+    except Killed:
+        pass
+    kernel.dies_at = -1
+    if kernel.pages + more in (before, before + count, before + count // 2):
+        return
+    kernel.pages += more
+    kernel.used = min(in_use, kernel.pages)
+    undo(kernel)
+    assert kernel.pages >= before + more
+    undo(kernel)
+    assert kernel.pages >= before + more
+
+
+@given(before=COUNTS, count=COUNTS, others=COUNTS)
+def test_after_a_reboot_no_page_is_ours(before: int, count: int, others: int) -> None:
+    kernel = Kernel(before)
+    reserve(kernel, count)
+    kernel.pages, kernel.boot = others, 2
+    undo(kernel)
+    assert kernel.pages == others
+    assert Journal(cast("Machine", kernel), "/state").records() == ()
+    reserve(kernel, count)
+    kernel.pages, kernel.boot = others, 3
+    reserve(kernel, count)
+    assert kernel.pages == others + count
+    undo(kernel)
+    assert kernel.pages == others
+
+
+@given(before=COUNTS, count=COUNTS, lower=COUNTS)
+def test_a_count_that_was_set_back_has_none_of_ours(before: int, count: int, lower: int) -> None:
+    """As ``sysctl --system`` does."""
+    kernel = Kernel(before)
+    reserve(kernel, count)
+    kernel.pages = max(0, before - lower)
+    undo(kernel)
+    assert kernel.pages == max(0, before - lower)
 
 
 def test_what_there_is_no_room_for_is_not_kept_half() -> None:

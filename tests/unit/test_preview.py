@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 
@@ -180,7 +181,9 @@ def test_what_is_in_the_way_is_found(instance: Instance, target: Target) -> None
         def exists(self, path: object) -> bool:  # whatever network devices this machine has
             return not str(path).startswith("/sys/class/net/") and super().exists(path)  # type: ignore[arg-type]
 
-        def run(self, argv: Sequence[str], **_more: object) -> Result:
+        def run(self, argv: Sequence[str], **more: Any) -> Result:
+            if argv[0] == "sh":  # reads files
+                return LocalMachine().run(argv, **more)
             listener = 'LISTEN 0 128 127.0.0.1:290 0.0.0.0:* users:(("python3",pid=7,fd=3))'
             text = {"df": "Filesystem\n/dev/a 1 1 100 1% /var\n", "ss": listener}.get(argv[0])
             return Result(tuple(argv), 0, text or "", "")

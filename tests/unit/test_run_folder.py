@@ -21,7 +21,7 @@ from ouchi.core.errors import BadInput, Failed
 from ouchi.core.plain import to_plain
 from ouchi.machine.local import LocalMachine
 from ouchi.measure.runs import folder as run_module
-from ouchi.measure.runs.folder import RunWriter, read_run
+from ouchi.measure.runs.folder import RunWriter, read_run, require_new
 from ouchi.measure.runs.model import Result, RunInfo, TrialRecord, summarise
 from ouchi.measure.search.goals import NDR, PDR, RFC2544, bounds
 from tests.runs import write_run
@@ -186,6 +186,15 @@ def test_a_folder_with_files_is_not_written_to(few: Path) -> None:
     assert {path: path.read_bytes() for path in few.iterdir()} == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
+def test_another_users_folder_is_refused_before_anything_is_prepared(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    for folder in (tmp_path / "theirs", tmp_path / "theirs" / "run"):
+        with pytest.raises(BadInput, match="belongs to user id 65534"):
+            require_new(MACHINE, folder)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be made"):
@@ -193,9 +202,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_no_silence(tmp_path: Path) -> None:
-    writer = RunWriter(MACHINE, tmp_path / "run", INFO)
-    (tmp_path / "run" / "trials.ndjson").unlink()
-    (tmp_path / "run" / "trials.ndjson").symlink_to("/dev/full")
+    class Full(LocalMachine):
+        def append(self, _path: object, text: str) -> None:
+            super().append("/dev/full", text)
+
+    writer = RunWriter(Full(), tmp_path / "run", INFO)
     with pytest.raises(Failed, match=r"No space left(.|\n)*another folder"):
         writer.add("64", 1, SimulatedDevice(1e6).trial(1e5, 1.0))
 

@@ -13,12 +13,14 @@ import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from itertools import takewhile
+from typing import TextIO, cast
 
 import click
 
 from ouchi import __version__
 from ouchi.cli.lazy import LazyGroup
 from ouchi.core.errors import BadInput, Failed, Finding, Interrupted, OuchiError, Severity, error
+from ouchi.core.printable import PrintableStream
 from ouchi.core.wrap import wrapped
 from ouchi.machine.program import as_started, program
 
@@ -82,7 +84,13 @@ def main() -> int:
         from ouchi.machine.own_process import replace_closed_streams
 
         replace_closed_streams()
-    status = _main()
+    # Whatever comes from other users, hosts and files: nothing that a terminal obeys passes.
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", PrintableStream(stream)) for stream in streams)
+    try:
+        status = _main()
+    finally:
+        sys.stdout, sys.stderr = streams
     if status == Interrupted.status:
         # A second Ctrl-C while Python ends would kill the process and hide the exit status.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -33,9 +33,9 @@ def command(part: str, lines: int, follow: bool) -> None:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from ouchi.core.errors import BadInput
+    from ouchi.core.errors import BadInput, Interrupted
     from ouchi.core.instance import Instance
-    from ouchi.machine.own_process import replace_with
+    from ouchi.machine.local import LocalMachine
 
     if part not in (known := _known()):
         near = nearest(part, known)
@@ -45,5 +45,11 @@ def command(part: str, lines: int, follow: bool) -> None:
             expected=", ".join(known) or "none has",
             remedy=f"ouchi logs {near}" if near else "ouchi status",
         )
-    tail = ("/usr/bin/tail", "-n", str(lines), *(("-F",) if follow else ()), f"{Instance().logs}/{part}.log")
-    replace_with(tail, {})
+    tail = ("tail", "-n", str(lines), *(("-F",) if follow else ()), "--", f"{Instance().logs}/{part}.log")
+    try:
+        for line in LocalMachine().lines(tail):
+            click.echo(line)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        raise click.exceptions.Exit(Interrupted.status) from None

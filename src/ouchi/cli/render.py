@@ -72,9 +72,12 @@ def _shown(files: dict[str, Rendered]) -> Iterator[str]:
 def _written(machine: LocalMachine, folder: str, files: dict[str, Rendered]) -> Iterable[str]:
     """Write the files and report each as written or unchanged. Raises :class:`BadInput` before anything is written."""
     from ouchi.core.errors import BadInput, error
+    from ouchi.machine.owners import require_own
     from ouchi.render.files import host_of, ours
 
     top = machine.absolute(folder)
+    for path in files:
+        require_own(f"{top}/{path}")
     there = {path: machine.read(f"{top}/{path}") for path in files if machine.exists(f"{top}/{path}")}
     if strangers := [path for path, text in there.items() if not ours(text) and text != files[path].text]:
         raise BadInput(

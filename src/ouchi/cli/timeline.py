@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 
 from ouchi.core.events import Event, EventKind, Timeline
 from ouchi.machine.command_log import move_to_file
+from ouchi.report.page import PrintableConsole
 from ouchi.report.terminal import Progress
 
 
@@ -21,7 +22,8 @@ def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
     if as_json:
         yield _move_debug_log(Timeline(_json_line))
     else:
-        console = Console(stderr=False, highlight=False)
+        # The cursor is moved where tasks are redrawn, so not through a stream that lets only styles pass.
+        console = PrintableConsole(file=getattr(sys.stdout, "whole", sys.stdout), highlight=False)
         with Progress(console) as progress:
             timeline = Timeline(progress, progress.paused)
             yield _move_debug_log(timeline) if console.is_terminal else timeline

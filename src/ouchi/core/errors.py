@@ -6,15 +6,13 @@ more, so that everything that is wrong is reported at once, and the terminal and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Self
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""All but line feed and tabulator; and the marks that turn the direction of writing."""
+from ouchi.core.printable import printable
 
 
 class Severity(StrEnum):
@@ -45,7 +43,7 @@ class Finding:
         for name in ("claim", "where", "found", "expected", "remedy", "why"):
             text = getattr(self, name)
             if not text.isprintable():
-                object.__setattr__(self, name, _CONTROL.sub("·", text))
+                object.__setattr__(self, name, printable(text))
 
     def to_json(self) -> dict[str, str]:
         """The finding as a flat JSON object; empty members are left out."""

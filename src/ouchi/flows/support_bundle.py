@@ -26,6 +26,7 @@ from ouchi.facts import Facts, collect
 from ouchi.flows.doctor import examine
 from ouchi.flows.status import read_status
 from ouchi.machine import Machine, Reader
+from ouchi.machine.owners import require_own
 from ouchi.machine.snapshot.recorder import Noted, Recorder
 from ouchi.machine.snapshot.redact import Redactor
 from ouchi.machine.snapshot.save import pack, snapshot_members
@@ -106,6 +107,7 @@ def write_bundle(machine: Machine, bundle: Bundle, path: str) -> None:
 
 def require_free(machine: Machine, path: str) -> None:
     """Raise :class:`~ouchi.core.errors.BadInput` where something has that name already, or cannot be looked at."""
+    require_own(path)
     with _write_errors(path):
         kind = machine.kind(path)
     if kind:

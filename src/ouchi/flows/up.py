@@ -14,6 +14,7 @@ from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.tasks import Task
 from ouchi.flows.verify import verify
 from ouchi.machine import Machine
+from ouchi.machine.owners import require_own
 from ouchi.parts.conflicts import conflicts
 from ouchi.parts.context import Context
 from ouchi.parts.part import PLAN, PartState, missing, present
@@ -69,6 +70,7 @@ class Up:
         schema = f"{self.instance.state}/site.schema.json"
         write_schema(self.machine, schema)
         if new := not self.machine.exists(site_file):
+            require_own(site_file)
             self.machine.write(site_file, default_site_text(at.target, schema))
             self.timeline.emit(EventKind.NOTE, "plan", "site", f"{site_file} written for this machine: yours to change")
         at.planned = read_target(self.machine, site_file)

@@ -7,14 +7,28 @@ from collections.abc import Sequence
 
 from ouchi.core.instance import Instance
 from ouchi.live.sections import numbers
-from ouchi.machine import CommandFailed, Machine, Reader
+from ouchi.machine import CommandFailed, Machine, Reader, Result
 
 BOOT_SECTOR = bytes.fromhex("b021" + "baf400" + "ee" + "f4" + "ebfd").ljust(510, b"\0") + b"\x55\xaa"
 """mov al,0x21; mov dx,0xf4; out dx,al; hlt; jmp $-1: QEMU's isa-debug-exit then ends with (0x21 << 1) | 1."""
 SUCCESS = (0x21 << 1) | 1
+DISK_BYTES = 1 << 20
+"""SeaBIOS 1.16 reads no disk of a single sector ("could not read the boot disk"), nor one of 128 KiB."""
 
 
 QEMU = ("qemu-system-x86_64",)
+
+
+def boots(machine: Machine, instance: Instance, qemu: Sequence[str], accelerator: str, seconds: float = 5.0) -> Result:
+    """Boot the guest that ends with :data:`SUCCESS`. Raises CommandFailed when it has not ended after ``seconds``."""
+    image = f"{instance.run}/kvm-probe.img"
+    machine.write(image, BOOT_SECTOR.ljust(DISK_BYTES, b"\0"))
+    argv = (*qemu, "-accel", accelerator, "-machine", "q35", "-m", "64", "-display", "none", "-nodefaults")
+    device = ("-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-drive", f"file={image},format=raw,if=virtio")
+    try:
+        return machine.run((*argv, *device), timeout=seconds, check=False)
+    finally:
+        machine.remove(image)
 
 
 def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) -> tuple[bool, str]:
@@ -25,16 +39,10 @@ def kvm_works(machine: Machine, instance: Instance, qemu: Sequence[str] = QEMU) 
     """
     if not machine.exists("/dev/kvm"):
         return False, "there is no /dev/kvm"
-    image = f"{instance.run}/kvm-probe.img"
-    machine.write(image, BOOT_SECTOR)
-    argv = (*qemu, "-accel", "kvm", "-machine", "q35", "-m", "64", "-display", "none", "-nodefaults")
-    device = ("-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-drive", f"file={image},format=raw,if=virtio")
     try:
-        answer = machine.run((*argv, *device), timeout=5, check=False)
+        answer = boots(machine, instance, qemu, "kvm")
     except CommandFailed:
         return False, "/dev/kvm is there, but a guest hangs on it"
-    finally:
-        machine.remove(image)
     if answer.status == SUCCESS:
         return True, "a guest started under KVM"
     return False, f"a guest does not start under KVM: {answer.stderr.strip().splitlines()[-1:] or answer.status}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from ouchi.core import log
 from ouchi.core.errors import BadInput
 from ouchi.core.log import Record, Sink
 from ouchi.core.redact import add_secrets
+from ouchi.machine.owners import require_own, trusted_uids
 
 
 def to_stderr(record: Record) -> None:
@@ -60,13 +63,19 @@ def _write_command_line() -> None:
 
 
 def _open(path: str) -> int:
+    require_own(path)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
     try:
         try:
             # Without O_CREAT first: with it the kernel refuses root a file of the user's in /tmp (fs.protected_regular).
-            return os.open(path, flags)
+            handle = os.open(path, flags)
         except FileNotFoundError:
-            return os.open(path, flags | os.O_CREAT, 0o600)
+            return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        found = os.fstat(handle)
+        if stat.S_ISREG(found.st_mode) and found.st_uid not in trusted_uids():
+            os.close(handle)
+            raise PermissionError(errno.EPERM, f"it belongs to user id {found.st_uid}, who could read the log")
+        return handle
     except OSError as reason:
         raise BadInput.of(
             "the command log cannot be written",

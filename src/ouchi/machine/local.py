@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path as RealPath
 from typing import BinaryIO
@@ -23,6 +23,7 @@ from ouchi.machine import CommandFailed, Path, Result, probes
 from ouchi.machine.background import Background
 from ouchi.machine.lock import exclusive_lock
 from ouchi.machine.logged import Entry, logged
+from ouchi.machine.owners import require_own
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 """Has the kernel kill a program when the thread that waits for it ends, so that none is left when ouchi is killed."""
@@ -108,6 +109,21 @@ class LocalMachine:
             raise CommandFailed(result)
         return result
 
+    def lines(self, argv: Sequence[str]) -> Iterator[str]:
+        """Yield a program's lines of output as they come; the program ends with the iteration. Its errors are the user's."""
+        with (
+            logged(LOCAL, "run", argv),
+            subprocess.Popen(
+                (*TIED, *argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=_environment(None)
+            ) as child,
+        ):
+            try:
+                assert child.stdout  # noqa: S101  # a pipe
+                for line in child.stdout:
+                    yield _text(line).removesuffix("\n")
+            finally:
+                child.kill()
+
     def _spawn(
         self, argv: tuple[str, ...], has_input: bool, env: Mapping[str, str] | None, cwd: Path | None, *, tied: bool
     ) -> subprocess.Popen[bytes]:
@@ -187,8 +203,10 @@ class LocalMachine:
     def write_output(self, path: Path, text: str) -> None:
         """Write a file that the user named: a device, a pipe or what a link leads to in place, else by :meth:`write`.
 
-        Raises :class:`OSError`; also for a block device, whose contents it would destroy.
+        Raises :class:`OSError`; also for a block device, whose contents it would destroy. Raises
+        :class:`~ouchi.core.errors.BadInput` for root in another user's folder (:mod:`ouchi.machine.owners`).
         """
+        require_own(path)
         if self.kind(path) in ("", "file"):
             self.write(path, text)
             return
@@ -201,7 +219,8 @@ class LocalMachine:
             file.write(text.encode())
 
     def append(self, path: Path, text: str) -> None:
-        with open(path, "ab") as file:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with os.fdopen(handle, "ab") as file:
             file.write(text.encode())
 
     def poke(self, path: Path, text: str) -> None:

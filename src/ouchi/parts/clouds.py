@@ -1,11 +1,12 @@
 """This cloud in /etc/openstack: an entry is added, nothing else of the user's files is touched.
 
-``clouds.yaml`` gets what everybody may read, ``secure.yaml`` (0600) the password; clients read both.
+``clouds.yaml`` gets what everybody may read, ``secure.yaml`` the password, and while it has that, only its owner may read
+it; clients read both. Owner and group of both stay.
 """
 
 from __future__ import annotations
 
-from ouchi.core.errors import Failed, Finding
+from ouchi.core.errors import Finding, OuchiError
 from ouchi.core.events import Notify
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.machine import Machine
@@ -14,7 +15,7 @@ from ouchi.parts.part import Part, PartState, missing, present, unknown
 from ouchi.parts.settings import CLOUD, REGION, Settings
 from ouchi.steps import Change, engine
 from ouchi.steps.file import folder
-from ouchi.steps.yaml_entry import parse, yaml_entry
+from ouchi.steps.yaml_entry import YamlEntryKind, yaml_entry
 
 FOLDER = "/etc/openstack"
 PUBLIC, SECRET = f"{FOLDER}/clouds.yaml", f"{FOLDER}/secure.yaml"
@@ -32,7 +33,7 @@ class Clouds(Part):
             there = not engine.preview(at.journal, changes(at.settings))
         except PermissionError as reason:
             return unknown(f"only root may read {reason.filename}")
-        except (KeyError, Failed):  # no password yet, or no file that can be read
+        except (KeyError, OuchiError):  # no password yet, or no file that can be read
             there = False
         return present(f"OS_CLOUD={CLOUD} in {PUBLIC}") if there else missing(f"add this cloud to {PUBLIC}")
 
@@ -74,11 +75,10 @@ def unreadable(machine: Machine) -> list[Finding]:
     """A finding for each of the two files that exists and that clients cannot read; nothing is changed."""
     findings: list[Finding] = []
     for path in (PUBLIC, SECRET):
-        if machine.exists(path):
-            try:
-                parse(path, machine.read(path), "clouds")
-            except Failed as reason:
-                findings += reason.findings
+        try:
+            YamlEntryKind().look(machine, [f"{path}:clouds.{CLOUD}"])
+        except OuchiError as reason:
+            findings += reason.findings
     return findings
 
 

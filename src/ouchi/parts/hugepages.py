@@ -49,7 +49,7 @@ def set_aside(at: Context) -> bool:
 def reserved(journal: Journal, need: HugepageNeed, *, at_boot: bool) -> bool:
     """Return whether :func:`reserve` would have nothing to do."""
     change = hugepages(need.node, need.size_kib, need.count)
-    record = journal.record(*change.location)
+    record = engine.current_record(journal, change.location)
     if record is None and (at_boot or need.size_kib > RUN_TIME_KIB):
         state = engine.look(journal.machine, [change.location])[change.location]
         return bool(state and state["free"] >= need.count)
@@ -72,11 +72,12 @@ def reserve(journal: Journal, node: int, size_kib: int, count: int, *, at_boot: 
     :class:`~ouchi.core.errors.Failed` when the kernel does not find that much unfragmented memory.
     """
     change = hugepages(node, size_kib, count)
-    record = journal.record(*change.location)
+    record = engine.current_record(journal, change.location)
     if record is None and (at_boot or size_kib > RUN_TIME_KIB):
         state = engine.look(journal.machine, [change.location])[change.location]
         if state["free"] >= count:
-            record = reserved_at_boot(node, size_kib, state["pages"])
+            boot_id = journal.machine.read(engine.BOOT_ID).strip()
+            record = reserved_at_boot(node, size_kib, state["pages"], boot_id)
             journal.put([record])
     if record and record.after.get("at_boot"):
         return nothing(f"node {node}: pages of {size_kib} KiB were set aside at boot")
@@ -87,9 +88,11 @@ def reserve(journal: Journal, node: int, size_kib: int, count: int, *, at_boot: 
 
 def undo(journal: Journal) -> list[str]:
     """Release our pages, as far as they are free. Changes of the count by other programs are kept."""
-    records = journal.records("hugepages")
+    records = [record for record in engine.current(journal) if record.kind == STEP]
     before = engine.look(journal.machine, [record.location for record in records])
     engine.undo(journal, records)
+    for record in journal.records(STEP):  # the kernel has rebooted since
+        journal.forget(*record.location)
     after = engine.look(journal.machine, [record.location for record in records])
     return [
         f"node {key.partition(':')[0]}: {given} pages of {key.partition(':')[2]} KiB given back"

@@ -1,7 +1,7 @@
-"""A libvirtd of our own.
+"""A libvirtd of our own, and its virtlogd, which writes what guests print on their consoles, within bounds.
 
-Its folders under /etc, /var and /run are ours, bound over the usual ones in a mount namespace that only it
-and its guests see. So the machine's own libvirt, when there is one, keeps its domains, and nothing of ours
+Their folders under /etc, /var and /run are ours, bound over the usual ones in mount namespaces that only they
+and the guests see. So the machine's own libvirt, when there is one, keeps its domains, and nothing of ours
 is left in /etc/libvirt.
 """
 
@@ -36,6 +36,9 @@ BOUND = {
 }
 """Our folder below ``<state>/libvirt`` and the place it takes in libvirtd's view."""
 
+LOG_BYTES, OLD_LOGS = 1 << 20, 1
+"""The size at which virtlogd starts a guest's console, and QEMU's log, anew; and how many full ones it keeps of each."""
+
 GUEST_SECONDS = 6.0
 """How long guests may take to power off by themselves before they are stopped."""
 
@@ -44,13 +47,13 @@ class Libvirt(Daemon):
     name = "libvirtd"
     stage = "cloud"
     needs = ("kvm", "hugetlbfs")
-    service_names = ("libvirtd",)
+    service_names = ("virtlogd", "libvirtd")
 
     def files(self, at: Context) -> Mapping[str, File]:
         return files(at.instance, emulated=at.settings.emulated, qemu_version=at.qemu_version)
 
     def services(self, at: Context) -> Sequence[Service]:
-        return [service(at.instance)]
+        return services(at.instance)
 
     def prepare(self, at: Context, notify: Notify) -> str:
         for folder in BOUND:
@@ -72,22 +75,29 @@ class Libvirt(Daemon):
         return changed("; ".join(texts)) if texts else nothing("not running")
 
 
-def service(instance: Instance) -> Service:
-    """libvirtd, in the foreground. Guests outlive it: they are no children of its group."""
-    return Service(
-        "libvirtd",
-        ("/bin/sh", f"{instance.etc}/libvirt/start"),
-        {**instance.environment, "PATH": f"{instance.etc}/libvirt/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-        group=False,
-        # QEMU's user must pass through the folders that it makes; it closes what is in them itself.
-        umask=0o022,
-    )
+def services(instance: Instance) -> Sequence[Service]:
+    """Both daemons, in the foreground. Guests outlive libvirtd: they are no children of its group.
+
+    They outlive virtlogd too, but then what they print is in no file until they are started again.
+    """
+    return [
+        Service(
+            name,
+            ("/bin/sh", f"{instance.etc}/libvirt/start", name),
+            {**instance.environment, "PATH": f"{instance.etc}/libvirt/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+            group=False,
+            # QEMU's user must pass through the folders that libvirtd makes, which closes what is in them.
+            umask=0o022,
+        )
+        for name in Libvirt.service_names
+    ]
 
 
 def files(instance: Instance, *, emulated: bool, qemu_version: tuple[int, ...]) -> dict[str, File]:
     """Configuration, the start script and, where it is needed, the QEMU wrapper."""
     found = {
         "libvirt/libvirtd.conf": File(_libvirtd_conf(instance), 0o644, folder=0o755),
+        "libvirt/virtlogd.conf": File(_virtlogd_conf(), 0o644, folder=0o755),
         f"{instance.state}/libvirt/etc/qemu.conf": File(_qemu_conf(instance), 0o644, folder=0o755),
         "libvirt/start": File(_start_script(instance, emulated=emulated), 0o755, folder=0o755),
         "libvirt/no-kvm": File("", 0, folder=0o755),
@@ -134,7 +144,7 @@ exec {QEMU} "$@" -global virtio-net-pci.vectors=0
 
 
 def _start_script(instance: Instance, *, emulated: bool) -> str:
-    """A fixed script: a mount namespace, our folders in it, libvirtd.
+    """A fixed script: a mount namespace, our folders in it, the daemon that is named.
 
     libvirt asks QEMU for its capabilities, four seconds of processor time for each binary, and keeps the answer
     only while its own view of ``/dev/kvm`` agrees with QEMU's. Where KVM does not work both are made to see none;
@@ -146,13 +156,13 @@ def _start_script(instance: Instance, *, emulated: bool) -> str:
         binds.append(f"[ ! -e /dev/kvm ] || mount --bind {instance.etc}/libvirt/no-kvm /dev/kvm")
     lines = "\n".join(binds)
     return f"""#!/bin/sh
-# Written by ouchi: libvirtd with folders of its own.
+# Written by ouchi: libvirtd or virtlogd with folders of its own.
 set -eu
-if [ "${{1:-}}" != inside ]; then
-    exec unshare --mount --propagation slave -- /bin/sh "$0" inside
+if [ "${{2:-}}" != inside ]; then
+    exec unshare --mount --propagation slave -- /bin/sh "$0" "$1" inside
 fi
 {lines}
-exec /usr/sbin/libvirtd --config {instance.etc}/libvirt/libvirtd.conf --pid-file {instance.run}/libvirt/libvirtd.pid
+exec "/usr/sbin/$1" --config "{instance.etc}/libvirt/$1.conf" --pid-file "{instance.run}/libvirt/$1.pid"
 """
 
 
@@ -170,10 +180,18 @@ max_workers = 8
 """
 
 
+def _virtlogd_conf() -> str:
+    return f"""# Written by ouchi; changes made here are lost.
+log_outputs = "2:stderr"
+max_size = {LOG_BYTES}
+max_backups = {OLD_LOGS}
+"""
+
+
 def _qemu_conf(instance: Instance) -> str:
     return f"""# Written by ouchi; changes made here are lost.
 hugetlbfs_mount = "{instance.hugepages}"
-stdio_handler = "file"
+stdio_handler = "logd"
 security_driver = "none"
 namespaces = []
 cgroup_controllers = []
@@ -191,6 +209,12 @@ def wait_until_ready(machine: Machine, instance: Instance, *, new: bool) -> None
             raise NotYet(answer.stderr.strip()[-200:])
 
     wait_for("libvirtd", probe, seconds=60, remedy="ouchi logs libvirtd")
+
+    def logs() -> None:
+        if not machine.exists(f"{instance.state}/libvirt/run/virtlogd-sock"):
+            raise NotYet("no socket")
+
+    wait_for("virtlogd", logs, seconds=30, remedy="ouchi logs virtlogd")
 
 
 PARTS = (Libvirt(),)

@@ -27,6 +27,8 @@ PACKAGES = (
     "mariadb-server",
     "rabbitmq-server",
     "libvirt-daemon-system",
+    # virtlogd's own package, where it has one (Debian 13).
+    "libvirt-daemon-log|libvirt-daemon",
     "libvirt-clients",
     "libvirt-daemon-driver-qemu",
     "python3-libvirt",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ouchi.core.errors import Finding, Severity
+from ouchi.core.printable import printable
 from ouchi.core.wrap import wrapped
 from ouchi.machine.program import as_started
 
@@ -20,6 +22,15 @@ WIDEST = 120
 UNWRAPPED = 10_000
 """Columns where there is no terminal: each line stays whole, so that grep(1) finds it."""
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
+
+
+class PrintableConsole(Console):
+    """rich's console, in whose texts control characters are dots; styles and the cursor are its own."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render it, each piece of text printable."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(printable(piece.text), piece.style)
 
 
 def page(*things: RenderableType, width: int | None = None, colour: bool | None = None) -> str:
@@ -32,7 +43,7 @@ def page(*things: RenderableType, width: int | None = None, colour: bool | None 
     if colour is None:
         colour = outside.is_terminal and not outside.no_color
     stream = io.StringIO()
-    console = Console(
+    console = PrintableConsole(
         file=stream,
         width=width or (page_width() if outside.is_terminal or os.environ.get("COLUMNS") else UNWRAPPED),
         force_terminal=colour,

@@ -115,11 +115,17 @@ def undo(journal: Journal, records: Sequence[Record] | None = None) -> tuple[Rec
 
 def current(journal: Journal) -> tuple[Record, ...]:
     """Every record, oldest first, without changes that a reboot has undone."""
-    records = journal.records()
-    if not any(record.boot_id for record in records):
-        return records
-    boot_id = journal.machine.read(BOOT_ID).strip()
-    return tuple(record for record in records if record.boot_id in ("", boot_id))
+    return tuple(record for record in journal.records() if record.boot_id in ("", _boot_id(journal, record)))
+
+
+def current_record(journal: Journal, location: Location) -> Record | None:
+    """Return the record of a location; None also where a reboot has undone it."""
+    record = journal.record(*location)
+    return record if record and record.boot_id in ("", _boot_id(journal, record)) else None
+
+
+def _boot_id(journal: Journal, record: Record) -> str:
+    return journal.machine.read(BOOT_ID).strip() if record.boot_id else ""
 
 
 def look(machine: Machine, locations: Iterable[Location]) -> States:
@@ -134,7 +140,9 @@ def look(machine: Machine, locations: Iterable[Location]) -> States:
 
 def pending(journal: Journal, changes: Sequence[Change], now: States) -> list[Change]:
     """Those of ``changes`` whose target is not the current state, or that may be half made."""
-    return [change for change in changes if _pending(journal.record(*change.location), change, now[change.location])]
+    return [
+        change for change in changes if _pending(current_record(journal, change.location), change, now[change.location])
+    ]
 
 
 def _pending(record: Record | None, change: Change, now: State) -> bool:

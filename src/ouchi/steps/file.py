@@ -68,8 +68,9 @@ class FileKind(Kind):
             lines = f"[ -d {path} ] || mkdir -m 755 -- {path}\n"
             return f"{lines}{_owned(state, path) if 'mode' in state else ''}sync -- {parent}\n"
         packed = "\n".join(state["file"][i : i + 76] for i in range(0, len(state["file"]), 76))
+        # What may be secret is nobody else's to read meanwhile, and a file or link that another program put there is kept out.
         return (
-            f"base64 -d >{fresh} <<'END'\n{packed}\nEND\n{_owned(state, fresh)}"
+            f"umask 077\nset -C\nrm -f -- {fresh}\nbase64 -d >{fresh} <<'END'\n{packed}\nEND\n{_owned(state, fresh)}"
             f"sync -- {fresh}\nmv -fT -- {fresh} {path}\nsync -- {parent}\n"
         )
 
@@ -114,4 +115,5 @@ def _state(lines: list[str]) -> State:
 
 
 def _owned(state: State, path: str) -> str:
-    return f"chown -- {shlex.quote(state['owner'])} {path}\nchmod -- {shlex.quote(state['mode'])} {path}\n"
+    owner = f"chown -- {shlex.quote(state['owner'])} {path}\n" if "owner" in state else ""
+    return f"{owner}chmod -- {shlex.quote(state['mode'])} {path}\n"

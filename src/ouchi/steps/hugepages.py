@@ -1,9 +1,11 @@
 """Hugepages of a NUMA node reserved at run time, on top of those of others.
 
 A key is ``NODE:KIB``, as in ``0:2048``. The state has ``pages``, the node's pages of that size, and when read ``free``.
-In a record ``before`` are the pages of others and ``after`` those and ouchi's; when it is in progress, all beyond
-``before`` are ouchi's. So ouchi's are known whenever it is killed, and others may change the count meanwhile. ``at_boot``:
-the pages were reserved by the kernel's parameters, and none is ouchi's.
+In a record ``before`` are the pages of others and ``after`` those and ouchi's; ``at_boot``: the pages were reserved by the
+kernel's parameters, and none is ouchi's. ``from`` in ``before`` is the count at which the change began: while it is in
+progress, ouchi's pages are known where the count is that one or the target, else only those that ouchi has in both
+cases are its own. So one that was killed never takes pages away that other programs have reserved since; at worst it
+leaves some. A reboot ends all of them.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from dataclasses import replace
 
 from ouchi.core.errors import Failed
 from ouchi.machine import Machine
-from ouchi.steps import Change, Kind, Record, State
+from ouchi.steps import SECONDS, Change, Kind, Lasts, Record, State
 
 ROOT = "/sys/devices/system/node"
 COMPACT = "/proc/sys/vm/compact_memory"
+SET = 'printf %s "$1" >"$2"'
 TRIES = 3
 RUN_TIME_KIB = 2048
 """Larger pages can be reserved at boot only: those that were reserved then are taken as they are."""
@@ -24,7 +27,7 @@ RUN_TIME_KIB = 2048
 
 def hugepages(node: int, size_kib: int, count: int) -> Change:
     """``count`` pages of a size are reserved for ouchi on a node."""
-    return Change("hugepages", f"{node}:{size_kib}", {"ours": count})
+    return Change("hugepages", f"{node}:{size_kib}", {"ours": count}, lasts=Lasts.REBOOT)
 
 
 def counter(node: int, size_kib: int, which: str = "nr") -> str:
@@ -54,7 +57,7 @@ class HugepagesKind(Kind):
         """
         have = now["pages"]
         others = max(0, have - (ours(record, have) if record else 0))
-        return {"pages": others}, {"pages": max(others + change.state["ours"], have - now["free"])}
+        return {"pages": others, "from": have}, {"pages": max(others + change.state["ours"], have - now["free"])}
 
     def holds(self, target: State, now: State) -> bool:
         """A program may have taken pages into use that were to be given back."""
@@ -63,20 +66,28 @@ class HugepagesKind(Kind):
     def current(self, record: Record, now: State) -> Record:
         """Pages that are in use cannot be given back."""
         have = now["pages"]
-        return replace(record, before={"pages": have - min(ours(record, have), now["free"])}, after={"pages": have})
+        others = {"pages": have - min(ours(record, have), now["free"])}
+        return replace(record, before=others | {"from": have}, after=others)
 
     def put(self, machine: Machine, key: str, state: State) -> None:
         """Reserve pages. Raises :class:`~ouchi.core.errors.Failed` when there is not that much unfragmented memory."""
         node, size = _numbers(key)
         path, pages = counter(node, size), state["pages"]
-        have = machine.read(path).strip()
+        have = found = int(machine.read(path))
+        if have == pages:
+            return
         for _ in range(TRIES):
-            machine.poke(path, str(pages))
-            found = int(machine.read(path))
+            try:
+                # By a process that survives ouchi's end: a signal in the midst of it would leave a count that nobody knows.
+                machine.run(("sh", "-ceu", SET, "sh", str(pages), path), timeout=SECONDS, outlive=True)
+                found = int(machine.read(path))
+            except BaseException:
+                machine.poke(path, str(have))
+                raise
             if found >= pages:
                 return
+            machine.poke(path, str(have))
             machine.poke(COMPACT, "1")
-        machine.poke(path, have)
         raise Failed.of(
             f"node {node} has no room for the hugepages of the plan",
             where=path,
@@ -91,15 +102,18 @@ class HugepagesKind(Kind):
         return [f"{state['ours']} pages of ouchi" if "ours" in state else f"{state['pages']} pages"]
 
 
-def reserved_at_boot(node: int, size_kib: int, have: int) -> Record:
+def reserved_at_boot(node: int, size_kib: int, have: int, boot_id: str) -> Record:
     """The record of pages that the kernel reserved when it started."""
-    return Record("hugepages", "hugepages", f"{node}:{size_kib}", {"pages": have}, {"pages": have, "at_boot": True})
+    states = {"pages": have}, {"pages": have, "at_boot": True}
+    return Record("hugepages", "hugepages", f"{node}:{size_kib}", *states, boot_id=boot_id)
 
 
 def ours(record: Record, have: int) -> int:
-    """Return how many of ``have`` pages are ouchi's."""
-    after = have if record.in_progress else record.after["pages"]
-    return max(0, int(after) - int(record.before["pages"]))
+    """Return how many of ``have`` pages are surely ouchi's: none where the count was set back to what it was."""
+    others, target = int(record.before["pages"]), int(record.after["pages"])
+    begun_at = int(record.before.get("from", others)) if record.in_progress else target
+    known = have if record.in_progress and have in (begun_at, target) else min(begun_at, target)
+    return max(0, known - others) if have > others else 0
 
 
 def _numbers(key: str) -> tuple[int, int]:

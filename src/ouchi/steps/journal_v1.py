@@ -68,7 +68,8 @@ def _namespace(path: str) -> Record:
 
 def _hugepages(key: str, old: dict[str, Any]) -> Record:
     if (others := old.get("others")) is not None:
-        return Record("hugepages", "hugepages", key, {"pages": others}, {"pages": others}, in_progress=True)
+        after = {"pages": others + old["ours"]}
+        return Record("hugepages", "hugepages", key, {"pages": others}, after, in_progress=True)
     after = {"pages": old["before"] + (old["ours"] if old["reserved"] else 0)}
     at_boot = {"at_boot": True} if old.get("set aside") else {}
     return Record("hugepages", "hugepages", key, {"pages": old["before"]}, after | at_boot)

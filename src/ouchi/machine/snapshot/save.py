@@ -12,6 +12,7 @@ from ouchi import __version__
 from ouchi.core.errors import BadInput
 from ouchi.machine import Path
 from ouchi.machine.local import LocalMachine
+from ouchi.machine.owners import require_own
 from ouchi.machine.snapshot import open_snapshot
 from ouchi.machine.snapshot.recorder import Noted
 from ouchi.machine.snapshot.redact import Redactor
@@ -29,6 +30,7 @@ def save(noted: Noted, path: Path, session: str = "") -> int:
     and no other file. Raises :class:`BadInput`.
     """
     where = str(path)
+    require_own(where)
     if os.path.lexists(where) and not _ours(where):
         raise BadInput.of(
             "the file exists and is no snapshot of ouchi's",

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from ouchi.core.errors import BadInput, Failed
+from ouchi.core.printable import printable
 from ouchi.machine.ssh.address import Address
 
 
@@ -79,7 +80,7 @@ def lost(address: Address, command: str, messages: str) -> ConnectionLost:
 
 def _shown(messages: str) -> str:
     """The last lines that are not empty, without control characters."""
-    lines = (re.sub(r"[\x00-\x1f\x7f-\x9f]", "", line).strip() for line in messages.splitlines())
+    lines = (printable(line.replace("\r", "")).strip() for line in messages.splitlines())
     return " | ".join([line for line in lines if line.strip("@ ")][-4:])[:600]
 
 

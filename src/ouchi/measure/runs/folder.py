@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
 from ouchi.machine import Machine, Path, Reader
+from ouchi.machine.owners import require_own
 from ouchi.measure.runs.document import load, parse
 from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, TrialRecord, summarise
 from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
@@ -32,7 +33,8 @@ Attachment = Literal["facts", "plan", "counters-before", "counters-after"]
 
 
 def require_new(machine: Reader, folder: Path) -> None:
-    """Raise BadInput when a folder for a run has files already."""
+    """Raise BadInput when a folder for a run has files already, or root would write into another user's."""
+    require_own(folder)
     if names := machine.entries(folder):
         raise BadInput.of(
             "the folder for the run is not empty",
