@@ -21,6 +21,7 @@ from ouchi.measure.search.trial import Histogram
 from ouchi.report.run.chart import Figure
 from ouchi.report.run.gaps import gaps_figure
 from ouchi.report.run.html import Markup, empty, tag
+from ouchi.report.run.keys import key_text
 from ouchi.report.run.latency import latency_figure
 from ouchi.report.run.load import load_figure
 from ouchi.report.run.loss import loss_figures
@@ -205,7 +206,7 @@ def _flattened(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _rows_of(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _rows_of(f"{key}.{name}" if key else str(name), item)
+            yield from _rows_of(f"{key}.{key_text(name)}" if key else key_text(name), item)
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
         for index, item in enumerate(value, 1):
             yield from _rows_of(f"{key}.{index}", item)
