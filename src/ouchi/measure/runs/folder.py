@@ -16,11 +16,14 @@ from typing import Any, Literal, TypeVar
 
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
+from ouchi.facts import Facts
 from ouchi.machine import Machine, Path, Reader
 from ouchi.measure.runs import schema1, schema2
 from ouchi.measure.runs.document import load, parse
 from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, TrialRecord, summarise
 from ouchi.measure.search.trial import Trial
+from ouchi.plan import Plan
+from ouchi.plan.saved import LARGEST, parse_plan_and_facts
 
 INFO, TRIALS, RESULTS = "run.json", "trials.ndjson", "results.json"
 
@@ -109,6 +112,15 @@ def read_run(machine: Reader, folder: Path, *, with_trials: bool = True) -> Run:
     with all damage, by file and line.
     """
     return _Reading(machine, PurePath(folder)).run(with_trials=with_trials)
+
+
+def read_run_plan(machine: Reader, folder: Path) -> tuple[Plan, Facts] | None:
+    """The plan that was measured, with its facts; None where the folder has none that this version reads."""
+    try:
+        texts = [machine.read_bytes(PurePath(folder) / name, LARGEST + 1) for name in ("plan.json", "facts.json")]
+        return parse_plan_and_facts(texts[0], texts[1], str(folder))
+    except (OSError, BadInput):
+        return None
 
 
 T = TypeVar("T")
