@@ -201,17 +201,10 @@ def parse_flows(text: str) -> set[tuple[str, str]]:
 
 def parse_pmd(text: str) -> dict[str, dict[str, int]]:
     """``pmd-stats-show``: the counters of each PMD thread by its CPU (``pmd_0``)."""
-    found: dict[str, dict[str, int]] = {}
-    name = ""
-    for line in text.splitlines():
-        if match := re.match(r"pmd thread numa_id \d+ core_id (\d+):", line):
-            name = f"pmd_{match[1]}"
-            found[name] = {}
-        elif line.startswith("main thread"):
-            name = ""
-        elif name and (match := re.match(r"\s+([a-z /]+): ([0-9]+)", line)):
-            found[name][re.sub(r"[ /]+", "_", match[1])] = int(match[2])
-    return found
+    return {
+        f"pmd_{cpu}": {re.sub(r"[ /]+", "_", name): count for name, count in counts.items()}
+        for (_, cpu), counts in ovs.pmd_counts(text).items()
+    }
 
 
 def _load(spent: Mapping[str, int]) -> dict[str, float]:
