@@ -27,6 +27,7 @@ SCHEMAS: Mapping[str, tuple[str, str]] = {
     "compare": ("bench compare --json", MEASURE),
     "stream": ("a stream file", MEASURE),
     "bench-dry-run": ("bench --dry-run --json", f"{DOCUMENTS}:BenchPreview"),
+    "top": ("a line of top --json", f"{DOCUMENTS}:Top"),
     "rig": ("rig up --json", f"{DOCUMENTS}:RigUp"),
     "rig-status": ("rig status --json", f"{DOCUMENTS}:RigStatus"),
     "rig-saved": ("rig snapshot NAME --json", f"{DOCUMENTS}:RigSaved"),

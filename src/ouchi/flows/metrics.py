@@ -1,4 +1,4 @@
-"""``ouchi metrics``: readings of a host for Prometheus, one at a time and shared by whoever asks meanwhile."""
+"""``ouchi metrics``: readings of a host for Prometheus, one at a time and shared by the scrapes meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """A value that takes time to make: whoever asks while one is being made gets that one."""
+    """A value that takes time to make: callers that come while one is being made get that one."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make

@@ -15,6 +15,7 @@ from ouchi.checks.model import Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding
 from ouchi.core.plain import STRICT
+from ouchi.live.rates import Rates
 from ouchi.parts.part import PartState
 from ouchi.plan.values import Plan
 from ouchi.rig.keeper import KeeperStatus
@@ -329,3 +330,10 @@ class RigStates(Document):
 
     schema: Literal[1]
     states: tuple[SavedState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Top(Rates, Document):
+    """A line of ``ouchi top --json``."""
+
+    schema: Literal[1]
