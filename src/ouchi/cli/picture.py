@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from ouchi.facts import Facts
     from ouchi.plan import Plan
+    from ouchi.plan.target import Target
 
 svg_option = click.option(
     "--svg",
@@ -25,3 +26,11 @@ def write_svg(path: str, facts: Facts, plan: Plan | None) -> None:
     from ouchi.report.picture.svg import document
 
     write_output(path, document(facts, plan), "drawn")
+
+
+def write_topology(path: str, target: Target) -> None:
+    """Write the picture of its networks, as :func:`write_svg` does."""
+    from ouchi.cli.output import write_output
+    from ouchi.report.picture.svg import topology_document
+
+    write_output(path, topology_document(target), "drawn")
