@@ -177,9 +177,9 @@ def test_counters_that_start_again_have_no_rate_yet() -> None:
     assert (rates(new).ports, rates(new).pmds) == ((), ())
 
 
-def drawn(now: Live) -> str:
+def drawn(now: Live, width: int = 110) -> str:
     stream = StringIO()
-    Console(file=stream, width=110).print(top_view(rates(now), "q: end"))
+    Console(file=stream, width=width).print(top_view(rates(now), width, "q: end"))
     return stream.getvalue()
 
 
@@ -191,6 +191,12 @@ def test_the_view_and_the_lines_show_the_same() -> None:
     assert any(re.fullmatch(r"pmd 1 busy=0\.250 rx_pps=1000 queues=\d", line) for line in lines)
     assert any(line.startswith("port vhu0 rx_pps=0 tx_pps=0 ") for line in lines)
     assert json.dumps(top_json(rates(healthy())))
+
+
+def test_a_narrow_view_cuts_nothing() -> None:
+    text = drawn(healthy(), 70)
+    assert "…" not in text
+    assert re.search(r"vhu0 +0 pps +0 pps +0 pps", text)
 
 
 # The server.

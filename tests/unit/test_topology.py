@@ -111,6 +111,17 @@ def test_the_command_writes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "VLAN 101" in "".join(root.itertext())
 
 
+@pytest.mark.parametrize("option", ["--svg", "--topology"])
+def test_other_formats_are_refused(
+    option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ouchi", "plan", "--snapshot", str(folder("vm-8-cpus")), option, "a.PNG"])
+    assert main() == 2
+    assert "rsvg-convert -z 2 -o a.PNG a.svg" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "a.PNG").exists()
+
+
 def test_the_document_is_described() -> None:
     text = topology_document(rack())
     assert "Network left · VLAN 101 · 10.101.0.0/24." in text

@@ -55,11 +55,11 @@ def command(listen: str, once: bool, site_file: str | None) -> None:
         click.echo(metrics_text(shared.get(WAIT_SECONDS * 2))[0].decode(), nl=False)
         return
     with MetricsServer(address, lambda accept: metrics_text(shared.get(WAIT_SECONDS), accept)) as server:
-        echo(f"serving {url(server.server_address)}; end with Ctrl-C", err=True)
-        if not is_loopback(address[0]):
-            click.echo("note: without a password, to every host that reaches this address", err=True)
         signal.signal(signal.SIGTERM, _end)
         try:
+            echo(f"serving {url(server.server_address)}; end with Ctrl-C", err=True)
+            if not is_loopback(address[0]):
+                click.echo("note: without a password, to every host that reaches this address", err=True)
             server.serve_forever()
         except KeyboardInterrupt:
             raise click.exceptions.Exit(130) from None

@@ -51,7 +51,7 @@ def command(context: click.Context, interval: float, count: int | None, as_json:
             text = "q: end"
             with Live(console=console, screen=count != 1, auto_refresh=False) as live:
                 for found in readings:
-                    live.update(top_view(found, text if count != 1 else ""), refresh=True)
+                    live.update(top_view(found, console.width, text if count != 1 else ""), refresh=True)
     except KeyboardInterrupt:
         with suppress(OSError):
             machine.interrupt()

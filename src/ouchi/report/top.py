@@ -18,6 +18,8 @@ from ouchi.report.text import clean, size
 SCHEMA = 1
 FULL = 0.95
 """From this load on a PMD thread is shown in red, as ``ovs.pmd-load`` reports it."""
+ALL_COLUMNS = 100
+"""On narrower terminals ports have no bridge and no bits per second."""
 WHOSE = {"ours": "ouchi's Open vSwitch", "packaged": "the distribution's Open vSwitch"}
 
 
@@ -39,13 +41,13 @@ def top_lines(found: Rates) -> Iterator[str]:
         yield f"guest {clean(guest.name)} vcpus={guest.vcpus} cpus_used={guest.cpus_used:.2f}"
 
 
-def top_view(found: Rates, keys: str = "") -> RenderableType:
-    """Tables below each other; ``keys``: a last line."""
+def top_view(found: Rates, width: int, keys: str = "") -> RenderableType:
+    """Tables below each other, in ``width`` columns; ``keys``: a last line."""
     parts: list[RenderableType] = [
         Text(f"{WHOSE.get(found.whose, 'no Open vSwitch runs')}, over {found.seconds:.1f} s", style="bold")
     ]
     parts += [Text(f"unknown: {clean(reason)}", style="yellow") for reason in found.failed]
-    for table in (_pmds(found), _ports(found), _guests(found)):
+    for table in (_pmds(found), _ports(found, bits=width >= ALL_COLUMNS), _guests(found)):
         parts += ["", table] if table.rows else []
     parts += ["", Text(keys, style="dim")] if keys else []
     return Group(*parts)
@@ -61,19 +63,20 @@ def _pmds(found: Rates) -> Table:
     return table
 
 
-def _ports(found: Rates) -> Table:
-    table = _table(("port", "bridge", "received", "", "sent", "", "dropped"), left=(0, 1))
+def _ports(found: Rates, *, bits: bool) -> Table:
+    columns = (
+        ("port", "bridge", "received", "", "sent", "", "dropped") if bits else ("port", "received", "sent", "dropped")
+    )
+    table = _table(columns, left=(0, 1) if bits else (0,))
     for port in found.ports:
         drops = [drop for drop in (port.rx_dropped_pps, port.tx_dropped_pps) if drop is not None]
-        table.add_row(
-            clean(port.name),
-            clean(port.bridge),
-            rate_text(port.rx_pps),
-            bits_text(port.rx_bps) if port.rx_bps is not None else "–",
-            rate_text(port.tx_pps),
-            bits_text(port.tx_bps) if port.tx_bps is not None else "–",
-            Text(rate_text(sum(drops)) if drops else "–", style="red" if sum(drops) else ""),
-        )
+        dropped = Text(rate_text(sum(drops)) if drops else "–", style="red" if sum(drops) else "")
+        if not bits:
+            table.add_row(clean(port.name), rate_text(port.rx_pps), rate_text(port.tx_pps), dropped)
+            continue
+        received, sent = ("–" if rate is None else bits_text(rate) for rate in (port.rx_bps, port.tx_bps))
+        packets = rate_text(port.rx_pps), rate_text(port.tx_pps)
+        table.add_row(clean(port.name), clean(port.bridge), packets[0], received, packets[1], sent, dropped)
     return table
 
 
