@@ -32,6 +32,7 @@ BESIDE = tuple(
         "gather",
         "hostile",
         "image",
+        "metrics",
         "nova_placement",
         "parts",
         "refusals",

@@ -40,6 +40,7 @@ def command(listen: str, once: bool, site_file: str | None) -> None:
     need_root()
     from ouchi.cli.doctor import of_site
     from ouchi.cli.hosted import local_host
+    from ouchi.core.errors import Failed
     from ouchi.core.instance import Instance
     from ouchi.flows.metrics import WAIT_SECONDS, Shared, read_host
     from ouchi.flows.metrics_server import MetricsServer, is_loopback, url
@@ -52,7 +53,11 @@ def command(listen: str, once: bool, site_file: str | None) -> None:
     machine, instance = LocalMachine(), Instance()
     shared = Shared(lambda: read_host(machine, instance, lambda: target_of(host)))
     if once:
-        click.echo(metrics_text(shared.get(WAIT_SECONDS * 2))[0].decode(), nl=False)
+        try:
+            content, _ = metrics_text(shared.get(WAIT_SECONDS * 2))
+        except TimeoutError:
+            raise Failed.of("the host could not be read in time", remedy="ouchi doctor") from None
+        click.echo(content.decode(), nl=False)
         return
     with MetricsServer(address, lambda accept: metrics_text(shared.get(WAIT_SECONDS), accept)) as server:
         signal.signal(signal.SIGTERM, _end)
