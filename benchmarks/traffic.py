@@ -141,7 +141,7 @@ def through(ouchi: Ouchi, record: Record, say: Notify) -> None:
             record.add("v2v-most", trial["sent"] / trial["seconds"] / 1e6)
             for pmd in trial["counters"]["ovs"]["pmd"].values():
                 record.add("v2v-busy", pmd["busy"] * 100)
-                record.add("v2v-cycles", pmd["cycles per packet"])
+                record.add("v2v-cycles", pmd["cycles_per_packet"])
     for result in run["results"]:
         lower = result["bounds"][0]["lower_pps"]
         if lower is not None:

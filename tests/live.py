@@ -301,6 +301,11 @@ def _samples(facts: Facts, plan: Plan) -> dict[str, str]:
             f"throttled {name}": "\n".join(throttles),
             # dpctl/show -s of OVS 3.5.0 with a guest that had booted under QEMU 7.2.
             f"datapath {name}": (CASES / "datapath.txt").read_text().rstrip("\n"),
+            f"pmd cycles {name}": "\n".join(
+                f"pmd thread numa_id 0 core_id {cpu}:\n  packets received: {700 + 500 * at}\n"
+                f"  idle cycles: {10**9 + 150_000_000 * at} (90.00%)\n  processing cycles: {10**8 + 50_000_000 * at} (10.00%)"
+                for cpu in plan.pools.pmd
+            ),
             f"sockets {name}": "Netid Recv-Q Send-Q Local Address:Port Peer Address:Port",
             f"stat {name}": "\n".join(f"cpu{cpu} {5000 + 50 * at} 0 10 20 0 0 1 3 0 0" for cpu in online),
             f"scheduling {name}": "\n".join(_scheduling(plan, at)),

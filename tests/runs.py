@@ -42,7 +42,7 @@ class Loaded:
     def trial(self, pps: float, seconds: float, label: str = "") -> Trial:
         trial = self.device.trial(pps, seconds, label)
         busy = min(1.0, pps / self.streams / self.device.capacity_pps)
-        counters = {"ovs": {"pmd": {"pmd 2": {"busy": busy}, "pmd 3": {"busy": busy / 2}}}}
+        counters = {"ovs": {"pmd": {"pmd_2": {"busy": busy}, "pmd_3": {"busy": busy / 2}}}}
         stalls = trial.stalls
         if not stalls.histogram:
             held_up = tuple((edge, math.ceil(1000 / edge)) for edge in (10.0, 12.5, 16.0, 20.0, 32.0))

@@ -33,6 +33,7 @@ BESIDE = tuple(
         "hostile",
         "image",
         "kvm_probe",
+        "metrics",
         "nova_placement",
         "parts",
         "refusals",

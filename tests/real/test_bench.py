@@ -71,7 +71,7 @@ def test_a_path_is_measured(lab: Lab, path: str) -> None:
 def test_frames_of_9000_bytes_through_ovs_and_a_guest(lab: Lab) -> None:
     run = measured(lab, "jumbo", "--path", "pvp", "--size", "9000", "--goal", "pdr")
     assert received(run) > 1000
-    assert run["info"]["settings"]["MTU"] == 9000
+    assert run["info"]["settings"]["mtu"] == 9000
 
 
 def test_a_virtual_machine_is_the_guest(lab: Lab) -> None:

@@ -12,12 +12,13 @@ import pytest
 from browser import Browser
 
 from ouchi.machine.local import LocalMachine
-from ouchi.measure.runs.folder import read_run
+from ouchi.measure.runs.folder import read_run, read_run_plan
 from ouchi.measure.runs.model import Run
 from ouchi.measure.search.goals import NDR, PDR, RFC2544
 from ouchi.report.run.page import page_html
 from ouchi.report.run.table import summary_table
 from ouchi.report.run.units import rate_text
+from tests.plans import target_of
 from tests.runs import LABELS, write_run
 
 HOSTILE = "</title></script><script>document.title='taken'</script><img src=http://192.0.2.1/x onerror=document.title='taken'>"
@@ -34,7 +35,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("runs") / "run"
-    write_run(found, sizes=("64", "imix"), repeats=3, goals=(NDR, PDR, RFC2544), fault="stalled")
+    writer = write_run(found, sizes=("64", "imix"), repeats=3, goals=(NDR, PDR, RFC2544), fault="stalled")
+    target = target_of("core-i5-13500")
+    writer.attach("plan", target.plan.to_json())
+    writer.attach("facts", target.facts.to_json())
     return found
 
 
@@ -45,7 +49,7 @@ def run(folder: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def page(folder: Path, run: Run) -> Path:
-    (folder / "report.html").write_text(page_html(run))
+    (folder / "report.html").write_text(page_html(run, read_run_plan(LocalMachine(), folder)))
     return folder / "report.html"
 
 
@@ -73,6 +77,8 @@ def test_the_page_is_whole_and_logs_nothing(browser: Browser, page: Path, run: R
     wide = "document.querySelector('.summary').parentElement"
     assert browser.ask(f"{wide}.scrollWidth <= {wide}.clientWidth")  # nor is the first table cut
     assert browser.ask("document.querySelector('.headline strong').innerText") == rate_text(run.summary[0].median_pps)
+    plan = "document.querySelector('img.plan')"
+    assert browser.ask(f"{plan}.decode().then(() => {plan}.naturalWidth > 600 && {plan}.width <= {width})")
     rows = browser.ask(
         "[...document.querySelectorAll('.summary tr')].map(row => [...row.cells].map(cell => cell.innerText))"
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ouchi.machine.local import LocalMachine
-from ouchi.rig.base import prepare
+from ouchi.rig.base import prepare, unused_of
 from ouchi.rig.hardware import Shape
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "real")]
@@ -19,7 +20,9 @@ from guardian import locked  # noqa: E402  # beside the other real tests
 from practice import PracticeRig  # noqa: E402
 
 STORE = Path("/var/cache/ouchi-tests/rig")
-"""Kept between runs (1 GB): the first test that needs it makes it, in some two minutes."""
+"""Kept between runs (some 2 GB): the first test that needs it makes it, in some two minutes."""
+UNUSED_SECONDS = 2 * 86400.0
+"""What other versions made is kept that long: branches share the store."""
 LOCK_SECONDS = 3600
 
 
@@ -37,6 +40,10 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with locked(f"{STORE}.lock", LOCK_SECONDS):
         shape = getattr(request.module, "SHAPE", Shape.ONE_NODE)
         parts = prepare(machine, STORE, lambda text: print(f"rig: {text}"), shape)
+        os.utime(parts.base.parent)
+        for name in unused_of(machine, STORE):
+            if time.time() - (STORE / name).stat().st_mtime > UNUSED_SECONDS:
+                machine.remove(STORE / name)
         folder = tmp_path_factory.mktemp("rig")
         with PracticeRig(machine, parts, folder, lambda text: print(f"rig: {text}")) as one:
             one.up()

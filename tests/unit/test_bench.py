@@ -69,7 +69,7 @@ def test_the_bottleneck_is_named(
     busy: float, line: float | None, path: str, placement: Placement, bottleneck: str
 ) -> None:
     request = BenchRequest(path_name=path)
-    seen = replace(trial(), counters={"ovs": {"pmd": {"pmd 2": {"busy": 0.1}, "pmd 3": {"busy": busy}}}})
+    seen = replace(trial(), counters={"ovs": {"pmd": {"pmd_2": {"busy": 0.1}, "pmd_3": {"busy": busy}}}})
     row = max_offered_result("64", [seen], line_pps=line, request=request, placement=placement)
     assert bottleneck in row.text
     assert row.figures["busy"] == busy

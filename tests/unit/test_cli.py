@@ -40,6 +40,8 @@ NAMES = [
     "render",
     "status",
     "doctor",
+    "top",
+    "metrics",
     "logs",
     "console",
     "openstack",

@@ -52,5 +52,5 @@ def test_a_pmd_is_as_busy_as_its_cycles_say() -> None:
     before, after = {"ports": {}, "pmd": {}}, {"ports": {}, "pmd": parse_pmd(PMD)}
     datapath = OvsDatapath(machine=LocalMachine(), instance=Instance(), path=PATHS["v2v"], folder="/run/bench")
     spent = datapath.delta(before, after)["pmd"]
-    assert list(spent) == ["pmd 0"]
-    assert (spent["pmd 0"]["busy"], spent["pmd 0"]["cycles per packet"]) == (0.9, 4)
+    assert list(spent) == ["pmd_0"]
+    assert (spent["pmd_0"]["busy"], spent["pmd_0"]["cycles_per_packet"]) == (0.9, 4)

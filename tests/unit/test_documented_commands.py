@@ -69,6 +69,19 @@ def test_documents(page: Path) -> None:
     assert not found, "\n".join(found)
 
 
+def test_the_first_hour_has_the_same_commands_in_both_languages() -> None:
+    english, japanese = (
+        [
+            line.partition("# ")[0].rstrip()
+            for block in FENCE.findall((ROOT / "docs" / name).read_text())
+            for line in block.splitlines()
+        ]
+        for name in ("first-hour.md", "first-hour.ja.md")
+    )
+    assert english == japanese
+    assert any("ouchi up" in line for line in english)
+
+
 def test_messages() -> None:
     """Strings and docstrings of the package; in an f-string, what is inserted ends the call."""
     found = [

@@ -106,7 +106,7 @@ def test_a_capture_is_sent_as_it_is_with_a_note() -> None:
     assert [frame[UDP].sport for frame in frames(spec)] == [40000, 40001]
     request = BenchRequest(sizes=(spec.size,), template=spec.template)
     assert request.to_json()["stream"] == "dns.pcap"
-    assert "signature" in request.to_json()["stream notes"][0]
+    assert "signature" in request.to_json()["stream_notes"][0]
     assert spec.template.tagged  # forwarded by port: its MAC addresses are its own
 
 

@@ -235,21 +235,21 @@ def sizes_in(document: str) -> dict[str, int]:
 
 
 def check_lines(picture: Picture) -> None:
-    """A line to a queue touches no core but the one that it leads to, and no other CPU's number."""
-    cores = [box for box in picture.boxes if box.kind == "core"]
+    """A line to a queue touches no core, CPU or note, and no cluster but that of the core that it leads to."""
+    boxes = [box for box in picture.boxes if box.kind in ("core", "cpu", "cluster", "note")]
+    cores = [box for box in boxes if box.kind == "core"]
     for line in picture.lines:
         if line.look != "queue":
             continue
         end = line.points[-1]
-        for core in cores:
+        for box in boxes:
+            if box.kind == "cluster" and box.x < end[0] < box.right and box.y < end[1] < box.bottom:
+                continue  # its own core is in there
             inside = any(
-                min(x, to_x) < core.right
-                and max(x, to_x) > core.x
-                and min(y, to_y) < core.bottom
-                and max(y, to_y) > core.y
+                min(x, to_x) < box.right and max(x, to_x) > box.x and min(y, to_y) < box.bottom and max(y, to_y) > box.y
                 for (x, y), (to_x, to_y) in pairwise(line.points)
             )
-            assert not inside, (line, core)
+            assert not inside, (line, box)
         assert any(core.x < end[0] < core.right and core.bottom == end[1] for core in cores)
 
 
@@ -313,7 +313,7 @@ def test_each_case(name: str) -> None:
     check_terminal(facts_of(name), None, 80)
 
 
-@pytest.mark.parametrize("name", ["ryzen-5-3600", "core-i5-13500", "xeon-gold-6542y-snc2", "vm-2-cpus"])
+@pytest.mark.parametrize("name", names())
 def test_a_case_with_the_plan_that_it_gets(name: str) -> None:
     target = target_of(name)
     check_svg(target.facts, target.plan)

@@ -18,10 +18,15 @@ from ouchi.machine.local import LocalMachine
 from ouchi.machine.lock import exclusive_lock
 from ouchi.rig import control
 from ouchi.rig.assets import ASSETS, Assets, read_assets
+from ouchi.rig.base import assets_of, remove_unused
+from ouchi.rig.hardware import Shape
 from ouchi.rig.image import Image
 from ouchi.rig.keeper import COLD, Keeper, Phase, read_status
+from ouchi.rig.login import ssh_config
 from ouchi.rig.paths import RigPaths, rig_paths
+from ouchi.rig.states import SavedState
 from ouchi.rig.tools import Tools
+from tests.unit.test_schema import mistakes
 
 
 @pytest.fixture
@@ -163,6 +168,107 @@ def test_a_rig_of_other_nodes_is_refused_unless_it_is_to_be_new(where: RigPaths)
     finding = refused(lambda: rig.up.callback(None, 2, False, True), BadInput)
     assert (finding.found, finding.expected) == ("one node", "two nodes")
     assert "--new" in finding.remedy
+
+
+def made(where: RigPaths, shape: Shape = Shape.ONE_NODE, version: str = "1") -> Assets:
+    """The assets of a version of ouchi, as files."""
+    cache = Path(where.cache)
+    tools, image = Tools(cache / f"tools-{version}", version), Image(cache / f"image-{version}", version)
+    assets = assets_of(cache, tools, image, shape, kvm=False)
+    for folder in (tools.folder, image.folder, assets.base.parent):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(assets.base).write_bytes(b"1" * 100_000)
+    (cache / ASSETS).write_text(assets.to_json())
+    return assets
+
+
+def test_what_older_versions_made_is_removed(where: RigPaths) -> None:
+    """Not what the user's rig was made from, nor the other shapes of this version, nor what is not ouchi's."""
+    machine, cache = LocalMachine(), Path(where.cache)
+    oldest, before = made(where, version="0"), made(where, version="1")
+    (cache / "notes").write_text("")
+    now = made(where, Shape.TWO_NODES, "2"), made(where, version="2")
+    assert set(remove_unused(machine, where.cache, before)) == {"tools-0", "image-0", oldest.base.parent.name}
+    assert all(machine.exists(assets.base) for assets in (before, *now))
+    assert len(remove_unused(machine, where.cache, None)) == 3
+    assert not machine.exists(before.base)
+    assert {path.name for path in cache.iterdir()} == {
+        "notes", ASSETS, "tools-2", "image-2", *(assets.base.parent.name for assets in now),
+    }  # fmt: skip
+
+
+def test_without_a_version_nothing_is_removed(where: RigPaths) -> None:
+    assets = made(where)
+    (Path(where.cache) / ASSETS).write_text("{")
+    assert remove_unused(LocalMachine(), where.cache) == []
+    assert assets.base.parent.name in LocalMachine().entries(where.cache)
+
+
+def status_of(as_json: bool, expected: int, capsys: pytest.CaptureFixture[str]) -> str:
+    context = click.Context(rig.status)
+    with context, pytest.raises(click.exceptions.Exit) as ended:
+        rig.status.callback(as_json)
+    assert ended.value.exit_code == expected
+    return capsys.readouterr().out
+
+
+def test_the_status_of_no_rig(where: RigPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(False, 1, capsys) == "there is no rig\nnext: make it: ouchi rig up\n"
+    document = json.loads(status_of(True, 1, capsys))
+    assert mistakes("rig-status", document) == []
+    assert (document["phase"], document["cache_bytes"], document["states"]) == ("none", 0, [])
+    assert document["folder"] == str(where.folder)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_the_status_of_a_rig_that_is_up(
+    where: RigPaths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(where.folder)
+    folder.mkdir(parents=True)
+    (folder / ASSETS).write_text(made(where, Shape.TWO_NODES).to_json())
+    (folder / "ssh_config").write_text(ssh_config(40022, folder / "key", folder / "hosts"))
+    monkeypatch.setattr(control, "saved", lambda *_: [SavedState("clean", 1_700_000_000, 400_000_000)])
+    write_status(where, Phase.UP)
+    text = status_of(False, 0, capsys)
+    for shown in ("the rig is up\n", "two nodes", "port 40022 of 127.0.0.1", "clean ", "400 MB"):
+        assert shown in text
+    document = json.loads(status_of(True, 0, capsys))
+    assert mistakes("rig-status", document) == []
+    assert (document["port"], document["shape"], document["states"][0]["name"]) == (40022, "two nodes", "clean")
+    assert document["cache_bytes"] > 100_000
+
+
+@pytest.mark.parametrize(
+    ("phase", "text", "shown"),
+    [
+        (Phase.OFF, control.QUIT, "the rig is suspended\nnext: resume it: ouchi rig up\n"),
+        (Phase.OFF, "guest-shutdown", "the rig is off: guest-shutdown\nnext: boot it"),
+        (Phase.UP, "", "the rig is failed: its keeper was killed\nnext: start it again"),
+    ],
+)
+def test_the_status_of_a_rig_that_is_not_up(
+    where: RigPaths, phase: Phase, text: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_status(where, phase, text)
+    found = status_of(False, 1, capsys)
+    assert "".join(line + "\n" for line in found.splitlines() if not line.startswith("  ")).startswith(shown)
+
+
+def test_what_rig_prints_is_in_its_schemas(where: RigPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    rig.snapshot.callback(None, loading=False, listing=True, as_json=True)
+    assert mistakes("rig-states", json.loads(capsys.readouterr().out)) == []
+    assert mistakes("rig-saved", {"schema": 1, "saved": "mine", "seconds": 1.5}) == []
+    Path(where.folder).mkdir(parents=True)
+    (Path(where.folder) / ASSETS).write_text(made(where).to_json())
+    write_status(where, Phase.UP)
+    status = read_status(LocalMachine(), where)
+    assert status
+    with rig._rig() as (machine, paths):
+        rig._start(machine, paths, lambda *_: status, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert mistakes("rig", document) == []
+    assert (document["phase"], document["numa_memory_gib"]) == ("up", [6])
 
 
 def test_a_rig_of_one_node_has_its_memory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -230,7 +231,7 @@ def set_to(*path: str | int, value: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("file", "change", "where", "message"),
     [
-        ("run.json", set_to("schema", value=3), "run.json:1", "schema"),
+        ("run.json", set_to("schema", value=4), "run.json:1", "schema"),
         ("run.json", set_to("kind", value="fish"), "run.json:1", "kind"),
         ("run.json", lambda whole: whole.pop("kind"), "run.json:1", "kind"),
         ("run.json", lambda whole: whole.pop("schema"), "run.json:1", "schema"),
@@ -330,7 +331,7 @@ def test_a_run_of_the_version_before_is_read() -> None:
     run = read_run(MACHINE, SCHEMA1)
     assert run.notes == ()
     assert run.info.started == "2026-11-23T05:00:00+00:00"
-    assert run.info.request["frame sizes"] == ["64"]
+    assert run.info.request["frame_sizes"] == ["64"]
     assert [record.trial.number for record in run.trials] == [1, 2, 3]
     trial = run.trials[-1].trial
     assert trial.under_offered == ("too little",)
@@ -339,6 +340,17 @@ def test_a_run_of_the_version_before_is_read() -> None:
     assert trial.streams[0].rx_overrun_suspect > 0
     assert (run.extras[0].name, run.extras[0].text) == ("through the kernel's bridge", "0.03 times as much")
     assert run.summary == summarise(run.results)
+
+
+def test_a_run_with_spaces_in_its_keys_is_read() -> None:
+    run = read_run(MACHINE, SCHEMA1.with_name("schema2"))
+    assert run.notes == ()
+    mappings = (run.info.request, run.info.versions, run.info.settings)
+    assert [key for mapping in mappings for key in mapping if not re.fullmatch("[a-z_]+", key)] == []
+    assert run.info.request["frame_sizes"] == ["64"]
+    assert run.info.versions["generator_dpdk"] == "22.11.7"
+    assert run.info.settings["generator_cpus"] == [0]
+    assert [record.trial.counters["ovs"]["pmd"]["pmd_1"]["cycles_per_packet"] for record in run.trials] == [2, 2, 2]
 
 
 def test_damage_to_a_run_of_the_version_before_is_found(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -234,6 +235,32 @@ def test_an_error_is_json_too(
 def test_several_hosts() -> None:
     result: HostResult[Any] = HostResult("attic", "root@192.0.2.1", 0.5, None, 2, (error("a", found="b"),))
     assert mistakes("hosts", {"schema": 1, "hosts": [result.to_json(), result.to_json({"schema": 3})]}) == []
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_members_are_identifiers(name: str) -> None:
+    def members(node: Any) -> Iterator[str]:
+        if isinstance(node, list | dict):
+            yield from node.get("properties", {}) if isinstance(node, dict) else ()
+            for part in node.values() if isinstance(node, dict) else node:
+                yield from members(part)
+
+    assert [member for member in members(schema_of(name)) if not re.fullmatch("[a-z][a-z0-9_]*", member)] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "--path pvp --guest vm --also soak", "--path p2p --wire net_ring0 net_ring1 --rate 1Mpps", "--search binary"],
+)
+def test_a_dry_run_of_bench(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ouchi", "bench", "--dry-run", "--json", *words.split()])
+    assert main() == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert mistakes("bench-dry-run", printed) == []
+    assert mistakes("bench-dry-run", {**printed, "generator's CPUs": []})
 
 
 def test_every_name_is_documented() -> None:

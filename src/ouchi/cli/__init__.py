@@ -48,6 +48,8 @@ _commands = LazyGroup(
         "Operate": {
             "status": "Show the state of every service, and what differs from the plan.",
             "doctor": "Find what causes packet loss, explain it, and fix it with --fix.",
+            "top": "Show the load of PMD threads, ports and guests, again and again.",
+            "metrics": "Serve this host's state to Prometheus.",
             "logs": "Show a service's log.",
             "console": "Open a server's serial console.",
             "openstack": "Run the OpenStack client against this cloud.",

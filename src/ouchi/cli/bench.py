@@ -201,7 +201,7 @@ def command(
     folder = machine.absolute(folder or f"ouchi-{request.path_name}-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}")
     if dry_run:
         preview = bench.preview(machine, instance, target, request, folder=folder)
-        click.echo(json.dumps({"schema": 1, **preview}) if as_json else preview_text(preview))
+        click.echo(json.dumps({"schema": 2, **preview}) if as_json else preview_text(preview))
         return
     with exclusive_lock(LOCK, "bench"), timeline_of(as_json=as_json) as timeline:
         complete = bench.bench(

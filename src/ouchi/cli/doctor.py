@@ -55,7 +55,7 @@ def command(
         check_plan_alone()
         hosts, target = _planned(plan_file, ssh_config)
     else:
-        hosts, target = _of_site(site_file, names, ssh_config)
+        hosts, target = of_site(site_file, names, ssh_config)
     if fix and any(not host.address for host in hosts):
         from ouchi.machine.privilege import need_root
 
@@ -73,7 +73,7 @@ def _planned(plan_file: str, ssh_config: str | None) -> tuple[list[SiteHost], Ta
     return [host_of(saved.site, saved.site_file, ssh_config)], lambda host: on_host(saved, facts_of(host.reader()))
 
 
-def _of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:
+def of_site(site_file: str | None, names: tuple[str, ...], ssh_config: str | None) -> tuple[list[SiteHost], TargetOf]:
     """Return the hosts of the site file, else this one with the site file in use, and how their plans are made."""
     from ouchi.core.instance import Instance
     from ouchi.flows.doctor import site_in_use

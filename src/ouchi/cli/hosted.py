@@ -80,6 +80,21 @@ def hosts_of(site_file: str, names: Sequence[str] = (), ssh_config: str | None =
     return [host_of(site, site_file, ssh_config) for site in sites]
 
 
+def local_host(hosts: Sequence[SiteHost], site_file: str) -> SiteHost:
+    """The one that is this machine. Raises :class:`~ouchi.core.errors.BadInput` where there is none."""
+    from ouchi.core.errors import BadInput
+
+    if found := next((host for host in hosts if not host.address), None):
+        return found
+    raise BadInput.of(
+        "no host of the site file is this machine",
+        where=site_file,
+        found=", ".join(host.address for host in hosts),
+        expected="a host without an address",
+        remedy="run it on one of those hosts",
+    )
+
+
 def this_machine(site_file: str) -> SiteHost:
     """This machine, without a site."""
     from ouchi.flows.site_host import SiteHost

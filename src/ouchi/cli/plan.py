@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ouchi.cli.hosted import Output, check_one, run_hosts
-from ouchi.cli.picture import svg_option, write_svg
+from ouchi.cli.picture import svg_option, write_svg, write_topology
 from ouchi.cli.planned import planned_hosts, planned_options, planned_snapshot, style_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 @planned_options
 @click.option("--explain", is_flag=True, help="Also the costs of each alternative, and the resulting settings.")
 @svg_option
+@click.option(
+    "--topology",
+    "topology_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Also draw its networks, as SVG.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 @click.pass_context
 def command(
@@ -30,6 +37,7 @@ def command(
     choose: str | None,
     explain: bool,
     svg_file: str | None,
+    topology_file: str | None,
     as_json: bool,
 ) -> None:
     """Plan this host, or each host of the site file: CPUs, memory, NICs, with reasons. Changes nothing; needs no root."""
@@ -45,6 +53,8 @@ def command(
     def answer_of(target: Target) -> Output:
         if svg_file:
             write_svg(svg_file, target.facts, target.plan)
+        if topology_file:
+            write_topology(topology_file, target)
         return Output("", plan_json(target)) if as_json else Output(_text(target, explain=explain))
 
     if snapshot:
@@ -52,7 +62,7 @@ def command(
         click.echo(json.dumps(answer.json, indent=2) if as_json else answer.text)
         return
     hosts = planned_hosts(site_file, names, ssh_config)
-    if svg_file:
+    if svg_file or topology_file:
         check_one(hosts)
     context.exit(run_hosts(hosts, plan, as_json=as_json))
 

@@ -36,7 +36,7 @@ def command(
     from ouchi.cli.output import write_output
     from ouchi.core.plain import to_plain
     from ouchi.machine.local import LocalMachine
-    from ouchi.measure.runs.folder import read_run
+    from ouchi.measure.runs.folder import read_run, read_run_plan
     from ouchi.report.run.csv import csv_text
     from ouchi.report.run.page import page_html
     from ouchi.report.run.prometheus import prometheus_text
@@ -48,7 +48,9 @@ def command(
     found = read_run(machine, folder)
     if not (page_file or csv_file or prometheus_file or as_markdown or as_json):
         page_file = f"{folder}/report.html"
-    for path, made in ((page_file, page_html), (csv_file, csv_text), (prometheus_file, prometheus_text)):
+    if page_file:
+        write_output(page_file, page_html(found, read_run_plan(machine, folder)), "written")
+    for path, made in ((csv_file, csv_text), (prometheus_file, prometheus_text)):
         if path:
             write_output(path, made(found), "written")
     if as_json:

@@ -97,7 +97,7 @@ def snapshot(name: str | None, loading: bool, listing: bool, as_json: bool) -> N
 
 
 @command.command()
-@click.option("--purge", is_flag=True, help="Delete it: its disk, its snapshots, and what was made for it (1 GB).")
+@click.option("--purge", is_flag=True, help="Delete it: its disk, its snapshots, and what was made for it.")
 def down(purge: bool) -> None:
     """Suspend it: save its state and stop it; up resumes it."""
     from ouchi.flows import rig
@@ -110,6 +110,20 @@ def down(purge: bool) -> None:
             click.echo("the rig is deleted")
         else:
             click.echo("nothing to do: there is no rig")
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Show whether it is up, its NUMA nodes, ssh port, saved states and size. Exit status: 0 up, 1 not up."""
+    from ouchi.report.rig import rig_text
+    from ouchi.rig import overview
+
+    with _rig() as (machine, paths):
+        found = overview.look(machine, paths)
+    echo(json.dumps(found.to_json(), indent=2) if as_json else rig_text(found))
+    context.exit(0 if found.phase == "up" else 1)
 
 
 @contextlib.contextmanager
@@ -160,18 +174,16 @@ def _start(
 
 
 def _list_states(*, as_json: bool) -> None:
-    from datetime import datetime
-
+    from ouchi.report.rig import state_line
     from ouchi.rig import control
 
     with _rig() as (machine, paths):
         found = control.saved(machine, paths)
     if as_json:
-        members = [{"name": one.name, "saved": one.saved, "bytes": one.size} for one in found]
-        click.echo(json.dumps(members, indent=2))
+        members = [{"name": one.name, "saved": one.saved, "size": one.size} for one in found]
+        click.echo(json.dumps({"schema": 1, "states": members}, indent=2))
         return
     for one in found:
-        when = datetime.fromtimestamp(one.saved).astimezone()
-        click.echo(f"{one.name:<20}{when:%Y-%m-%d %H:%M:%S}{one.size / 1e6:>8.0f} MB")
+        click.echo(state_line(one))
     if not found:
         click.echo("nothing has been saved; the rig was never started")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from ouchi.core.instance import Instance
@@ -37,6 +38,21 @@ def parse_rows(text: str) -> list[dict[str, object]]:
     """``--format=json`` output as dictionaries (RFC 7047, section 5.1: sets and maps are tagged pairs)."""
     answer = json.loads(text)
     return [dict(zip(answer["headings"], map(_plain, row), strict=True)) for row in answer["data"]]
+
+
+def pmd_counts(text: str) -> dict[tuple[int, int], dict[str, int]]:
+    """The counters in the output of ``dpif-netdev/pmd-stats-show`` by the NUMA node and CPU of each PMD thread."""
+    found: dict[tuple[int, int], dict[str, int]] = {}
+    thread: tuple[int, int] | None = None
+    for line in text.splitlines():
+        if match := re.match(r"pmd thread numa_id (-?[0-9]{1,4}) core_id ([0-9]{1,4}):", line):
+            thread = int(match[1]), int(match[2])
+            found[thread] = {}
+        elif line.startswith("main thread"):
+            thread = None
+        elif thread and (match := re.match(r"\s+([a-z /]+): ([0-9]{1,20})(?![0-9.])", line)):
+            found[thread][match[1]] = int(match[2])
+    return found
 
 
 def _plain(value: object) -> object:

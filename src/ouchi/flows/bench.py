@@ -50,7 +50,7 @@ def preview(
         **request.to_json(),
         "searches": request.searching,
         **cpu_settings(plan, request, placement),
-        "more hugepages": f"{pages * placement.page_kib // 1024} MiB",
+        "more_hugepages": f"{pages * placement.page_kib // 1024} MiB",
         "labels": list(labels),
         "folder": folder,
     }

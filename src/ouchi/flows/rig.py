@@ -14,7 +14,7 @@ from ouchi.core.tasks import Task, run_tasks
 from ouchi.machine.background import Launcher
 from ouchi.rig import control, states
 from ouchi.rig.assets import read_assets, require_same
-from ouchi.rig.base import prepare
+from ouchi.rig.base import prepare, remove_unused
 from ouchi.rig.hardware import Shape
 from ouchi.rig.keeper import COLD, LOAD, NEW, KeeperStatus
 from ouchi.rig.paths import RigPaths
@@ -75,6 +75,7 @@ def up(
         begin = time.monotonic()
         how = STARTS[option] if option else control.resume_mode(machine, paths)
         control.start(machine, paths, how, notify)
+        remove_unused(machine, paths.cache, read_assets(machine, paths.folder))
         return changed(f"up after {time.monotonic() - begin:.1f} s")
 
     tasks = [Task("rig", "assets", make_assets), Task("rig", "start", start, ("assets",))]

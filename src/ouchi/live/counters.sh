@@ -14,6 +14,7 @@ answer() {
 packets() {
     running || return
     answer "datapath $1" dpctl/show -s
+    answer "pmd cycles $1" dpif-netdev/pmd-stats-show
     section "sockets $1"; ss -0 -m -e -n
 }
 once() {

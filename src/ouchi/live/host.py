@@ -73,6 +73,8 @@ class Live:
 
     seconds: float = 0.0
     """Between ``before`` and ``after``."""
+    uptime: float = 0.0
+    """Of the host in seconds, at ``after``."""
     before: Mapping[str, Line] = field(default_factory=dict)
     after: Mapping[str, Line] = field(default_factory=dict)
     throttled: Mapping[int, int] = field(default_factory=dict)
@@ -197,6 +199,7 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         root=host.get("user", "").strip() == "0",
         scripts=tuple(whole(reading.get("self", ""), 0) for reading in read.values()),
         seconds=max(0.0, end - begin),
+        uptime=end,
         before=parse_interrupts(samples.get("interrupts before", "")),
         after=parse_interrupts(samples.get("interrupts after", "")),
         throttled=last,

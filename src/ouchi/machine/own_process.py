@@ -6,8 +6,12 @@ import os
 import select
 import sys
 import tempfile
+import termios
+import time
+import tty
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 from ouchi.core import log
 from ouchi.core.log import LOCAL
@@ -58,3 +62,32 @@ def discard(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+class Keys:
+    """Keys that are pressed at a terminal, read one at a time inside the context; none where it is no terminal."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream if stream and stream.isatty() else None
+        self._before: list[Any] = []
+
+    def __enter__(self) -> Self:
+        if self._stream:
+            self._before = termios.tcgetattr(self._stream)
+            tty.setcbreak(self._stream)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream:
+            termios.tcsetattr(self._stream, termios.TCSADRAIN, self._before)
+
+    def wait(self, seconds: float) -> str:
+        """Wait; return the key that ended it, empty when the time is over."""
+        if not self._stream:
+            time.sleep(seconds)
+            return ""
+        if select.select([self._stream], [], [], seconds)[0]:
+            return os.read(self._stream.fileno(), 1).decode("ascii", "replace") or "q"  # the terminal is gone
+        return ""

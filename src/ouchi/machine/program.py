@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from functools import cache
 
 COMMANDS = (
-    "up", "down", "apply", "undo", "inspect", "plan", "render", "status", "doctor", "logs", "console", "openstack", "env",
-    "support-bundle", "bench", "report", "rig", "schema", "completion", "help", "version",
+    "up", "down", "apply", "undo", "inspect", "plan", "render", "status", "doctor", "top", "metrics", "logs", "console",
+    "openstack", "env", "support-bundle", "bench", "report", "rig", "schema", "completion", "help", "version",
 )  # fmt: skip
 LAUNCHER = "ouchi"
 """The launcher's option for Python, ``-X ouchi=NAME``: sudo keeps it, unlike a variable."""

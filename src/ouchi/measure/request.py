@@ -112,10 +112,10 @@ class BenchRequest:
         """The request as shown, and as stored in ``run.json``."""
         template = self.template
         return {
-            "frame sizes": list(self.sizes),
+            "frame_sizes": list(self.sizes),
             "flows": self.flows,
             **({"stream": template.description} if template.description else {}),
-            **({"stream notes": [note.claim for note in template.notes]} if template.notes else {}),
+            **({"stream_notes": [note.claim for note in template.notes]} if template.notes else {}),
             "directions": len(self.directions),
             "goals": [goal.name for goal in self.goals],
             **({"search": self.method} if self.method != "mlrsearch" else {}),
@@ -123,7 +123,7 @@ class BenchRequest:
             **({"guest": self.guest} if self.path.guests else {}),
             **({"wires": [str(wire) for wire in self.wires]} if self.wires else {}),
             **({"rates": [f"{rate} for {self.seconds:g} s" for rate in self.rates]} if self.rates else {}),
-            **({"extra tests": [str(test) for test in self.extra_tests]} if self.extra_tests else {}),
+            **({"extra_tests": [str(test) for test in self.extra_tests]} if self.extra_tests else {}),
         }
 
 

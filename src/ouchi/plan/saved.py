@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from ouchi.core import plain
 from ouchi.core.errors import BadInput, Finding, error
+from ouchi.facts import SCHEMA as FACTS_SCHEMA
 from ouchi.facts import Facts
 from ouchi.plan.target import SAVE, Target, check_names
 from ouchi.plan.values import SCHEMA, Plan, Style
@@ -28,6 +29,8 @@ LARGEST = 16 * 1024 * 1024
 """Bytes; the plan of a host with 1024 CPUs and 64 NICs has 0.6 million."""
 LARGEST_NUMBER = 2**62
 MOST_FINDINGS = 20
+MOST_CPUS = 8192
+"""As many as Linux knows on x86-64 (NR_CPUS with MAXSMP, arch/x86/Kconfig)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PAGES_KIB = (2048, 1024 * 1024)
@@ -66,7 +69,27 @@ def parse_plan(text: bytes, file: str) -> Target:
     return target
 
 
-def _check_form(text: bytes, file: str) -> None:
+def parse_plan_and_facts(plan_text: bytes, facts_text: bytes, folder: str) -> tuple[Plan, Facts]:
+    """A plan and its facts from two documents, as the folder of a benchmark has them. Raises BadInput."""
+    plan_file, facts_file = f"{folder}/plan.json", f"{folder}/facts.json"
+    _check_form(plan_text, plan_file)
+    _check_form(facts_text, facts_file, FACTS_SCHEMA)
+    try:
+        plan, facts = plain.from_json(Plan, plan_text), plain.from_json(Facts, facts_text)
+    except ValidationError as reason:
+        raise BadInput(
+            _schema_error(each, folder) for each in reason.errors(include_url=False)[:MOST_FINDINGS]
+        ) from None
+    if len({cpu.id for cpu in facts.cpus}) != len(facts.cpus) or len(facts.cpus) > MOST_CPUS:
+        _refuse(
+            "the facts contradict themselves", facts_file, f"{len(facts.cpus)} CPUs", f"up to {MOST_CPUS}, each once"
+        )
+    for where, found, expected in _unknown_cpus(plan, facts):
+        _refuse("the plan contradicts its facts", f"{plan_file}: {where}", found, expected)
+    return plan, facts
+
+
+def _check_form(text: bytes, file: str, schema: int = SCHEMA) -> None:
     """Refuse what is no JSON object of this schema, and texts with control characters, before anything is built."""
     if len(text) > LARGEST:
         _refuse("the plan is too large", file, f"more than {LARGEST} bytes")
@@ -79,9 +102,9 @@ def _check_form(text: bytes, file: str) -> None:
     if "hosts" in data:
         remedy = "save one: ouchi plan --host NAME --json > FILE"
         _refuse("the file has the plans of several hosts", file, "the key hosts", "one plan", remedy)
-    if data["schema"] != SCHEMA:
+    if data["schema"] != schema:
         found = f"schema {shown(data['schema'])}"
-        _refuse("the plan was saved by another version of ouchi", f"{file}: schema", found, f"schema {SCHEMA}")
+        _refuse("the plan was saved by another version of ouchi", f"{file}: schema", found, f"schema {schema}")
     if odd := [finding for path, value in _values(data) for finding in _odd(value, f"{file}: {dotted(path)}")]:
         raise BadInput(odd[:MOST_FINDINGS])
 
@@ -127,10 +150,7 @@ def _contradictions(target: Target) -> Iterator[tuple[str, str, str]]:
         yield f"site.{dotted(conflict.path)}", f"{conflict.claim}: {conflict.found}", conflict.expected
     if plan.name not in {*Style}:
         yield "name", shown(plan.name), f"one of {', '.join(Style)}"
-    online = {cpu.id for cpu in facts.cpus if cpu.online}
-    for where, cpus in _cpu_lists(plan):
-        if not online.issuperset(cpus):
-            yield where, f"CPU {min({*cpus} - online)}", "CPUs that are online in facts.cpus"
+    yield from _unknown_cpus(plan, facts)
     for pool in ("host", "pmd", "shared"):
         if not getattr(plan.pools, pool):
             yield f"pools.{pool}", "no CPU", "at least one CPU"
@@ -150,6 +170,13 @@ def _contradictions(target: Target) -> Iterator[tuple[str, str, str]]:
     for number, guest in enumerate(plan.guests):
         if not guest.cpus or (guest.pinned and len(guest.cpus) != guest.vcpus):
             yield f"guests[{number}].cpus", f"{len(guest.cpus)} CPUs", f"{guest.vcpus} CPUs"
+
+
+def _unknown_cpus(plan: Plan, facts: Facts) -> Iterator[tuple[str, str, str]]:
+    online = {cpu.id for cpu in facts.cpus if cpu.online}
+    for where, cpus in _cpu_lists(plan):
+        if not online.issuperset(cpus):
+            yield where, f"CPU {min({*cpus} - online)}", "CPUs that are online in facts.cpus"
 
 
 def _cpu_lists(plan: Plan) -> Iterator[tuple[str, tuple[int, ...]]]:

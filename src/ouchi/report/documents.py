@@ -15,8 +15,12 @@ from ouchi.checks.model import Level, Result
 from ouchi.checks.traffic import Measurement
 from ouchi.core.errors import Finding
 from ouchi.core.plain import STRICT
+from ouchi.live.rates import Rates
 from ouchi.parts.part import PartState
 from ouchi.plan.values import Plan
+from ouchi.rig.keeper import KeeperStatus
+from ouchi.rig.overview import RigOverview
+from ouchi.rig.states import SavedState
 from ouchi.steps import Record
 from ouchi.steps.engine import Difference
 from ouchi.steps.journal import Scope
@@ -265,3 +269,71 @@ class SupportBundle(Document):
     files: Mapping[str, int]
     missing: Mapping[str, str]
     path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchPreview(Document):
+    """``ouchi bench --dry-run --json``; members with a default only where they apply."""
+
+    schema: Literal[2]
+    path: str
+    frame_sizes: tuple[str, ...]
+    flows: int
+    directions: int
+    goals: tuple[str, ...]
+    repeats: int
+    searches: str
+    pmd_cpus: tuple[int, ...]
+    generator_cpus: tuple[int, ...]
+    more_hugepages: str
+    labels: tuple[str, ...]
+    folder: str
+    stream: str = ""
+    stream_notes: tuple[str, ...] = ()
+    search: str = ""
+    guest: str = ""
+    wires: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
+    extra_tests: tuple[str, ...] = ()
+    guest_cpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigUp(KeeperStatus, Document):
+    """``ouchi rig up --json``: the memory of each NUMA node in GiB; ``ssh -F ssh_config host`` logs in."""
+
+    schema: Literal[1]
+    numa_memory_gib: tuple[int, ...] = ()
+    ssh_config: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigStatus(RigOverview, Document):
+    """``ouchi rig status --json``."""
+
+    schema: Literal[1]
+
+
+@dataclass(frozen=True, slots=True)
+class RigSaved(Document):
+    """``ouchi rig snapshot NAME --json``."""
+
+    schema: Literal[1]
+    saved: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RigStates(Document):
+    """``ouchi rig snapshot --list --json``: times in seconds since 1970, the bytes of each state's memory."""
+
+    schema: Literal[1]
+    states: tuple[SavedState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Top(Rates, Document):
+    """A line of ``ouchi top --json``."""
+
+    schema: Literal[1]

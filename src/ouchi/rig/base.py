@@ -7,18 +7,22 @@ from pathlib import PurePath
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.live.kvm import remembered
+from ouchi.machine import Machine
 from ouchi.machine.background import Launcher
-from ouchi.rig.assets import ASSETS, Assets
+from ouchi.rig.assets import ASSETS, Assets, read_assets
 from ouchi.rig.building import building, digest
 from ouchi.rig.debian import require_tools
 from ouchi.rig.hardware import Shape
-from ouchi.rig.image import build_image, package_text
+from ouchi.rig.image import Image, build_image, package_text
 from ouchi.rig.rig import Rig
 from ouchi.rig.tools import Tools, unpack_tools
 
+MADE = ("tools-", "image-", "base-")
+"""The beginnings of the names of what is made in a cache, each once for a version of ouchi."""
+
 
 def prepare(machine: Launcher, cache: PurePath | str, notify: Notify, shape: Shape = Shape.ONE_NODE) -> Assets:
-    """The assets in ``cache`` (800 MB), made where they are missing, which takes some two minutes.
+    """The assets in ``cache`` (0.9 GB), made where they are missing, which takes some two minutes.
 
     Callers must hold a lock on the cache. When it is killed, the next call continues with what was complete.
     Raises :class:`~ouchi.core.errors.OuchiError` when packages are missing or something cannot be made.
@@ -29,12 +33,43 @@ def prepare(machine: Launcher, cache: PurePath | str, notify: Notify, shape: Sha
     tools = unpack_tools(machine, cache, notify)
     image = build_image(machine, tools, cache, notify)
     kvm = kvm_here(machine, tools, cache)
-    key = digest(tools.key, image.key, package_text("hardware.py"), str(kvm), shape)
-    assets = Assets(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2", shape)
+    assets = assets_of(cache, tools, image, shape, kvm=kvm)
     if not machine.exists(assets.base):
         make_base(machine, assets, notify)
     machine.write(cache / ASSETS, assets.to_json(), mode=0o600)
     return assets
+
+
+def assets_of(cache: PurePath, tools: Tools, image: Image, shape: Shape, *, kvm: bool) -> Assets:
+    """The assets of a shape, made or not: the name of the base has a key of everything that it depends on."""
+    key = digest(tools.key, image.key, package_text("hardware.py"), str(kvm), shape)
+    return Assets(tools, image, kvm, cache / f"base-{key}" / "disk.qcow2", shape)
+
+
+def remove_unused(machine: Machine, cache: PurePath, *rigs: Assets | None) -> list[str]:
+    """Remove tools, images and bases of other versions of ouchi; return their names.
+
+    Kept is what the last :func:`prepare` used, the bases of all shapes beside it, and what ``rigs`` were made from.
+    Callers must hold a lock on the cache.
+    """
+    unused = unused_of(machine, cache, *rigs)
+    for name in unused:
+        machine.remove(cache / name)
+    return unused
+
+
+def unused_of(machine: Machine, cache: PurePath, *rigs: Assets | None) -> list[str]:
+    """The names of what :func:`remove_unused` removes."""
+    last = read_assets(machine, cache)
+    if last is None:
+        return []
+    shapes = [assets_of(cache, last.tools, last.image, shape, kvm=last.kvm) for shape in Shape]
+    used = {
+        folder.name
+        for assets in (last, *shapes, *filter(None, rigs))
+        for folder in (assets.tools.folder, assets.image.folder, assets.base.parent)
+    }
+    return [name for name in machine.entries(cache) if name.startswith(MADE) and name not in used]
 
 
 def kvm_here(machine: Launcher, tools: Tools, cache: PurePath) -> bool:

@@ -45,7 +45,12 @@ def resume_mode(machine: Launcher, paths: RigPaths) -> str:
     require_same(machine, assets, paths.folder)
     # A suspended state is of use only if nothing has run since: the disk would have changed.
     status = read_status(machine, paths)
-    return LOAD + states.SUSPENDED if status and (status.phase, status.text) == (Phase.OFF, QUIT) else COLD
+    return LOAD + states.SUSPENDED if status and is_suspended(status) else COLD
+
+
+def is_suspended(status: KeeperStatus) -> bool:
+    """True when the rig ended by :func:`suspend`."""
+    return (status.phase, status.text) == (Phase.OFF, QUIT)
 
 
 def start(machine: Launcher, paths: RigPaths, how: str, notify: Notify) -> KeeperStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 ALIAS = "rig"
@@ -23,6 +24,12 @@ Host {ALIAS}
     ServerAliveInterval 15
     LogLevel ERROR
 """
+
+
+def port_of(config: str) -> int:
+    """The port in a file that :func:`ssh_config` made; 0 where there is none."""
+    found = re.search(r"^\s*Port (\d+)$", config, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def known_host(host_key: str) -> str:

@@ -200,22 +200,15 @@ def parse_flows(text: str) -> set[tuple[str, str]]:
 
 
 def parse_pmd(text: str) -> dict[str, dict[str, int]]:
-    """``pmd-stats-show``: the counters of each PMD thread by its CPU (``pmd 0``)."""
-    found: dict[str, dict[str, int]] = {}
-    name = ""
-    for line in text.splitlines():
-        if match := re.match(r"pmd thread numa_id \d+ core_id (\d+):", line):
-            name = f"pmd {match[1]}"
-            found[name] = {}
-        elif line.startswith("main thread"):
-            name = ""
-        elif name and (match := re.match(r"\s+([a-z /]+): ([0-9]+)", line)):
-            found[name][match[1]] = int(match[2])
-    return found
+    """``pmd-stats-show``: the counters of each PMD thread by its CPU (``pmd_0``)."""
+    return {
+        f"pmd_{cpu}": {re.sub(r"[ /]+", "_", name): count for name, count in counts.items()}
+        for (_, cpu), counts in ovs.pmd_counts(text).items()
+    }
 
 
 def _load(spent: Mapping[str, int]) -> dict[str, float]:
-    busy = spent.get("processing cycles", 0)
-    cycles = spent.get("idle cycles", 0) + busy
-    packets = max(1, spent.get("packets received", 0))
-    return {"busy": round(busy / cycles, 4) if cycles else 0.0, "cycles per packet": round(busy / packets)}
+    busy = spent.get("processing_cycles", 0)
+    cycles = spent.get("idle_cycles", 0) + busy
+    packets = max(1, spent.get("packets_received", 0))
+    return {"busy": round(busy / cycles, 4) if cycles else 0.0, "cycles_per_packet": round(busy / packets)}

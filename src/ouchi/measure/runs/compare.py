@@ -235,7 +235,7 @@ def _samples(run: Run) -> dict[tuple[str, str], Sample]:
         "path": run.info.path,
         "labels": "; ".join(run.info.labels),
         **{key: str(request.get(key, "")) for key in ("flows", "directions", "guest", "wires", "stream")},
-        "MTU": str(run.info.settings.get("MTU", "")),
+        "mtu": str(run.info.settings.get("mtu", "")),
     }
     return {
         (size, goal): Sample(run.info.name, tuple(values), {**labels, "frames": size, "goal": goal})

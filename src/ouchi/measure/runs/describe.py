@@ -37,18 +37,18 @@ def describe(
         },
         versions={
             "ouchi": __version__,
-            "DPDK (generator)": machine.run(("pkg-config", "--modversion", "libdpdk")).stdout.strip(),
-            "Open vSwitch": facts.ovs_version or "-",
+            "generator_dpdk": machine.run(("pkg-config", "--modversion", "libdpdk")).stdout.strip(),
+            "open_vswitch": facts.ovs_version or "-",
             "kernel": platform.release(),
         },
         settings={
             **cpu_settings(plan, request, placement),
-            **({"generator sleeps when idle": f"{IDLE_SLEEP * 1e6:g} µs"} if placement.shared else {}),
+            **({"generator_idle_sleep": f"{IDLE_SLEEP * 1e6:g} µs"} if placement.shared else {}),
             **(
                 {"virtqueues": f"{VIRTQUEUE_SIZE} descriptors, packed except in virtual machines"} if vhost_user else {}
             ),
-            **({"generator's scheduling": "SCHED_FIFO, where the kernel allows it"} if placement.realtime else {}),
-            "MTU": request.mtu,
+            **({"generator_scheduling": "SCHED_FIFO, where the kernel allows it"} if placement.realtime else {}),
+            "mtu": request.mtu,
             "hugepages": f"{placement.page_kib} KiB",
             "forwarding": _forwarding(request),
         },
@@ -58,9 +58,9 @@ def describe(
 def cpu_settings(plan: Plan, request: BenchRequest, placement: Placement) -> dict[str, list[int]]:
     """The CPUs of OVS, the generator and the guests."""
     return {
-        "PMD CPUs": list(plan.pools.pmd) if request.path.through_ovs else [],
-        "generator's CPUs": list(placement.workers),
-        **({"guests' CPUs": list(placement.guests)} if request.path.guests else {}),
+        "pmd_cpus": list(plan.pools.pmd) if request.path.through_ovs else [],
+        "generator_cpus": list(placement.workers),
+        **({"guest_cpus": list(placement.guests)} if request.path.guests else {}),
     }
 
 

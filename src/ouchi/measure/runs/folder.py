@@ -16,12 +16,15 @@ from typing import Any, Literal, TypeVar
 
 from ouchi.core.errors import BadInput, Failed, Finding, error, warning
 from ouchi.core.plain import to_plain
+from ouchi.facts import Facts
 from ouchi.machine import Machine, Path, Reader
 from ouchi.machine.owners import require_own
+from ouchi.measure.runs import schema1, schema2
 from ouchi.measure.runs.document import load, parse
 from ouchi.measure.runs.model import ExtraResult, Result, Results, Run, RunInfo, TrialRecord, summarise
-from ouchi.measure.runs.schema1 import upgrade_info, upgrade_results, upgrade_trial
 from ouchi.measure.search.trial import Trial
+from ouchi.plan import Plan
+from ouchi.plan.saved import LARGEST, parse_plan_and_facts
 
 INFO, TRIALS, RESULTS = "run.json", "trials.ndjson", "results.json"
 
@@ -105,12 +108,21 @@ class RunWriter:
 
 
 def read_run(machine: Reader, folder: Path, *, with_trials: bool = True) -> Run:
-    """The run in a folder, also one of schema 1; without its trials, which are nearly all of it, where they are not needed.
+    """The run in a folder, also one of an older schema; without its trials, which are nearly all of it, where they are not needed.
 
     An incomplete last line, as a killed run leaves it, is skipped with a note; results may be missing. Raises BadInput
     with all damage, by file and line.
     """
     return _Reading(machine, PurePath(folder)).run(with_trials=with_trials)
+
+
+def read_run_plan(machine: Reader, folder: Path) -> tuple[Plan, Facts] | None:
+    """The plan that was measured, with its facts; None where the folder has none that this version reads."""
+    try:
+        texts = [machine.read_bytes(PurePath(folder) / name, LARGEST + 1) for name in ("plan.json", "facts.json")]
+        return parse_plan_and_facts(texts[0], texts[1], str(folder))
+    except (OSError, BadInput):
+        return None
 
 
 T = TypeVar("T")
@@ -210,7 +222,7 @@ def _load_info(value: Any) -> RunInfo:
     missing = {"schema", "kind"} - {*value} if isinstance(value, Mapping) else set()
     if missing:
         raise ValueError("; ".join(f"{name}: field required" for name in sorted(missing)))
-    info = load(RunInfo, upgrade_info(value))
+    info = load(RunInfo, schema2.upgrade_info(schema1.upgrade_info(value)))
     for time in filter(None, (info.started, info.ended)):
         if datetime.fromisoformat(time).tzinfo is None:
             raise ValueError(f"the time {time} has no zone")
@@ -218,7 +230,7 @@ def _load_info(value: Any) -> RunInfo:
 
 
 def _load_results(value: Any) -> Results:
-    results = load(Results, upgrade_results(value))
+    results = load(Results, schema2.upgrade_results(schema1.upgrade_results(value)))
     keys = [(row.size, row.goal) for row in results.summary]
     if len(set(keys)) < len(keys):
         raise ValueError("the summary has two rows for the same size and goal")
@@ -226,7 +238,7 @@ def _load_results(value: Any) -> Results:
 
 
 def _load_trial(line: str) -> TrialRecord:
-    record = load(TrialRecord, upgrade_trial(parse(line)))
+    record = load(TrialRecord, schema2.upgrade_trial(schema1.upgrade_trial(parse(line))))
     if reason := _implausible(record.trial):
         raise ValueError(reason)
     return record

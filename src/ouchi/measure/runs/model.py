@@ -12,7 +12,7 @@ from ouchi.core.errors import Finding, warning
 from ouchi.measure.search.goals import Bounds
 from ouchi.measure.search.trial import Trial
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RunInfo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     ended: str = ""
     complete: bool = False
-    schema: Literal[2] = 2
+    schema: Literal[3] = 3
     kind: Literal["bench"] = "bench"
 
 
@@ -104,7 +104,7 @@ class Results:
     results: tuple[Result, ...] = ()
     summary: tuple[Summary, ...] = ()
     extras: tuple[ExtraResult, ...] = ()
-    schema: Literal[2] = 2
+    schema: Literal[3] = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Runs in the format of ouchi 0.1 (``"schema": 1``), translated into today's."""
+"""Runs in the format of ouchi 0.1 (``"schema": 1``), translated into schema 2."""
 
 from __future__ import annotations
 

@@ -13,13 +13,21 @@ MOST_LINES = 16  # more would be a tangle; the numbers on the chips remain
 def queue_lines(boxes: Sequence[Box], measures: Measures) -> tuple[Line, ...]:
     """A line for each queue next to the node whose core polls it; none when the measures have no lane for them.
 
-    Up from the NIC, along the lane at the bottom of the node, up the nearest gap that is clear, and in below the
-    core.
+    Up from the NIC, along the lane at the bottom of the node, up the nearest gap that is clear of cores, clusters and
+    text, and in below the core.
     """
     chips = [box for box in boxes if box.kind == "chip" and box.cpu >= 0]
     if not measures.lane or len(chips) > MOST_LINES:
         return ()
-    kinds: dict[str, list[Box]] = {"frame": [], "group": [], "core": [], "cpu": [], "nic": [], "text": []}
+    kinds: dict[str, list[Box]] = {
+        "frame": [],
+        "group": [],
+        "cluster": [],
+        "core": [],
+        "cpu": [],
+        "nic": [],
+        "text": [],
+    }
     for box in boxes:
         if box.kind in kinds:
             kinds[box.kind].append(box)
@@ -34,7 +42,8 @@ def queue_lines(boxes: Sequence[Box], measures: Measures) -> tuple[Line, ...]:
             core, group = _around(cell, kinds["core"]), _around(cell, kinds["group"])
             if core and group:
                 lane = frame.bottom - measures.lane + len(found) % STEPS * (measures.lane // STEPS)
-                obstacles = [box for box in (*kinds["core"], *kinds["text"]) if frame.holds(box) and box is not core]
+                others = (box for box in (*kinds["core"], *kinds["cluster"], *kinds["text"]) if frame.holds(box))
+                obstacles = [box for box in others if not box.holds(core)]
                 route = _route(chip, cell, core, group, lane, obstacles, measures.core_gap[1], taken)
                 taken.add(route[2][0])
                 found.append(Line(route, "queue"))

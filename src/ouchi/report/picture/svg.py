@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from ouchi.facts import Facts
+from ouchi.plan.target import Target
 from ouchi.plan.values import Plan
 from ouchi.report.picture.content import content_of
 from ouchi.report.picture.cpus import DrawnCpu
@@ -14,6 +15,7 @@ from ouchi.report.picture.font_metrics import width_at_most
 from ouchi.report.picture.layout import lay_out
 from ouchi.report.picture.shapes import Box, Line, Measures, Picture
 from ouchi.report.picture.style import stylesheet
+from ouchi.report.picture.topology import BOLD, SIZES, topology
 
 LAYERS = ("frame", "group", "cluster", "core", "nic", "cpu", "note", "chip", "swatch", "text")
 """What covers what; the lines lie between ``cluster`` and ``core``."""
@@ -54,6 +56,11 @@ def document(facts: Facts, plan: Plan | None) -> str:
     """The picture of a host, self-contained: no script, no font or file from elsewhere."""
     density = _density(facts)
     return _drawn(geometry(facts, plan), stylesheet(density.sizes, _BOLD))
+
+
+def topology_document(target: Target) -> str:
+    """The picture of a plan's networks, in the same form."""
+    return _drawn(topology(target), stylesheet(SIZES, BOLD))
 
 
 def geometry(facts: Facts, plan: Plan | None) -> Picture:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.report.run.chart import Chart, Figure, colour
+from ouchi.report.run.keys import key_text
 from ouchi.report.run.scales import linear
 from ouchi.report.run.trials import size_text
 from ouchi.report.run.units import rate_text, rate_unit, share_text
@@ -50,4 +51,4 @@ def _busy(recorded: TrialRecord) -> Iterator[tuple[str, float]]:
     for name, counted in found.items():
         share = counted.get("busy") if isinstance(counted, Mapping) else None
         if isinstance(share, int | float) and 0 <= share <= 1:
-            yield name, float(share)
+            yield key_text(name), float(share)

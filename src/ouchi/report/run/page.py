@@ -15,12 +15,16 @@ from importlib.resources import files
 from typing import Any
 
 from ouchi import __version__
+from ouchi.facts import Facts
 from ouchi.measure.runs.model import Run, TrialRecord
 from ouchi.measure.search.goals import judged_loss
 from ouchi.measure.search.trial import Histogram
+from ouchi.plan import Plan
+from ouchi.report.picture.svg import document
 from ouchi.report.run.chart import Figure
 from ouchi.report.run.gaps import gaps_figure
 from ouchi.report.run.html import Markup, empty, tag
+from ouchi.report.run.keys import key_text
 from ouchi.report.run.latency import latency_figure
 from ouchi.report.run.load import load_figure
 from ouchi.report.run.loss import loss_figures
@@ -29,6 +33,7 @@ from ouchi.report.run.stalls import stalls_figure
 from ouchi.report.run.table import Table, extras_table, headline, latency_table, markdown, summary_table, trials_line
 from ouchi.report.run.trials import remarks, size_text
 from ouchi.report.run.units import duration_text, rate_text, share_text, time_text
+from ouchi.report.text import clean
 
 MAX_ROWS = 5000
 """Trials in the page's table; all are in the run's folder."""
@@ -43,10 +48,10 @@ HOW_TO_READ = (
 )
 
 
-def page_html(run: Run) -> str:
-    """The page."""
+def page_html(run: Run, plan: tuple[Plan, Facts] | None = None) -> str:
+    """The page, with a picture of the ``plan`` that was measured and its host."""
     style, script = (files("ouchi.report.run").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
-    body = tag("body", *_body(run), tag("div", id="tip", hidden="", role="status"), tag("script", Markup(script)))
+    body = tag("body", *_body(run, plan), tag("div", id="tip", hidden="", role="status"), tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', _head(run, style, script), body, lang='en')}\n"
 
 
@@ -67,13 +72,15 @@ def _head(run: Run, style: str, script: str) -> Markup:
     )
 
 
-def _body(run: Run) -> Iterator[Markup]:
+def _body(run: Run, plan: tuple[Plan, Facts] | None) -> Iterator[Markup]:
     yield _header(run)
     yield _summary(run)
     for size in run.sizes:
         yield _size(run, size)
     if run.extras:
         yield tag("section", tag("h2", "Further results"), _table(extras_table(run)))
+    if plan:
+        yield _plan(*plan)
     yield _environment(run)
     yield _trials(run)
     yield tag("footer", tag("p", HOW_TO_READ), tag("p", f"Made by ouchi {__version__}."))
@@ -133,6 +140,14 @@ def _size(run: Run, size: str) -> Markup:
     latencies = latency_table(run, size)
     table = [tag("h3", "Latency"), _table(latencies)] if latencies.rows else []
     return tag("section", tag("h2", size_text(size).capitalize()), _figures(run, *figures), *table)
+
+
+def _plan(plan: Plan, facts: Facts) -> Markup:
+    """As an image: its style sheet is its own, and it has its own light and dark colours."""
+    data = base64.b64encode(document(facts, plan).encode()).decode()
+    text = f"CPUs of each pool, guests and NICs of {clean(facts.system.hostname)}"
+    picture = empty("img", src=f"data:image/svg+xml;base64,{data}", alt=text, class_="plan")
+    return tag("section", tag("h2", "The plan"), tag("div", picture, class_="wide"))
 
 
 def _environment(run: Run) -> Markup:
@@ -205,7 +220,7 @@ def _flattened(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _rows_of(key: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _rows_of(f"{key}.{name}" if key else str(name), item)
+            yield from _rows_of(f"{key}.{key_text(name)}" if key else key_text(name), item)
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
         for index, item in enumerate(value, 1):
             yield from _rows_of(f"{key}.{index}", item)

@@ -12,6 +12,7 @@ from rich.text import Text
 from ouchi.measure.runs.compare import ComparedRuns
 from ouchi.measure.runs.model import Run
 from ouchi.report.page import FindingText, label_lines, page, plain_table
+from ouchi.report.run.keys import key_text
 from ouchi.report.run.table import Table, headline, tables_of, trials_line
 
 
@@ -38,7 +39,7 @@ def _drawn(table: Table) -> RichTable:
 def preview_text(preview: Mapping[str, Any]) -> str:
     """A dry run: what would be measured, a line for each key."""
     lines = [
-        f"{key + ':':<18}{', '.join(map(str, value)) if isinstance(value, list) else value}"
+        f"{key_text(key) + ':':<18}{', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in preview.items()
     ]
     return "\n".join(["dry run: nothing is changed; would measure", *lines])
