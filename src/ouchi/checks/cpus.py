@@ -345,7 +345,7 @@ def realtime(live: Live, target: Target) -> Seen | None:
         found=f"{limit} µs of each sched_rt_period_us; {', '.join(sorted({policy for _, policy in found}))}: {names}",
         expected="-1 where such a thread polls, or SCHED_OTHER on isolated CPUs",
         remedy=f"chrt --other --pid 0 {found[0][0].tid}, and so the others; or: sysctl kernel.sched_rt_runtime_us=-1",
-        why="a polling thread uses its runtime up: with the kernel's 950,000 µs it then does not run for 50 ms, and every "
+        why="a PMD thread uses its runtime up: with the kernel's 950,000 µs it then does not run for 50 ms, and every "
         "ring overflows",
     )
 

@@ -23,8 +23,8 @@ _QUEUE = re.compile(
     r"\s*port:\s*(\S+)\s+queue-id:\s*([0-9]{1,5}) \((enabled|disabled)\)(?:\s+pmd usage:\s*(?:([0-9]{1,3})|NOT AVAIL))?"
 )
 _POOL = re.compile(r"mempool <(ovs[0-9a-f]{8}[^>\s]{0,40})>")
-_STARTED = "(Open vSwitch) "
-"""In the line with which ovs-vswitchd begins its log (lib/daemon-unix.c, vlog)."""
+_STARTED = "DPDK Enabled - initializing"
+"""What ovs-vswitchd logs at each start before it calls DPDK (lib/dpdk.c)."""
 _WITHOUT_MEMORY = re.compile(r"Cannot allocate ethdev shared data")
 _POOL_NAME = re.compile(r"ovs[0-9a-f]{8}[0-9]{2}([0-9]{5})[0-9]{7,}")
 

@@ -18,7 +18,7 @@ section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
 section exe; readlink "/proc/$pid/exe"
 section alternative; readlink -f /usr/sbin/ovs-vswitchd
 section log  # each start, and what DPDK logs when it ends or refuses ports for want of memory
-tail -c 65536 "$log/ovs-vswitchd.log" | grep -aE '[(]Open vSwitch[)] [0-9]|ethdev shared data' | tail -n 20
+tail -c 65536 "$log/ovs-vswitchd.log" | grep -aE 'DPDK Enabled - initializing|ethdev shared data' | tail -n 20
 section connected; grep -oE ' 03 +[0-9]+ /.*' /proc/net/unix
 section qemu; id -u libvirt-qemu >/dev/null 2>&1 || echo none
 section folder; stat -c '%a %U' "$folder"
