@@ -1,6 +1,6 @@
 # Counters of Open vSwitch's datapath and of its packet sockets, in the run folder $2 or $3.
 for run in "$2" "$3"; do [ -e "$run/ovs-vswitchd.pid" ] && break; done
-pid=$(cat "$run/ovs-vswitchd.pid")
+pid=$(switch_pid "$run")
 running() { [ -n "$pid" ] && [ -d "/proc/$pid" ]; }
 # One that did not answer is not asked again: its error stands for all of them.
 answer() {

@@ -14,7 +14,8 @@ section whose; echo "$whose"
 section run; echo "$run"
 section sockets; echo "$folder"
 section wire; cat "$run/wire.json" 2>/dev/null; echo
-section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
+pid=$(switch_pid "$run")
+section pid; echo "$pid"
 section exe; readlink "/proc/$pid/exe"
 section alternative; readlink -f /usr/sbin/ovs-vswitchd
 section log  # each start, and what DPDK logs when it ends or refuses ports for want of memory

@@ -72,7 +72,7 @@ def without_memory(live: Live, target: Target, claim: str = "") -> Finding:
     Before DPDK 23.11 that ends ovs-vswitchd, later it is an error of each port.
     """
     main = next((one.cpus for one in live.threads if one.pid == one.tid == live.switch.pid and one.cpus), ())
-    first = min(main or target.switch_cpus)
+    first = min(main or target.switch_cpus, default=0)
     node = next((cpu.node for cpu in target.facts.cpus if cpu.id == first), 0)
     free = [f"{count} of {size // 1024} MiB" for (at, size), (_, count) in live.hugepages.items() if at == node]
     config = live.switch.other_config
