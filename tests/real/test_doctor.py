@@ -231,7 +231,7 @@ def test_a_port_without_guest_is_a_warning(up: Lab) -> None:
 
 def test_flow_control_is_named(up: Lab) -> None:
     vsctl(up, "set", "Interface", "nothing", "options:tx-flow-ctrl=true")
-    named = findings(diagnosis(up), "info")["the NIC of the port nothing uses flow control"]
+    named = findings(diagnosis(up), "info")["flow control is on for the port nothing"]
     assert named["found"] == "tx-flow-ctrl=true"
     vsctl(up, "remove", "Interface", "nothing", "options", "tx-flow-ctrl")
 

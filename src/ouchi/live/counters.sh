@@ -14,12 +14,13 @@ answer() {
 packets() {
     running || return
     answer "datapath $1" dpctl/show -s
+    case $answer in *netdev@ovs-netdev:*) datapath=netdev@ovs-netdev ;; esac  # the name is needed where there are several
     section "sockets $1"; ss -0 -m -e -n
 }
 once() {
     running || return
     answer coverage coverage/show
-    answer connections dpctl/ct-get-nconns
-    answer "most connections" dpctl/ct-get-maxconns
+    answer connections dpctl/ct-get-nconns $datapath
+    answer "most connections" dpctl/ct-get-maxconns $datapath
     section "socket files"; find "/proc/$pid/fd" -lname 'socket:*' -printf '%l\n'
 }

@@ -183,8 +183,8 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
 def lacks_shared_data(log: str) -> bool:
     """Return whether a log has, since ovs-vswitchd's last start in it, that DPDK could not allocate its shared data.
 
-    ``eth_dev_shared_data_prepare`` in DPDK's lib/ethdev/ethdev_private.c: up to DPDK 23.11 a panic that ends the process,
-    later an error at each port.
+    ``eth_dev_shared_data_prepare`` in DPDK's lib/ethdev/ethdev_private.c: in DPDK 22.11 a panic that ends the process,
+    in 24.11 an error at each port.
     """
     return _WITHOUT_MEMORY.search(log, max(0, log.rfind(_STARTED))) is not None
 

@@ -69,18 +69,20 @@ def running(live: Live, target: Target) -> Seen:
 def without_memory(live: Live, target: Target, claim: str = "") -> Finding:
     """DPDK found no hugepage for its shared data, on the node of the main thread (``rte_socket_id`` of the main lcore).
 
-    Before DPDK 23.11 that ends ovs-vswitchd, later it is an error of each port.
+    With DPDK 22.11 that ends ovs-vswitchd (a panic), with 24.11 it is an error of each port.
     """
     main = next((one.cpus for one in live.threads if one.pid == one.tid == live.switch.pid and one.cpus), ())
     first = min(main or target.switch_cpus, default=0)
     node = next((cpu.node for cpu in target.facts.cpus if cpu.id == first), 0)
-    free = [f"{count} of {size // 1024} MiB" for (at, size), (_, count) in live.hugepages.items() if at == node]
+    free = [
+        f"{count} of {size // 1024} MiB" for (at, size), (_, count) in live.hugepages.items() if at == node and count
+    ]
     config = live.switch.other_config
     restart = UP if live.switch.whose == OURS else f"{APPLY}, then: systemctl restart openvswitch-switch"
     return error(
         f"{claim}DPDK found no hugepage on NUMA node {node}, where ovs-vswitchd's main thread is",
         where=logs(live.switch),
-        found=f"Cannot allocate ethdev shared data; free on node {node} now: {', '.join(free) or 'no hugepages'}; "
+        found=f"Cannot allocate ethdev shared data; free on node {node} now: {', '.join(free) or 'no page'}; "
         f"dpdk-socket-mem={config.get('dpdk-socket-mem', 'not set')}",
         expected=f"free hugepages on node {node} beside those of guests, and memory there in dpdk-socket-mem",
         remedy=f"the plan has them: {restart}",

@@ -161,7 +161,7 @@ def flow_control(live: Live, _target: Target) -> Observation | None:
         return None
     problems = [
         info(
-            f"the NIC of the port {port.name} uses flow control",
+            f"flow control is on for the port {port.name}",
             where=f"ovs-vsctl get Interface {port.name} options",
             found=", ".join(f"{key}={port.options[key]}" for key in on),
             expected="no flow control",
