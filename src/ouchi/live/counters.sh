@@ -20,7 +20,9 @@ packets() {
 once() {
     running || return
     answer coverage coverage/show
-    answer connections dpctl/ct-get-nconns $datapath
-    answer "most connections" dpctl/ct-get-maxconns $datapath
+    if [ -n "$datapath$error" ]; then  # the kernel's datapath does not count them this way
+        answer connections dpctl/ct-get-nconns "$datapath"
+        answer "most connections" dpctl/ct-get-maxconns "$datapath"
+    fi
     section "socket files"; find "/proc/$pid/fd" -lname 'socket:*' -printf '%l\n'
 }
