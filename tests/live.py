@@ -10,7 +10,9 @@ A case is a folder with a ``case.yaml``:
   ``file`` of the case's folder, which has the section as a real program printed it;
 - ``finds``: every finding, by the id of its check, with its members; ``unknown``: the ids of unknown checks;
 - ``recorded``: the output of a real machine is in the folder; the value is the case of ``tests/cases/hosts`` that was
-  recorded on a machine like it.
+  recorded on a machine like it;
+- ``based``: another case, with the output of a real machine and its snapshot ``host.tar.gz`` in its folder; ``changes`` are
+  made in that output.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from ruamel.yaml import YAML
 from ouchi.core.cpulist import format_cpus
 from ouchi.core.instance import Instance
 from ouchi.facts import Facts, collect
-from ouchi.live.host import Live, Texts, parse_live
+from ouchi.live.host import READINGS, Live, Texts, parse_live
+from ouchi.live.sections import sections
+from ouchi.machine.snapshot import open_snapshot
 from ouchi.plan import Plan, make_plan
 from ouchi.plan.mempools import port_mbufs, queue_mbufs, shared_mbufs
 from ouchi.plan.target import Target
@@ -80,6 +84,12 @@ def case(name: str) -> Case:
         pages = _hugepages((need.node, need.size_kib, need.count, 0) for need in target.plan.hugepages)
         found["machine"] += f"\n@@ hugepages\n{pages}\n"
         live = parse_live(Texts(found), INSTANCE)
+    elif based := content.get("based"):
+        target = _recorded_target(CASES / based)
+        made = {reading: sections((CASES / based / reading).read_text()) for reading in READINGS}
+        for change in content.get("changes", ()):
+            _change(made, change, folder)
+        live = parse_live(Texts(printed(made)), INSTANCE)
     else:
         target = planned_for(content.get("host", {}), content.get("site", ""))
         made = healthy(target)
@@ -87,6 +97,14 @@ def case(name: str) -> Case:
             _change(made, change, folder)
         live = parse_live(Texts(printed(made), content.get("missing", {})), INSTANCE)
     return Case(name, target, live, tuple(content.get("finds", ())), tuple(content.get("unknown", ())))
+
+
+@cache
+def _recorded_target(folder: Path) -> Target:
+    """The target of a host whose snapshot is in a case's folder."""
+    site = load_site((folder / "site.yaml").read_bytes(), "site.yaml")
+    facts = collect(open_snapshot(folder / "host.tar.gz"))
+    return Target(site, facts, make_plan(site, facts), "site.yaml")
 
 
 def printed(texts: Sections) -> dict[str, str]:
@@ -127,18 +145,18 @@ def _base(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(texts: Sections, change: dict[str, Any], folder: Path) -> None:
-    sections = texts[change["in"]]
+    reading = texts[change["in"]]
     name = change["section"]
     if "remove" in change:
-        del sections[name]
+        del reading[name]
     elif "text" in change:
-        sections[name] = change["text"]
+        reading[name] = change["text"]
     elif "file" in change:
-        sections[name] = (folder / change["file"]).read_text().rstrip("\n")
+        reading[name] = (folder / change["file"]).read_text().rstrip("\n")
     else:
         old, new = str(change["old"]), str(change["new"])
-        assert old in sections.get(name, ""), f"{old!r} is not in {name}: {sections.get(name, '')[:2000]}"
-        sections[name] = sections[name].replace(old, new)
+        assert old in reading.get(name, ""), f"{old!r} is not in {name}: {reading.get(name, '')[:2000]}"
+        reading[name] = reading[name].replace(old, new)
 
 
 def _yaml(file: Path) -> dict[str, Any]:
@@ -164,9 +182,11 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         f"isolated:{format_cpus(cpu.id for cpu in facts.cpus if cpu.isolated)}",
         f"nohz_full:{format_cpus(plan.isolated)}",
         "smt/control:on",
+        "cpufreq/boost:1",
     ]
     for number in online:
         cpu.append(f"cpu{number}/cpufreq/scaling_governor:performance")
+        cpu += [f"cpu{number}/cpufreq/{name}_max_freq:4208203" for name in ("scaling", "cpuinfo")]
         for state, (name, latency, off) in enumerate((("POLL", 0, 0), ("C1", 1, 0), ("C2", 18, 1))):
             folder = f"cpu{number}/cpuidle/state{state}"
             cpu += [f"{folder}/name:{name}", f"{folder}/latency:{latency}", f"{folder}/disable:{off}"]
@@ -183,7 +203,8 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         "settings": f"/sys/devices/virtual/workqueue/cpumask:{mask(plan.pools.host).removeprefix('0x')}\n"
         "/proc/sys/kernel/nmi_watchdog:1\n/proc/sys/kernel/soft_watchdog:1\n"
         f"/proc/sys/kernel/watchdog_cpumask:{host}\n"
-        "/sys/devices/system/clocksource/clocksource0/current_clocksource:tsc",
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource:tsc\n"
+        "/proc/sys/kernel/numa_balancing:0\n/proc/sys/kernel/sched_rt_runtime_us:950000",
         "latency": "  2000000000",
         "meminfo": "HugePages_Total:    512\nHugepagesize:       2048 kB",
         "hugepages": _hugepages(
@@ -198,6 +219,8 @@ def _machine(facts: Facts, plan: Plan) -> dict[str, str]:
         '-netdev {"type":"vhost-user","chardev":"charnet0","id":"hostnet0"} ',
         "guest memory": f"/proc/{GUEST_PID}/smaps_rollup:Shared_Hugetlb:  4194304 kB",
         "servers": f"{INSTANCE.state}/libvirt/run/qemu/instance-00000001.xml:<nova:name>{_first(plan)}",
+        "states": f"{INSTANCE.state}/libvirt/run/qemu/instance-00000001.xml:<domstatus state='running' reason='booted' "
+        f"pid='{GUEST_PID}'",
         "drivers": "\n".join(
             f"/sys/bus/pci/devices/{nic.address}/driver ../../../bus/pci/drivers/{nic.driver}"
             for nic in facts.nics

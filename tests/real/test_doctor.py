@@ -229,6 +229,13 @@ def test_a_port_without_guest_is_a_warning(up: Lab) -> None:
     vsctl(up, "del-port", "alone")
 
 
+def test_flow_control_is_named(up: Lab) -> None:
+    vsctl(up, "set", "Interface", "nothing", "options:tx-flow-ctrl=true")
+    named = findings(diagnosis(up), "info")["flow control is on for the port nothing"]
+    assert named["found"] == "tx-flow-ctrl=true"
+    vsctl(up, "remove", "Interface", "nothing", "options", "tx-flow-ctrl")
+
+
 def guest(lab: Lab, port: str, folder: Path) -> tuple[subprocess.Popen[str], str]:
     """A guest that QEMU has not started yet, at a vhost-user port; its process and the path of its monitor."""
     monitor = f"{folder}/monitor"
@@ -262,7 +269,7 @@ def guest(lab: Lab, port: str, folder: Path) -> tuple[subprocess.Popen[str], str
 def test_a_guest_has_to_have_a_driver(up: Lab) -> None:
     """QEMU accepts the connection before the guest runs; the driver is the one that boots it from the network."""
     words = ("add-port", "br-int", "one", "--", "set", "Interface", "one", "type=dpdkvhostuserclient")
-    vsctl(up, *words, "options:vhost-server-path=/run/ouchi/vhost/one")
+    vsctl(up, *words, "options:vhost-server-path=/run/ouchi/vhost/one", "mtu_request=1400")
     gate, monitor = guest(up, "one", up.home)
     try:
         claims = lambda: findings(diagnosis(up), "warning").keys()  # noqa: E731
@@ -272,6 +279,7 @@ def test_a_guest_has_to_have_a_driver(up: Lab) -> None:
             control.recv(1)
             control.sendall(b"cont\n")
             wait_until(lambda: not any("driver" in claim or "connected" in claim for claim in claims()))
+            assert "the port one drops packets of its network's MTU" in findings(diagnosis(up))
     finally:
         up.kill9(gate)
     wait_until(lambda: "no guest is connected to the ports one" in claims())

@@ -24,6 +24,7 @@ from ouchi.live.interrupts import arrived, mask_cpus, parse_interrupts
 from ouchi.live.memory import parse_hugepages
 from ouchi.live.nics import parse_networking, parse_vfs
 from ouchi.live.ovs import Mempool, Pmd, Queue, parse_mempools, parse_queues, parse_switch
+from ouchi.live.scheduling import parse_scheduling
 from ouchi.live.sections import by_cpu, linked, numbers, sections
 from ouchi.live.threads import Thread, family, listed, parse_threads
 from tests.live import INSTANCE, healthy, planned_for, printed
@@ -133,6 +134,27 @@ def test_guests() -> None:
     assert one == Guest(12, "instance-1", True, "one", ("vhost-user", "tap"), ("/v/vhu1",), 3)
     assert one.name == "one"
     assert two == Guest(13, "two", False)
+
+
+def test_states_of_guests_as_libvirt_keeps_them() -> None:
+    """Written by libvirt 9.0 while a guest started, ran and was suspended."""
+    host = {"guests": "\n".join(f"/proc/{pid}/cmdline:qemu-system-x86_64 -name guest=i{pid}" for pid in (1, 2, 3))}
+    folder = "/var/lib/ouchi/libvirt/run/qemu"
+    host["states"] = (
+        f"{folder}/i1.xml:<domstatus state='paused' reason='starting up' pid='47'\n"
+        f"{folder}/i2.xml:<domstatus state='running' reason='booted' pid='47'\n"
+        f"{folder}/i3.xml:<domstatus state='paused' reason='user' pid='47'\n"
+    )
+    found = [(guest.state, guest.reason) for guest in parse_guests(host, "")]
+    assert found == [("paused", "starting up"), ("running", "booted"), ("paused", "user")]
+
+
+def test_the_policy_of_threads() -> None:
+    """The first line is one of ``sleep`` under ``chrt -f 1``; names may hold anything."""
+    line = "5 (a) S 1 (b)) S 22386 22386 3623 0 -1 4194560 222 0 1 0 0 0 0 0 -2 0 1 0 4476567 2990080 425 9 9 9 9 0 0 0 0 6 0 1 0 0 17 1 1 1 0 0"
+    text = f"/proc/4/task/5/schedstat:1 2 3\n/proc/4/task/5/stat:{line}\n"
+    text += "/proc/4/task/6/schedstat:1 2 3\n/proc/4/task/6/stat:6 (short) S 1 2\n"
+    assert [one.policy for one in parse_scheduling(text).values()] == [1, 0]
 
 
 def test_hugepages_by_node_and_size() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from math import inf
 
-from ouchi.checks.model import Fix, Level, Problem, Seen, check, named, ok, unknown
+from ouchi.checks.model import Fix, Level, Problem, Seen, check, judge, named, ok, unknown
 from ouchi.checks.remedies import APPLY, APPLY_REBOOT, fix_then
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import info, warning
+from ouchi.core.errors import Finding, info, warning
 from ouchi.live.cpus import Idle
 from ouchi.live.host import MACHINE, SAMPLES, SWITCH, Live
-from ouchi.live.scheduling import Scheduling
+from ouchi.live.scheduling import REALTIME, Scheduling
+from ouchi.live.sections import numbers
 from ouchi.live.threads import Thread, family, listed
 from ouchi.plan import Style
 from ouchi.plan.target import Target
@@ -25,6 +26,11 @@ SHALLOW = ("POLL", "C1", "C1_ACPI", "WFI", "haltpoll", "haltpoll idle")
 
 RING_SECONDS = 2048 / 14.88e6
 """How long a ring of 2048 descriptors (Open vSwitch's n_rxq_desc) lasts at 10 Gbit/s of 64-byte frames: 0.14 ms."""
+CLOCK = "a PMD thread at a lower clock forwards fewer packets a second"
+RT_RUNTIME = "/proc/sys/kernel/sched_rt_runtime_us"
+WITHOUT_THROTTLING = (6, 12)
+"""Linux since when real-time threads stop for others that wait only (commit 5f6bd380c7bd, "Remove default bandwidth
+control"): ``cpus.run-delay`` finds that."""
 SLEEPING = ("pmd-sleep-max", "pmd-maxsleep")
 """Keys with which PMD threads sleep when they are idle (Open vSwitch 3.2, 3.1: topics/dpdk/pmd.rst)."""
 
@@ -80,6 +86,51 @@ def governor(live: Live, target: Target) -> Seen | None:
         "burst comes",
     )
     return Problem(finding, fix)
+
+
+@check("cpus.clock-limit", Level.LOSS, "no limit keeps the clock below its highest", MACHINE)
+def clock_limit(live: Live, target: Target) -> Seen | None:
+    """Look for CPUs whose highest clock is limited, and for boost that is off.
+
+    The preference for energy (EPP) is not looked at: with the governor ``performance`` the kernel sets it and refuses
+    other values (admin-guide/pm/intel_pstate.rst).
+    """
+    cpus = [cpu for cpu in performance_cpus(target) if cpu in live.clocks]
+    if not cpus:
+        return None
+    low = [cpu for cpu in cpus if live.clocks[cpu][0] < live.clocks[cpu][1]]
+    problems: list[Problem | Finding] = []
+    if low:
+        limit, most = min(live.clocks[cpu] for cpu in low)
+        fix = Fix(
+            f"no limit of the clock of {named(low)}",
+            tuple(
+                sysfs.value(f"{ROOT}/cpu{cpu}/cpufreq/scaling_max_freq", str(live.clocks[cpu][1]), lasts=Lasts.REBOOT)
+                for cpu in low
+            ),
+        )
+        finding = warning(
+            f"the clock of {named(low)} is limited",
+            where=f"{ROOT}/cpu*/cpufreq/scaling_max_freq",
+            found=f"{limit / 1e6:.2f} of {most / 1e6:.2f} GHz",
+            expected="cpuinfo_max_freq",
+            remedy=fix_then("remove what sets it: tuned, cpupower, TLP"),
+            why=CLOCK,
+        )
+        problems.append(Problem(finding, fix))
+    if live.boost is False:
+        problems.append(
+            info(
+                "CPUs may not exceed their base clock",
+                where=f"{ROOT}/cpufreq/boost, {ROOT}/intel_pstate/no_turbo",
+                found="boost is off",
+                expected="on, unless you want equal figures at each measurement",
+                remedy=f"echo 1 > {ROOT}/cpufreq/boost, or with intel_pstate: echo 0 > {ROOT}/intel_pstate/no_turbo; or "
+                "the firmware's setup",
+                why=CLOCK,
+            )
+        )
+    return judge(problems, f"up to {max(live.clocks[cpu][1] for cpu in cpus) / 1e6:.2f} GHz")
 
 
 @check("cpus.idle-states", Level.LOSS, "no idle state deeper than C1 is enabled", MACHINE, SWITCH)
@@ -261,6 +312,41 @@ def run_delay(live: Live, target: Target) -> Seen | None:
         if overlapped
         else "ps -eLo psr,cls,pid,tid,comm --sort=psr, which shows what runs there; kernel.isolation, cpus.other-threads",
         why="a thread that waits for its CPU empties no ring: what arrives meanwhile is dropped when it is full",
+    )
+
+
+@check(
+    "cpus.realtime", Level.LOSS, "no limit of real-time threads stops PMD threads and vCPUs", SAMPLES, MACHINE, SWITCH
+)
+def realtime(live: Live, target: Target) -> Seen | None:
+    """Look for PMD threads and vCPUs with a real-time policy that the kernel stops for a part of each second.
+
+    A real-time thread that never sleeps uses up sched_rt_runtime_us of each period and is not run for the rest of it
+    (scheduler/sched-rt-group.rst), whether or not another thread waits, before Linux 6.12.
+    """
+    pids = {live.switch.pid, *(guest.pid for guest in live.guests if guest.ours)}
+    found = [
+        (thread, policy)
+        for thread in live.threads
+        if thread.pid in pids
+        and (thread.pmd is not None or thread.vcpu)
+        and thread.tid in live.scheduling
+        and (policy := REALTIME.get(live.scheduling[thread.tid].policy))
+    ]
+    limit = live.settings.get(RT_RUNTIME, "")
+    if not found or not limit or numbers(target.facts.system.kernel) >= WITHOUT_THROTTLING:
+        return None
+    names = listed(thread.name for thread, _ in found)
+    if limit == "-1":
+        return ok(names)
+    return warning(
+        f"the kernel stops {counted(len(found), 'real-time thread')} of PMD and vCPUs for a part of each second",
+        where=RT_RUNTIME,
+        found=f"{limit} µs of each sched_rt_period_us; {', '.join(sorted({policy for _, policy in found}))}: {names}",
+        expected="-1 where such a thread polls, or SCHED_OTHER on isolated CPUs",
+        remedy=f"chrt --other --pid 0 {found[0][0].tid}, and so the others; or: sysctl kernel.sched_rt_runtime_us=-1",
+        why="a PMD thread uses its runtime up: with the kernel's 950,000 µs it then does not run for 50 ms, and every "
+        "ring overflows",
     )
 
 

@@ -9,7 +9,7 @@ from ouchi.checks.model import Level, Observation, Seen, check, judge, ok, unkno
 from ouchi.checks.ovs.answers import answered
 from ouchi.checks.remedies import UP
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import error
+from ouchi.core.errors import Finding, error
 from ouchi.live.guests import VHOST_USER, Guest
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.threads import Thread
@@ -28,6 +28,9 @@ thread (part of the process since Linux 6.13) runs once a minute, inherits the C
 cannot be moved by libvirt.
 """
 
+STOPPED = ("paused", "pmsuspended", "crashed")
+"""States of libvirt (virDomainState) in which a guest's vCPUs do not run."""
+
 STEAL = (
     "a vCPU that waits for its CPU does not empty its ring: what OVS sends it meanwhile is dropped, counted as "
     "ovs_tx_failure_drops"
@@ -36,7 +39,7 @@ STEAL = (
 
 @check("guests.running", Level.RUNNING, "every server of the site has a running guest", MACHINE)
 def running(live: Live, target: Target) -> Observation | None:
-    """Look for a guest of each server; applies where ouchi's libvirtd is up."""
+    """Look for a guest of each server that is not paused; applies where ouchi's libvirtd is up."""
     if not live.libvirt or not target.plan.guests:
         return None
     if not live.root:
@@ -53,6 +56,12 @@ def running(live: Live, target: Target) -> Observation | None:
         )
         for guest in target.plan.guests
         if guest.name not in servers
+    ]
+    frozen = {thread.pid for thread in live.threads if thread.stopped}
+    problems += [
+        _paused(guest, frozen=guest.pid in frozen)
+        for guest, _ in _planned(live, target)
+        if guest.pid in frozen or (guest.state in STOPPED and guest.reason != "starting up")
     ]
     return judge(problems, counted(len(target.plan.guests), "guest"))
 
@@ -175,6 +184,24 @@ def interfaces(live: Live, target: Target) -> Observation | None:
                 )
             )
     return judge(problems, counted(sum(len(guest.sockets) for guest, _ in guests), "interface"))
+
+
+def _paused(guest: Guest, *, frozen: bool) -> Finding:
+    """``frozen``: a signal or a debugger has stopped QEMU itself."""
+    if frozen:
+        remedy = f"kill -CONT {guest.pid}"
+    elif guest.reason == "ioerror":
+        remedy = f"space for its disk (df), then: ouchi openstack server reboot --hard {guest.name}"
+    else:
+        remedy = f"ouchi openstack server unpause {guest.name}; else: ouchi openstack server reboot --hard {guest.name}"
+    return error(
+        f"the guest {guest.name} does not run",
+        where=f"/proc/{guest.pid}/status" if frozen else f"virsh domstate --reason {guest.domain}",
+        found="QEMU is stopped (State: T)" if frozen else f"{guest.state} ({guest.reason or 'no reason'})",
+        expected="running",
+        remedy=remedy,
+        why="its vCPUs empty no ring: what is sent to it is lost as soon as the rings are full",
+    )
 
 
 def _planned(live: Live, target: Target) -> Iterator[tuple[Guest, GuestPlan]]:

@@ -11,10 +11,12 @@ from ouchi.live.cmdline import PAGES, cpus_in, isolated_in, key_of, parts_of, va
 from ouchi.live.host import MACHINE, Live
 from ouchi.live.interrupts import grouped_mask, mask_cpus
 from ouchi.plan.target import Target
+from ouchi.plan.values import counted
 from ouchi.steps import Lasts, sysfs
 
 WORKQUEUES = "/sys/devices/virtual/workqueue/cpumask"
 WATCHDOG = "/proc/sys/kernel/watchdog_cpumask"
+NUMA_BALANCING = "/proc/sys/kernel/numa_balancing"
 CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
 """Those of drivers/clocksource/acpi_pm.c and arch/x86/kernel/hpet.c, and the kernel's last resort."""
@@ -156,6 +158,30 @@ def watchdog(live: Live, target: Target) -> Seen | None:
         expected=format_cpus(set(cpus) - isolated),
         remedy=f"sysctl kernel.watchdog_cpumask={format_cpus(cpus - isolated or target.plan.pools.host)}",
         why="it needs timer interrupts on its CPUs, which nohz_full is to stop",
+    )
+
+
+@check("kernel.numa-balancing", Level.LOSS, "the kernel moves no memory between NUMA nodes", MACHINE)
+def numa_balancing(live: Live, target: Target) -> Seen | None:
+    """Look at automatic NUMA balancing on a host with several nodes; hugepages are not moved, all other memory may be.
+
+    The kernel's documents (admin-guide/sysctl/kernel.rst) say to disable it where the work is bound to nodes, as tuned's
+    profile cpu-partitioning does. The values: 0 off, 1 between nodes, 2 between tiers of memory only.
+    """
+    nodes = [node.node for node in target.facts.memory if node.total_kib]
+    value = live.settings.get(NUMA_BALANCING, "")
+    if len(nodes) < 2 or not value.isdigit():
+        return None
+    if not int(value) & 1:
+        return ok("off")
+    return info(
+        f"the kernel balances memory between {counted(len(nodes), 'NUMA node')}",
+        where=NUMA_BALANCING,
+        found=value,
+        expected="0",
+        remedy="sysctl kernel.numa_balancing=0; permanently: echo kernel.numa_balancing=0 > /etc/sysctl.d/90-numa.conf",
+        why="to see who uses a page it takes it away now and then: the page fault that follows, and the interrupts that "
+        "tell other CPUs of it, take some µs from PMD threads and vCPUs, whose memory is on its node anyway",
     )
 
 

@@ -57,6 +57,26 @@ def driver(live: Live, target: Target) -> Observation | None:
     return judge(problems, ", ".join(_name(plan) for plan, _ in nics))
 
 
+@check("nics.use", Level.LOSS, "NICs of the plan are in no other use", MACHINE)
+def use(_live: Live, target: Target) -> Observation | None:
+    """Look for NICs that carry something of the host, or whose VFs do, by the verdict that ``plan`` and ``apply`` go by."""
+    nics = [*_nics(target, OVS), *_nics(target, SRIOV)]
+    if not nics:
+        return None
+    problems = [
+        replace(
+            one,
+            where=one.where or f"{DEVICES}/{nic.address}",
+            remedy=one.remedy or f"move it to another NIC, then: {APPLY}; or another NIC in your site file",
+            why="apply changes nothing here as long as it is: what the plan has the NIC for does not work, or not after "
+            "a reboot",
+        )
+        for plan, nic in nics
+        for one in verdict.uses(target.facts, nic, plan.role, len(plan.vfs))
+    ]
+    return judge(problems, ", ".join(_name(plan) for plan, _ in nics))
+
+
 @check("nics.iommu-group", Level.LOSS, "NICs' IOMMU groups are viable for VFIO", MACHINE)
 def iommu_group(live: Live, target: Target) -> Seen | None:
     """Look for kernel drivers in the IOMMU groups of NICs for VFIO."""

@@ -42,8 +42,17 @@ def verdict(facts: Facts, nic: Nic, role: str = OVS, vfs: int = 0, roles: Roles 
     ``vfs``: how many VFs the role ``sriov`` makes. ``roles``: of all NICs of the site, this one included.
     """
     roles = {nic.address: role} if roles is None else roles
-    findings = [*_use(nic, role), *_vfs_in_use(facts, nic, role, vfs), *_driver(facts, nic, role)]
-    return (*findings, *vfio(facts, nic, role, roles), *files(facts, nic, role))
+    return (
+        *uses(facts, nic, role, vfs),
+        *_driver(facts, nic, role),
+        *vfio(facts, nic, role, roles),
+        *files(facts, nic, role),
+    )
+
+
+def uses(facts: Facts, nic: Nic, role: str, vfs: int = 0) -> tuple[Finding, ...]:
+    """The part of the verdict that is about what the host, its guests and its users have the NIC or its VFs for."""
+    return (*_use(nic, role), *_vfs_in_use(facts, nic, role, vfs))
 
 
 def vfio(facts: Facts, nic: Nic, role: str, roles: Roles, *, applied: bool = False) -> tuple[Finding, ...]:

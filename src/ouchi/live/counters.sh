@@ -1,6 +1,6 @@
 # Counters of Open vSwitch's datapath and of its packet sockets, in the run folder $2 or $3.
 for run in "$2" "$3"; do [ -e "$run/ovs-vswitchd.pid" ] && break; done
-pid=$(cat "$run/ovs-vswitchd.pid")
+pid=$(switch_pid "$run")
 running() { [ -n "$pid" ] && [ -d "/proc/$pid" ]; }
 # One that did not answer is not asked again: its error stands for all of them.
 answer() {
@@ -14,13 +14,16 @@ answer() {
 packets() {
     running || return
     answer "datapath $1" dpctl/show -s
+    case $answer in *netdev@ovs-netdev:*) datapath=netdev@ovs-netdev ;; esac  # the name is needed where there are several
     answer "pmd cycles $1" dpif-netdev/pmd-stats-show
     section "sockets $1"; ss -0 -m -e -n
 }
 once() {
     running || return
     answer coverage coverage/show
-    answer connections dpctl/ct-get-nconns
-    answer "most connections" dpctl/ct-get-maxconns
+    if [ -n "$datapath$error" ]; then  # the kernel's datapath does not count them this way
+        answer connections dpctl/ct-get-nconns "$datapath"
+        answer "most connections" dpctl/ct-get-maxconns "$datapath"
+    fi
     section "socket files"; find "/proc/$pid/fd" -lname 'socket:*' -printf '%l\n'
 }

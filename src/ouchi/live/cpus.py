@@ -53,3 +53,22 @@ def parse_resume(cpu: Mapping[str, str]) -> dict[int, int]:
     """
     read = by_cpu(cpu, "power/pm_qos_resume_latency_us")
     return {number: max(0, whole(text, 0)) for number, text in read.items() if text != "0"}
+
+
+def parse_clocks(cpu: Mapping[str, str]) -> dict[int, tuple[int, int]]:
+    """Return the highest clock that each CPU may have and the highest that it can have, in kHz."""
+    limits, most = (by_cpu(cpu, f"cpufreq/{name}_max_freq") for name in ("scaling", "cpuinfo"))
+    found = {number: (whole(text, 0), whole(most.get(number, ""), 0)) for number, text in limits.items()}
+    return {number: clocks for number, clocks in found.items() if min(clocks) > 0}
+
+
+def parse_boost(cpu: Mapping[str, str]) -> bool | None:
+    """Return whether CPUs may exceed their base clock; None where the kernel does not show it.
+
+    ``cpufreq/boost`` (admin-guide/pm/cpufreq.rst), of intel_pstate ``no_turbo`` (admin-guide/pm/intel_pstate.rst).
+    """
+    if (text := cpu.get("cpufreq/boost")) in ("0", "1"):
+        return text == "1"
+    if (text := cpu.get("intel_pstate/no_turbo")) in ("0", "1"):
+        return text == "0"
+    return None

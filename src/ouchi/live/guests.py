@@ -13,6 +13,7 @@ VHOST_USER = "vhost-user"
 _NAME = re.compile(r"-name (?:guest=)?([^, ]+)")
 _NETDEV = re.compile(r'-netdev (?:\{"type":"|type=)?([a-z0-9-]+)')
 _SOCKET = re.compile(r"-chardev socket,id=charnet[0-9]{1,4},path=([^, ]+)")
+_STATE = re.compile(r"/([^/]+)\.xml:<domstatus state=['\"]([a-z]{1,20})['\"](?: reason=['\"]([a-z ]{1,40})['\"])?")
 _MEMORY = re.compile(r"^/proc/([0-9]{1,9})/smaps\w*:(?:Shared|Private)_Hugetlb:\s+([0-9]{1,15}) kB$", re.MULTILINE)
 
 
@@ -22,7 +23,8 @@ class Guest:
 
     ``domain`` is libvirt's name, ``server`` nova's (empty where only root may read it); ``ours``: its disk is ouchi's.
     ``interfaces`` are the types of its network backends, ``sockets`` the paths of its vhost-user sockets.
-    ``hugepages_mib``: memory mapped in hugepages; None where only root may read it.
+    ``hugepages_mib``: memory mapped in hugepages; None where only root may read it. ``state``, ``reason``: as libvirt keeps
+    them (``paused``, ``user``), empty where they are not known.
     """
 
     pid: int
@@ -32,6 +34,8 @@ class Guest:
     interfaces: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
     hugepages_mib: int | None = None
+    state: str = ""
+    reason: str = ""
 
     @property
     def name(self) -> str:
@@ -43,12 +47,13 @@ def parse_guests(host: Mapping[str, str], state: str) -> tuple[Guest, ...]:
     """Return the guests in the sections of the script; ``state`` is the state folder of ouchi's instance.
 
     ``guests`` has lines ``/proc/PID/cmdline:ARGUMENTS``, ``servers`` the lines with nova's names in libvirt's state
-    files, ``guest memory`` those of ``smaps`` for hugepages.
+    files, ``states`` the lines there with libvirt's, ``guest memory`` those of ``smaps`` for hugepages.
     """
     servers = {
         path.rpartition("/")[2].removesuffix(".xml"): name.rpartition("nova:name>")[2]
         for path, name in pairs(host.get("servers", ""), ":").items()
     }
+    states = {name: (state, reason) for name, state, reason in _STATE.findall(host.get("states", ""))}
     memory: dict[int, int] = {}
     for pid, kib in _MEMORY.findall(host.get("guest memory", "")):
         memory[int(pid)] = memory.get(int(pid), 0) + int(kib)
@@ -60,6 +65,7 @@ def parse_guests(host: Mapping[str, str], state: str) -> tuple[Guest, ...]:
             continue
         match = _NAME.search(arguments)
         domain = match[1] if match else ""
+        status, reason = states.get(domain, ("", ""))
         found.append(
             Guest(
                 pid=int(pid),
@@ -69,6 +75,8 @@ def parse_guests(host: Mapping[str, str], state: str) -> tuple[Guest, ...]:
                 interfaces=tuple(_NETDEV.findall(arguments)),
                 sockets=tuple(_SOCKET.findall(arguments)),
                 hugepages_mib=memory[int(pid)] // 1024 if int(pid) in memory else None,
+                state=status,
+                reason=reason,
             )
         )
     return tuple(found)

@@ -10,5 +10,6 @@ for file in $pids; do
     grep -sHE '^(Shared|Private)_Hugetlb:' "$file"
 done
 section servers; grep -sHoE -m1 '<nova:name>[^<]*' "$1"/libvirt/run/qemu/*.xml
+section states; grep -sHoE -m1 '<domstatus [^>]*' "$1"/libvirt/run/qemu/*.xml
 section libvirt; [ -S "$2" ] && echo up
 section qemu; qemu-system-x86_64 --version || qemu-system-aarch64 --version

@@ -13,7 +13,7 @@ from ouchi.core.instance import Instance
 from ouchi.facts.boot import parse_parameters
 from ouchi.facts.reading import cpus_of, pairs, whole
 from ouchi.live.counters import Counters, parse_counters
-from ouchi.live.cpus import Idle, parse_idle, parse_resume, parse_throttles
+from ouchi.live.cpus import Idle, parse_boost, parse_clocks, parse_idle, parse_resume, parse_throttles
 from ouchi.live.guests import Guest, parse_guests
 from ouchi.live.interrupts import Irqbalance, Line, mask_cpus, parse_affinities, parse_interrupts, parse_irqbalance
 from ouchi.live.memory import parse_hugepages, parse_mounts
@@ -33,6 +33,9 @@ PATIENCE = 15.0
 
 PACKAGED = "/run/openvswitch"
 """Run folder of the distribution's Open vSwitch."""
+
+PACKAGED_LOGS = "/var/log/openvswitch"
+"""Folder of its logs."""
 
 MACHINE, SAMPLES, SWITCH = "machine", "samples", "switch"
 """The three readings, by which a check names what it needs."""
@@ -95,6 +98,10 @@ class Live:
     settings: Mapping[str, str] = field(default_factory=dict)
     """Settings of the running kernel, by the file that shows them."""
     governors: Mapping[int, str] = field(default_factory=dict)
+    clocks: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """The highest clock that each CPU may have and the highest that it can have, in kHz."""
+    boost: bool | None = None
+    """Whether CPUs may exceed their base clock; None where the kernel does not show it."""
     idle: Mapping[int, tuple[Idle, ...]] = field(default_factory=dict)
     latency_us: int | None = None
     """The exit latency that programs request through /dev/cpu_dma_latency; None where only root may read it."""
@@ -165,7 +172,7 @@ def run_scripts(
     arguments = {
         MACHINE: (instance.state, instance.libvirt_socket),
         SAMPLES: (f"{SAMPLE_SECONDS:g}", instance.ovs, PACKAGED),
-        SWITCH: (instance.ovs, instance.vhost, PACKAGED, VHOST),
+        SWITCH: (instance.ovs, instance.vhost, PACKAGED, VHOST, instance.logs, PACKAGED_LOGS),
     }
     found, missing = {}, {}
     with ThreadPoolExecutor(len(READINGS)) as pool:
@@ -213,6 +220,8 @@ def parse_live(texts: Texts, instance: Instance) -> Live:
         smt=cpu.get("smt/control", ""),
         settings=pairs(host.get("settings", ""), ":"),
         governors=by_cpu(cpu, "cpufreq/scaling_governor"),
+        clocks=parse_clocks(cpu),
+        boost=parse_boost(cpu),
         idle=parse_idle(cpu),
         latency_us=limit if (limit := whole(host.get("latency", ""), -1)) >= 0 else None,
         resume_us=parse_resume(cpu),

@@ -23,6 +23,9 @@ _QUEUE = re.compile(
     r"\s*port:\s*(\S+)\s+queue-id:\s*([0-9]{1,5}) \((enabled|disabled)\)(?:\s+pmd usage:\s*(?:([0-9]{1,3})|NOT AVAIL))?"
 )
 _POOL = re.compile(r"mempool <(ovs[0-9a-f]{8}[^>\s]{0,40})>")
+_STARTED = "DPDK Enabled - initializing"
+"""What ovs-vswitchd logs at each start before it calls DPDK (lib/dpdk.c)."""
+_WITHOUT_MEMORY = re.compile(r"Cannot allocate ethdev shared data")
 _POOL_NAME = re.compile(r"ovs[0-9a-f]{8}[0-9]{2}([0-9]{5})[0-9]{7,}")
 
 
@@ -58,7 +61,10 @@ class Mempool:
 
 @dataclass(frozen=True, slots=True)
 class OvsPort:
-    """An interface of the database; ``error``, ``status``, ``link`` and ``statistics`` are set by ovs-vswitchd."""
+    """An interface of the database; ``error``, ``status``, ``link`` and ``statistics`` are set by ovs-vswitchd.
+
+    ``mtu``: in bytes, 0 where it is not known.
+    """
 
     name: str
     kind: str
@@ -68,6 +74,7 @@ class OvsPort:
     options: Mapping[str, str]
     bridge: str = ""
     statistics: Mapping[str, int] = field(default_factory=dict)
+    mtu: int = 0
 
     @property
     def node(self) -> int:
@@ -104,7 +111,8 @@ class Switch:
     where it does not exist. ``without_qemu``: there is no user libvirt-qemu. ``connected`` are the paths of connected
     sockets in the kernel's table: the database can have ``disconnected`` for a guest that connected while its port was
     being created. ``pmds``: PMD threads by their CPU. ``hops``: what the endpoints' wire carried during the last
-    verification. ``failed``: queries without an answer, and their error.
+    verification. ``failed``: queries without an answer, and their error. ``without_shared_data``: since its last start DPDK
+    had no memory for what it keeps of all its ports.
     """
 
     whose: str = NONE
@@ -127,6 +135,7 @@ class Switch:
     mempools: tuple[Mempool, ...] = ()
     hops: tuple[Hop, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    without_shared_data: bool = False
 
     def userspace(self, port: OvsPort) -> bool:
         """Whether a port's bridge is in the userspace datapath."""
@@ -167,7 +176,17 @@ def parse_switch(found: Mapping[str, str]) -> Switch:
         mempools=parse_mempools(found.get("mempools", "")),
         hops=parse_hops(found.get("wire", "")),
         failed=failed,
+        without_shared_data=lacks_shared_data(found.get("log", "")),
     )
+
+
+def lacks_shared_data(log: str) -> bool:
+    """Return whether a log has, since ovs-vswitchd's last start in it, that DPDK could not allocate its shared data.
+
+    ``eth_dev_shared_data_prepare`` in DPDK's lib/ethdev/ethdev_private.c: in DPDK 22.11 a panic that ends the process,
+    in 24.11 an error at each port.
+    """
+    return _WITHOUT_MEMORY.search(log, max(0, log.rfind(_STARTED))) is not None
 
 
 def parse_queues(text: str) -> tuple[dict[int, Pmd], tuple[Queue, ...]]:
@@ -249,6 +268,7 @@ def _port(row: Mapping[str, object], bridge: str) -> OvsPort:
         options=_map(row.get("options")),
         bridge=bridge,
         statistics={key: whole(value, 0) for key, value in _map(row.get("statistics")).items()},
+        mtu=max(0, whole(_text(row.get("mtu")), 0)),
     )
 
 

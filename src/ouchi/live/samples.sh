@@ -8,7 +8,8 @@ sample() {
     packets "$1"
     section "stat $1"; grep '^cpu[0-9]' /proc/stat
     section "scheduling $1"
-    for comm in $pids; do printf '%s\n' "${comm%/comm}"/task/[0-9]*/schedstat "${comm%/comm}"/task/[0-9]*/status; done |
-        xargs -r grep -sHE '^([0-9]+ [0-9]+ [0-9]+$|State:|nonvoluntary_ctxt_switches:)'
+    for comm in $pids; do
+        printf '%s\n' "${comm%/comm}"/task/[0-9]*/schedstat "${comm%/comm}"/task/[0-9]*/status "${comm%/comm}"/task/[0-9]*/stat
+    done | xargs -r grep -sHE '^([0-9]+ [0-9]+ [0-9]+$|[0-9]+ [(]|State:|nonvoluntary_ctxt_switches:)'
 }
 sample before; sleep "$1" & once; wait; sample after

@@ -1,10 +1,11 @@
-# Open vSwitch: ouchi's own with its run folder $1 and its socket folder $2, else the package's in $3 and $4.
+# Open vSwitch: ouchi's own with its run folder $1 and its socket folder $2, else the package's in $3 and $4; $5 and $6 are
+# the folders of their logs.
 ask() {
     section "$1"; name=$1; shift
     timeout 4 "$@" 2>&1 || section "$name failed"
 }
-own=$1; ours=$2; packaged=$3; shared=$4
-if [ -e "$own/db.sock" ] || [ -e "$own/ovs-vswitchd.pid" ]; then whose=ours; run=$own; folder=$ours
+own=$1; ours=$2; packaged=$3; shared=$4; log=$6
+if [ -e "$own/db.sock" ] || [ -e "$own/ovs-vswitchd.pid" ]; then whose=ours; run=$own; folder=$ours; log=$5
 elif [ -e "$packaged/db.sock" ] || [ -e "$packaged/ovs-vswitchd.pid" ]; then whose=packaged; run=$packaged; folder=$shared
 elif [ -e /etc/systemd/system/multi-user.target.wants/openvswitch-switch.service ]; then
     whose=enabled; run=$packaged; folder=$shared
@@ -13,9 +14,12 @@ section whose; echo "$whose"
 section run; echo "$run"
 section sockets; echo "$folder"
 section wire; cat "$run/wire.json" 2>/dev/null; echo
-section pid; cat "$run/ovs-vswitchd.pid"; pid=$(cat "$run/ovs-vswitchd.pid")
+pid=$(switch_pid "$run")
+section pid; echo "$pid"
 section exe; readlink "/proc/$pid/exe"
 section alternative; readlink -f /usr/sbin/ovs-vswitchd
+section log  # each start, and what DPDK logs when it ends or refuses ports for want of memory
+tail -c 65536 "$log/ovs-vswitchd.log" | grep -aE 'DPDK Enabled - initializing|ethdev shared data' | tail -n 20
 section connected; grep -oE ' 03 +[0-9]+ /.*' /proc/net/unix
 section qemu; id -u libvirt-qemu >/dev/null 2>&1 || echo none
 section folder; stat -c '%a %U' "$folder"

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ouchi.checks.ovs.daemon import without_memory
 from ouchi.clients.ovs import appctl, quote, tables, vsctl
 from ouchi.core.cpulist import format_cpus
-from ouchi.core.errors import Finding, error
+from ouchi.core.errors import Failed, Finding, error
 from ouchi.core.events import Notify
 from ouchi.core.instance import Instance
 from ouchi.core.outcome import Outcome, changed, nothing
 from ouchi.core.waiting import NotYet, wait_for
+from ouchi.live.host import MACHINE, SWITCH, read
 from ouchi.machine import Machine
 from ouchi.parts import device
 from ouchi.parts.context import Context
 from ouchi.parts.daemon import Daemon
 from ouchi.parts.supervise import CONFIGURATION, Service, digest
+from ouchi.plan.target import Target
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -58,7 +61,12 @@ class Ovs(Daemon):
         # DPDK's part is read when ovs-vswitchd starts, so it is in the database before.
         configure(at.machine, at.instance, at.target.plan.ovs_other_config, self._identifiers(at))
         started += at.supervisor.start([switch])
-        wait_for_switch(at.machine, at.instance)
+        try:
+            wait_for_switch(at.machine, at.instance)
+        except Failed:
+            if cause := cause_of_failure(at.machine, at.instance, at.target):
+                raise Failed(cause) from None
+            raise
         if started:
             return changed(f"started {', '.join(started)}")
         if settings or made:
@@ -199,6 +207,12 @@ def wait_for_switch(machine: Machine, instance: Instance) -> None:
             raise NotYet(answer.stderr.strip()[-200:])
 
     wait_for("OVS-DPDK", probe, seconds=60, remedy="ouchi logs ovs-vswitchd")
+
+
+def cause_of_failure(machine: Machine, instance: Instance, target: Target) -> Finding | None:
+    """Return the finding of a cause that ovs-vswitchd's log names; None where it names none."""
+    live = read(machine, instance, (MACHINE, SWITCH))
+    return without_memory(live, target, "ovs-vswitchd does not start: ") if live.switch.without_shared_data else None
 
 
 def foreign_devices(at: Context, names: Sequence[str]) -> list[Finding]:

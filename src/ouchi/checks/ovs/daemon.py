@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ouchi.checks.model import Fix, Level, Problem, Seen, check, ok, unknown
 from ouchi.checks.ovs.answers import NOT_RUNNING, STOPPED, answered, runs, silence, stopped
-from ouchi.checks.remedies import LOGS, UP, configuring, fix_then, logs
-from ouchi.core.errors import error
+from ouchi.checks.remedies import APPLY, LOGS, UP, configuring, fix_then, logs
+from ouchi.core.errors import Finding, error
 from ouchi.live.host import MACHINE, SWITCH, Live
 from ouchi.live.ovs import NONE, OURS
 from ouchi.plan.target import Target
@@ -54,6 +54,8 @@ def running(live: Live, target: Target) -> Seen:
         )
     if runs(live):
         return ok(f"pid {switch.pid}, {'ouchi’s own' if switch.whose == OURS else 'the distribution’s'}")
+    if switch.without_shared_data:
+        return without_memory(live, target, f"{NOT_RUNNING}: ")
     return error(
         NOT_RUNNING,
         where=f"{switch.run}/ovs-vswitchd.pid",
@@ -61,6 +63,30 @@ def running(live: Live, target: Target) -> Seen:
         expected="a running ovs-vswitchd",
         remedy=f"{restart}; why it ended: {LOGS}" if switch.whose == OURS else restart,
         why=lost,
+    )
+
+
+def without_memory(live: Live, target: Target, claim: str = "") -> Finding:
+    """DPDK found no hugepage for its shared data, on the node of the main thread (``rte_socket_id`` of the main lcore).
+
+    With DPDK 22.11 that ends ovs-vswitchd (a panic), with 24.11 it is an error of each port.
+    """
+    main = next((one.cpus for one in live.threads if one.pid == one.tid == live.switch.pid and one.cpus), ())
+    first = min(main or target.switch_cpus, default=0)
+    node = next((cpu.node for cpu in target.facts.cpus if cpu.id == first), 0)
+    free = [
+        f"{count} of {size // 1024} MiB" for (at, size), (_, count) in live.hugepages.items() if at == node and count
+    ]
+    config = live.switch.other_config
+    restart = UP if live.switch.whose == OURS else f"{APPLY}, then: systemctl restart openvswitch-switch"
+    return error(
+        f"{claim}DPDK found no hugepage on NUMA node {node}, where ovs-vswitchd's main thread is",
+        where=logs(live.switch),
+        found=f"Cannot allocate ethdev shared data; free on node {node} now: {', '.join(free) or 'no page'}; "
+        f"dpdk-socket-mem={config.get('dpdk-socket-mem', 'not set')}",
+        expected=f"free hugepages on node {node} beside those of guests, and memory there in dpdk-socket-mem",
+        remedy=f"the plan has them: {restart}",
+        why="DPDK keeps the data of all ports on the node of its main thread: without it no NIC works",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ouchi.checks.model import Level, Observation, check, judge
 from ouchi.checks.ovs.answers import answered
+from ouchi.checks.ovs.daemon import without_memory
 from ouchi.checks.remedies import UP, logs, vsctl
 from ouchi.core.errors import Finding, error, info, warning
 from ouchi.live import wire
@@ -14,6 +15,9 @@ from ouchi.plan.values import counted
 
 MAIN_THREAD = ("", "system", "tap", "afxdp-nonpmd")
 """Types of ports in the userspace datapath that no PMD thread polls; internal ports are the bridges' own."""
+
+PAUSES = ("rx-flow-ctrl", "tx-flow-ctrl", "flow-ctrl-autoneg")
+"""Options of DPDK ports (vswitchd/vswitch.xml)."""
 
 
 @check("ovs.bridges", Level.RUNNING, "bridges are in the userspace datapath", SWITCH, MACHINE)
@@ -56,10 +60,12 @@ def bridges(live: Live, target: Target) -> Observation | None:
 
 @check("ovs.ports", Level.RUNNING, "every port was created and has a link", SWITCH, MACHINE)
 @answered("tables", daemon=True)
-def ports(live: Live, _target: Target) -> Observation | None:
+def ports(live: Live, target: Target) -> Observation | None:
     """Look for ports that ovs-vswitchd could not create, and DPDK ports without a link."""
     switch = live.switch
-    problems = [
+    failed = [port for port in switch.ports if port.error]
+    problems = [without_memory(live, target)] if switch.without_shared_data and failed else []
+    problems += [
         error(
             f"Open vSwitch could not create the port {port.name}",
             where=f"ovs-vsctl get Interface {port.name} error",
@@ -68,8 +74,7 @@ def ports(live: Live, _target: Target) -> Observation | None:
             remedy=logs(switch),
             why="the port is in the database and nowhere else: what is sent to it is lost",
         )
-        for port in switch.ports
-        if port.error
+        for port in failed
     ]
     problems += [
         warning(
@@ -112,6 +117,61 @@ def kernel_ports(live: Live, target: Target) -> Observation:
     if switch.whose != OURS:
         others = switch.bridges.keys() - {"br-int", *target.bridges.values()}  # those are findings of ovs.bridges
         problems += [_in_kernel(switch, name) for name in sorted(others) if switch.bridges[name] != "netdev"]
+    return judge(problems, "")
+
+
+@check("ovs.mtu", Level.LOSS, "ports carry the largest packets of their networks", SWITCH, MACHINE)
+@answered("tables", daemon=True)
+def mtu(live: Live, target: Target) -> Observation | None:
+    """Compare the MTU of NICs with the largest one of their physnet, and of guests' ports with the smallest of the site."""
+    nics = {plan.address: target.mtus.get(plan.physnet, 0) for plan in target.dpdk_nics}
+    least = min((network.mtu for network in target.site.networks), default=0)
+    needed = [
+        (port, least if port.vhost else nics.get(port.options.get("dpdk-devargs", "").partition(",")[0], 0))
+        for port in live.switch.ports
+        if port.polled and port.mtu
+    ]
+    seen = sorted({port.mtu for port, size in needed if size})
+    if not seen:
+        return None
+    problems = [
+        error(
+            f"the port {port.name} drops packets of its network's MTU",
+            where=f"ovs-vsctl get Interface {port.name} mtu",
+            found=f"{port.mtu}",
+            expected=f"at least {size}",
+            remedy=UP
+            if live.switch.whose == OURS
+            else f"{vsctl(live.switch)} set Interface {port.name} mtu_request={size}",
+            why="Open vSwitch drops what is larger when it sends (ovs_tx_mtu_exceeded_drops); a NIC does not receive it",
+        )
+        for port, size in needed
+        if port.mtu < size
+    ]
+    return judge(problems, ", ".join(map(str, seen)))
+
+
+@check("ovs.flow-control", Level.LOSS, "no NIC pauses the switch at its other end", SWITCH, MACHINE)
+@answered("tables", daemon=True)
+def flow_control(live: Live, _target: Target) -> Observation | None:
+    """Look for NICs with Ethernet flow control, which Open vSwitch has off by default (topics/dpdk/phy.rst)."""
+    switch = live.switch
+    nics = [port for port in switch.ports if port.kind == "dpdk" and port.polled]
+    if not nics:
+        return None
+    problems = [
+        info(
+            f"flow control is on for the port {port.name}",
+            where=f"ovs-vsctl get Interface {port.name} options",
+            found=", ".join(f"{key}={port.options[key]}" for key in on),
+            expected="no flow control",
+            remedy="; ".join(f"{vsctl(switch)} remove Interface {port.name} options {key}" for key in on),
+            why="a NIC whose ring is full then pauses its link: packets, also those for other guests, wait and are lost in "
+            "the switch at the other end, which no counter here shows; one that obeys pauses sends later than it could",
+        )
+        for port in nics
+        if (on := [key for key in PAUSES if port.options.get(key) == "true"])
+    ]
     return judge(problems, "")
 
 
