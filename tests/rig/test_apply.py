@@ -2,7 +2,8 @@
 
 The host has two NUMA nodes, and OVS-DPDK's NIC is on node 1: Open vSwitch's main thread, on CPU 0, needs pages on node 0.
 
-The tests run in order and share saved states of the rig: ``fresh``, before any change, ``applied``, and ``undone``.
+The tests share saved states of the rig: ``fresh``, before any change, ``applied``, and ``undone``. The first test that needs
+a state makes it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,34 @@ def fresh(practice: Practice, before: Looked) -> Iterator[Practice]:
     practice.rig.load("fresh")
     yield practice
     assert look(practice.rig, boot=False) == without_boot(before)
+
+
+@pytest.fixture
+def applied(practice: Practice, before: Looked) -> Practice:  # noqa: ARG001
+    """The machine as ``apply`` and a reboot leave it; ``before`` is read first."""
+    rig = practice.rig
+    if "applied" not in names(rig):
+        rig.load("fresh")
+        practice.run_rebooting("apply", "--yes")
+        rig.save("applied")
+    rig.load("applied")
+    return practice
+
+
+@pytest.fixture
+def undone(practice: Practice, request: pytest.FixtureRequest) -> Practice:
+    """The machine as ``undo`` leaves it: with all packages, so that nothing is installed while a test waits."""
+    rig = practice.rig
+    if "undone" not in names(rig):
+        request.getfixturevalue("applied").run("undo", "--yes", "--no-reboot")
+        rig.save("undone")
+    rig.load("undone")
+    return practice
+
+
+def names(rig: PracticeRig) -> set[str]:
+    """Return the names of the saved states."""
+    return {state.name for state in rig.states()}
 
 
 def test_a_dry_run_changes_nothing(practice: Practice, before: Looked) -> None:
@@ -122,9 +151,8 @@ def test_the_switch_carries_packets_on_the_nic(practice: Practice) -> None:
     assert counted[1] == "[]"
 
 
-def test_testpmd_passes_packets_between_nic_and_vf(practice: Practice) -> None:
-    rig = practice.rig
-    rig.load("applied")
+def test_testpmd_passes_packets_between_nic_and_vf(applied: Practice) -> None:
+    rig = applied.rig
     rig.run("systemctl stop ovs-vswitchd; ip link set enp65s0 up", timeout=120)
     vf = rig.run("basename $(readlink /sys/bus/pci/devices/0000:41:00.0/virtfn0)").stdout.strip()
     mac = rig.run("cat /sys/class/net/enp65s0v0/address").stdout.strip()
@@ -143,44 +171,41 @@ def test_testpmd_passes_packets_between_nic_and_vf(practice: Practice) -> None:
     assert len(received) >= 4, output[-3000:]
 
 
-def test_undo_restores_all(practice: Practice, before: Looked) -> None:
+def test_undo_restores_all(applied: Practice, before: Looked) -> None:
     """After a reboot too: the disk's /etc byte for byte, GRUB's lines, drivers, functions, pages, services."""
-    practice.rig.load("applied")
-    done, _ = practice.run_rebooting("undo", "--yes")
+    done, _ = applied.run_rebooting("undo", "--yes")
     assert (done["rebooted"], done["reboot_needed"], done["findings"]) == (True, [], [])
-    assert look(practice.rig) == before
-    result, _ = practice.run("undo", "--yes")
+    assert look(applied.rig) == before
+    result, _ = applied.run("undo", "--yes")
     assert result["undone"] == []
 
 
 @pytest.mark.exhaustive
-def test_killed_in_the_middle_of_every_step(practice: Practice, before: Looked) -> None:
-    rig = practice.rig
-    rig.load("applied")
-    applied = look(rig)
-    back = practice.killed_in_every_step("undo", "--yes", "--no-reboot")
+def test_killed_in_the_middle_of_every_step(applied: Practice, before: Looked) -> None:
+    rig = applied.rig
+    planned = look(rig)
+    back = applied.killed_in_every_step("undo", "--yes", "--no-reboot")
     assert back == ["open vswitch", "VFs", "NICs", "networks", "irqbalance", "services", "modules", "kernel"]
     assert look(rig, boot=False) == without_boot(before)
-    forth = practice.killed_in_every_step("apply", "--yes", "--no-reboot")
+    forth = applied.killed_in_every_step("apply", "--yes", "--no-reboot")
     assert forth == [*reversed(back), "connectivity"]
-    assert look(rig) == applied
+    assert look(rig) == planned
     assert "ouchi-rollback" not in rig.run("systemctl list-timers --all --no-pager").stdout
 
 
-def test_what_others_changed_is_left_and_reported(practice: Practice) -> None:
-    rig = practice.rig
-    rig.load("applied")
+def test_what_others_changed_is_left_and_reported(applied: Practice) -> None:
+    rig = applied.rig
     rig.run(
         "echo '# mine' >>/etc/modules-load.d/90-ouchi.conf; ovs-vsctl set Open_vSwitch . other_config:pmd-cpu-mask=0x4"
     )
-    done, _ = practice.run("undo", "--yes", "--no-reboot", status=1)
+    done, _ = applied.run("undo", "--yes", "--no-reboot", status=1)
     assert sorted(finding["where"] for finding in done["findings"]) == [
         "/etc/modules-load.d/90-ouchi.conf", "other_config:pmd-cpu-mask",
     ]  # fmt: skip
     assert rig.run("tail -n 1 /etc/modules-load.d/90-ouchi.conf").stdout == "# mine\n"
     # Taken away by hand, undo comes to its end.
     rig.run("rm /etc/modules-load.d/90-ouchi.conf; ovs-vsctl remove Open_vSwitch . other_config pmd-cpu-mask")
-    practice.run("undo", "--yes", "--no-reboot")
+    applied.run("undo", "--yes", "--no-reboot")
     assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
     rig.save("undone")
 
@@ -215,15 +240,14 @@ def test_what_keeps_the_machine_reached_is_refused(fresh: Practice, before: Look
     assert look(fresh.rig) == before
 
 
-def test_a_group_with_something_in_use_is_refused(practice: Practice, tmp_path: Path) -> None:
-    rig = practice.rig
-    rig.load("applied")
-    applied = look(rig)
+def test_a_group_with_something_in_use_is_refused(applied: Practice, tmp_path: Path) -> None:
+    rig = applied.rig
+    planned = look(rig)
     rig.run("ip address add 192.0.2.1/24 dev ens2; ip link set ens2 up")
-    _, output = practice.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1", sriov="enp65s0"))
+    _, output = applied.run("apply", "--yes", "--no-reboot", status=2, site=site(tmp_path, pf="ens1", sriov="enp65s0"))
     assert "the IOMMU group of the NIC ens1 holds something else that is in use" in output
     assert "(ens2: it has the address 192.0.2.1/24), driver e1000" in output
-    assert look(rig) == applied
+    assert look(rig) == planned
 
 
 def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
@@ -317,37 +341,35 @@ def test_a_power_cut_during_update_grub(fresh: Practice) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_power_cut_between_steps(practice: Practice, before: Looked) -> None:
+def test_a_power_cut_between_steps(applied: Practice, before: Looked) -> None:
     """In the middle of undo: what is left is undone by the next."""
-    rig = practice.rig
-    rig.load("applied")
-    with practice.until("networks", "undo", "--yes", "--no-reboot"):
+    rig = applied.rig
+    with applied.until("networks", "undo", "--yes", "--no-reboot"):
         rig.power_cut()
     rig.boot()
-    practice.run("undo", "--yes", "--no-reboot")
+    applied.run("undo", "--yes", "--no-reboot")
     kept = without_boot(before)
     assert look(rig, boot=False) == kept
 
 
 def test_unconfirmed_everything_is_rolled_back(
-    practice: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
+    undone: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ouchi is gone before it has confirmed connectivity: the timer rolls all changes back."""
 
     def gone(*_: object) -> None:
         raise KeyboardInterrupt
 
-    rig = practice.rig
-    rig.load("undone")  # with all packages, so that nothing is installed within the time
+    rig = undone.rig
     monkeypatch.setattr(commit_confirm, "SECONDS", 25)
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):
-        run_changes(in_process(practice, monkeypatch, reboot=False), APPLY, as_json=True)
+        run_changes(in_process(undone, monkeypatch, reboot=False), APPLY, as_json=True)
     assert "ouchi-rollback.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
     wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 240)
     kept = without_boot(before)
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
-    practice.run("undo", "--yes", "--no-reboot")
+    undone.run("undo", "--yes", "--no-reboot")
     assert look(rig, boot=False) == kept
 
 
