@@ -56,7 +56,7 @@ class Input:
     ordinary: bool = False
     """Run as a user who owns nothing (``nobody``)."""
     inside: str = ""
-    """A script that runs before, with a /run and /var/lib of its own."""
+    """A script that runs before, with a /run, /var/lib, network and processes of its own."""
 
 
 def text(name: str, content: str | bytes) -> Prepare:
@@ -336,7 +336,29 @@ def inputs_of_other_users() -> Iterator[Input]:
         yield Input("ordinary user", " ".join(words), words, status=(0, 1, 2, 3, 4), ordinary=True)
 
 
-INPUTS = [*inputs(), *inputs_of_other_users()]
+PROCESS = f"""
+import os, socket, time
+open("/proc/self/comm", "wb").write({ESCAPE.encode()[:15]!r})
+os.setresgid({NOBODY}, {NOBODY}, {NOBODY}); os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+listener = socket.create_server(("127.0.0.1", 290))
+print(flush=True); time.sleep(300)
+"""
+"""A user's process with an unkind name and the marks of a service of ouchi, on the port of that service."""
+
+
+def inputs_of_other_processes() -> Iterator[Input]:
+    script = (
+        f"echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start; ip link set lo up; "
+        f"mkfifo /run/ready; exec 7<<'END'\n{PROCESS}\nEND\n"
+        f"OUCHI_INSTANCE=ouchi OUCHI_SERVICE=keystone {sys.executable} -I /dev/fd/7 '{ESCAPE}' >/run/ready & read _ </run/ready"
+    )
+    for words, status in {
+        ("inspect",): (0,), ("status",): (0, 1, 2), ("doctor",): (0, 1, 2, 4), ("up", "--dry-run"): (2,), ("down",): (0, 2),
+    }.items():  # fmt: skip
+        yield Input("others' processes", words[0], words, status=status, inside=script)
+
+
+INPUTS = [*inputs(), *inputs_of_other_users(), *inputs_of_other_processes()]
 
 
 def outcome(one: Input, folder: Path) -> tuple[int, str, float, int]:
@@ -360,7 +382,8 @@ def outcome(one: Input, folder: Path) -> tuple[int, str, float, int]:
         private = (
             f'mount -t tmpfs x /run && mount -t tmpfs x /var/lib && cd {folder} && {{ {one.inside}; }} && exec "$@"'
         )
-        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", private, "sh", *words]
+        spaces = ("--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+        words = ["unshare", *spaces, "sh", "-c", private, "sh", *words]
     if one.ordinary:
         for path in (folder.parent, folder):
             path.chmod(0o777)
