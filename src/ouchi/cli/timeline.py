@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -12,7 +11,7 @@ import click
 
 from ouchi.core.events import Event, EventKind, Timeline
 from ouchi.machine.command_log import move_to_file
-from ouchi.report.page import PrintableConsole
+from ouchi.report.page import live_console
 from ouchi.report.terminal import Progress
 
 
@@ -22,8 +21,7 @@ def timeline_of(*, as_json: bool) -> Iterator[Timeline]:
     if as_json:
         yield _move_debug_log(Timeline(_json_line))
     else:
-        # The cursor is moved where tasks are redrawn, so not through a stream that lets only styles pass.
-        console = PrintableConsole(file=getattr(sys.stdout, "whole", sys.stdout), highlight=False)
+        console = live_console()
         with Progress(console) as progress:
             timeline = Timeline(progress, progress.paused)
             yield _move_debug_log(timeline) if console.is_terminal else timeline

@@ -27,17 +27,17 @@ def command(context: click.Context, interval: float, count: int | None, as_json:
     from ouchi.machine.privilege import need_root
 
     need_root()
-    from rich.console import Console
     from rich.live import Live
 
     from ouchi.core.instance import Instance
     from ouchi.flows.top import watch
     from ouchi.machine.local import LocalMachine
     from ouchi.machine.own_process import Keys
+    from ouchi.report.page import live_console
     from ouchi.report.top import top_json, top_lines, top_view
 
     machine = LocalMachine()
-    console = Console(highlight=False)
+    console = live_console()
     drawn = console.is_terminal and not as_json
     try:
         with Keys(sys.stdin if drawn else None) as keys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class PrintableConsole(Console):
         """Render it, each piece of text printable."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else Segment(printable(piece.text), piece.style)
+
+
+def live_console() -> PrintableConsole:
+    """The standard output, for what is drawn again and again: a stream that lets only styles pass would not move the cursor."""
+    return PrintableConsole(file=getattr(sys.stdout, "whole", sys.stdout), highlight=False)
 
 
 def page(*things: RenderableType, width: int | None = None, colour: bool | None = None) -> str:
