@@ -141,7 +141,7 @@ class Practice:
         """Run ouchi to its end; its result and its other output."""
         return finished(self.start(*words, site=site), status, timeout)
 
-    def run_rebooting(self, *words: str) -> tuple[Any, str]:
+    def run_rebooting(self, *words: str, status: int = 0) -> tuple[Any, str]:
         """The same where ouchi reboots the rig: what a real machine does by itself, the rig's owner does here."""
         process = self.start(*words)
         try:
@@ -150,7 +150,7 @@ class Practice:
             process.kill()
             print(process.communicate())
             raise
-        return finished(process, 0, 300)
+        return finished(process, status, 300)
 
     def killed_in_every_step(self, *words: str) -> list[str]:
         """Kill ouchi as soon as it begins a step that it was not killed in before, until it comes to its end."""

@@ -171,13 +171,27 @@ def test_testpmd_passes_packets_between_nic_and_vf(applied: Practice) -> None:
     assert len(received) >= 4, output[-3000:]
 
 
-def test_undo_restores_all(applied: Practice, before: Looked) -> None:
+def test_undo_restores_all_but_what_others_changed(applied: Practice, before: Looked) -> None:
     """After a reboot too: the disk's /etc byte for byte, GRUB's lines, drivers, functions, pages, services."""
-    done, _ = applied.run_rebooting("undo", "--yes")
-    assert (done["rebooted"], done["reboot_needed"], done["findings"]) == (True, [], [])
-    assert look(applied.rig) == before
+    rig = applied.rig
+    rig.run(
+        "echo '# mine' >>/etc/modules-load.d/90-ouchi.conf; ovs-vsctl set Open_vSwitch . other_config:pmd-cpu-mask=0x4"
+    )
+    done, _ = applied.run_rebooting("undo", "--yes", status=1)
+    assert (done["rebooted"], done["reboot_needed"]) == (True, [])
+    assert sorted(finding["where"] for finding in done["findings"]) == [
+        "/etc/modules-load.d/90-ouchi.conf", "other_config:pmd-cpu-mask",
+    ]  # fmt: skip
+    assert rig.run("tail -n 1 /etc/modules-load.d/90-ouchi.conf").stdout == "# mine\n"
+    # Taken away by hand, undo comes to its end.
+    rig.run("rm /etc/modules-load.d/90-ouchi.conf; ovs-vsctl remove Open_vSwitch . other_config pmd-cpu-mask")
+    done, _ = applied.run("undo", "--yes")
+    assert (done["reboot_needed"], done["findings"]) == ([], [])
+    assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
+    assert look(rig) == before
     result, _ = applied.run("undo", "--yes")
     assert result["undone"] == []
+    rig.save("undone")
 
 
 @pytest.mark.exhaustive
@@ -191,23 +205,6 @@ def test_killed_in_the_middle_of_every_step(applied: Practice, before: Looked) -
     assert forth == [*reversed(back), "connectivity"]
     assert look(rig) == planned
     assert "ouchi-rollback" not in rig.run("systemctl list-timers --all --no-pager").stdout
-
-
-def test_what_others_changed_is_left_and_reported(applied: Practice) -> None:
-    rig = applied.rig
-    rig.run(
-        "echo '# mine' >>/etc/modules-load.d/90-ouchi.conf; ovs-vsctl set Open_vSwitch . other_config:pmd-cpu-mask=0x4"
-    )
-    done, _ = applied.run("undo", "--yes", "--no-reboot", status=1)
-    assert sorted(finding["where"] for finding in done["findings"]) == [
-        "/etc/modules-load.d/90-ouchi.conf", "other_config:pmd-cpu-mask",
-    ]  # fmt: skip
-    assert rig.run("tail -n 1 /etc/modules-load.d/90-ouchi.conf").stdout == "# mine\n"
-    # Taken away by hand, undo comes to its end.
-    rig.run("rm /etc/modules-load.d/90-ouchi.conf; ovs-vsctl remove Open_vSwitch . other_config pmd-cpu-mask")
-    applied.run("undo", "--yes", "--no-reboot")
-    assert rig.run("ls /var/lib/ouchi-host", check=False).status != 0
-    rig.save("undone")
 
 
 @pytest.mark.exhaustive
