@@ -9,7 +9,7 @@ import click
 
 from ouchi.cli.hosted import Output, host_of, host_options, hosts_of, run_hosts, this_machine
 from ouchi.cli.planned import check_plan_alone, plan_option
-from ouchi.cli.site import DEFAULT_SITE, existing
+from ouchi.cli.site import DEFAULT_SITE, live_site_option
 
 if TYPE_CHECKING:
     from ouchi.flows.site_host import SiteHost
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--site",
-    "site_file",
-    type=click.Path(dir_okay=False),
-    envvar="OUCHI_SITE",
-    callback=existing,
-    help=f"The site file; by default that of the ouchi that is up on this host, else {DEFAULT_SITE}.",
-)
+@live_site_option
 @plan_option
 @host_options
 @click.option("--fix", is_flag=True, help="Fix what is safe to change while the host runs (needs root).")

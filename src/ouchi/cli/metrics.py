@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from ouchi.cli.output import echo
-from ouchi.cli.site import DEFAULT_SITE, existing
+from ouchi.cli.site import DEFAULT_SITE, live_site_option
 
 DEFAULT = "127.0.0.1:9779"
 
@@ -16,14 +16,7 @@ DEFAULT = "127.0.0.1:9779"
 @click.command()
 @click.option("--listen", default=DEFAULT, show_default=True, metavar="ADDRESS:PORT", help="Where to serve /metrics.")
 @click.option("--once", is_flag=True, help="Print them once instead, for node_exporter's textfile collector.")
-@click.option(
-    "--site",
-    "site_file",
-    type=click.Path(dir_okay=False),
-    envvar="OUCHI_SITE",
-    callback=existing,
-    help=f"The site file; by default that of the ouchi that is up on this host, else {DEFAULT_SITE}.",
-)
+@live_site_option
 def command(listen: str, once: bool, site_file: str | None) -> None:
     """Serve this host's state to Prometheus: checks, PMD threads, ports, hugepages, guests.
 

@@ -53,3 +53,11 @@ site_option = _named("The site file; written for this host when it does not exis
 read_site_option = _named(
     "The site file; without the default one, the file that ouchi up would write is planned.", existing
 )
+live_site_option = click.option(
+    "--site",
+    "site_file",
+    type=click.Path(dir_okay=False),
+    envvar="OUCHI_SITE",
+    callback=existing,
+    help=f"The site file; by default that of the ouchi that is up on this host, else {DEFAULT_SITE}.",
+)
