@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from terminal import Terminal
 
 if TYPE_CHECKING:
     from lab import Lab
@@ -158,27 +155,10 @@ def test_ctrl_c_ends_top(up: Lab) -> None:
 
 def test_a_key_ends_top_on_a_terminal(up: Lab) -> None:
     """It draws on the other screen, and restores the terminal's mode."""
-    master, slave = pty.openpty()
-    before = termios.tcgetattr(slave)
-    words = up.argv([sys.executable, "-m", "ouchi", "top", "--interval", "1"])
-    environment = up.environment | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
-    process = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *words], env=environment, stdin=slave, stdout=slave, stderr=slave
-    )
-    shown = b""
-    end = time.monotonic() + 60
-    while b"source" not in shown or b"q: end" not in shown:
-        assert time.monotonic() < end
-        if select.select([master], [], [], 1)[0]:
-            shown += os.read(master, 65536)
-    os.write(master, b"q")
-    while process.poll() is None:
-        assert time.monotonic() < end
-        if select.select([master], [], [], 0.2)[0]:
-            shown += os.read(master, 65536)
-    assert process.returncode == 0
-    assert b"\x1b[?1049h" in shown
-    assert b"Traceback" not in shown
-    assert termios.tcgetattr(slave)[3] == before[3]
-    os.close(master)
-    os.close(slave)
+    with Terminal(up, [sys.executable, "-m", "ouchi", "top", "--interval", "1"]) as terminal:
+        terminal.until(b"source", b"q: end")
+        terminal.write(b"q")
+        assert terminal.ended() == 0
+        assert b"\x1b[?1049h" in terminal.shown
+        assert b"Traceback" not in terminal.shown
+        assert terminal.mode() == terminal.before

@@ -21,6 +21,7 @@ from guardian import hugepages, pages_of_others
 from keeper import Snapshot
 from lab import Lab, difference
 from ruamel.yaml import YAML
+from terminal import Terminal
 
 from ouchi.parts import registry
 from ouchi.parts.libvirt import LOG_BYTES, OLD_LOGS
@@ -550,6 +551,19 @@ def test_a_guest_that_prints_for_ever_does_not_fill_the_disk(host: Host) -> None
     assert max(sizes) <= (OLD_LOGS + 1) * LOG_BYTES * 1.2
     for server in host.ids:
         assert len(host.lab.ouchi("openstack", "console", "log", "show", server).stdout) > 100
+
+
+def test_a_console_is_a_shell_of_the_guest(host: Host) -> None:
+    with Terminal(host.lab, [sys.executable, "-m", "ouchi", "console", "endpoint"]) as terminal:
+        terminal.until(b"Escape character is")
+        terminal.write(b"\recho $((6 * 7)) apples\r")
+        terminal.until(b"42 apples")
+        terminal.write(b"\x1d")
+        assert terminal.ended() == 0
+        assert terminal.mode() == terminal.before
+    refused = host.lab.ouchi("console", "endpiont", check=False)
+    assert refused.returncode == 2
+    assert "console endpoint" in refused.stderr
 
 
 # --- without the control plane, down, up again, and gone
