@@ -247,6 +247,32 @@ def test_a_group_with_something_in_use_is_refused(applied: Practice, tmp_path: P
     assert look(rig) == planned
 
 
+RDMA = """
+    modprobe -a rdma_rxe nvmet-rdma nvme-rdma loop
+    ip link set enp65s0 up; rdma link add rxe0 type rxe netdev enp65s0
+    for _ in $(seq 20); do
+        address=$(ip -6 -o address show dev enp65s0 scope link -tentative | grep -o 'fe80::[^/ ]*') && break; sleep 0.5
+    done
+    truncate -s 16M /root/disk; disk=$(losetup --find --show /root/disk)
+    cd /sys/kernel/config/nvmet; mkdir -p subsystems/one/namespaces/1 ports/1
+    echo 1 >subsystems/one/attr_allow_any_host
+    echo "$disk" >subsystems/one/namespaces/1/device_path; echo 1 >subsystems/one/namespaces/1/enable
+    echo rdma >ports/1/addr_trtype; echo ipv6 >ports/1/addr_adrfam
+    echo "$address%enp65s0" >ports/1/addr_traddr; echo 4420 >ports/1/addr_trsvcid
+    ln -s /sys/kernel/config/nvmet/subsystems/one ports/1/subsystems/one
+    echo "transport=rdma,traddr=$address%enp65s0,trsvcid=4420,nqn=one,nr_io_queues=1" >/dev/nvme-fabrics
+    rdma resource show qp; rm /root/disk"""
+"""A disk by NVMe over RDMA, from this host to itself, by Soft-RoCE; the interface has no address but its link-local one."""
+
+
+@pytest.mark.exhaustive
+def test_a_nic_with_rdma_connections_is_refused(fresh: Practice) -> None:
+    print(fresh.rig.run(RDMA, timeout=120).stdout)
+    _, output = fresh.run("apply", "--yes", status=2)
+    assert "enp65s0 carries RDMA connections of nvme" in output
+    fresh.rig.load("fresh")
+
+
 def test_pages_that_do_not_fit_are_refused(fresh: Practice, before: Looked, tmp_path: Path) -> None:
     _, output = fresh.run(
         "apply", "--yes", status=2, site=site(tmp_path, pf="enp129s0", sriov="enp65s0", memory="8 GiB")

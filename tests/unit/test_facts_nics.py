@@ -112,6 +112,30 @@ def test_a_virtio_interface_is_its_function_and_listed_once() -> None:
     assert (nic.node, nic.node_known, nic.speed_mbps) == (0, True, 0)
 
 
+PAIRS = """\
+link irdma0/1 lqpn 1 type GSI state RTS sq-psn 0 comm [ib_core]
+link irdma0/1 lqpn 4 pdn 3 rqpn 17 type RC state RTS rq-psn 9 sq-psn 0 path-mig-state MIGRATED pid 0 comm [nvme_rdma]
+link irdma0/1 lqpn 5 pdn 4 rqpn 18 type RC state INIT sq-psn 0 path-mig-state MIGRATED pid 7 comm waiting
+link irdma0/1 lqpn 6 pdn 5 rqpn 19 type RC state RTS sq-psn 0 path-mig-state MIGRATED pid 8 comm ovs-vswitchd
+link rxe0/1 lqpn 17 pdn 8 rqpn 18 type RC state RTS rq-psn 1 sq-psn 2 path-mig-state MIGRATED pid 1310 comm \x1b]rping
+link nobody/1 lqpn 17 type RC state RTS sq-psn 2 comm rping
+no line of it
+"""
+
+
+def test_who_has_rdma_connections() -> None:
+    """By the PCI function of an RDMA device, or the interface that one of software is made of."""
+    tree = x710()
+    put_interface(tree, "eth7", "/sys/devices/virtual/net/eth7", rx=1, tx=1)
+    tree.point("/sys/class/infiniband/irdma0/device", "/sys/devices/pci0000:00/0000:05:00.0")
+    tree.put("/sys/class/infiniband/rxe0/parent", "eth7\n")
+    tree.put("/.ouchi/rdma", PAIRS)
+    found = {nic.name or nic.address: nic.rdma for nic in collect(tree).nics if nic.rdma}
+    assert found == {"enp5s0f0": ("nvme_rdma",), "eth7": ("rping",)}
+    nic = nics(tree)["0000:05:00.0"]
+    assert nic.uses == ("carries RDMA connections of nvme_rdma",)
+
+
 def test_software_interfaces_are_asked_nothing_more() -> None:
     requested = []
 

@@ -85,6 +85,7 @@ SITUATIONS = [
     Situation("the session", ryzen({X710: {**ALONE[X710], "session": True}}), ONE, "the NIC enp5s0f0 is in use"),
     Situation("a bond or bridge", ryzen({X710: {**ALONE[X710], "master": "bond0"}}), ONE, "the NIC enp5s0f0 is in use"),
     Situation("a VLAN or macvlan", ryzen({X710: {**ALONE[X710], "above": ("enp5s0f0.7",)}}), ONE, "the NIC enp5s0f0 is in use"),
+    Situation("RDMA without an address", ryzen({X710: {**ALONE[X710], "rdma": ("rping",)}}), ONE, "the NIC enp5s0f0 is in use"),
     Situation("a VF with the session", described("vf-carries-session"), site_of("vf-carries-session"),
         "the NIC enp5s0f0 has VFs that are in use, which go"),
     Situation("a VF with the session, and another number of VFs", described("vf-carries-session"),

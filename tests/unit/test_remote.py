@@ -140,7 +140,7 @@ MARK = "ouchi-mark"
 
 
 def gathered(**sections: bytes) -> bytes:
-    names = ("names", "texts", "drivers", "ethtool", "ovs", "end")
+    names = ("names", "texts", "drivers", "ethtool", "rdma", "ovs", "end")
     return b"".join(f"\n{MARK} {name}\n".encode() + sections.get(name, b"") for name in names)
 
 
@@ -168,6 +168,7 @@ class TestGathered:
             + lines_of(b"/proc/cpuinfo", b"processor : 0\nflags : a b\n"),
             drivers=b"/usr/lib/x/librte_net_a.so.23.0\0PMD_INFO_STRING= {1}\0/usr/lib/x/librte_net_a.so.23.0\0PMD_INFO_STRING= {2}\0",
             ethtool=b"eth0\0driver: virtio_net\nfirmware-version: \n\0Current hardware settings:\nRX:\tn/a\nCombined:\t4\n\0",
+            rdma=b"link rxe0/1 lqpn 1 type GSI state RTS sq-psn 0 comm [ib_core]\n",
             ovs=b"ovs-vsctl (Open vSwitch) 3.1.0\nDB Schema 8.3.0\n",
         )
         tree = read_gathered(output, MARK, "h", "192.0.2.7")
@@ -177,6 +178,7 @@ class TestGathered:
         assert tree.read("/proc/cpuinfo") == "processor : 0\nflags : a b"
         assert tree.read_bytes("/usr/lib/x/librte_net_a.so.23.0") == b"PMD_INFO_STRING= {1}\0PMD_INFO_STRING= {2}\0"
         assert (tree.probe("ovs-version"), tree.probe("session")) == ("3.1.0", "192.0.2.7")
+        assert tree.probe("rdma").startswith("link rxe0/1 ")
         assert tree.probe("ethtool/eth0").splitlines()[-2:] == ["rx queues: 4", "tx queues: 4"]
         assert tree.readlink("/sys/class/net/eth0/device") == "../../../virtio1"
 
@@ -209,7 +211,7 @@ class TestGathered:
 
     @given(st.binary(max_size=300))
     def test_any_bytes(self, noise: bytes) -> None:
-        for output in (noise, gathered(names=noise, texts=noise, drivers=noise, ethtool=noise, ovs=noise)):
+        for output in (noise, gathered(names=noise, texts=noise, drivers=noise, ethtool=noise, rdma=noise, ovs=noise)):
             with contextlib.suppress(Failed, BadInput):
                 collect(read_gathered(output, MARK, "h"))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ouchi.facts.pci import PciBus, PcieLink, PciFunction, pci_address
+from ouchi.facts.rdma import rdma_users
 from ouchi.facts.reading import names_in, pairs, probe_of, text_of, whole
 from ouchi.machine import Reader
 from ouchi.machine.routes import interface_addresses
@@ -43,7 +44,7 @@ class Nic:
     ``vendor``, ``device`` and ``subsystem`` are PCI ids (``8086``, ``1572``, ``8086:0001``). ``speed_mbps`` is the
     link's speed now, 0 unknown. ``vfs_total`` VFs can be made, ``vfs_now`` are; a VF
     names its physical one in ``pf``. ``group_with``, ``group_drivers``, ``direct`` and ``infiniband`` are as in
-    :class:`~ouchi.facts.pci.PciFunction`.
+    :class:`~ouchi.facts.pci.PciFunction`. ``rdma``: who has RDMA connections on it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Nic:
     group_drivers: tuple[str, ...] = ()
     direct: tuple[str, ...] = ()
     infiniband: bool = False
+    rdma: tuple[str, ...] = ()
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ class Nic:
             *((f"has the address {', '.join(self.addresses)}",) if self.addresses else ()),
             *((f"is part of {self.master}",) if self.master else ()),
             *((f"carries {', '.join(self.above)}",) if self.above else ()),
+            *((f"carries RDMA connections of {', '.join(self.rdma)}",) if self.rdma else ()),
         )
 
     @property
@@ -117,12 +120,14 @@ def read_nics(reader: Reader, session_address: str = "") -> tuple[Nic, ...]:
         if address not in seen
     ]
     above = {name: tuple(sorted(upper for upper, lower in below.items() if name in lower)) for name in names}
+    users = rdma_users(reader)
     marked = (
         replace(
             nic,
             default_route=name in with_route,
             session=name in with_session,
             above=tuple(upper for upper in above[name] if upper != nic.master),
+            rdma=tuple(sorted({*users.get(nic.address or name, ()), *users.get(name, ())})),
         )
         for name, nic in sorted(nics.items())
     )

@@ -64,7 +64,8 @@ class Reader(Protocol):
 
         ``ethtool/<interface>``: lines ``key: value`` from the interface's driver: driver, version, firmware, bus,
         and the ``rx queues`` and ``tx queues`` in use where the driver reports them.
-        ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``session``: the address of the host
+        ``ovs-version``: the version of the installed Open vSwitch (``3.1.0``). ``rdma``: the queue pairs of RDMA devices
+        (``rdma resource show qp``). ``session``: the address of the host
         that the user's remote session came in on (the third word of sshd's ``SSH_CONNECTION``).
         """
 

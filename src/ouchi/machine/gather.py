@@ -21,7 +21,7 @@ from ouchi.machine.ssh.machine import SshMachine
 SECONDS = 120.0
 """How long the script may take; on a large host it takes a few seconds."""
 
-_SECTIONS = ("names", "texts", "drivers", "ethtool", "ovs", "end")
+_SECTIONS = ("names", "texts", "drivers", "ethtool", "rdma", "ovs", "end")
 
 
 def gather(machine: SshMachine) -> ArchiveReader:
@@ -62,6 +62,7 @@ def read_gathered(output: bytes, mark: str, where: str, session: str = "") -> Ar
         made.add(path, text)
     for interface, text_of_it in _ethtool(parts["ethtool"]):
         made.add(f"{PROBES}/ethtool/{interface}", text_of_it.encode())
+    made.add(f"{PROBES}/rdma", parts["rdma"])
     made.add(f"{PROBES}/ovs-version", probes.ovs_version(os.fsdecode(parts["ovs"])).encode())
     made.add(f"{PROBES}/session", session.encode())
     return ArchiveReader(where, made.index(where))

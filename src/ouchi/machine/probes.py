@@ -31,7 +31,9 @@ def local_probe(run: Callable[..., Result], name: str) -> str:
     if name == "session":
         return session_of(os.environ.get("SSH_CONNECTION", ""))
     if name == "ovs-version":
-        return _ovs_version(run)
+        return ovs_version(_output(run, "ovs-vsctl", "--version"))
+    if name == "rdma":
+        return _output(run, "rdma", "resource", "show", "qp")
     kind, _, interface = name.partition("/")
     fits = 0 < len(os.fsencode(interface)) <= _LONGEST_NAME
     return _ethtool(interface) if kind == "ethtool" and fits else ""
@@ -92,8 +94,8 @@ def _text(padded: bytes) -> str:
     return padded.partition(b"\0")[0].decode("ascii", errors="replace").strip()
 
 
-def _ovs_version(run: Callable[..., Result]) -> str:
+def _output(run: Callable[..., Result], *argv: str) -> str:
     try:
-        return ovs_version(run(("ovs-vsctl", "--version"), timeout=_SECONDS).stdout)
+        return run(argv, timeout=_SECONDS).stdout
     except CommandFailed:
         return ""

@@ -5,6 +5,7 @@
 #   texts     path NUL line NEWLINE: files, line by line
 #   drivers   path NUL text NUL: the PMD information of DPDK's drivers
 #   ethtool   interface NUL, output of ethtool -i NUL, output of ethtool -l NUL
+#   rdma      output of rdma resource show qp, where there are RDMA devices
 #   ovs       output of ovs-vsctl --version
 #   end       empty: the output is complete
 mark=$1
@@ -35,6 +36,7 @@ everything() {
     names $net/*/device/ -mindepth 1 -maxdepth 1 -name driver
     names $net/*/queues/ -mindepth 1 -maxdepth 1
     names $pci/*/ -mindepth 1 -maxdepth 1 '(' -name driver -o -name physfn -o -name iommu_group ')'
+    names /sys/class/infiniband/ /sys/class/infiniband/*/ -mindepth 1 -maxdepth 1 '(' -type l -o -name device ')'
     names $groups/*/devices/ -mindepth 1 -maxdepth 1
     names /dev/kvm /lib/firmware -maxdepth 0
     names /lib/firmware/intel/ice/ddp/ /lib/firmware/updates/intel/ice/ddp/ -mindepth 1 -maxdepth 1
@@ -71,6 +73,7 @@ everything() {
     # One group shows whether there is an IOMMU for all.
     texts $groups/*/name $groups/*/reserved_regions
     for irq in 0 1 4 8 9; do texts "/sys/kernel/irq/$irq/chip_name"; done
+    texts /sys/class/infiniband/*/parent
     texts /sys/module/vfio/parameters/enable_unsafe_noiommu_mode \
         /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
     # Only for NICs: reading these asks the driver or the link, which may take a while.
@@ -101,6 +104,9 @@ everything() {
             printf '\0'
         done
     fi
+
+    section rdma
+    if [ -d /sys/class/infiniband ] && [ -n "$(ls /sys/class/infiniband)" ]; then rdma resource show qp; fi
 
     section ovs
     ovs-vsctl --version
