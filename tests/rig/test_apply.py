@@ -2,8 +2,8 @@
 
 The host has two NUMA nodes, and OVS-DPDK's NIC is on node 1: Open vSwitch's main thread, on CPU 0, needs pages on node 0.
 
-The tests share saved states of the rig: ``fresh``, before any change, ``applied``, and ``undone``. The first test that needs
-a state makes it.
+The tests share saved states of the rig: ``fresh``, before any change, and ``applied``, which the first test that needs it
+makes.
 """
 
 from __future__ import annotations
@@ -65,17 +65,6 @@ def applied(practice: Practice, before: Looked) -> Practice:  # noqa: ARG001
         practice.run_rebooting("apply", "--yes")
         rig.save("applied")
     rig.load("applied")
-    return practice
-
-
-@pytest.fixture
-def undone(practice: Practice, request: pytest.FixtureRequest) -> Practice:
-    """The machine as ``undo`` leaves it: with all packages, so that nothing is installed while a test waits."""
-    rig = practice.rig
-    if "undone" not in names(rig):
-        request.getfixturevalue("applied").run("undo", "--yes", "--no-reboot")
-        rig.save("undone")
-    rig.load("undone")
     return practice
 
 
@@ -191,7 +180,6 @@ def test_undo_restores_all_but_what_others_changed(applied: Practice, before: Lo
     assert look(rig) == before
     result, _ = applied.run("undo", "--yes")
     assert result["undone"] == []
-    rig.save("undone")
 
 
 @pytest.mark.exhaustive
@@ -376,23 +364,27 @@ def test_a_power_cut_between_steps(applied: Practice, before: Looked) -> None:
 
 
 def test_unconfirmed_everything_is_rolled_back(
-    undone: Practice, before: Looked, monkeypatch: pytest.MonkeyPatch
+    applied: Practice, before: Looked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ouchi is gone before it has confirmed connectivity: the timer rolls all changes back."""
+    """ouchi is gone before it has confirmed connectivity: the timer rolls all changes back, also those of runs before."""
+
+    rig = applied.rig
 
     def gone(*_: object) -> None:
+        assert rig.run("cat /sys/bus/pci/devices/0000:41:00.0/sriov_numvfs").stdout == "3\n"
+        assert "ouchi-rollback.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
         raise KeyboardInterrupt
 
-    rig = undone.rig
-    monkeypatch.setattr(commit_confirm, "SECONDS", 25)
+    another = Practice(rig, tmp_path, pf="enp129s0", sriov="enp65s0")
+    another.site.write_text(another.site.read_text().replace("vfs: 2", "vfs: 3"))
+    monkeypatch.setattr(commit_confirm, "SECONDS", 40)
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):
-        run_changes(in_process(undone, monkeypatch, reboot=False), APPLY, as_json=True)
-    assert "ouchi-rollback.timer" in rig.run("systemctl list-timers --all --no-pager").stdout
+        run_changes(in_process(another, monkeypatch, reboot=False), APPLY, as_json=True)
     wait(lambda: rig.run("test -e /var/lib/ouchi-host/rescued", check=False).ok, 240)
     kept = without_boot(before)
     assert [line for line in look(rig, boot=False) if line != "ouchi-host"] == kept
-    undone.run("undo", "--yes", "--no-reboot")
+    another.run("undo", "--yes", "--no-reboot")
     assert look(rig, boot=False) == kept
 
 
