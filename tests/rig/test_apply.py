@@ -257,7 +257,7 @@ RDMA = """
 def test_a_nic_with_rdma_connections_is_refused(fresh: Practice) -> None:
     print(fresh.rig.run(RDMA, timeout=120).stdout)
     _, output = fresh.run("apply", "--yes", status=2)
-    assert "enp65s0 carries RDMA connections of nvme" in output
+    assert "enp65s0 carries RDMA connections of the kernel (rdma_cm)" in output
     fresh.rig.load("fresh")
 
 

@@ -114,10 +114,10 @@ def test_a_virtio_interface_is_its_function_and_listed_once() -> None:
 
 PAIRS = """\
 link irdma0/1 lqpn 1 type GSI state RTS sq-psn 0 comm [ib_core]
-link irdma0/1 lqpn 4 pdn 3 rqpn 17 type RC state RTS rq-psn 9 sq-psn 0 path-mig-state MIGRATED pid 0 comm [nvme_rdma]
+link irdma0/1 lqpn 17 rqpn 18 type RC state RTS rq-psn 3048994 sq-psn 2934143 path-mig-state MIGRATED comm [rdma_cm]
 link irdma0/1 lqpn 5 pdn 4 rqpn 18 type RC state INIT sq-psn 0 path-mig-state MIGRATED pid 7 comm waiting
 link irdma0/1 lqpn 6 pdn 5 rqpn 19 type RC state RTS sq-psn 0 path-mig-state MIGRATED pid 8 comm ovs-vswitchd
-link rxe0/1 lqpn 17 pdn 8 rqpn 18 type RC state RTS rq-psn 1 sq-psn 2 path-mig-state MIGRATED pid 1310 comm \x1b]rping
+link rxe0/1 lqpn 17 pdn 8 rqpn 18 type RC state RTS rq-psn 1 sq-psn 2 path-mig-state MIGRATED pid 1310 comm \x1brping
 link nobody/1 lqpn 17 type RC state RTS sq-psn 2 comm rping
 no line of it
 """
@@ -131,9 +131,9 @@ def test_who_has_rdma_connections() -> None:
     tree.put("/sys/class/infiniband/rxe0/parent", "eth7\n")
     tree.put("/.ouchi/rdma", PAIRS)
     found = {nic.name or nic.address: nic.rdma for nic in collect(tree).nics if nic.rdma}
-    assert found == {"enp5s0f0": ("nvme_rdma",), "eth7": ("rping",)}
+    assert found == {"enp5s0f0": ("the kernel (rdma_cm)",), "eth7": ("rping",)}
     nic = nics(tree)["0000:05:00.0"]
-    assert nic.uses == ("carries RDMA connections of nvme_rdma",)
+    assert nic.uses == ("carries RDMA connections of the kernel (rdma_cm)",)
 
 
 def test_software_interfaces_are_asked_nothing_more() -> None:

@@ -31,7 +31,7 @@ def rdma_users(reader: Reader) -> dict[str, tuple[str, ...]]:
     for device, kind, state, user in _PAIR.findall(probe_of(reader, "rdma")) if devices else ():
         below = devices.get(device)
         if below and kind not in _MANAGEMENT and state in _CONNECTED and user not in _OWN:
-            found.setdefault(below, set()).add(user.strip("[]"))
+            found.setdefault(below, set()).add(f"the kernel ({user[1:-1]})" if user.startswith("[") else user)
     return {below: tuple(sorted(users)) for below, users in found.items()}
 
 
