@@ -57,23 +57,17 @@ STOP_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A name and a command line. ``nice``: as nice(1) takes it."""
+    """A name and a command line."""
 
     name: str
     argv: tuple[str, ...]
-    nice: int = 0
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What runs."""
-        return ("nice", f"-n{self.nice}", *self.argv) if self.nice else self.argv
 
 
-def pytest_group(name: str, *words: str, nice: int = 0) -> Group:
+def pytest_group(name: str, *words: str) -> Group:
     """A group that pytest runs. Nothing of root's is left in a user's checkout."""
     other = ("-B",) if "SUDO_UID" in os.environ else ()
     cache = ("-p", "no:cacheprovider") if os.geteuid() == 0 else ()
-    return Group(name, (sys.executable, "-P", *other, "-m", "pytest", *cache, *words), nice)
+    return Group(name, (sys.executable, "-P", *other, "-m", "pytest", *cache, *words))
 
 
 def stages(size: str) -> list[tuple[Group, ...]]:
@@ -84,11 +78,9 @@ def stages(size: str) -> list[tuple[Group, ...]]:
         return [(*halves, Group("checks", (str(HOME / "run-tests"), "--checks")))]
     more = ["--hypothesis-profile=thorough"] if size == "all" else ["-m", "not exhaustive"]
     more += ["--durations=15", "--durations-min=5"]
-    # ``rig`` takes longest: what runs beside it leaves it the greater part of the CPUs.
-    beside = pytest_group("beside", *more, "tests/unit", *BESIDE, nice=3)
     return [
         (Group("prepare", (sys.executable, "-P", "-B", str(HOME / "tests/real/installed.py"))),),
-        (pytest_group("rig", *more, "tests/rig"), beside),
+        (pytest_group("rig", *more, "tests/rig"), pytest_group("beside", *more, "tests/unit", *BESIDE)),
         (pytest_group("lab", *more, "tests/real", *(f"--ignore={path}" for path in BESIDE)),),
     ]
 
@@ -118,7 +110,7 @@ class Run:
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self._log.open("wb")) if self._log else None
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "INT", "--", "env", "--default-signal=INT", *group.words],
+                ["setpriv", "--pdeathsig", "INT", "--", "env", "--default-signal=INT", *group.argv],
                 cwd=HOME,
                 env={**os.environ, "RUN_TESTS_COUNTS": str(self._counts)},
                 stdin=subprocess.DEVNULL,
