@@ -44,11 +44,15 @@ class Terminal:
         """The attributes of the terminal (termios(3)), which a program restores when it ends."""
         return termios.tcgetattr(self._slave)
 
-    def until(self, *texts: bytes, seconds: float = 60) -> None:
-        """Read until all the texts were shown."""
-        end = time.monotonic() + seconds
+    def until(self, *texts: bytes, keys: bytes = b"", seconds: float = 60) -> None:
+        """Read until all the texts were shown. ``keys``: pressed each second, for a program that drops what comes early."""
+        end, pressed = time.monotonic() + seconds, 0.0
         while not all(text in self.shown for text in texts):
-            assert time.monotonic() < end, self.shown[-2000:]
+            now = time.monotonic()
+            assert now < end, self.shown[-2000:]
+            if keys and now - pressed >= 1:
+                self.write(keys)
+                pressed = now
             self._read()
 
     def write(self, keys: bytes) -> None:
