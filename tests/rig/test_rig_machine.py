@@ -122,6 +122,7 @@ def test_files_and_folders_are_copied_in(rig: PracticeRig, tmp_path: Path) -> No
     assert rig.run("cat '/tmp/a folder/deep/file' /tmp/alone").stdout == "deepdeep"
 
 
+@pytest.mark.exhaustive
 def test_ouchi_runs_inside(rig: PracticeRig) -> None:
     """From a copy of its sources. Debian 13's click is too old for it; ours is pure Python and comes along."""
     rig.copy_in(SOURCE, "/opt/ouchi/src")
