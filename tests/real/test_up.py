@@ -577,11 +577,11 @@ def test_packets_pass_without_the_control_plane(host: Host) -> None:
     assert {"nova-compute", "neutron-api", "mariadb", "rabbitmq", "libvirtd", "ovn-controller"} <= set(services)
     host.lab.run(["kill", "-STOP", *map(str, frozen)])
     try:
-        text = ping(host.lab, 25)
-        assert received(text) >= 24, text
+        text = ping(host.lab, 10)
+        assert received(text) >= 9, text
         host.lab.run(["kill", "-KILL", *map(str, killed)])
-        text = ping(host.lab, 25)
-        assert received(text) >= 24, text
+        text = ping(host.lab, 10)
+        assert received(text) >= 9, text
     finally:
         host.lab.run(["kill", "-CONT", *map(str, services["supervisord"])])
     host.lab.ouchi("up", timeout=200)
