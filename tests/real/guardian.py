@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ LENT = STORE / "hugepages.json"
 
 LOCK = "/run/lock/ouchi-lab.lock"
 LOCK_SECONDS = 3600
+END_SECONDS = 60
 KEEPER = Path(__file__).with_name("keeper.py")
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 NAMESPACES = ("--mount", "--net", "--uts", "--ipc", "--pid")
@@ -64,15 +66,28 @@ def live(folder: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as unshare:
+        children: list[str] = []
         try:
             answer = unshare.stdout.readline().strip() if unshare.stdout else ""
             children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text().split()
             print(f"keeper {children[0]}" if answer == "ready" and children else answer or "no keeper", flush=True)
             sys.stdin.read()
-            if children:
-                os.kill(int(children[0]), signal.SIGKILL)
         finally:
+            # The kernel waits with the end of process 1 for all others: then no hugepage is in use.
+            if children:
+                end(int(children[0]))
             unshare.kill()
+
+
+def end(process: int) -> None:
+    """Kill a process and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(process)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            select.select([handle], [], [], END_SECONDS)
+        finally:
+            os.close(handle)
 
 
 def hugepages() -> dict[str, int]:
