@@ -223,6 +223,14 @@ def inputs() -> Iterator[Input]:  # noqa: C901  # a table, class by class
             yield Input("path", f"{name}: {command}", (command, "--site", "hostile.yaml", *more), prepare)
     for name, (path, content, words, status) in SNAPSHOT_FILES.items():
         yield Input("snapshot", name, (*words, "--snapshot", "host"), snapshot(path, content), status)
+    for name, pairs in {
+        "RDMA connections": "link rxe0/1 " + "type RC state RTS " * 200_000,
+        "RDMA users": f"link rxe0/1 type RC state RTS comm {ESCAPE}{' x' * 200_000}\n" * 3,
+    }.items():
+        parent = text("host/sys/class/infiniband/rxe0/parent", "enp5s0f0\n")
+        yield Input(
+            "snapshot", name, ("inspect", "--snapshot", "host"), each(snapshot(".ouchi/rdma", pairs), parent), (0, 2)
+        )
     for name, members in ARCHIVES.items():
         yield Input("archive", name, ("inspect", "--snapshot", "host.tar"), archive(*members), (0, 2))
     for name, content in {"random": RANDOM, "gzip cut off": b"\x1f\x8b\x08\0", "empty": b""}.items():

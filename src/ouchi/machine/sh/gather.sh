@@ -36,7 +36,7 @@ everything() {
     names $net/*/device/ -mindepth 1 -maxdepth 1 -name driver
     names $net/*/queues/ -mindepth 1 -maxdepth 1
     names $pci/*/ -mindepth 1 -maxdepth 1 '(' -name driver -o -name physfn -o -name iommu_group ')'
-    names /sys/class/infiniband/ /sys/class/infiniband/*/ -mindepth 1 -maxdepth 1 '(' -type l -o -name device ')'
+    names /sys/class/infiniband/ /sys/class/infiniband/*/ -mindepth 1 -maxdepth 1 -type l
     names $groups/*/devices/ -mindepth 1 -maxdepth 1
     names /dev/kvm /lib/firmware -maxdepth 0
     names /lib/firmware/intel/ice/ddp/ /lib/firmware/updates/intel/ice/ddp/ -mindepth 1 -maxdepth 1
