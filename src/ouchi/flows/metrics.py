@@ -11,13 +11,11 @@ from typing import Generic, TypeVar
 from ouchi.core.errors import BadInput
 from ouchi.core.instance import Instance
 from ouchi.flows.doctor import diagnose
-from ouchi.live.host import read
+from ouchi.live.host import WATCH_PATIENCE, read
 from ouchi.machine import Machine
 from ouchi.plan.target import Target
 from ouchi.report.metrics import HostReading
 
-READ_SECONDS = 7.0
-"""How long a script of a reading may take; on a healthy host all take one second."""
 WAIT_SECONDS = 9.0
 """How long a scrape waits; Prometheus gives up after 10 s (``scrape_timeout``)."""
 
@@ -50,7 +48,7 @@ def read_host(machine: Machine, instance: Instance, target: Callable[[], Target]
     """The live state and its checks, as ``ouchi doctor`` reads and evaluates them; no checks without a plan."""
     begin = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(read, machine, instance, seconds=READ_SECONDS)
+        pending = pool.submit(read, machine, instance, seconds=WATCH_PATIENCE)
         try:
             expected = target()
         except BadInput:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ouchi.core.instance import Instance
-from ouchi.live.host import Live, read
+from ouchi.live.host import WATCH_PATIENCE, Live, read
 from ouchi.live.rates import Rates, rates
 from ouchi.machine import Machine
-
-READ_SECONDS = 7.0
 
 
 def watch(
@@ -22,7 +20,7 @@ def watch(
     earlier: Live | None = None
     count = 0
     while True:
-        live = read(machine, instance, seconds=READ_SECONDS)
+        live = read(machine, instance, seconds=WATCH_PATIENCE)
         yield rates(live, earlier)
         earlier, count = live, count + 1
         if count == last or not pause():

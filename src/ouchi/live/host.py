@@ -30,6 +30,8 @@ SAMPLE_SECONDS = 0.5
 
 PATIENCE = 15.0
 """Seconds that a script may take; on a healthy host none takes one."""
+WATCH_PATIENCE = 7.0
+"""The same where a host is read again and again."""
 
 PACKAGED = "/run/openvswitch"
 """Run folder of the distribution's Open vSwitch."""
