@@ -376,7 +376,7 @@ def test_unconfirmed_everything_is_rolled_back(
 
     another = Practice(rig, tmp_path, pf="enp129s0", sriov="enp65s0")
     another.site.write_text(another.site.read_text().replace("vfs: 2", "vfs: 3"))
-    monkeypatch.setattr(commit_confirm, "SECONDS", 40)
+    monkeypatch.setattr(commit_confirm, "SECONDS", 60)
     monkeypatch.setattr(commit_confirm, "confirm", gone)
     with pytest.raises(KeyboardInterrupt):
         run_changes(in_process(another, monkeypatch, reboot=False), APPLY, as_json=True)
